@@ -1,0 +1,26 @@
+"""The helper package of the lab: what its notebooks and its tests share.
+
+    from labsupport import lesson
+    lab = lesson("00")
+
+Five rooms, arrows in one direction: base <- broker, events <- experiments <- course <- commands. DESIGN.md has the map.
+"""
+
+from typing import Any
+
+__all__ = ["LabError", "lesson", "private"]
+
+_HOMES = {
+    "LabError": "labsupport.base",
+    "lesson": "labsupport.course.session",
+    "private": "labsupport.broker.cluster",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: the command line shall not wait for the Kafka client (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,264 @@
+"""The handle on a Kafka cluster, the lab's own or somebody else's: addresses, raw clients, topics, groups, brokers.
+
+It hides nothing of Kafka: `producer()` and `consumer()` return kafka-python's own objects, made with `config()`.
+"""
+
+import contextlib
+import logging
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient, MemberToRemove, NewTopic
+from kafka.errors import CoordinatorLoadInProgressError, KafkaError, KafkaTimeoutError
+
+from labsupport.base import LabError, Settings, parse_addresses, until
+from labsupport.broker import background
+from labsupport.broker.embedded import EmbeddedBroker, EmbeddedCluster
+from labsupport.broker.jars import kafka_version
+from labsupport.broker.metadata import reach
+
+# What the lab lays under a client's own settings: its timeouts, in milliseconds. Kafka's defaults suit a data centre;
+# here a learner would sit before a silent cell for up to five minutes.
+ANY_CLIENT = {"bootstrap_timeout_ms": 5_000, "request_timeout_ms": 5_000}
+TIMEOUTS = {
+    "producer": ANY_CLIENT | {"delivery_timeout_ms": 30_000, "max_block_ms": 10_000},
+    "consumer": ANY_CLIENT
+    | {
+        "session_timeout_ms": 6_000,
+        "heartbeat_interval_ms": 1_000,
+        "max_poll_interval_ms": 30_000,
+        "consumer_timeout_ms": 5_000,  # `for record in consumer` ends when nothing has come for so long
+    },
+    "admin": ANY_CLIENT,
+}
+CLIENTS = {"producer": KafkaProducer, "consumer": KafkaConsumer, "admin": KafkaAdminClient}
+
+log = logging.getLogger("labsupport")
+
+
+@contextlib.contextmanager
+def speaking(tried: str) -> Iterator[None]:
+    """Turn kafka-python's errors in the body of a `with` into a LabError that says what was tried."""
+    try:
+        yield
+    except KafkaError as error:
+        # What the broker says itself stands, where there is one, at the end of a dump of request and response.
+        said = re.search(r"error_message='(.+?)', ", str(error))
+        down = "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status"
+        raise LabError(
+            tried,
+            f"{type(error).__name__}: {said[1]}" if said else str(error),
+            down if error.retriable or isinstance(error, KafkaTimeoutError) else "",
+        ) from error
+
+
+class Cluster:
+    """A Kafka cluster as the lab uses it.
+
+    Topics and groups of the lab are named `{prefix}{two digits}-{name}`; only such names are ever deleted. Close it,
+    or use it as a context manager; that closes every client it made.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        prefix: str = "",
+        embedded: EmbeddedCluster | None = None,
+        deletes_topics: bool | None = None,
+    ):
+        """`embedded`: the brokers behind it, if they are the lab's own.
+
+        `deletes_topics=False`: never delete a topic but use a fresh name instead. That is the default for the lab's
+        own broker on Windows, where deleting a topic can stop the broker (KAFKA-1194).
+        """
+        self.bootstrap, self.prefix, self.embedded = bootstrap, prefix, embedded
+        self.deletes_topics = not (embedded and sys.platform == "win32") if deletes_topics is None else deletes_topics
+        self._clients: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        what = f"Apache Kafka {kafka_version()}" if self.embedded else "Kafka"
+        return f"<{what} at {self.bootstrap}>"
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Clients
+
+    def config(self, kind: str, **settings: Any) -> dict[str, Any]:
+        """The settings a client is made with: the address and the lab's timeouts, under what you say.
+
+        `kind` is "producer", "consumer" or "admin".
+        """
+        return {"bootstrap_servers": self.bootstrap.split(",")} | TIMEOUTS[kind] | settings
+
+    def producer(self, *, name: str, **settings: Any) -> KafkaProducer:
+        """A KafkaProducer with `client_id=name`. A client made earlier under this name is closed first."""
+        return self._open("producer", name, **settings)
+
+    def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
+        """A KafkaConsumer of `topics` with `client_id=name`. A client made earlier under this name is closed first."""
+        return self._open("consumer", name, *topics, **settings)
+
+    def admin(self) -> KafkaAdminClient:
+        """The KafkaAdminClient of this cluster; the same one each time."""
+        return self._clients.get("admin") or self._open("admin", "admin")
+
+    def _open(self, kind: str, name: str, *topics: str, **settings: Any) -> Any:
+        self.close_client(name)
+        with speaking(f"Could not make the {kind} {name!r} at {self.bootstrap}."):
+            client = CLIENTS[kind](*topics, **self.config(kind, **({"client_id": name} | settings)))
+        self._clients[name] = client
+        return client
+
+    def close_client(self, name: str) -> None:
+        """Close the client of that name. Harmless if there is none; what goes wrong is logged, not raised."""
+        client = self._clients.pop(name, None)
+        try:
+            if isinstance(client, KafkaProducer):
+                client.close(timeout=5)
+            elif isinstance(client, KafkaConsumer):
+                client.close(timeout_ms=5_000)
+            elif client is not None:
+                client.close()
+        except Exception as error:  # a client whose broker is gone may raise anything here, and must not keep the rest open
+            log.warning("closing the client %r: %s: %s", name, type(error).__name__, error)
+
+    def close(self) -> None:
+        """Close every client that was made here."""
+        for name in list(self._clients):
+            self.close_client(name)
+
+    # Topics and groups
+
+    def is_ours(self, name: str) -> bool:
+        """Whether the lab may delete a topic or group of this name."""
+        return re.fullmatch(re.escape(self.prefix) + r"\d\d-[A-Za-z0-9._-]+", name) is not None
+
+    def topics(self, namespace: str = "") -> list[str]:
+        """The names of all topics that begin with `namespace`, sorted."""
+        with speaking("Could not list the topics."):
+            return sorted(name for name in self.admin().list_topics() if name.startswith(namespace))
+
+    def create_topic(self, name: str, partitions: int = 1, **config: Any) -> str:
+        """Create the topic `name` empty, deleting an earlier one, and wait until it can be used; returns its name.
+
+        `config` are topic settings with `_` for `.`, such as `cleanup_policy="compact"`. The lab's topics keep records
+        for ever (`retention_ms=-1`), because the story's clock lies in the past: by default Kafka would drop its
+        records within minutes. Where topics are not deleted, the name returned is a fresh one.
+        """
+        self._require_ours([name])
+        if self.deletes_topics:
+            self.delete_topics([name])
+        else:
+            taken = set(self.topics())
+            candidates = [name, *(f"{name}.{number}" for number in range(2, len(taken) + 3))]
+            name = next(candidate for candidate in candidates if candidate not in taken)
+        settings = {key.replace("_", "."): str(value) for key, value in ({"retention_ms": -1} | config).items()}
+        with speaking(f"Could not create the topic {name!r} with {partitions} partitions."):
+            self.admin().create_topics([NewTopic(name, partitions, -1, topic_configs=settings)])
+            self.admin().wait_for_topics([name])
+        return name
+
+    def delete_topics(self, names: Sequence[str]) -> None:
+        """Delete those of `names` that exist, and wait until they are gone. Raises LabError for a foreign name."""
+        self._require_ours(names)
+        doomed = set(names) & set(self.topics())
+        if doomed and self.deletes_topics:
+            with speaking(f"Could not delete {', '.join(sorted(doomed))}."):
+                self.admin().delete_topics(sorted(doomed))
+            until(lambda: not doomed & set(self.topics()), 15, f"{', '.join(sorted(doomed))} to be gone")
+
+    def groups(self, namespace: str = "") -> list[str]:
+        """The ids of all consumer groups that begin with `namespace`, sorted."""
+        listed: list[dict] = []
+
+        def loaded() -> bool:
+            with contextlib.suppress(CoordinatorLoadInProgressError):  # a broker that just started reads them first
+                listed[:] = self.admin().list_groups()
+                return True
+            return False
+
+        with speaking("Could not list the groups."):
+            until(loaded, 15, "the broker to load its groups")
+        return sorted(group["group_id"] for group in listed if group["group_id"].startswith(namespace))
+
+    def delete_groups(self, names: Sequence[str]) -> None:
+        """Delete these groups, removing their members first: a killed kernel leaves members that still count.
+
+        Raises LabError for a foreign name, and for a group that somebody keeps joining.
+        """
+        self._require_ours(names)
+
+        def all_gone() -> bool:
+            left = sorted(set(names) & set(self.groups()))
+            for name in left:
+                members = self.admin().describe_groups([name])[name]["members"]
+                if members:
+                    who = [MemberToRemove(m["member_id"], m["group_instance_id"]) for m in members]
+                    self.admin().remove_group_members(name, who)
+            if left:
+                self.admin().delete_groups(left)
+            return not left
+
+        with speaking(f"Could not delete the groups {', '.join(names)}."):
+            until(
+                all_gone,
+                10,
+                f"the groups {', '.join(names)} to be gone",
+                next_step="somebody keeps joining: shut down other kernels (Kernel, Shut Down All) and stop programs that\n"
+                "read with these groups, then run the cell again",
+            )
+
+    def _require_ours(self, names: Sequence[str]) -> None:
+        foreign = [name for name in names if not self.is_ours(name)]
+        if foreign:
+            raise LabError(
+                f"The lab does not create or delete {', '.join(map(repr, foreign))}.",
+                f"its own names have the form {self.prefix}NN-name, with a lesson's two digits and letters, digits, . _ -",
+                "choose such a name, or use lab.admin(), which does whatever you ask",
+            )
+
+    # Brokers
+
+    def broker(self, number: int = 1) -> EmbeddedBroker:
+        """Broker `number`, to stop, kill, pause or start again. Raises LabError if it is not the lab's own."""
+        if self.embedded is None:
+            raise LabError(
+                "This experiment stops, pauses or kills a broker.",
+                f"the broker at {self.bootstrap} was not started by the lab, and others may be using it",
+                "run it on a broker of its own: with private() as kafka: kafka.broker(1).pause()",
+            )
+        if not 1 <= number <= len(self.embedded.brokers):
+            raise LabError(f"There is no broker {number}.", f"this cluster has 1 to {len(self.embedded.brokers)}")
+        return self.embedded.brokers[number - 1]
+
+
+def connect(settings: Settings) -> Cluster:
+    """The cluster that `settings` name, up and answering: the lab's own (started if need be) or an external one."""
+    if settings.embedded:
+        embedded, _ = background.ensure(settings)
+        return Cluster(embedded.bootstrap, embedded=embedded)
+    reach(parse_addresses(settings.kafka))
+    return Cluster(settings.kafka, prefix=settings.prefix)
+
+
+@contextlib.contextmanager
+def private(size: int = 1, settings: Settings | None = None, **overrides: str) -> Iterator[Cluster]:
+    """A cluster of `size` brokers for the body of a `with`, whatever LAB_KAFKA says; destroyed afterwards.
+
+    `overrides` are broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
+    """
+    dotted = {key.replace("_", "."): str(value) for key, value in overrides.items()}
+    embedded = background.private(settings or Settings.from_environment(), size, dotted)
+    try:
+        with Cluster(embedded.bootstrap, embedded=embedded) as cluster:
+            yield cluster
+    finally:
+        embedded.destroy()

@@ -1,0 +1,314 @@
+"""Brokers that the lab runs itself: Apache Kafka in KRaft mode, as plain child processes of this machine.
+
+A cluster is a folder. What is in it outlives the program that started the brokers, so another program finds them by
+making an `EmbeddedCluster` on the same folder:
+
+    cluster.json        ids and ports
+    1/                  working directory of broker 1: server.properties, server.log, process.json
+    1/data/             its storage (format, topics)
+
+Broker 1 to n are brokers and controllers at once. Every address is on the loopback interface.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from labsupport.base import LabError, until
+from labsupport.broker.metadata import NotKafka, ask
+from labsupport.broker.process import Process, marks, tail, write_atomically
+from labsupport.broker.runtime import ENVIRONMENT, LOGGING, Runtime, new_id
+
+HOST = "127.0.0.1"
+START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a machine that is busy with other things
+
+
+def known_brokers(port: int) -> set[int]:
+    """The ids of the brokers that the one on `port` knows; empty while it does not answer."""
+    try:
+        return set(ask(HOST, port, timeout=1.0).brokers)
+    except (OSError, NotKafka):
+        return set()
+
+
+class EmbeddedBroker:
+    """One broker of an embedded cluster: stop, kill, pause, resume, start it again."""
+
+    def __init__(self, cluster: "EmbeddedCluster", number: int):
+        self.cluster, self.number = cluster, number
+        self.folder = cluster.folder / str(number)
+        self._process: Process | None = None
+
+    def __repr__(self) -> str:
+        return f"<broker {self.number} at {HOST}:{self.port}, {self.state}>"
+
+    @property
+    def port(self) -> int:
+        """Where clients reach it."""
+        return self.cluster.ports[self.number][0]
+
+    @property
+    def process(self) -> Process | None:
+        """Its process if it runs, whoever started it."""
+        if self._process is None or not self._process.alive:
+            self._process = Process.recorded(self.folder / "process.json")
+        return self._process
+
+    @property
+    def state(self) -> str:
+        """running, paused or stopped."""
+        process = self.process
+        if process is None:
+            return "stopped"
+        return "paused" if process.paused else "running"
+
+    def start(self) -> None:
+        """Start it and wait until it answers and the cluster lists it. Harmless if it runs."""
+        self.resume()
+        if self.process is None:
+            self.spawn()
+        self.cluster.wait_until_ready([self])
+
+    def stop(self) -> None:
+        """Shut it down cleanly, as an operator does (SIGTERM); kill it if that takes longer than 15 s."""
+        if process := self.process:
+            process.stop(15)
+
+    def kill(self) -> None:
+        """Kill it, as a power cut does (SIGKILL)."""
+        if process := self.process:
+            process.kill()
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): connections stay open and nothing answers."""
+        if process := self.process:
+            process.pause()
+
+    def resume(self) -> None:
+        """Let it go on after `pause`. Harmless if it is not paused."""
+        if process := self.process:
+            process.resume()
+
+    def log_tail(self, lines: int = 12) -> str:
+        """The last lines of its log."""
+        return tail(self.folder / "server.log", lines)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stopped cleanly for the body of a `with`; afterwards it runs and answers again, whatever happened inside."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Frozen for the body of a `with`; afterwards it runs and answers again, whatever happened inside."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def spawn(self, training: Path | None = None) -> None:
+        """Start its process and return at once."""
+        cluster = self.cluster
+        self._format()
+        write_atomically(self.folder / "server.properties", cluster.properties(self.number))
+        shutil.copyfile(LOGGING, self.folder / "log4j2.properties")
+        log = self.folder / "server.log"
+        if log.exists():
+            os.replace(log, log.with_suffix(".log.1"))
+        process = Process.start(
+            f"broker {self.number}",
+            cluster.runtime.command(marks=marks(cluster.runtime.settings, cluster.role), training=training),
+            log,
+            cwd=self.folder,
+            env=ENVIRONMENT,
+        )
+        process.record(self.folder / "process.json")
+        self._process = process
+
+    def _format(self) -> None:
+        """Give new storage its ids and the feature levels, as Kafka's own format command does."""
+        data = self.folder / "data"
+        if not (data / "meta.properties").exists():
+            data.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.cluster.runtime.template, data / "bootstrap.checkpoint")
+            ids = f"version=1\nnode.id={self.number}\ncluster.id={self.cluster.id}\ndirectory.id={new_id()}\n"
+            write_atomically(data / "meta.properties", ids)
+
+
+class EmbeddedCluster:
+    """`size` brokers in one folder. Nothing happens until `start`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        runtime: Runtime,
+        *,
+        size: int = 1,
+        role: str = "private",
+        ports: Sequence[int] = (),
+        overrides: dict[str, str] | None = None,
+    ):
+        """`ports`: client ports to prefer, if free. `overrides`: broker settings laid over the lab's own."""
+        self.folder, self.runtime, self.role = folder, runtime, role
+        self.preferred_ports, self.overrides = tuple(ports), dict(overrides or {})
+        recorded = self._recorded()
+        self.id: str = recorded.get("id") or new_id()
+        self.ports = {int(number): tuple(pair) for number, pair in recorded.get("ports", {}).items()}
+        self.brokers = [EmbeddedBroker(self, number) for number in range(1, (len(self.ports) or size) + 1)]
+
+    def _recorded(self) -> dict:
+        try:
+            return json.loads((self.folder / "cluster.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    @property
+    def bootstrap(self) -> str:
+        """The brokers' addresses as a client wants them: host:port[,host:port]."""
+        return ",".join(f"{HOST}:{broker.port}" for broker in self.brokers)
+
+    def start(self, training: Path | None = None) -> None:
+        """Start all brokers and wait until each answers and lists all others. Harmless if they run.
+
+        Raises LabError with the end of the log if one does not start.
+        """
+        for attempt in (1, 2, 3):
+            if not any(broker.process for broker in self.brokers):
+                self._choose_ports()
+            for broker in self.brokers:
+                broker.resume()
+                if broker.process is None:
+                    broker.spawn(training)
+            try:
+                self.wait_until_ready(self.brokers)
+                return
+            except LabError as error:
+                self.kill()
+                # Between our look and the broker's start somebody else may have taken a port: choose again.
+                if "Address already in use" not in error.seen or attempt == 3:
+                    raise
+            except BaseException:  # Ctrl-C: leave no half-started broker behind
+                self.kill()
+                raise
+
+    def stop(self) -> None:
+        """Shut all brokers down cleanly; their storage stays."""
+        with ThreadPoolExecutor(len(self.brokers)) as pool:
+            list(pool.map(EmbeddedBroker.stop, self.brokers))
+
+    def kill(self) -> None:
+        """Kill all brokers; their storage stays."""
+        for broker in self.brokers:
+            broker.kill()
+
+    def destroy(self) -> None:
+        """Kill all brokers and delete their storage."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def wait_until_ready(self, brokers: Sequence[EmbeddedBroker], timeout: float = START_TIMEOUT) -> None:
+        """Wait until a client gets an answer from each of `brokers` that lists them all.
+
+        Raises LabError with the end of its log as soon as the process of one has ended, or after `timeout` seconds.
+        """
+        wanted = {broker.number for broker in brokers}
+        silent = list(brokers)
+
+        def ready_or_dead() -> bool:
+            silent[:] = [broker for broker in silent if not wanted <= known_brokers(broker.port)]
+            return not silent or any(broker.process is None for broker in silent)
+
+        what = "Kafka to answer" if len(wanted) == 1 else f"{len(wanted)} brokers to answer"
+        with contextlib.suppress(LabError):
+            until(ready_or_dead, timeout, what)
+        for broker in silent:
+            ended = broker.process is None
+            raise LabError(
+                f"Broker {broker.number} {'did not start' if ended else f'did not answer within {timeout:g} s'}.",
+                broker.log_tail(),
+                f"the whole log: {broker.folder / 'server.log'}\n"
+                "start over with an empty broker: python3 lab.py wipe  (notebooks and progress stay)",
+            )
+
+    def _choose_ports(self) -> None:
+        """Two ports for each broker. A client port that was used before comes before any other free one."""
+        size, before = len(self.brokers), [pair[0] for pair in self.ports.values()]
+        sockets, chosen = [], []
+        try:
+            wanted = [*self.preferred_ports, *before]
+            for port in [*wanted, *[0] * (2 * size)]:
+                if len(chosen) < 2 * size:
+                    with contextlib.suppress(OSError):
+                        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                        sockets.append(listener)
+                        if sys.platform != "win32":  # there the option would allow a second owner of the port
+                            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                        listener.bind((HOST, port))
+                        listener.listen()
+                        chosen.append(listener.getsockname()[1])
+        finally:
+            for listener in sockets:
+                listener.close()
+        self.ports = {number: (chosen[number - 1], chosen[size + number - 1]) for number in range(1, size + 1)}
+        write_atomically(self.folder / "cluster.json", json.dumps({"id": self.id, "ports": self.ports}))
+
+    def properties(self, number: int) -> str:
+        """`server.properties` of one broker. Paths in it are relative, so that no path needs escaping."""
+        size = len(self.brokers)
+        port, controller_port = self.ports[number]
+        copies = min(3, size)
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": number,
+            "controller.quorum.voters": ",".join(f"{n}@{HOST}:{pair[1]}" for n, pair in self.ports.items()),
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+            "log.dirs": "data",
+            # A misspelt topic name shall be an error, not a new topic.
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": copies,
+            # One partition for each of Kafka's own topics: they are made when first used, and the learner waits for it.
+            "offsets.topic.num.partitions": 1,
+            "offsets.topic.replication.factor": copies,
+            "transaction.state.log.num.partitions": 1,
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": min(2, copies),
+            "share.coordinator.state.topic.num.partitions": 1,
+            "share.coordinator.state.topic.replication.factor": copies,
+            "share.coordinator.state.topic.min.isr": min(2, copies),
+            # Groups form at once, and a lesson may use short sessions.
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 1000,
+            "group.consumer.assignment.interval.ms": 0,
+            # Quick start on a laptop. The session is also how long a killed broker is remembered: while it lasts, the
+            # same broker started again is turned away as a duplicate (9 s by default).
+            "broker.heartbeat.interval.ms": 300,
+            "broker.session.timeout.ms": 2000,
+            "controller.quorum.append.linger.ms": 5,
+            # Small on a laptop: the cleaner's buffer alone is 128 MB by default.
+            "log.cleaner.dedupe.buffer.size": 2097152,
+            "num.network.threads": 2,
+            "num.io.threads": 4,
+            "background.threads": 2,
+            "group.coordinator.threads": 1,
+            "share.coordinator.threads": 1,
+        }
+        if size > 1:
+            # A lesson that kills a broker waits for the next leader: seconds, not the half minute of the defaults.
+            settings |= {
+                "controller.quorum.election.timeout.ms": 500,
+                "controller.quorum.fetch.timeout.ms": 1000,
+                "replica.lag.time.max.ms": 2000,
+            }
+        return "".join(f"{name}={value}\n" for name, value in (settings | self.overrides).items())

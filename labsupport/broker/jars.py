@@ -1,0 +1,192 @@
+"""The broker's program: Apache Kafka's jars, pinned, fetched once per user, verified before every start.
+
+`jars.lock` names each jar with its size and SHA-256. Nothing that differs from it is ever run.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from labsupport.base import LabError, Settings, digest, only_one, progress
+
+LOCK = Path(__file__).with_name("jars.lock")
+AT_ONCE = 8  # downloads at the same time: all jars in about 4 s where one after the other takes 12 s
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Jar:
+    """One line of the lock: Maven coordinates, size in bytes, SHA-256 in hex."""
+
+    group: str
+    artifact: str
+    version: str
+    size: int
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """As Maven names the file."""
+        return f"{self.artifact}-{self.version}.jar"
+
+    def matches(self, path: Path) -> bool:
+        """Whether `path` holds exactly this jar."""
+        try:
+            if path.stat().st_size != self.size:
+                return False
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        except FileNotFoundError:
+            return False
+
+
+def pinned(lock: Path = LOCK) -> list[Jar]:
+    """The jars of the lock file, in its order, which is also the order of the class path."""
+    jars = []
+    for line in lock.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            coordinates, size, sha256 = line.split("\t")
+            jars.append(Jar(*coordinates.split(":"), int(size), sha256))
+    return jars
+
+
+def kafka_version() -> str:
+    """The version of Apache Kafka that the lock pins, such as 4.3.1."""
+    return next(jar.version for jar in pinned() if jar.artifact == "kafka_2.13")
+
+
+def lock_digest() -> str:
+    """Changes whenever the lock does."""
+    return digest(LOCK.read_text(encoding="utf-8"))
+
+
+def ensure(settings: Settings) -> list[Path]:
+    """The verified jars of the lock in the user's cache, fetching what is missing or altered.
+
+    Verifying takes about 30 ms. Raises LabError if a jar can be had neither from the cache, nor from
+    `settings.offline`, nor from the network.
+    """
+    jars = pinned()
+    folder = settings.cache / f"jars-{lock_digest()}"
+    if _missing(jars, folder):
+        _fetch(jars, folder, settings)
+    return [folder / jar.file_name for jar in jars]
+
+
+def _missing(jars: list[Jar], folder: Path) -> list[Jar]:
+    with ThreadPoolExecutor(4) as pool:
+        good = pool.map(lambda jar: jar.matches(folder / jar.file_name), jars)
+        return [jar for jar, is_good in zip(jars, good, strict=True) if not is_good]
+
+
+def _fetch(jars: list[Jar], folder: Path, settings: Settings) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with only_one(folder.with_suffix(".lock"), "fetching Kafka"):
+            missing = _missing(jars, folder)  # another set-up may have fetched them while we waited
+            for left_over in folder.glob(".fetch-*"):  # of a set-up that was killed
+                shutil.rmtree(left_over, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-", ignore_cleanup_errors=True) as scratch:
+                source = _from_folder if settings.offline else _from_maven
+                _fetch_each(missing, folder, source(settings, Path(scratch)))
+    except OSError as error:
+        raise LabError(
+            f"Could not store Kafka's jars in {settings.cache}.",
+            str(error),
+            "free some space (200 MB), or set LAB_CACHE to a folder that you may write to",
+        ) from error
+
+
+def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[int], None]], Path]) -> None:
+    """Get each jar with `get(jar, count_bytes)`, verify it, and only then give it its final name."""
+    interrupted = threading.Event()
+    with (
+        progress("Fetching Kafka", sum(jar.size for jar in missing), "B", scale=True) as bar,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+
+        def count(size: int) -> None:
+            if interrupted.is_set():
+                raise LabError("The download was interrupted.", "", "run the same command again: it goes on from there")
+            bar.update(size)
+
+        def one(jar: Jar) -> None:
+            path = get(jar, count)
+            if not jar.matches(path):
+                raise LabError(
+                    f"{jar.file_name} is not the file that the lab expects.",
+                    f"its size or SHA-256 differs from {LOCK.name}; it was not used",
+                    "python3 lab.py  (tries again); if it comes back, ask whoever runs the mirror or made the folder",
+                )
+            os.utime(path, (0, 0))  # the start-up cache notes the time: a jar fetched again must look the same
+            os.replace(path, folder / jar.file_name)
+
+        tasks = [pool.submit(one, jar) for jar in missing]
+        try:
+            for task in tasks:
+                task.result()
+        except BaseException:
+            interrupted.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _from_folder(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[int], None]], Path]:
+    """Jars from the folder LAB_OFFLINE, at any depth."""
+    there = {path.name: path for path in settings.offline.rglob("*.jar")}
+
+    def get(jar: Jar, count: Callable[[int], None]) -> Path:
+        if jar.file_name not in there:
+            raise LabError(
+                f"Kafka's jar {jar.file_name} is missing.",
+                f"LAB_OFFLINE={settings.offline} does not have it",
+                f"put all {len(pinned())} jars of labsupport/broker/{LOCK.name} into that folder, or unset LAB_OFFLINE",
+            )
+        path = Path(shutil.copy(there[jar.file_name], scratch))
+        count(jar.size)
+        return path
+
+    return get
+
+
+def _from_maven(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[int], None]], Path]:
+    """Jars from Maven Central, or from the mirror LAB_MAVEN."""
+    import requests  # with jgo half a second to import, and needed once per user
+    from jgo.maven import MavenContext, PythonResolver
+
+    current: dict[str, Callable[[int], None]] = {}
+
+    @contextlib.contextmanager
+    def report(file_name: str, _size: int):
+        yield current[file_name]
+
+    context = MavenContext(
+        resolver=PythonResolver(progress_callback=report),
+        repo_cache=scratch,
+        remote_repos={"mirror": settings.maven.rstrip("/")} if settings.maven else None,
+    )
+
+    def get(jar: Jar, count: Callable[[int], None]) -> Path:
+        current[jar.file_name] = count
+        artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
+        for _ in range(ATTEMPTS):
+            try:
+                return artifact.resolve()
+            except (requests.RequestException, RuntimeError) as error:
+                artifact.cached_path.unlink(missing_ok=True)  # a half file would be taken for the whole one
+                failure = error
+        raise LabError(
+            f"Could not fetch {jar.file_name}, one of Kafka's {len(pinned())} jars.",
+            f"{type(failure).__name__}: {str(failure)[:200]}",
+            "check the network (proxy: HTTPS_PROXY; a mirror of Maven Central: LAB_MAVEN=address), or give a folder\n"
+            "that holds the jars and wheels: LAB_OFFLINE=/path/to/folder python3 lab.py",
+        ) from failure
+
+    return get

@@ -1,0 +1,190 @@
+"""One operating-system process that the lab started, in this program or in an earlier one.
+
+A pid says little: the number may belong to somebody else by now. So a process is remembered as its pid *and* the
+moment it started, and is signalled only while both still match.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+from labsupport.base import LabError, Settings, digest, until
+
+T = TypeVar("T")
+
+WINDOWS = sys.platform == "win32"
+
+
+def started(pid: int) -> str | None:
+    """When the process began, as a word that stays the same for its whole life; None if there is no such process.
+
+    On Linux in ticks since boot: the wall-clock time that psutil reports moves when the clock is corrected.
+    A process that is dead but not yet reaped by its parent counts as gone.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if sys.platform == "linux":
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            return stat.rpartition(")")[2].split()[19]  # field 22 of proc(5); the name before ")" may hold anything
+        return repr(process.create_time())
+    except (psutil.Error, OSError, IndexError):
+        return None
+
+
+def marks(settings: Settings, role: str) -> list[str]:
+    """Words for the command line of a process of this lab, by which `running` finds it, whatever became of its files.
+
+    Java takes them as properties (-D), Python as implementation options (-X). `role` is background, private, training
+    or jupyter.
+    """
+    return [f"lab.home={digest(str(settings.home))}", f"lab.role={role}", f"lab.owner={os.getpid()}"]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` so that a reader, or a crash, meets the old file or the new one and never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    """The last lines of the file `log`, or why there are none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 20_000))
+            text = file.read().decode("utf-8", "replace")
+    except OSError as error:
+        return f"(no log: {error})"
+    return "\n".join(text.splitlines()[-lines:]) or "(its log is empty)"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A supervised process. Its output goes to the file `log`, never to a pipe that nobody reads."""
+
+    name: str
+    pid: int
+    began: str
+    log: Path
+    popen: subprocess.Popen | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def start(
+        cls, name: str, command: Sequence[str], log: Path, *, cwd: Path, env: Mapping[str, str] | None = None
+    ) -> "Process":
+        """Start `command` in a session of its own, so that Ctrl-C in a terminal or a kernel does not reach it.
+
+        `env` is laid over this program's environment. Raises LabError if the program cannot be started.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if WINDOWS else {"start_new_session": True}
+        try:
+            with log.open("ab") as output:
+                popen = subprocess.Popen(
+                    list(command),
+                    cwd=cwd,
+                    env={**os.environ, **(env or {})},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    **own_group,
+                )
+        except OSError as error:
+            raise LabError(
+                f"Could not start {name}.", f"{command[0]}: {error}", "python3 lab.py  (sets it up again)"
+            ) from error
+        return cls(name, popen.pid, started(popen.pid) or "ended at once", log, popen)
+
+    @classmethod
+    def recorded(cls, path: Path) -> "Process | None":
+        """The process that `record` wrote to `path`, if that very process still runs."""
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            process = cls(fields["name"], int(fields["pid"]), fields["began"], Path(fields["log"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return process if process.alive else None
+
+    def record(self, path: Path) -> None:
+        """Write down which process this is, for other programs."""
+        fields = {"name": self.name, "pid": self.pid, "began": self.began, "log": str(self.log)}
+        write_atomically(path, json.dumps(fields))
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process still runs (frozen counts as running)."""
+        if self.popen is not None and self.popen.poll() is not None:
+            return False
+        return started(self.pid) == self.began
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code (negative: the signal that killed it), known only to the program that started it."""
+        return self.popen.poll() if self.popen else None
+
+    def tail(self, lines: int = 12) -> str:
+        """The last lines of its log, for an error."""
+        return tail(self.log, lines)
+
+    def stop(self, deadline: float = 10.0) -> None:
+        """Ask it to end (SIGTERM); kill it after `deadline` seconds. Harmless if it has ended already."""
+        self._tell(psutil.Process.resume)  # a frozen process would not hear the next one
+        self._tell(psutil.Process.terminate)
+        try:
+            until(lambda: not self.alive, deadline, f"{self.name} to end")
+        except LabError:
+            self.kill()
+
+    def wait(self) -> None:
+        """Wait until it ends, however long that takes. Only for the program that started it."""
+        self.popen.wait()
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would (SIGKILL), and wait until it is gone."""
+        self._tell(psutil.Process.kill)
+        until(lambda: not self.alive, 10, f"{self.name} (pid {self.pid}) to be gone after SIGKILL")
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): it keeps its sockets and says nothing. Returns when it is frozen."""
+        self._tell(psutil.Process.suspend)
+        until(lambda: self.paused or not self.alive, 5, f"{self.name} to be frozen")
+
+    def resume(self) -> None:
+        """Let a frozen process go on. Harmless if it is not frozen."""
+        self._tell(psutil.Process.resume)
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is frozen."""
+        return self._tell(psutil.Process.status) == psutil.STATUS_STOPPED
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        created = self._tell(psutil.Process.create_time)
+        return max(0.0, time.time() - created) if created else 0.0
+
+    @property
+    def memory(self) -> int:
+        """Its resident memory in bytes; 0 if it is gone."""
+        info = self._tell(psutil.Process.memory_info)
+        return info.rss if info else 0
+
+    def _tell(self, action: Callable[[psutil.Process], T]) -> T | None:
+        """Do `action` to this very process, or nothing if it is gone."""
+        if self.alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                return action(psutil.Process(self.pid))
+        return None

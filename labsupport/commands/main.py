@@ -1,0 +1,193 @@
+"""The commands, and the one place where an error becomes a sentence and an exit code.
+
+Exit codes: 0 all is well · 1 something did not work, with the next step · 2 the command was typed wrongly ·
+130 stopped with Ctrl-C.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
+
+console = Console(highlight=False)
+
+
+def example(*lines: str) -> dict[str, str]:
+    """The end of a command's help: what one types."""
+    return {"epilog": "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)}
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    **example("python3 lab.py", "python3 lab.py --no-browser --port 9000", "python3 lab.py test -k jars"),
+)
+@click.option("--no-browser", is_flag=True, help="Do not open a browser; print the address.")
+@click.option("--port", type=click.IntRange(1, 65535), help="JupyterLab's port (default: 8888, or the next free one).")
+@click.pass_context
+def lab(context: click.Context, no_browser: bool, port: int | None) -> None:
+    """Learn event-driven systems on a real Apache Kafka, in notebooks.
+
+    Without a command: start Kafka, check that an event goes out and comes back, and open JupyterLab. Ctrl-C ends
+    JupyterLab, and Kafka if this command started it.
+
+    LAB_KAFKA=host:port uses another Kafka instead of the lab's own.
+    """
+    if context.invoked_subcommand is None:
+        from labsupport.commands import start
+
+        start.start(Settings.from_environment(), browser=not no_browser, port=port)
+    elif no_browser or port is not None:
+        raise click.UsageError("--no-browser and --port go with no command: python3 lab.py --no-browser")
+
+
+@lab.command(**example("python3 lab.py up", "python3 -m kafka.admin -b 127.0.0.1:9092 topics list"))
+def up() -> None:
+    """Start the lab's Kafka in the background, where it stays until `down`."""
+    from labsupport.broker.cluster import connect
+
+    with connect(Settings.from_environment()) as cluster:
+        if cluster.embedded:
+            console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/] until you type: python3 lab.py down")
+        else:
+            console.print(f"Kafka answers at [bold]{cluster.bootstrap}[/] (LAB_KAFKA); the lab starts none of its own.")
+
+
+@lab.command(**example("python3 lab.py down"))
+def down() -> None:
+    """Stop everything of this lab that runs: Kafka, JupyterLab, what a killed notebook left behind. Topics stay."""
+    from labsupport.broker import background
+
+    processes = background.running(Settings.from_environment())
+    background.stop(processes)
+    for each in processes:
+        console.print(f"Stopped: {describe(each)}")
+    if not processes:
+        console.print("Nothing of this lab was running.")
+
+
+@lab.command(**example("python3 lab.py status", "python3 lab.py status --json"))
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
+def status(as_json: bool) -> None:
+    """Show what runs, and the address for other tools. Exit code 1 if Kafka does not answer."""
+    from labsupport.broker import background
+    from labsupport.broker.metadata import NotKafka, ask, reach
+
+    settings = Settings.from_environment()
+    problem, address = "", settings.kafka
+    try:
+        if settings.embedded:
+            found = background.find(settings)
+            address = found.bootstrap if found else ""
+            if found:
+                ask(*parse_addresses(found.bootstrap)[0])
+            else:
+                problem = "it is not running"
+        else:
+            reach(parse_addresses(settings.kafka))
+    except LabError as error:
+        problem = error.seen
+    except (OSError, NotKafka) as error:
+        problem = f"its process runs and does not answer ({error}): python3 lab.py down, then up"
+    processes = background.running(settings)
+    if as_json:
+        listed = [{"pid": e.process.pid, "role": e.role, "owner": e.owner, "orphan": e.orphan} for e in processes]
+        told = {"kafka": address or None, "answers": not problem, "problem": problem or None, "processes": listed}
+        click.echo(json.dumps(told))
+    else:
+        if problem:
+            console.print(f"Kafka{f' at {address}' if address else ''} does not answer: {problem}", markup=False)
+            if settings.embedded:
+                console.print("Start it: python3 lab.py up")
+        else:
+            console.print(f"Kafka answers at [bold]{address}[/]")
+            console.print(f"Other tools: {sys.executable} -m kafka.admin -b {address} topics list", soft_wrap=True)
+        if processes:
+            table = Table("process", "pid", "MB", "minutes", box=None, header_style="dim")
+            for each in processes:
+                table.add_row(
+                    describe(each),
+                    str(each.process.pid),
+                    str(each.process.memory >> 20),
+                    f"{each.process.seconds / 60:.0f}",
+                )
+            console.print(table)
+    sys.exit(1 if problem else 0)
+
+
+@lab.command(
+    context_settings={"ignore_unknown_options": True},
+    **example("python3 lab.py test", "python3 lab.py test -k 'jars or process' -x"),
+)
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def test(pytest_arguments: tuple[str, ...]) -> None:
+    """Run every test and every notebook, on a Kafka of its own; what follows goes to pytest."""
+    import subprocess
+
+    sys.exit(subprocess.call([sys.executable, "-m", "pytest", *pytest_arguments], cwd=CHECKOUT))
+
+
+@lab.command(**example("python3 lab.py notebooks --write", "python3 lab.py notebooks --write 00"))
+@click.option("--write", is_flag=True, required=True, help="Run the notebooks and store their outputs.")
+@click.argument("lessons", nargs=-1)
+def notebooks(write: bool, lessons: tuple[str, ...]) -> None:
+    """For authors: run the lessons in notebooks/ and store what they print. Without LESSONS: all of them."""
+    from labsupport.commands import notebooks as writer
+
+    writer.write(lessons, console)
+
+
+@lab.command(**example("python3 lab.py wipe", "python3 lab.py wipe --yes"))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def wipe(yes: bool) -> None:
+    """Delete every topic of the lab's own Kafka, to start over. Your notebooks and progress stay."""
+    from labsupport.broker import background
+
+    settings = Settings.from_environment()
+    folders = [settings.home / "broker", settings.home / "private"]
+    size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+    if not yes:
+        click.confirm(f"Stop the lab's Kafka and delete its data ({size / 1e6:.0f} MB in {settings.home})?", abort=True)
+    background.stop([each for each in background.running(settings) if each.role != "jupyter"])
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+    console.print("Wiped. The next lesson starts with an empty Kafka.")
+
+
+def describe(each: Any) -> str:
+    """One of the lab's processes in words."""
+    words = {
+        "background": "Kafka",
+        "private": f"a private broker of process {each.owner}",
+        "training": "the training run for the start-up cache (ends by itself)",
+        "jupyter": "JupyterLab",
+    }
+    left_behind = ", left behind" if each.orphan else ""
+    return words.get(each.role, each.role) + left_behind
+
+
+def run(command: Callable[..., Any] = lab) -> None:
+    """Run the command line; errors are printed once, here."""
+    errors = Console(stderr=True, highlight=False)
+    try:
+        sys.exit(command(prog_name="lab.py", standalone_mode=False) or 0)
+    except click.Abort:
+        errors.print("Stopped.")
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except LabError as error:
+        errors.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("\nStopped.")
+        sys.exit(130)

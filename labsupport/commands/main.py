@@ -48,7 +48,7 @@ def lab(context: click.Context, no_browser: bool, port: int | None) -> None:
         raise click.UsageError("--no-browser and --port go with no command: python3 lab.py --no-browser")
 
 
-@lab.command(**example("python3 lab.py up", "python3 -m kafka.admin -b 127.0.0.1:9092 topics list"))
+@lab.command(short_help="Start Kafka in the background.", **example("python3 lab.py up", "python3 lab.py status"))
 def up() -> None:
     """Start the lab's Kafka in the background, where it stays until `down`."""
     from labsupport.broker.cluster import connect
@@ -60,7 +60,7 @@ def up() -> None:
             console.print(f"Kafka answers at [bold]{cluster.bootstrap}[/] (LAB_KAFKA); the lab starts none of its own.")
 
 
-@lab.command(**example("python3 lab.py down"))
+@lab.command(short_help="Stop everything of this lab that runs.", **example("python3 lab.py down"))
 def down() -> None:
     """Stop everything of this lab that runs: Kafka, JupyterLab, what a killed notebook left behind. Topics stay."""
     from labsupport.broker import background
@@ -73,7 +73,7 @@ def down() -> None:
         console.print("Nothing of this lab was running.")
 
 
-@lab.command(**example("python3 lab.py status", "python3 lab.py status --json"))
+@lab.command(short_help="Show what runs, and Kafka's address.", **example("python3 lab.py status", "python3 lab.py status --json"))
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
 def status(as_json: bool) -> None:
     """Show what runs, and the address for other tools. Exit code 1 if Kafka does not answer."""
@@ -123,6 +123,7 @@ def status(as_json: bool) -> None:
 
 
 @lab.command(
+    short_help="Run every test and every notebook.",
     context_settings={"ignore_unknown_options": True},
     **example("python3 lab.py test", "python3 lab.py test -k 'jars or process' -x"),
 )
@@ -134,7 +135,10 @@ def test(pytest_arguments: tuple[str, ...]) -> None:
     sys.exit(subprocess.call([sys.executable, "-m", "pytest", *pytest_arguments], cwd=CHECKOUT))
 
 
-@lab.command(**example("python3 lab.py notebooks --write", "python3 lab.py notebooks --write 00"))
+@lab.command(
+    short_help="For authors: run the lessons and store their outputs.",
+    **example("python3 lab.py notebooks --write", "python3 lab.py notebooks --write 00"),
+)
 @click.option("--write", is_flag=True, required=True, help="Run the notebooks and store their outputs.")
 @click.argument("lessons", nargs=-1)
 def notebooks(write: bool, lessons: tuple[str, ...]) -> None:
@@ -144,7 +148,7 @@ def notebooks(write: bool, lessons: tuple[str, ...]) -> None:
     writer.write(lessons, console)
 
 
-@lab.command(**example("python3 lab.py wipe", "python3 lab.py wipe --yes"))
+@lab.command(short_help="Delete all topics, to start over.", **example("python3 lab.py wipe", "python3 lab.py wipe --yes"))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def wipe(yes: bool) -> None:
     """Delete every topic of the lab's own Kafka, to start over. Your notebooks and progress stay."""

@@ -17,9 +17,9 @@ from labsupport.broker import background
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.process import Process, marks
 from labsupport.commands.proof import round_trip
-from labsupport.course.copies import WORK, make_copies
+from labsupport.course.copies import make_copies
 
-FIRST = "00_start_here.ipynb"
+FIRST = "work/00_start_here.ipynb"
 console = Console(highlight=False)
 
 
@@ -82,7 +82,7 @@ def _kafka(settings: Settings) -> Iterator[Cluster]:
 @contextlib.contextmanager
 def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process, str]]:
     """JupyterLab on the learner's copies, and its address, for the body of a `with`."""
-    options = [f"--ServerApp.root_dir={WORK}", f"--LabApp.default_url=/lab/tree/{FIRST}", "--no-browser"]
+    options = [f"--ServerApp.root_dir={CHECKOUT}", f"--LabApp.default_url=/lab/tree/{FIRST}", "--no-browser"]
     # Nothing leaves the machine: no news feed, no check for updates.
     options += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     if port is not None:

@@ -1,0 +1,105 @@
+"""Run the lessons and store what they print, as an author does before a commit.
+
+An output whose comparable text has not changed stays as it is stored, so running this twice changes nothing.
+"""
+
+import contextlib
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import nbformat
+from rich.console import Console
+
+from labsupport.base import CHECKOUT, LabError, Settings
+from labsupport.broker import background
+from labsupport.course.copies import NOTEBOOKS
+
+SANITIZE = CHECKOUT / "tests" / "nbval.sanitize"
+CELL_TIMEOUT = 60  # seconds, as in the test run
+
+
+def write(lessons: Sequence[str], console: Console) -> None:
+    """Run the notebooks whose names begin with `lessons` (all, if none are given) and store their outputs.
+
+    Raises LabError for a lesson that does not exist and for a cell that fails; what was run before stays written.
+    """
+    available = sorted(NOTEBOOKS.glob("*.ipynb"))
+    for lesson in lessons:
+        if not any(path.name.startswith(lesson) for path in available):
+            names = ", ".join(path.stem for path in available)
+            raise LabError(f"There is no lesson {lesson!r}.", f"there are: {names}", "give its two digits, such as 00")
+    with own_home():
+        for path in available:
+            if not lessons or path.name.startswith(tuple(lessons)):
+                console.print(f"{path.stem} …", end=" ")
+                console.print("written" if run(path) else "unchanged")
+
+
+@contextlib.contextmanager
+def own_home() -> Iterator[None]:
+    """A broker of its own for the kernels started in the body of a `with`; a learner's running lab is not touched."""
+    with tempfile.TemporaryDirectory(prefix="lab-") as home:
+        os.environ["LAB_HOME"] = home
+        os.environ["TQDM_DISABLE"] = "1"  # a progress bar on a slow day is not an output to store
+        try:
+            yield
+        finally:
+            background.stop(background.running(Settings.from_environment()))
+
+
+def run(path: Path) -> bool:
+    """Run one notebook from top to bottom in a fresh kernel and store its outputs; returns whether the file changed."""
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+    stored = nbformat.read(path, as_version=4)
+    fresh = nbformat.from_dict(stored)
+    client = NotebookClient(
+        fresh, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(path.parent)}}, record_timing=False
+    )
+    try:
+        client.execute(stderr=subprocess.DEVNULL)  # the kernel's own remarks; a cell's stderr comes as a message
+    except (CellExecutionError, CellTimeoutError) as error:
+        raise LabError(f"{path.name} did not run to its end.", str(error), "nothing was written") from error
+    before = path.read_text(encoding="utf-8")
+    text = nbformat.writes(merge(stored, fresh)) + "\n"
+    if text != before:
+        path.write_text(text, encoding="utf-8")
+    return text != before
+
+
+def merge(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """`fresh`, with the stored outputs of each cell that printed the same, and without what only this machine knows."""
+    from nbval.plugin import coalesce_streams, get_sanitize_patterns
+
+    patterns = dict(get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8")))
+    before = {cell.id: cell for cell in stored.cells}
+    merged = nbformat.from_dict(fresh)
+    for cell in merged.cells:
+        if cell.cell_type == "code":
+            cell.outputs = coalesce_streams(cell.outputs)
+            old = before[cell.id].outputs
+            if comparable(old, patterns) == comparable(cell.outputs, patterns):
+                cell.outputs = old
+    merged.metadata.language_info = nbformat.from_dict({"name": "python"})
+    return merged
+
+
+def comparable(outputs: Sequence[nbformat.NotebookNode], patterns: dict[str, str]) -> list:
+    """What nbval compares of a cell's outputs: everything but bitmaps, metadata and counts, sanitised."""
+    def clean(value: object) -> object:
+        if isinstance(value, str):
+            for regex, replacement in patterns.items():
+                value = re.sub(regex, replacement, value)
+        return value
+
+    kept = []
+    for output in outputs:
+        fields = {key: value for key, value in output.items() if key in ("name", "text", "ename", "evalue")}
+        fields |= {key: value for key, value in output.get("data", {}).items() if key not in ("image/png", "image/jpeg")}
+        kept.append((output.output_type, {key: clean(value) for key, value in fields.items()}))
+    return kept

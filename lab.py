@@ -10,6 +10,7 @@ LAB_OFFLINE=folder takes wheels and jars from there instead of the network.
 """
 # This file must parse under any Python, so that an old one can be told what it is: no f-strings, no annotations.
 
+import glob
 import hashlib
 import os
 import subprocess
@@ -30,10 +31,10 @@ def main():
             "install a newer Python and start the lab with it, for example: python3.13 lab.py",
         )
     wanted = stamp()
-    if read(STAMP) != wanted:
+    if read(STAMP).rstrip() != wanted:
         try:
             with lock():
-                if read(STAMP) != wanted:  # another set-up may have finished while we waited
+                if read(STAMP).rstrip() != wanted:  # another set-up may have finished while we waited
                     set_up(wanted)
         except (OSError, subprocess.CalledProcessError) as error:
             stop("Could not set the lab up in %s: %s" % (HERE, error), remedy(error))
@@ -46,7 +47,7 @@ def stamp():
     for name in (REQUIREMENTS, os.path.join(HERE, "pyproject.toml")):
         with open(name, "rb") as file:
             digest.update(file.read())
-    return "Python %s, %s\n%s\n" % (sys.version.split()[0], VENV, digest.hexdigest())
+    return "Python %s, %s\n%s" % (sys.version.split()[0], VENV, digest.hexdigest())
 
 
 def set_up(wanted):
@@ -74,8 +75,11 @@ def set_up(wanted):
     has_uv = subprocess.call(pip + pinned_uv, stderr=subprocess.DEVNULL) == 0
     uv = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON] + source
     subprocess.check_call((uv if has_uv else pip) + ["-r", REQUIREMENTS], cwd=HERE)
-    with open(STAMP, "w", encoding="utf-8") as file:
-        file.write(wanted)
+    # Where `-e .` points to is read in the locale's encoding: a path with an umlaut stops Python under a C locale and
+    # is lost on Windows. Relative to the file it is plain ASCII.
+    for name in glob.glob(os.path.join(glob.escape(VENV), "**", "*labsupport*.pth"), recursive=True):
+        write(name, os.path.relpath(HERE, os.path.dirname(name)))
+    write(STAMP, wanted)
 
 
 def remedy(error):
@@ -141,6 +145,11 @@ def read(name):
             return file.read().decode("utf-8")
     except OSError:
         return ""
+
+
+def write(name, text):
+    with open(name, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
 
 
 def say(text):

@@ -52,15 +52,14 @@ class LabError(Exception):
         return [f"LabError: {self}"]
 
 
-def until(
-    condition: Callable[[], T], timeout: float, what: str, *, every: float = 0.02, next_step: str = ""
-) -> T:
+def until(condition: Callable[[], T], timeout: float, what: str, *, every: float = 0.02, next_step: str = "") -> T:
     """Call `condition` until it returns something true, and return that; from 1.5 s on, say what is waited for.
 
     `timeout` and `every` are seconds on the monotonic clock. Raises LabError, naming `what`, when time is up.
     """
     begin = time.monotonic()
-    with tqdm(bar_format="waiting for {desc} … {elapsed}", desc=what, delay=PATIENCE, mininterval=0.5, leave=False) as note:
+    note_format = "waiting for {desc} … {elapsed}"
+    with tqdm(bar_format=note_format, desc=what, delay=PATIENCE, mininterval=0.5, leave=False) as note:
         while not (result := condition()):
             if time.monotonic() - begin >= timeout:
                 raise LabError(f"Waited {timeout:g} s for {what}.", "it did not happen", next_step)
@@ -138,7 +137,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read LAB_HOME, LAB_CACHE, LAB_KAFKA, LAB_LEARNER, LAB_OFFLINE and LAB_MAVEN; raises LabError if one is bad."""
+        """Read LAB_HOME, LAB_CACHE, LAB_KAFKA, LAB_LEARNER, LAB_OFFLINE, LAB_MAVEN; raises LabError if one is bad."""
         kafka = environ.get("LAB_KAFKA", "").strip() or "embedded"
         if kafka != "embedded":
             parse_addresses(kafka)

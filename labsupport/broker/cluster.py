@@ -127,7 +127,7 @@ class Cluster:
                 client.close(timeout_ms=5_000)
             elif client is not None:
                 client.close()
-        except Exception as error:  # a client whose broker is gone may raise anything here, and must not keep the rest open
+        except Exception as error:  # with its broker gone it may raise anything, and the others must still be closed
             log.warning("closing the client %r: %s: %s", name, type(error).__name__, error)
 
     def close(self) -> None:
@@ -212,8 +212,8 @@ class Cluster:
                 all_gone,
                 10,
                 f"the groups {', '.join(names)} to be gone",
-                next_step="somebody keeps joining: shut down other kernels (Kernel, Shut Down All) and stop programs that\n"
-                "read with these groups, then run the cell again",
+                next_step="somebody keeps joining: shut down other kernels (Kernel, Shut Down All) and stop programs\n"
+                "that read with these groups, then run the cell again",
             )
 
     def _require_ours(self, names: Sequence[str]) -> None:
@@ -221,7 +221,7 @@ class Cluster:
         if foreign:
             raise LabError(
                 f"The lab does not create or delete {', '.join(map(repr, foreign))}.",
-                f"its own names have the form {self.prefix}NN-name, with a lesson's two digits and letters, digits, . _ -",
+                f"its own names have the form {self.prefix}NN-name: a lesson's two digits, then letters, digits, . _ -",
                 "choose such a name, or use lab.admin(), which does whatever you ask",
             )
 

@@ -12,7 +12,6 @@ Broker 1 to n are brokers and controllers at once. Every address is on the loopb
 
 import contextlib
 import json
-import os
 import shutil
 import socket
 import sys
@@ -21,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from labsupport.base import LabError, until
-from labsupport.broker.metadata import NotKafka, ask
+from labsupport.broker.metadata import NotKafkaError, ask
 from labsupport.broker.process import Process, marks, tail, write_atomically
 from labsupport.broker.runtime import ENVIRONMENT, LOGGING, Runtime, new_id
 
@@ -33,7 +32,7 @@ def known_brokers(port: int) -> set[int]:
     """The ids of the brokers that the one on `port` knows; empty while it does not answer."""
     try:
         return set(ask(HOST, port, timeout=1.0).brokers)
-    except (OSError, NotKafka):
+    except (OSError, NotKafkaError):
         return set()
 
 
@@ -125,7 +124,7 @@ class EmbeddedBroker:
         shutil.copyfile(LOGGING, self.folder / "log4j2.properties")
         log = self.folder / "server.log"
         if log.exists():
-            os.replace(log, log.with_suffix(".log.1"))
+            log.replace(log.with_suffix(".log.1"))
         process = Process.start(
             f"broker {self.number}",
             cluster.runtime.command(marks=marks(cluster.runtime.settings, cluster.role), training=training),

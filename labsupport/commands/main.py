@@ -73,12 +73,15 @@ def down() -> None:
         console.print("Nothing of this lab was running.")
 
 
-@lab.command(short_help="Show what runs, and Kafka's address.", **example("python3 lab.py status", "python3 lab.py status --json"))
+@lab.command(
+    short_help="Show what runs, and Kafka's address.",
+    **example("python3 lab.py status", "python3 lab.py status --json"),
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
 def status(as_json: bool) -> None:
     """Show what runs, and the address for other tools. Exit code 1 if Kafka does not answer."""
     from labsupport.broker import background
-    from labsupport.broker.metadata import NotKafka, ask, reach
+    from labsupport.broker.metadata import NotKafkaError, ask, reach
 
     settings = Settings.from_environment()
     problem, address = "", settings.kafka
@@ -94,7 +97,7 @@ def status(as_json: bool) -> None:
             reach(parse_addresses(settings.kafka))
     except LabError as error:
         problem = error.seen
-    except (OSError, NotKafka) as error:
+    except (OSError, NotKafkaError) as error:
         problem = f"its process runs and does not answer ({error}): python3 lab.py down, then up"
     processes = background.running(settings)
     if as_json:
@@ -139,16 +142,20 @@ def test(pytest_arguments: tuple[str, ...]) -> None:
     short_help="For authors: run the lessons and store their outputs.",
     **example("python3 lab.py notebooks --write", "python3 lab.py notebooks --write 00"),
 )
-@click.option("--write", is_flag=True, required=True, help="Run the notebooks and store their outputs.")
+@click.option(
+    "--write", is_flag=True, required=True, expose_value=False, help="Run the notebooks and store their outputs."
+)
 @click.argument("lessons", nargs=-1)
-def notebooks(write: bool, lessons: tuple[str, ...]) -> None:
+def notebooks(lessons: tuple[str, ...]) -> None:
     """For authors: run the lessons in notebooks/ and store what they print. Without LESSONS: all of them."""
     from labsupport.commands import notebooks as writer
 
     writer.write(lessons, console)
 
 
-@lab.command(short_help="Delete all topics, to start over.", **example("python3 lab.py wipe", "python3 lab.py wipe --yes"))
+@lab.command(
+    short_help="Delete all topics, to start over.", **example("python3 lab.py wipe", "python3 lab.py wipe --yes")
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def wipe(yes: bool) -> None:
     """Delete every topic of the lab's own Kafka, to start over. Your notebooks and progress stay."""

@@ -19,6 +19,7 @@ from labsupport.broker import background
 from labsupport.course.copies import NOTEBOOKS
 
 SANITIZE = CHECKOUT / "tests" / "nbval.sanitize"
+BITMAPS = ("image/png", "image/jpeg")
 CELL_TIMEOUT = 60  # seconds, as in the test run
 
 
@@ -91,6 +92,7 @@ def merge(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> nbform
 
 def comparable(outputs: Sequence[nbformat.NotebookNode], patterns: dict[str, str]) -> list:
     """What nbval compares of a cell's outputs: everything but bitmaps, metadata and counts, sanitised."""
+
     def clean(value: object) -> object:
         if isinstance(value, str):
             for regex, replacement in patterns.items():
@@ -100,6 +102,6 @@ def comparable(outputs: Sequence[nbformat.NotebookNode], patterns: dict[str, str
     kept = []
     for output in outputs:
         fields = {key: value for key, value in output.items() if key in ("name", "text", "ename", "evalue")}
-        fields |= {key: value for key, value in output.get("data", {}).items() if key not in ("image/png", "image/jpeg")}
+        fields |= {key: value for key, value in output.get("data", {}).items() if key not in BITMAPS}
         kept.append((output.output_type, {key: clean(value) for key, value in fields.items()}))
     return kept

@@ -50,7 +50,7 @@ def start(settings: Settings, *, browser: bool = True, port: int | None = None) 
 def _signals() -> Iterator[None]:
     """A closed terminal or a `kill` ends the lab as Ctrl-C does; while it cleans up, nothing interrupts it."""
 
-    def interrupt(number: int, _frame: object) -> None:
+    def interrupt(_number: int, _frame: object) -> None:
         for each in caught:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt

@@ -1,0 +1,114 @@
+"""What all tests share: a home of their own for the lab, so that a learner's running lab is never touched."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from labsupport.base import CHECKOUT, Settings
+from labsupport.broker import background
+from labsupport.broker.cluster import Cluster, connect
+from labsupport.broker.runtime import Runtime, prepare
+
+
+def pytest_configure():
+    """Before anything is collected: own home, own broker, and no progress bars in what nbval compares."""
+    for name in ("LAB_KAFKA", "LAB_LEARNER", "LAB_OFFLINE", "LAB_MAVEN"):
+        os.environ.pop(name, None)
+    os.environ["LAB_HOME"] = tempfile.mkdtemp(prefix="lab-test-")
+    os.environ["TQDM_DISABLE"] = "1"
+
+
+def pytest_unconfigure():
+    """Leave nothing running and nothing lying about."""
+    home = Path(os.environ["LAB_HOME"])
+    if home.name.startswith("lab-test-"):
+        background.stop(background.running(Settings.from_environment()))
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A notebook's cell that is expected to fail has failed: nbval marks all cells after a time-out so."""
+    outcome = yield
+    report = outcome.get_result()
+    if type(item).__name__ == "IPyNbCell" and hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"not run to its end: {report.wasxfail or 'an earlier cell timed out or the kernel died'}"
+        del report.wasxfail
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """The settings of this test run: embedded, with a home of its own and the user's cache."""
+    return Settings.from_environment()
+
+
+@pytest.fixture(scope="session")
+def runtime(settings) -> Runtime:
+    """Java, jars and template, fetched if this is the first run."""
+    return prepare(settings)
+
+
+@pytest.fixture
+def cluster(settings) -> Cluster:
+    """The lab's own broker, up; clients are closed after the test."""
+    with connect(settings) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, settings, tmp_path) -> Settings:
+    """A second home, for tests that kill, wipe or race the background broker; everything in it is stopped afterwards."""
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
+    own = Settings.from_environment()
+    yield own
+    background.stop(background.running(own))
+
+
+@pytest.fixture(scope="session")
+def broker_elsewhere(runtime, tmp_path_factory):
+    """Somebody else's Kafka: a broker that the lab under test knows by its address only."""
+    theirs = Settings(home=tmp_path_factory.mktemp("theirs"), cache=runtime.settings.cache)
+    embedded = background.private(theirs)
+    yield embedded
+    embedded.destroy()
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Run a Python program in a process of its own: `python(code, **environment)` gives the finished process."""
+
+    def run(code: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
+
+
+@pytest.fixture
+def lab():
+    """The command line: `lab("status", "--json", LAB_KAFKA=…)` gives the finished process."""
+
+    def run(*words: str, timeout: float = 120, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "labsupport", *words],
+            env={**os.environ, **environment},
+            cwd=CHECKOUT,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run

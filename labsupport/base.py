@@ -91,6 +91,22 @@ def only_one(lock: Path, what: str, timeout: float = 600) -> Iterator[None]:
         file_lock.release()
 
 
+@contextlib.contextmanager
+def storing(folder: Path, variable: str) -> Iterator[None]:
+    """Turn an OSError in the body of a `with` into a LabError: a full disk, or a folder that may not be written to.
+
+    `variable` is the environment variable that would move the folder elsewhere.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LabError(
+            f"Could not write in {folder}.",
+            str(error),
+            f"free some space (the lab needs 300 MB there), or set {variable} to a folder that you may write to",
+        ) from error
+
+
 def progress(what: str, total: float, unit: str = "it", *, scale: bool = False) -> tqdm:
     """A progress bar on stderr, in a terminal and in a notebook alike, for what takes longer than 1.5 s."""
     return tqdm(desc=what, total=total, unit=unit, unit_scale=scale, delay=PATIENCE, leave=False, ncols=88)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from labsupport.base import CHECKOUT, Settings
-from labsupport.broker import background
+from labsupport.broker import background, training
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.runtime import Runtime, prepare
 
@@ -51,7 +51,9 @@ def settings() -> Settings:
 @pytest.fixture(scope="session")
 def runtime(settings) -> Runtime:
     """Java, jars and template, fetched if this is the first run."""
-    return prepare(settings)
+    ready = prepare(settings)
+    training.start_in_background(ready)  # the suite starts some thirty brokers
+    return ready
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def cluster(settings) -> Cluster:
 
 @pytest.fixture
 def elsewhere(monkeypatch, settings, tmp_path) -> Settings:
-    """A second home, for tests that kill, wipe or race the background broker; everything in it is stopped afterwards."""
+    """A second home, for tests that kill, wipe or race the background broker; what runs there is stopped."""
     monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
     own = Settings.from_environment()
     yield own

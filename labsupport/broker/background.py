@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from labsupport.base import Settings, only_one
+from labsupport.base import Settings, only_one, storing
 from labsupport.broker import training
 from labsupport.broker.embedded import EmbeddedCluster
 from labsupport.broker.process import Process, marks, started
@@ -29,9 +29,14 @@ def ensure(settings: Settings) -> tuple[EmbeddedCluster, bool]:
     started again on its data. Raises LabError with the end of the log if that fails.
     """
     runtime = prepare(settings)
-    with only_one(settings.home / "broker.lock", "starting the broker", timeout=180):
+    lock = settings.home / "broker.lock"
+    with storing(settings.home, "LAB_HOME"), only_one(lock, "starting the broker", timeout=180):
         cluster = EmbeddedCluster(settings.home / "broker", runtime, role="background", ports=[KAFKA_PORT])
-        was_up = cluster.brokers[0].state == "running"
+        process = cluster.brokers[0].process
+        was_up = process is not None and not process.paused
+        # One that runs unrecorded (its starter was killed at the wrong moment, or .lab was deleted) holds the data.
+        ours = process.pid if process else None
+        stop([each for each in running(settings) if each.role == "background" and each.process.pid != ours])
         cluster.start()
     if not was_up:
         training.start_in_background(runtime)
@@ -53,7 +58,8 @@ def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None 
     folder = settings.home / "private" / f"{os.getpid()}-{next(_numbers)}"
     cluster = EmbeddedCluster(folder, prepare(settings), size=size, overrides=overrides)
     atexit.register(cluster.destroy)
-    cluster.start()
+    with storing(settings.home, "LAB_HOME"):
+        cluster.start()
     return cluster
 
 

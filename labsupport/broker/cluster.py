@@ -18,7 +18,7 @@ from labsupport.base import LabError, Settings, parse_addresses, until
 from labsupport.broker import background
 from labsupport.broker.embedded import EmbeddedBroker, EmbeddedCluster
 from labsupport.broker.jars import kafka_version
-from labsupport.broker.metadata import reach
+from labsupport.broker.metadata import FOREIGN, reach
 
 # What the lab lays under a client's own settings: its timeouts, in milliseconds. Kafka's defaults suit a data centre;
 # here a learner would sit before a silent cell for up to five minutes.
@@ -36,6 +36,8 @@ TIMEOUTS = {
 }
 CLIENTS = {"producer": KafkaProducer, "consumer": KafkaConsumer, "admin": KafkaAdminClient}
 
+DOWN = "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status"
+
 log = logging.getLogger("labsupport")
 
 
@@ -47,11 +49,10 @@ def speaking(tried: str) -> Iterator[None]:
     except KafkaError as error:
         # What the broker says itself stands, where there is one, at the end of a dump of request and response.
         said = re.search(r"error_message='(.+?)', ", str(error))
-        down = "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status"
         raise LabError(
             tried,
             f"{type(error).__name__}: {said[1]}" if said else str(error),
-            down if error.retriable or isinstance(error, KafkaTimeoutError) else "",
+            DOWN if error.retriable or isinstance(error, KafkaTimeoutError) else "",
         ) from error
 
 
@@ -112,6 +113,8 @@ class Cluster:
 
     def _open(self, kind: str, name: str, *topics: str, **settings: Any) -> Any:
         self.close_client(name)
+        # Asked first, because a client that cannot connect tries for 5 s and does not say why.
+        reach(parse_addresses(self.bootstrap), next_step=DOWN if self.embedded else FOREIGN)
         with speaking(f"Could not make the {kind} {name!r} at {self.bootstrap}."):
             client = CLIENTS[kind](*topics, **self.config(kind, **({"client_id": name} | settings)))
         self._clients[name] = client

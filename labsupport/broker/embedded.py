@@ -125,15 +125,14 @@ class EmbeddedBroker:
         log = self.folder / "server.log"
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
-        process = Process.start(
+        self._process = Process.start(
             f"broker {self.number}",
             cluster.runtime.command(marks=marks(cluster.runtime.settings, cluster.role), training=training),
             log,
             cwd=self.folder,
             env=ENVIRONMENT,
         )
-        process.record(self.folder / "process.json")
-        self._process = process
+        self._process.record(self.folder / "process.json")
 
     def _format(self) -> None:
         """Give new storage its ids and the feature levels, as Kafka's own format command does."""
@@ -183,13 +182,13 @@ class EmbeddedCluster:
         Raises LabError with the end of the log if one does not start.
         """
         for attempt in (1, 2, 3):
-            if not any(broker.process for broker in self.brokers):
-                self._choose_ports()
-            for broker in self.brokers:
-                broker.resume()
-                if broker.process is None:
-                    broker.spawn(training)
             try:
+                if not any(broker.process for broker in self.brokers):
+                    self._choose_ports()
+                for broker in self.brokers:
+                    broker.resume()
+                    if broker.process is None:
+                        broker.spawn(training)
                 self.wait_until_ready(self.brokers)
                 return
             except LabError as error:
@@ -197,7 +196,7 @@ class EmbeddedCluster:
                 # Between our look and the broker's start somebody else may have taken a port: choose again.
                 if "Address already in use" not in error.seen or attempt == 3:
                     raise
-            except BaseException:  # Ctrl-C: leave no half-started broker behind
+            except BaseException:  # Ctrl-C, a full disk: leave no half-started broker behind
                 self.kill()
                 raise
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from labsupport.base import LabError, Settings, digest, only_one, progress
+from labsupport.base import LabError, Settings, digest, only_one, progress, storing
 
 LOCK = Path(__file__).with_name("jars.lock")
 AT_ONCE = 8  # downloads at the same time: all jars in about 4 s where one after the other takes 12 s
@@ -87,21 +87,14 @@ def _missing(jars: list[Jar], folder: Path) -> list[Jar]:
 
 
 def _fetch(jars: list[Jar], folder: Path, settings: Settings) -> None:
-    try:
+    with storing(settings.cache, "LAB_CACHE"), only_one(folder.with_suffix(".lock"), "fetching Kafka"):
         folder.mkdir(parents=True, exist_ok=True)
-        with only_one(folder.with_suffix(".lock"), "fetching Kafka"):
-            missing = _missing(jars, folder)  # another set-up may have fetched them while we waited
-            for left_over in folder.glob(".fetch-*"):  # of a set-up that was killed
-                shutil.rmtree(left_over, ignore_errors=True)
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-", ignore_cleanup_errors=True) as scratch:
-                source = _from_folder if settings.offline else _from_maven
-                _fetch_each(missing, folder, source(settings, Path(scratch)))
-    except OSError as error:
-        raise LabError(
-            f"Could not store Kafka's jars in {settings.cache}.",
-            str(error),
-            "free some space (200 MB), or set LAB_CACHE to a folder that you may write to",
-        ) from error
+        missing = _missing(jars, folder)  # another set-up may have fetched them while we waited
+        for left_over in folder.glob(".fetch-*"):  # of a set-up that was killed
+            shutil.rmtree(left_over, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-", ignore_cleanup_errors=True) as scratch:
+            source = _from_folder if settings.offline else _from_maven
+            _fetch_each(missing, folder, source(settings, Path(scratch)))
 
 
 def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[int], None]], Path]) -> None:

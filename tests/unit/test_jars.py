@@ -177,7 +177,7 @@ def test_without_network_the_error_names_jar_and_remedies(jar, settings, tmp_pat
 def test_a_cache_that_cannot_be_written_is_an_error_with_a_remedy(jar, shelf, tmp_path):
     """A file where the cache's folder should be."""
     (tmp_path / "cache").write_text("in the way")
-    with pytest.raises(LabError, match="Could not store") as caught:
+    with pytest.raises(LabError, match="Could not write in") as caught:
         jars.ensure(shelf)
     assert "LAB_CACHE" in caught.value.next_step
 

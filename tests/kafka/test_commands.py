@@ -1,0 +1,228 @@
+"""The command line, as a person types it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from click.testing import CliRunner
+
+from labsupport.base import CHECKOUT, until
+from labsupport.broker import background
+from labsupport.broker.cluster import connect
+from labsupport.commands import main
+
+
+def test_up_status_down(elsewhere, lab):
+    """Up says the address, status too (for people and for programs), down stops it, and twice is harmless."""
+    up = lab("up")
+    address = re.search(r"127\.0\.0\.1:\d+", up.stdout)[0]
+    assert address in lab("up").stdout
+    shown = lab("status")
+    assert shown.returncode == 0
+    assert f"-b {address} topics list" in shown.stdout
+    told = json.loads(lab("status", "--json").stdout)
+    assert told["kafka"] == address
+    assert told["answers"] is True
+    assert "background" in [each["role"] for each in told["processes"]]
+    assert "Stopped: Kafka" in lab("down").stdout
+    assert "Nothing of this lab was running" in lab("down").stdout
+    assert background.running(elsewhere) == []
+    down = lab("status", "--json")
+    assert down.returncode == 1
+    assert json.loads(down.stdout)["answers"] is False
+
+
+def test_the_address_that_status_prints_works_in_a_terminal(elsewhere, lab):
+    """The line for other tools can be pasted as it is."""
+    with connect(elsewhere) as kafka:
+        kafka.create_topic("96-seen")
+        line = re.search(r"Other tools: (.*)", lab("status").stdout)[1]
+        assert "96-seen" in subprocess.run(line, shell=True, capture_output=True, text=True).stdout
+
+
+def test_status_sees_a_broker_that_does_not_answer(elsewhere, lab):
+    """Its process runs, frozen: that is not the same as up, and the remedy is named."""
+    with connect(elsewhere) as kafka:
+        kafka.broker(1).pause()
+        shown = lab("status")
+        assert shown.returncode == 1
+        assert "its process runs and does not answer" in shown.stdout
+        assert "python3 lab.py down" in shown.stdout
+        assert lab("down").returncode == 0
+    assert background.running(elsewhere) == []
+
+
+def test_status_and_up_know_an_external_kafka(lab, broker_elsewhere):
+    """The address is checked, nothing is started, and an unreachable one is an error."""
+    there = {"LAB_KAFKA": broker_elsewhere.bootstrap}
+    assert broker_elsewhere.bootstrap in lab("status", **there).stdout
+    assert "starts none of its own" in lab("up", **there).stdout
+    wrong = lab("up", LAB_KAFKA="127.0.0.1:1")
+    assert wrong.returncode == 1
+    assert "nothing listens at 127.0.0.1:1" in wrong.stderr
+    assert lab("status", LAB_KAFKA="127.0.0.1:1").returncode == 1
+
+
+def test_wipe_asks_and_then_deletes_the_topics_only(elsewhere, lab):
+    """No is no; yes stops Kafka and removes its data; what else lies in the lab's folder stays."""
+    with connect(elsewhere) as kafka:
+        kafka.create_topic("96-doomed")
+    (elsewhere.home / "progress.json").write_text("{}")
+    refused = lab("wipe", stdin="n\n")
+    assert refused.returncode == 130
+    assert (elsewhere.home / "broker").exists()
+    assert lab("wipe", stdin="y\n").returncode == 0
+    assert background.running(elsewhere) == []
+    assert (elsewhere.home / "progress.json").exists()
+    with connect(elsewhere) as kafka:
+        assert kafka.topics() == []
+
+
+@pytest.mark.parametrize("name", [None, *sorted(main.lab.commands)])
+def test_every_help_has_an_example(name):
+    """And the example begins with what one really types."""
+    shown = CliRunner().invoke(main.lab, [name, "--help"] if name else ["--help"])
+    assert shown.exit_code == 0
+    assert re.search(rf"Example:\n +python3 lab\.py{f' {name}' if name else ''}\b", shown.output)
+
+
+def test_the_list_of_commands_is_not_cut_off():
+    """Each short description fits its line."""
+    listed = CliRunner().invoke(main.lab, ["--help"]).output.split("Commands:")[1]
+    assert "..." not in listed
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["stauts"], "No such command 'stauts'"),
+        (["--port", "0"], "not in the range 1<=x<=65535"),
+        (["--no-browser", "up"], "go with no command"),
+        (["notebooks"], "Missing option '--write'"),
+    ],
+)
+def test_a_command_typed_wrongly_is_exit_code_2(words, says, lab):
+    """With a sentence on stderr."""
+    run = lab(*words)
+    assert run.returncode == 2
+    assert says in run.stderr
+
+
+def test_an_unknown_lesson_is_refused_with_the_known_ones(lab):
+    """Before anything is run."""
+    run = lab("notebooks", "--write", "77")
+    assert run.returncode == 1
+    assert "00_start_here" in run.stderr
+
+
+class Started:
+    """`python3 lab.py --no-browser`, running."""
+
+    def __init__(self, home, *words, **environment):
+        self.log = home.parent / "start.log"
+        with self.log.open("wb") as log:
+            self.program = subprocess.Popen(
+                [sys.executable, "-m", "labsupport", "--no-browser", *words],
+                env={**os.environ, **environment},
+                cwd=CHECKOUT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def address(self) -> str:
+        """JupyterLab's address with its token, when it is printed."""
+        until(lambda: "token=" in self.text or self.program.poll() is not None, 90, "JupyterLab's address")
+        found = re.search(r"(http://\S+?)/lab/tree/work/00_start_here\.ipynb\?token=(\w+)", self.text)
+        assert found, self.text
+        return found
+
+
+@pytest.fixture
+def start(elsewhere):
+    """`start(…)` runs `python3 lab.py`; what it started is stopped after the test."""
+    running = []
+
+    def run(*words, **environment) -> Started:
+        running.append(Started(elsewhere.home, *words, **environment))
+        return running[-1]
+
+    yield run
+    for each in running:
+        each.program.kill()
+        each.program.wait()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_lab_py_opens_the_first_lesson_and_ends_what_it_started(how, start, elsewhere):
+    """Kafka proven, JupyterLab behind its token; Ctrl-C (or a kill) ends both."""
+    started = start()
+    address, token = started.address().groups()
+    assert "One event out and back" in started.text
+    api = f"{address}/api/contents/work/00_start_here.ipynb"
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(api, timeout=20)
+    with urllib.request.urlopen(f"{api}?token={token}", timeout=20) as answer:
+        assert "Is my lab alive?" in json.load(answer)["content"]["cells"][0]["source"]
+    assert {"background", "jupyter"} <= {each.role for each in background.running(elsewhere)}
+    started.program.send_signal(how)
+    assert started.program.wait(60) == 0
+    assert background.running(elsewhere) == []
+
+
+def test_a_broker_that_was_up_before_stays_up(start, elsewhere):
+    """Ctrl-C ends what `lab.py` started, and no more; a second `lab.py` shows the JupyterLab that runs."""
+    with connect(elsewhere):
+        started = start()
+        token = started.address()[2]
+        again = start()
+        assert again.program.wait(60) == 0
+        assert "already running" in again.text
+        assert token in again.text
+        started.program.send_signal(signal.SIGINT)
+        assert started.program.wait(60) == 0
+        assert {each.role for each in background.running(elsewhere)} - {"training"} == {"background"}
+
+
+def test_a_killed_lab_py_leaves_nothing_that_down_does_not_stop(start, elsewhere, lab):
+    """SIGKILL cannot be answered, but what it leaves is shown and stopped."""
+    started = start()
+    started.address()
+    started.program.kill()
+    started.program.wait()
+    shown = lab("status").stdout
+    assert "JupyterLab" in shown
+    assert "Kafka" in shown
+    assert lab("down").returncode == 0
+    assert background.running(elsewhere) == []
+
+
+def test_a_taken_port_is_said_with_a_free_one_to_try(start):
+    """`--port` means that port; JupyterLab's own words are shown."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        started = start("--port", str(taken.getsockname()[1]))
+        assert started.program.wait(120) == 1
+        assert "JupyterLab did not start" in started.text
+        assert "--port 8899" in started.text
+
+
+def test_lab_py_works_on_an_external_kafka(start, broker_elsewhere, elsewhere):
+    """The event goes out and back there, and no broker is started."""
+    started = start(LAB_KAFKA=broker_elsewhere.bootstrap)
+    started.address()
+    assert f"Kafka is up at {broker_elsewhere.bootstrap}" in started.text
+    assert [each.role for each in background.running(elsewhere)] == ["jupyter"]
+    started.program.send_signal(signal.SIGINT)
+    assert started.program.wait(60) == 0

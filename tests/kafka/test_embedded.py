@@ -1,0 +1,305 @@
+"""The lab's own brokers: starting, stopping, killing, freezing them."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+
+import psutil
+import pytest
+from kafka.structs import TopicPartition
+
+from labsupport.base import LabError, Settings, until
+from labsupport.broker import background
+from labsupport.broker.cluster import Cluster, connect, private
+from labsupport.broker.embedded import EmbeddedCluster, known_brokers
+from labsupport.broker.metadata import ask
+from labsupport.broker.process import Process
+
+
+def send(cluster: Cluster, topic: str, *values: bytes) -> None:
+    """Send values and wait until the broker has acknowledged each."""
+    producer = cluster.producer(name="test-producer")
+    for future in [producer.send(topic, value) for value in values]:
+        future.get(timeout=20)
+
+
+def read(cluster: Cluster, topic: str) -> list[bytes]:
+    """Every value of partition 0, from the beginning to the end offset."""
+    consumer = cluster.consumer(name="test-reader")
+    partition = TopicPartition(topic, 0)
+    consumer.assign([partition])
+    consumer.seek_to_beginning()
+    end = consumer.end_offsets([partition])[partition]
+    values: list[bytes] = []
+
+    def all_read() -> bool:
+        values.extend(r.value for records in consumer.poll(timeout_ms=200).values() for r in records)
+        return consumer.position(partition) >= end
+
+    until(all_read, 20, f"{end} records of {topic}")
+    return values
+
+
+def test_an_embedded_broker_serves_and_leaves_nothing_behind(settings, runtime):
+    """A private broker takes and returns records; after the `with` its process and its folder are gone."""
+    with private(settings=settings) as kafka:
+        pid, folder = kafka.broker(1).process.pid, kafka.embedded.folder
+        topic = kafka.create_topic("90-private")
+        send(kafka, topic, b"a", b"b")
+        assert read(kafka, topic) == [b"a", b"b"]
+    assert pid not in [each.process.pid for each in background.running(settings)]
+    assert not folder.exists()
+
+
+def test_records_survive_the_killing_of_the_broker(settings):
+    """SIGKILL, start again: every acknowledged record is there, at the same address."""
+    with private(settings=settings) as kafka:
+        topic = kafka.create_topic("90-killed")
+        send(kafka, topic, *[b"%d" % number for number in range(100)])
+        before = kafka.bootstrap
+        kafka.broker(1).kill()
+        assert kafka.broker(1).state == "stopped"
+        assert known_brokers(kafka.broker(1).port) == set()
+        kafka.broker(1).start()
+        assert kafka.embedded.bootstrap == before
+        assert read(kafka, topic) == [b"%d" % number for number in range(100)]
+
+
+def test_a_broker_is_stopped_or_frozen_for_the_body_of_a_with(settings):
+    """Inside nothing answers; afterwards it answers again, also when the body raised."""
+    with private(settings=settings) as kafka:
+        broker = kafka.broker(1)
+        for situation, state in ((broker.stopped, "stopped"), (broker.paused, "paused")):
+            with pytest.raises(ZeroDivisionError), situation():
+                assert broker.state == state
+                assert known_brokers(broker.port) == set()
+                1 / 0  # noqa: B018
+            assert broker.state == "running"
+            assert known_brokers(broker.port) == {1}
+
+
+def test_three_brokers_know_each_other_and_one_of_them_can_go(settings):
+    """A topic has three copies; with one broker killed a write is still acknowledged, and the broker comes back."""
+    with private(3, settings=settings) as kafka:
+        assert all(known_brokers(kafka.broker(number).port) == {1, 2, 3} for number in (1, 2, 3))
+        topic = kafka.create_topic("90-three", min_insync_replicas=2)
+        (described,) = kafka.admin().describe_topics([topic])
+        assert sorted(described["partitions"][0]["replica_nodes"]) == [1, 2, 3]
+        kafka.broker(described["partitions"][0]["leader_id"]).kill()
+        send(kafka, topic, b"written by two")
+        kafka.broker(described["partitions"][0]["leader_id"]).start()
+        assert read(kafka, topic) == [b"written by two"]
+        with pytest.raises(LabError, match="There is no broker 4"):
+            kafka.broker(4)
+
+
+def test_a_broker_that_cannot_start_shows_the_end_of_its_log(settings):
+    """A wrong setting: the error quotes what Kafka says of it, at once and not after the deadline."""
+    with (
+        pytest.raises(LabError, match="Broker 1 did not start") as caught,
+        private(settings=settings, log_retention_hours="soon"),
+    ):
+        pass
+    assert "soon" in caught.value.seen
+    assert "server.log" in caught.value.next_step
+    assert not [each for each in background.running(settings) if each.role == "private"]
+
+
+@pytest.mark.parametrize("name", ["with space", "Übung, größer", "long " + "x" * 60])
+def test_any_path_will_do(name, settings, tmp_path):
+    """Spaces, umlauts, commas and very long paths, under the C locale that containers have."""
+    home = tmp_path / name
+    while name.startswith("long") and len(str(home)) < 400:
+        home /= name
+    with private(settings=replace(settings, home=home)) as kafka:
+        topic = kafka.create_topic("90-path")
+        send(kafka, topic, b"x")
+        assert read(kafka, topic) == [b"x"]
+        kafka.broker(1).kill()
+        kafka.broker(1).start()
+        assert read(kafka, topic) == [b"x"]
+
+
+def test_jars_under_a_path_with_an_umlaut_work_under_the_c_locale(settings, runtime, tmp_path, python):
+    """Java decodes file names by the locale, so the lab gives it one that can."""
+    stick = runtime.class_path[0].parent
+    code = "from labsupport.broker.cluster import private\nwith private() as kafka: print(kafka.topics())"
+    places = {"LAB_HOME": str(tmp_path / "hÖme"), "LAB_CACHE": str(tmp_path / "cäche"), "LAB_OFFLINE": str(stick)}
+    run = python(code, LC_ALL="C", LANG="C", **places)
+    assert run.stdout == "[]\n", run.stderr
+
+
+def test_port_9092_is_preferred_and_any_other_will_do(settings, runtime, tmp_path):
+    """If 9092 is taken, by whatever, the broker takes a free port; it keeps that port when started again."""
+    with contextlib.closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = taken.getsockname()[1]
+        cluster = EmbeddedCluster(tmp_path / "c", runtime, ports=[busy])
+        try:
+            cluster.start()
+            chosen = cluster.brokers[0].port
+            assert chosen != busy
+            cluster.stop()
+            cluster.start()
+            assert cluster.brokers[0].port == chosen
+        finally:
+            cluster.destroy()
+    free = EmbeddedCluster(tmp_path / "d", runtime, ports=[busy])
+    try:
+        free.start()
+        assert free.brokers[0].port == busy
+    finally:
+        free.destroy()
+
+
+def test_a_port_taken_at_the_last_moment_is_chosen_anew(runtime, tmp_path, monkeypatch):
+    """A program takes the port between the lab's look and the broker's start: it starts on another one."""
+    thief = socket.socket()
+    real = EmbeddedCluster._choose_ports
+
+    def choose_and_lose(self):
+        real(self)
+        if thief.fileno() != -1 and not thief.getsockname()[1]:
+            thief.bind(("127.0.0.1", self.brokers[0].port))
+            thief.listen()
+
+    monkeypatch.setattr(EmbeddedCluster, "_choose_ports", choose_and_lose)
+    cluster = EmbeddedCluster(tmp_path / "c", runtime)
+    try:
+        cluster.start()
+        assert cluster.brokers[0].port != thief.getsockname()[1]
+    finally:
+        cluster.destroy()
+        thief.close()
+
+
+def test_the_address_is_on_the_loopback_interface_only(cluster):
+    """What the broker tells clients to connect to is 127.0.0.1, and no other interface listens."""
+    host, port = cluster.bootstrap.split(":")
+    assert ask(host, int(port)).brokers == {1: ("127.0.0.1", int(port))}
+    process = psutil.Process(cluster.broker(1).process.pid)
+    listening = {c.laddr.ip for c in process.net_connections() if c.status == "LISTEN"}
+    assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
+
+
+ENSURE = """
+from labsupport.base import Settings
+from labsupport.broker import background
+cluster, started = background.ensure(Settings.from_environment())
+print(cluster.bootstrap, started)
+"""
+
+
+def test_programs_that_start_the_broker_at_the_same_moment_get_the_same_one(elsewhere):
+    """Four at once: one starts it, all have its address, one process runs."""
+    programs = [
+        subprocess.Popen([sys.executable, "-c", ENSURE], stdout=subprocess.PIPE, env=os.environ, text=True)
+        for _ in range(4)
+    ]
+    answers = [program.communicate(timeout=120)[0].split() for program in programs]
+    assert len({address for address, _ in answers}) == 1
+    assert sorted(started for _, started in answers) == ["False", "False", "False", "True"]
+    assert [each.role for each in background.running(elsewhere)].count("background") == 1
+
+
+def test_a_broker_killed_in_use_is_started_again_with_its_data(elsewhere):
+    """The next one who needs it gets it back; its topics are there."""
+    with connect(elsewhere) as first:
+        topic = first.create_topic("91-kept")
+        send(first, topic, b"kept")
+        first.broker(1).kill()
+    with connect(elsewhere) as second:
+        assert read(second, topic) == [b"kept"]
+
+
+def test_a_frozen_broker_is_woken_by_the_next_one_who_needs_it(elsewhere):
+    """A kernel that died inside `paused()` leaves it frozen."""
+    with connect(elsewhere) as first:
+        first.broker(1).pause()
+        pid = first.broker(1).process.pid
+    with connect(elsewhere) as second:
+        assert second.topics() == []
+        assert second.broker(1).process.pid == pid
+
+
+def test_a_stale_record_does_not_touch_the_process_that_has_the_pid_now(elsewhere):
+    """The recorded pid belongs to a stranger: a new broker is started, and the stranger lives on."""
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        record = elsewhere.home / "broker" / "1" / "process.json"
+        with connect(elsewhere) as kafka:
+            kafka.broker(1).kill()
+        Process("broker 1", stranger.pid, "1", record).record(record)
+        with connect(elsewhere) as kafka:
+            assert kafka.broker(1).process.pid != stranger.pid
+            kafka.broker(1).stop()
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_broker_without_its_record_does_not_stand_in_the_way(elsewhere):
+    """Its record was deleted, or its starter killed before writing it: the next one who needs a broker gets one."""
+    with connect(elsewhere) as first:
+        lost = first.broker(1).process
+        (elsewhere.home / "broker" / "1" / "process.json").unlink()
+    with connect(elsewhere) as second:
+        assert second.broker(1).process.pid != lost.pid
+    assert not lost.alive
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_is_said_with_the_end_of_the_log(settings, tmp_path):
+    """The broker cannot write its storage: the error quotes `No space left on device`, and nothing keeps running."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("this machine does not let us mount a file system")
+    try:
+        with (
+            pytest.raises(LabError, match="Could not write") as caught,
+            private(settings=replace(settings, home=small)),
+        ):
+            pass
+        assert "No space left on device" in caught.value.seen
+        assert "free some space" in caught.value.next_step
+        assert not background.running(replace(settings, home=small))
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_an_interrupted_start_leaves_no_broker(elsewhere):
+    """Ctrl-C while the broker starts: its process is gone, and the next start works."""
+    program = subprocess.Popen([sys.executable, "-c", ENSURE], env=os.environ, stderr=subprocess.DEVNULL)
+    until(lambda: background.running(elsewhere), 60, "the broker's process")
+    program.send_signal(signal.SIGINT)
+    assert program.wait(60) != 0
+    assert background.running(elsewhere) == []
+    with connect(elsewhere) as kafka:
+        assert kafka.topics() == []
+
+
+def test_settings_of_another_java_program_do_not_reach_the_broker(settings, monkeypatch):
+    """JAVA_TOOL_OPTIONS and JDK_JAVA_OPTIONS of the shell would change or stop it."""
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Xmx1m")
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", "-Xmx1m")
+    with private(settings=settings) as kafka:
+        assert kafka.topics() == []
+
+
+def test_the_start_up_cache_is_made_once_and_used(runtime, settings, python):
+    """After the training run a broker names the cache on its command line; training again does nothing."""
+    run = python("import runpy; runpy.run_module('labsupport.broker.training', run_name='__main__')", timeout=180)
+    assert run.returncode == 0, run.stderr
+    before = runtime.startup_cache.stat().st_mtime
+    assert f"-XX:AOTCache={runtime.startup_cache}" in runtime.command(marks=[])
+    assert python("import runpy; runpy.run_module('labsupport.broker.training', run_name='__main__')").returncode == 0
+    assert runtime.startup_cache.stat().st_mtime == before
+    with private(settings=Settings(home=settings.home, cache=settings.cache)) as kafka:
+        assert "[warning][aot]" not in kafka.broker(1).log_tail(500)

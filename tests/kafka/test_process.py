@@ -1,0 +1,128 @@
+"""One supervised process: real ones, small ones."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from labsupport.base import LabError, until
+from labsupport.broker.process import Process, started
+
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ready", flush=True)
+time.sleep(600)
+"""
+GENTLE = 'print("ready", flush=True); import time; time.sleep(600)'
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a Python program as the lab starts processes, and wait for its first word."""
+    running = []
+
+    def run(code: str, wait: bool = True) -> Process:
+        log = tmp_path / f"{len(running)}.log"
+        running.append(Process.start("a test process", [sys.executable, "-c", code], log, cwd=tmp_path))
+        if wait:
+            until(lambda: "ready" in log.read_text(), 20, "the first word")
+        return running[-1]
+
+    yield run
+    for process in running:
+        process.kill()
+
+
+def test_stop_ends_a_process_and_doing_it_twice_is_harmless(start):
+    """SIGTERM is enough for a well-behaved one; it is reaped."""
+    process = start(GENTLE)
+    assert process.alive
+    process.stop()
+    process.stop()
+    assert not process.alive
+    assert process.exit_code == -signal.SIGTERM
+    assert started(process.pid) is None
+
+
+def test_a_process_that_ignores_sigterm_is_killed(start):
+    """After the deadline it gets SIGKILL."""
+    process = start(STUBBORN)
+    process.stop(deadline=0.2)
+    assert not process.alive
+    assert process.exit_code == -signal.SIGKILL
+
+
+def test_a_frozen_process_can_be_woken_and_stopped(start):
+    """Pause, resume, and stop while paused."""
+    process = start(GENTLE)
+    process.pause()
+    assert process.paused
+    assert process.alive
+    process.resume()
+    assert not process.paused
+    process.pause()
+    process.stop(deadline=10)
+    assert process.exit_code == -signal.SIGTERM  # it was woken to hear it, not killed
+
+
+def test_another_program_finds_a_process_by_its_record(start, tmp_path):
+    """The record is enough to see it and to stop it; afterwards the record names nobody."""
+    process = start(GENTLE)
+    process.record(tmp_path / "p.json")
+    found = Process.recorded(tmp_path / "p.json")
+    assert found == process
+    found.stop()
+    assert Process.recorded(tmp_path / "p.json") is None
+
+
+def test_a_stale_record_never_points_at_somebody_elses_process(start, tmp_path):
+    """The pid now belongs to another process: it counts as gone and is not signalled."""
+    stranger = start(GENTLE)
+    record = tmp_path / "stale.json"
+    stranger.record(record)
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"began": "12345"}))
+    assert Process.recorded(record) is None
+    stale = Process("stale", stranger.pid, "12345", stranger.log)
+    for signalled in (stale.stop, stale.kill, stale.pause):
+        signalled()
+    assert stranger.alive
+    assert not stranger.paused
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"name": "x", "pid": "y", "began": "", "log": ""}'])
+def test_a_damaged_record_counts_as_none(text, tmp_path):
+    """A record cut off by a full disk or a crash is not an error."""
+    (tmp_path / "p.json").write_text(text)
+    assert Process.recorded(tmp_path / "p.json") is None
+
+
+def test_a_zombie_counts_as_gone():
+    """Dead and not yet reaped by its parent: nothing to wait for."""
+    popen = subprocess.Popen([sys.executable, "-c", ""])
+    until(lambda: psutil.Process(popen.pid).status() == psutil.STATUS_ZOMBIE, 20, "the process to end")
+    assert started(popen.pid) is None
+    popen.wait()
+
+
+def test_the_end_of_the_log_is_kept(start):
+    """Both streams go to one file, whose last lines an error can show."""
+    process = start("import sys; print('ready', flush=True); sys.exit('broken: no disk')")
+    until(lambda: not process.alive, 20, "the process to end")
+    assert process.tail(1) == "broken: no disk"
+
+
+def test_a_program_that_does_not_exist_is_a_sentence(tmp_path):
+    """The error names the program and how to repair the lab."""
+    with pytest.raises(LabError, match="Could not start nothing") as caught:
+        Process.start("nothing", [str(tmp_path / "java")], tmp_path / "log", cwd=tmp_path)
+    assert "java" in caught.value.seen
+
+
+def test_a_process_has_a_session_of_its_own(start):
+    """Ctrl-C in a terminal goes to the terminal's session; a broker must not hear it."""
+    assert os.getsid(start(GENTLE).pid) != os.getsid(0)

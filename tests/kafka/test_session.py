@@ -1,0 +1,190 @@
+"""Opening a lesson, in this process and in real kernels that are killed and interrupted."""
+
+import os
+import re
+import sys
+
+import pytest
+from jupyter_client import KernelManager
+from kafka import KafkaConsumer, KafkaProducer
+
+from labsupport import lesson
+from labsupport.base import LabError, until
+from labsupport.broker import background
+from labsupport.broker.cluster import connect
+from labsupport.course import session
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """Whatever lesson a test opened is closed."""
+    yield
+    session.close()
+
+
+class Kernel:
+    """A real kernel, as JupyterLab starts one."""
+
+    def __init__(self):
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.kernel_spec.argv[0] = sys.executable
+        self.manager.start_kernel(env=dict(os.environ), stderr=-3)
+        self.client = self.manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    def run(self, code: str, timeout: float = 60) -> str:
+        """Run a cell; returns everything it printed, and the error if it raised one."""
+        printed = []
+
+        def keep(message):
+            content = message["content"]
+            printed.append(content.get("text") or "\n".join(content.get("traceback", [])))
+
+        self.client.execute_interactive(code, timeout=timeout, output_hook=keep, allow_stdin=False)
+        return "".join(printed)
+
+    def kill(self):
+        """SIGKILL, as the system does when memory runs out."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel():
+    """`kernel()` starts a real kernel; all are killed after the test."""
+    running = []
+
+    def start() -> Kernel:
+        running.append(Kernel())
+        return running[-1]
+
+    yield start
+    for each in running:
+        if each.manager.is_alive():
+            each.kill()
+
+
+def test_a_lesson_opens_with_one_line_and_empty_topics(settings, capsys):
+    """Kafka is up, and what an earlier run left is gone; other lessons' topics stay."""
+    with connect(settings) as cluster:
+        cluster.create_topic("94-old")
+        cluster.create_topic("95-other")
+    opened = lesson("94")
+    assert re.fullmatch(r"Lesson 94: Apache Kafka [\d.]+ is up, topics emptied\. Run .*\n", capsys.readouterr().out)
+    assert opened.topics("94-") == []
+    assert "95-other" in opened.topics()
+    assert opened.topic("orders", 3) == "94-orders"
+    assert opened.group("readers") == "94-readers"
+
+
+@pytest.mark.parametrize("number", ["5", "", "abc", "005", None, 5])
+def test_a_lesson_is_named_by_two_digits(number):
+    """Anything else is refused with an example."""
+    with pytest.raises(LabError, match='give its two digits, such as lesson\\("00"\\)'):
+        lesson(number)
+
+
+def test_the_setup_cell_run_again_closes_what_it_made_before():
+    """The first lesson's consumer has left its group, and the group is gone."""
+    first = lesson("94")
+    topic = first.topic("orders")
+    consumer = first.consumer(topic, name="A", group_id=first.group("g"), auto_offset_reset="earliest")
+    consumer.poll(timeout_ms=3000)
+    second = lesson("94")
+    assert consumer._closed
+    assert second.groups("94-") == []
+
+
+def test_a_killed_kernels_members_are_removed(kernel):
+    """The next `lesson()` finds the group empty at once and does not wait for a session to time out."""
+    dead = kernel()
+    printed = dead.run(
+        'from labsupport import lesson; lab = lesson("94"); orders = lab.topic("orders")\n'
+        'c = lab.consumer(orders, name="A", group_id=lab.group("g"), auto_offset_reset="earliest")\n'
+        "c.poll(timeout_ms=3000); print(lab.admin().describe_groups([lab.group('g')])['94-g']['group_state'])"
+    )
+    assert "Stable" in printed
+    dead.kill()
+    opened = lesson("94")
+    assert opened.groups("94-") == []
+    topic = opened.topic("orders")
+    opened.producer(name="P").send(topic, b"for the living").get(timeout=10)
+    consumer = opened.consumer(topic, name="A", group_id=opened.group("g"), auto_offset_reset="earliest")
+    ((record,),) = until(lambda: consumer.poll(timeout_ms=500), 10, "the record").values()
+    assert record.value == b"for the living"
+
+
+def test_a_killed_kernels_private_brokers_are_stopped_by_the_next_lesson(kernel, settings, lab):
+    """Until then `status` shows them as left behind."""
+    dead = kernel()
+    dead.run("from labsupport import private; p = private(); kafka = p.__enter__()")
+    dead.kill()
+    (orphan,) = [each for each in background.running(settings) if each.role == "private"]
+    assert orphan.orphan
+    assert "left behind" in lab("status").stdout
+    lesson("94")
+    assert not [each for each in background.running(settings) if each.role == "private"]
+
+
+def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewhere, kernel):
+    """The kernel lives, its first cell works again, and other lessons' records are there."""
+    notebook = kernel()
+    notebook.run(
+        'from labsupport import lesson; lab = lesson("95"); kept = lab.topic("kept")\n'
+        'lab.producer(name="P").send(kept, b"kept").get(timeout=10)\nlab = lesson("94")'
+    )
+    (broker,) = background.running(elsewhere)[:1]
+    background.find(elsewhere).brokers[0].kill()
+    assert not broker.process.alive
+    assert "is up" in notebook.run('lab = lesson("94")')
+    printed = notebook.run('print(next(lab.consumer("95-kept", name="A", auto_offset_reset="earliest")).value)')
+    assert "b'kept'" in printed
+
+
+def test_an_interrupted_cell_leaves_a_kernel_that_works(kernel):
+    """Interrupt while a consumer waits: the kernel lives, and the first cell can be run again."""
+    notebook = kernel()
+    notebook.run('from labsupport import lesson; lab = lesson("94"); orders = lab.topic("orders")')
+    waiting = notebook.client.execute('next(lab.consumer(orders, name="A", consumer_timeout_ms=60_000))')
+    until(
+        lambda: notebook.client.get_iopub_msg(timeout=10)["content"].get("execution_state") == "busy",
+        20,
+        "the cell to run",
+    )
+    notebook.manager.interrupt_kernel()
+    reply = notebook.client.get_shell_msg(timeout=30)
+    while reply["parent_header"].get("msg_id") != waiting:
+        reply = notebook.client.get_shell_msg(timeout=30)
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    assert "is up" in notebook.run('lab = lesson("94")')
+
+
+def test_an_error_in_a_cell_is_a_sentence_and_not_a_stack(kernel, monkeypatch):
+    """What the learner sees begins with what was tried and ends with the next step."""
+    monkeypatch.setenv("LAB_KAFKA", "127.0.0.1:1")
+    printed = kernel().run('from labsupport import lesson; lesson("94")')
+    assert printed.startswith("LabError: Could not reach Kafka")
+    assert "Traceback" not in printed
+    assert "next: start that Kafka" in printed
+
+
+def test_the_clients_warnings_are_kept_and_not_printed(kernel):
+    """A misspelt setting value that the client only warns of; `lab.warnings()` shows it."""
+    notebook = kernel()
+    notebook.run('from labsupport import lesson; lab = lesson("94"); orders = lab.topic("orders")')
+    assert "has not warned" in notebook.run("lab.warnings()")
+    assert notebook.run('c = lab.consumer(orders, name="A", auto_offset_reset="earlyest")') == ""
+    assert "Unrecognized offset_reset_strategy" in notebook.run("lab.warnings()")
+
+
+def test_ten_lines_of_plain_kafka_python_work_with_the_address_alone():
+    """The lab hides nothing: its address is all that a program needs."""
+    opened = lesson("94")
+    topic = opened.topic("orders")
+    producer = KafkaProducer(bootstrap_servers=opened.bootstrap)
+    producer.send(topic, b"plain").get(timeout=10)
+    producer.close(timeout=10)
+    consumer = KafkaConsumer(topic, bootstrap_servers=opened.bootstrap, auto_offset_reset="earliest")
+    assert next(consumer).value == b"plain"
+    consumer.close()

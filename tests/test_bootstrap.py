@@ -1,0 +1,186 @@
+"""`lab.py`, the bootstrap: old Pythons, no network, no space, no permission, two at once.
+
+Each test works on a copy of the checkout; none touches the one under test.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from labsupport.base import CHECKOUT
+
+NOT_COPIED = shutil.ignore_patterns(
+    ".git", ".venv*", ".lab", "work", "__pycache__", ".*_cache", ".hypothesis", ".ipynb_checkpoints"
+)
+DEAD_NETWORK = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), "http://127.0.0.1:9")
+NO_NETWORK = DEAD_NETWORK | {"PIP_NO_CACHE_DIR": "1", "PIP_FIND_LINKS": "", "NO_PROXY": "", "no_proxy": ""}
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of the lab under a path with a space and an umlaut."""
+    return Path(shutil.copytree(CHECKOUT, tmp_path / "mein Übungslabor", ignore=NOT_COPIED))
+
+
+def base_python() -> str:
+    """The Python that made the environment in which the tests run: the one a user would type."""
+    return getattr(sys, "_base_executable", sys.executable)
+
+
+def run(checkout: Path, *words: str, python: str = "", **environment: str) -> subprocess.CompletedProcess:
+    """Run `lab.py` of a checkout as a user would; extra keywords are environment variables."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("LAB_HOME", "VIRTUAL_ENV")}
+    return subprocess.run(
+        [python or base_python(), "lab.py", *words],
+        cwd=checkout,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+    )
+
+
+def old_pythons() -> list[str]:
+    """Every Python below 3.11 on this machine, from PATH and pyenv."""
+    names = ["python2", "python2.7", *(f"python3.{minor}" for minor in range(4, 11))]
+    found = [path for name in names if (path := shutil.which(name))]
+    pyenv = Path.home() / ".pyenv" / "versions"
+    found += [str(path) for each in ("2.*", "3.?.*", "3.10.*") for path in pyenv.glob(f"{each}/bin/python")]
+    return [path for path in found if subprocess.run([path, "-c", ""], capture_output=True).returncode == 0]
+
+
+def test_an_old_python_is_told_what_to_do(checkout):
+    """Not a SyntaxError: a sentence that names the version it is and the one it should be."""
+    pythons = old_pythons()
+    if not pythons:
+        pytest.skip("this machine has no Python below 3.11")
+    for python in pythons:
+        answer = run(checkout, python=python)
+        assert answer.returncode == 1
+        assert "needs Python 3.11 or newer; this is Python" in answer.stderr
+        assert "next: install a newer Python" in answer.stderr
+
+
+def test_lab_py_parses_under_any_python():
+    """Also without an old Python at hand: it has no syntax that Python 2.7 lacks."""
+    text = (CHECKOUT / "lab.py").read_text(encoding="ascii")  # ASCII, or Python 2 stops at the first other character
+    assert 'f"' not in text
+    compile(text, "lab.py", "exec", flags=0, dont_inherit=True)
+
+
+def test_a_python_without_venv_is_told_which_package_to_install(checkout):
+    """As Debian's python3 without python3-venv: the module ensurepip is missing."""
+    code = (
+        "import importlib.util, runpy, sys; real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'ensurepip' else real(name, *a)\n"
+        "sys.argv = ['lab.py']; runpy.run_path('lab.py', run_name='__main__')"
+    )
+    answer = subprocess.run([base_python(), "-c", code], cwd=checkout, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 1
+    assert "sudo apt install python3" in answer.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_without_network_the_first_run_says_what_is_missing_and_the_second_try_repairs_it(checkout, tmp_path):
+    """Empty caches, dead network: what to check and which folder to give. No stamp is left, so it is tried again."""
+    caches = {"UV_CACHE_DIR": str(tmp_path / "uv"), "XDG_CACHE_HOME": str(tmp_path / "xdg")}
+    answer = run(checkout, "status", **NO_NETWORK, **caches)
+    assert answer.returncode == 1
+    assert "Could not set the lab up" in answer.stderr
+    assert "check the network" in answer.stderr
+    assert "LAB_OFFLINE=folder" in answer.stderr
+    assert not (checkout / ".venv" / "lab-stamp.txt").exists()
+    offline = run(checkout, "status", LAB_OFFLINE=str(tmp_path), **NO_NETWORK, **caches)
+    assert offline.returncode == 1
+    assert "LAB_OFFLINE=folder" in offline.stderr
+
+
+def test_two_set_ups_at_once_then_a_run_without_network(checkout, tmp_path):
+    """Both wait for one environment and work; afterwards nothing is fetched; a moved checkout sets itself up again."""
+    command = [base_python(), "lab.py", "status", "--json"]
+    kept = {name: value for name, value in os.environ.items() if name not in ("LAB_HOME", "VIRTUAL_ENV")}
+    environment = kept | {"LC_ALL": "C", "LANG": "C"}  # with an umlaut in the path, the hardest locale
+    both = [
+        subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    outputs = [each.communicate(timeout=600) for each in both]
+    for output, errors in outputs:
+        assert b'"answers": false' in output, errors
+    assert sum(b"Another set-up of this lab is running" in errors for _, errors in outputs) == 1
+    # Second run: no network, no writing in the checkout.
+    again = run(checkout, "status", "--json", **NO_NETWORK, UV_CACHE_DIR=str(tmp_path / "uv"))
+    assert '"answers": false' in again.stdout
+    assert "Setting up" not in again.stderr
+    # The environment is the checkout's own, and its package is the checkout's.
+    python = checkout / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    code = "import labsupport; print(labsupport.__file__)"
+    where = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True)
+    assert str(checkout) in where.stdout.decode("utf-8")
+    # An interrupted set-up has no stamp: the next run finishes it.
+    (checkout / ".venv" / "lab-stamp.txt").unlink()
+    repaired = run(checkout, "status", "--json")
+    assert "Setting up" in repaired.stderr
+    assert '"answers": false' in repaired.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no owner that may not write")
+def test_a_read_only_checkout_is_a_sentence(checkout):
+    """Somebody else's folder: copy it to a place that you may write to."""
+    import pwd
+
+    as_nobody = {}
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        as_nobody = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    for folder in (checkout.parent, *checkout.parents[1:3]):
+        folder.chmod(0o755)
+    checkout.chmod(0o555)
+    python = shutil.which("python3.11", path="/usr/bin") or base_python()
+    if as_nobody and subprocess.run([python, "-c", ""], capture_output=True, **as_nobody).returncode:
+        pytest.skip("there is no Python that another user may run")
+    answer = subprocess.run(
+        [python, "lab.py"], cwd=checkout, capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]},
+        **as_nobody,
+    )  # fmt: skip
+    checkout.chmod(0o755)
+    assert answer.returncode == 1
+    assert "Could not set the lab up" in answer.stderr
+    assert "copy the lab's folder to a place that you may write to" in answer.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_is_a_sentence(tmp_path):
+    """The environment does not fit: how much is free, and how much is needed."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("this machine does not let us mount a file system")
+    try:
+        checkout = Path(shutil.copytree(CHECKOUT, small / "lab", ignore=NOT_COPIED))
+        answer = run(checkout, "status")
+        assert answer.returncode == 1
+        assert "free some space" in answer.stderr
+        assert "Traceback" not in answer.stderr
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_the_environment_of_this_run_matches_the_pins():
+    """What requirements.txt says is what is installed: the suite proves the pinned versions and no others."""
+    from importlib.metadata import version
+
+    from packaging.requirements import Requirement
+
+    for line in (CHECKOUT / "requirements.txt").read_text().splitlines():
+        if line and not line.startswith(("#", "-e")):
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate():
+                assert version(requirement.name) in requirement.specifier
+    assert sysconfig.get_python_version() >= "3.11"

@@ -1,0 +1,299 @@
+"""The form of the lessons, and the proof that their verification verifies. (nbval itself runs them.)"""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbval.plugin import get_sanitize_patterns
+
+from labsupport.base import CHECKOUT
+from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, comparable, merge
+
+LESSONS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
+PATTERNS = get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8"))
+IGNORED = {"nbval-ignore-output", "nbval-skip", "NBVAL_IGNORE_OUTPUT", "NBVAL_SKIP"}
+
+lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """The notebook, checked against the format's schema."""
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def code_cells(notebook) -> list:
+    """Its code cells."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def text(notebook) -> str:
+    """All its prose."""
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+@lesson
+def test_a_lesson_is_committed_executed_from_top_to_bottom(path):
+    """Counts 1 to N: a cell without a count passes strict nbval whatever it prints."""
+    notebook = read(path)
+    assert [cell.execution_count for cell in code_cells(notebook)] == [*range(1, len(code_cells(notebook)) + 1)]
+    assert all(cell.source.strip() for cell in notebook.cells)
+
+
+@lesson
+def test_a_lesson_has_format_4_5_and_readable_ids(path):
+    """Ids are words, unique, and not what a program made up."""
+    notebook = read(path)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    for each in ids:
+        assert re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", each)
+        assert not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4})?.*", each)
+
+
+@lesson
+def test_a_lesson_has_no_stray_metadata(path):
+    """Only the kernel's name, the language, and what the lab itself says of the lesson."""
+    notebook = read(path)
+    assert set(notebook.metadata) == {"kernelspec", "language_info", "lab"}
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.language_info == {"name": "python"}
+    assert notebook.metadata.lab.lesson == path.name[:2]
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}
+
+
+@lesson
+def test_an_error_output_stands_only_where_it_is_meant(path):
+    """A cell tagged raises-exception has its error stored, and no other cell has one."""
+    for cell in code_cells(read(path)):
+        has_error = any(output.output_type == "error" for output in cell.outputs)
+        assert has_error == ("raises-exception" in cell.metadata.get("tags", []))
+        assert not any(output.get("name") == "stderr" for output in cell.outputs)
+
+
+@lesson
+def test_no_cell_ends_in_a_semicolon(path):
+    """It silences a value in JupyterLab and not under nbval."""
+    for cell in code_cells(read(path)):
+        assert not cell.source.rstrip().endswith(";")
+
+
+@lesson
+def test_few_cells_are_exempt_from_comparison_and_each_says_why(path):
+    """At most 5 %, with the reason as a comment in the cell."""
+    cells = code_cells(read(path))
+    exempt = [
+        cell for cell in cells if IGNORED & {*cell.metadata.get("tags", []), *re.findall(r"# (NBVAL_\w+)", cell.source)}
+    ]
+    assert len(exempt) <= 0.05 * len(cells)
+    for cell in exempt:
+        assert re.search(r"# (output )?not compared: \w+", cell.source)
+
+
+@lesson
+def test_the_header_has_outcomes_minutes_statements_and_links(path):
+    """Title with its number, outcomes, minutes as in the metadata, statements as in the metadata, where next."""
+    notebook = read(path)
+    header = notebook.cells[0].source
+    assert re.match(rf"# {path.name[:2]} · .+\?\n", header)
+    assert re.search(r"Afterwards you can\n\n(- .+[,.]\n(  .+\n)*){3}\n", header)
+    assert re.search(rf"{notebook.metadata.lab.minutes} minutes · previous: .+ · \[contents\]\(.+\) · next: ", header)
+    said = re.findall(r"\((A\d+)\)", header)
+    assert said == notebook.metadata.lab.statements
+
+
+@lesson
+def test_the_setup_cell_is_the_same_in_each_lesson(path):
+    """At most four lines, and nothing in it differs but the number."""
+    setup = code_cells(read(path))[0]
+    assert setup.id == "setup"
+    assert setup.source == f'from labsupport import lesson\n\nlab = lesson("{path.name[:2]}")'
+    assert "topics emptied" in setup.outputs[0].text
+
+
+@lesson
+def test_each_episode_has_its_parts_in_order(path):
+    """A prediction, code, what happened (folded), one thing to vary; and it makes the topics that it uses."""
+    cells = read(path).cells
+    begins = [number for number, cell in enumerate(cells) if re.fullmatch(r"ep-\d+", cell.id)]
+    assert begins
+    for begin in begins:
+        prefix = cells[begin].id + "-"
+        episode = [cell for cell in cells[begin + 1 :] if cell.id.startswith(prefix)]
+        assert "**Predict:**" in cells[begin].source
+        assert episode[-1].id == prefix + "what"
+        assert "<details><summary><b>What happened</b></summary>" in episode[-1].source
+        assert "**Vary it:**" in episode[-1].source
+        code = "\n".join(cell.source for cell in episode if cell.cell_type == "code")
+        assert code
+        used = set(re.findall(r"\borders\b", code))
+        assert not used or "orders = lab.topic(" in code
+
+
+@lesson
+def test_a_lesson_ends_with_its_key_points(path):
+    """Five points, the words learned, and what is different in production."""
+    (points,) = [cell.source for cell in read(path).cells if cell.id == "key-points"]
+    assert len(re.findall(r"^- ", points, re.MULTILINE)) == 5
+    assert "**Words learned:**" in points
+    assert "**In production**" in points
+
+
+@lesson
+def test_cells_are_short(path):
+    """Code: median at most 4 lines, none over 12; prose: none over 130 words but the table of troubles."""
+    notebook = read(path)
+    lengths = sorted(len([line for line in cell.source.splitlines() if line.strip()]) for cell in code_cells(notebook))
+    assert lengths[len(lengths) // 2] <= 5
+    assert lengths[-1] <= 12
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.id != "trouble":
+            assert len(cell.source.split()) <= 130, cell.id
+
+
+@lesson
+def test_every_link_resolves(path):
+    """Files exist, from `notebooks/` and from the copies in `work/`, and so does the heading that a link names."""
+    for target in re.findall(r"\]\(([^)]+)\)", text(read(path))):
+        if not re.match(r"https?://", target):
+            name, _, heading = target.partition("#")
+            file = (path.parent / name).resolve()
+            assert file.exists(), target
+            assert (CHECKOUT / "work" / name).resolve() == file, f"{target} does not resolve from work/"
+            if heading:
+                headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+                assert heading in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@lesson
+def test_nothing_of_this_machine_is_in_the_outputs(path):
+    """No port, no path, no pid that would be another one elsewhere."""
+    outputs = json.dumps([cell.outputs for cell in code_cells(read(path))])
+    for pattern in (r"127\.0\.0\.1", r"localhost:\d", r"/home/", r"/tmp/", r"/root", r"\bpid\b"):
+        assert not re.search(pattern, outputs)
+
+
+# The sanitise file
+
+SAMPLES = [
+    ("Lesson 00: Apache Kafka 4.3.1 is up, topics", "Lesson 00: KAFKA is up, topics", "Apache Kafka is a program"),
+    ("topic lab-anna_pc-00-orders", "topic LAB-00-orders", "2026-11-23 and ORD-123"),
+    ("one\r\ntwo", "one\ntwo", "one\rtwo"),
+]
+
+
+def test_every_rule_of_the_sanitise_file_is_read():
+    """A blank line between the two halves of a rule, or a lost space, would drop it silently."""
+    lines = SANITIZE.read_text(encoding="utf-8").splitlines()
+    assert len(PATTERNS) == sum(line.startswith("regex: ") for line in lines) == len(SAMPLES) <= 10
+    assert sum(line.startswith("replace: ") for line in lines) == len(PATTERNS)
+    assert not any(".*" in regex for regex, _ in PATTERNS)
+
+
+@pytest.mark.parametrize(("rule", "sample"), zip(PATTERNS, SAMPLES, strict=True))
+def test_each_rule_changes_what_it_should_and_nothing_else(rule, sample):
+    """One sample that must change, one that must not."""
+    regex, replacement = rule
+    before, after, untouched = sample
+    assert re.sub(regex, replacement, before) == after
+    assert re.sub(regex, replacement, untouched) == untouched
+
+
+def test_an_external_kafka_prints_the_same_after_sanitising():
+    """The committed outputs hold for LAB_KAFKA=host:port too."""
+    here = "Lesson 00: Apache Kafka 4.3.1 is up\ntopic 00-orders"
+    there = "Lesson 00: Kafka at kafka.school:9092,b:2 is up\ntopic lab-anna-00-orders"
+    for regex, replacement in PATTERNS:
+        here, there = re.sub(regex, replacement, here), re.sub(regex, replacement, there)
+    assert here == there
+
+
+# The verification is verified
+
+
+def run_nbval(path: Path) -> subprocess.CompletedProcess:
+    """Strict nbval on one notebook, with the options of the suite."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={CHECKOUT}", "--color=no"]
+    return subprocess.run(
+        [*command, "-c", str(CHECKOUT / "pyproject.toml"), "--confcutdir", str(CHECKOUT), str(path)],
+        cwd=CHECKOUT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def one_cell(source: str, outputs: list, path: Path) -> Path:
+    """A notebook with one executed code cell."""
+    cell = nbformat.v4.new_code_cell(source, id="one", execution_count=1, outputs=outputs)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    return path
+
+
+def test_one_altered_output_is_caught(tmp_path):
+    """A stored output changed in one letter, in a copy of the first lesson: the run fails, and says so."""
+    altered = Path(shutil.copy(LESSONS[0], tmp_path / "altered.ipynb"))
+    notebook = read(altered)
+    cell = next(cell for cell in code_cells(notebook) if "offset" in str(cell.outputs))
+    cell.outputs[0].text = cell.outputs[0].text.replace("offset 0", "offset 1")
+    nbformat.write(notebook, altered)
+    run = run_nbval(altered)
+    assert run.returncode == 1
+    assert "Cell outputs differ" in run.stdout
+    assert re.search(r"1 failed, \d+ passed", run.stdout)
+
+
+def test_a_cell_after_a_time_out_counts_as_failed(tmp_path):
+    """Nbval calls it an expected failure; the suite does not."""
+    (tmp_path / "conftest.py").write_text(
+        "import importlib.util\n"
+        f"spec = importlib.util.spec_from_file_location('hooks', {str(CHECKOUT / 'tests' / 'conftest.py')!r})\n"
+        "hooks = importlib.util.module_from_spec(spec); spec.loader.exec_module(hooks)\n"
+        "pytest_runtest_makereport = hooks.pytest_runtest_makereport\n"
+    )
+    cells = [
+        nbformat.v4.new_code_cell("import time; time.sleep(60)", id="slow", execution_count=1),
+        nbformat.v4.new_code_cell("1 + 1", id="next", execution_count=2),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "slow.ipynb")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--color=no", "--nbval", "--nbval-current-env",
+         "--nbval-cell-timeout=1", "slow.ipynb"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "2 failed" in run.stdout
+    assert "xfailed" not in run.stdout
+
+
+def test_the_suite_and_the_writer_use_the_same_deadline():
+    """A lesson that can be written can be verified."""
+    assert f"--nbval-cell-timeout={CELL_TIMEOUT}" in (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_writing_keeps_what_has_not_changed():
+    """An output with the same comparable text stays as stored, bitmap and all; a changed one is replaced."""
+    stored = read(LESSONS[0])
+    fresh = copy.deepcopy(stored)
+    first, second = code_cells(fresh)[:2]
+    first.outputs[
+        0
+    ].text = "Lesson 00: Apache Kafka 9.9.9 is up, topics emptied. Run your episode from its first cell.\n"
+    second.outputs[0].text = "something else\n"
+    merged = merge(stored, fresh)
+    assert code_cells(merged)[0].outputs == code_cells(stored)[0].outputs
+    assert code_cells(merged)[1].outputs[0].text == "something else\n"
+
+
+def test_bitmaps_are_not_compared_and_the_numbers_beside_them_are():
+    """As nbval does it: a picture may differ by a pixel, the table behind it may not."""
+    shown = nbformat.v4.new_output("display_data", data={"image/png": "aaaa", "text/plain": "3 records"})
+    other_pixels = nbformat.v4.new_output("display_data", data={"image/png": "bbbb", "text/plain": "3 records"})
+    other_number = nbformat.v4.new_output("display_data", data={"image/png": "aaaa", "text/plain": "4 records"})
+    assert comparable([shown], {}) == comparable([other_pixels], {})
+    assert comparable([shown], {}) != comparable([other_number], {})

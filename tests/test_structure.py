@@ -1,0 +1,128 @@
+"""The shape of the project: its rooms, its pins, its documents."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from labsupport.base import CHECKOUT
+from labsupport.commands.main import lab
+
+DOCUMENTS = ["README.md", "DESIGN.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"]
+TEXTS = {".py", ".md", ".toml", ".txt", ".lock", ".ipynb", ".yml", ".yaml", ".properties", ".sanitize", ""}
+
+
+def files() -> list[Path]:
+    """Every file of the project that is not made by running it."""
+    skipped = {".git", ".venv", ".lab", "work", "__pycache__", ".pytest_cache", ".ruff_cache", ".hypothesis"}
+    skipped |= {".import_linter_cache", ".ipynb_checkpoints"}
+    return [
+        path for path in CHECKOUT.rglob("*")
+        if path.is_file() and not skipped & set(path.relative_to(CHECKOUT).parts) and path.suffix in TEXTS
+    ]  # fmt: skip
+
+
+def test_the_rooms_keep_their_order(monkeypatch):
+    """Arrows in one direction: base, broker and events, experiments, course, commands."""
+    monkeypatch.chdir(CHECKOUT)
+    assert lint_imports(config_filename=str(CHECKOUT / "pyproject.toml"), cache_dir=None) == 0
+
+
+@pytest.mark.parametrize("check", [["check"], ["format", "--check"]])
+def test_ruff_has_nothing_to_say(check):
+    """Style is not discussed."""
+    run = subprocess.run([sys.executable, "-m", "ruff", *check, "."], cwd=CHECKOUT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+
+
+def test_importing_the_package_does_nothing(tmp_path):
+    """No Kafka client, no folder, no thread: what is needed is loaded when it is asked for."""
+    code = "import sys, threading, labsupport; print('kafka' in sys.modules, threading.active_count())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert run.stdout.split() == ["False", "1"]
+
+
+def test_no_module_is_long():
+    """When a file passes 250 lines, ask what second thing moved in."""
+    for path in (CHECKOUT / "labsupport").rglob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
+
+
+def test_requirements_pin_everything_that_the_project_asks_for():
+    """Each dependency of pyproject.toml is pinned in requirements.txt, which installs the package itself too."""
+    lines = (CHECKOUT / "requirements.txt").read_text().splitlines()
+    assert "-e ." in lines
+    pins = [Requirement(line) for line in lines if line and not line.startswith(("#", "-e"))]
+    assert all(str(pin.specifier).startswith("==") for pin in pins)
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [Requirement(each) for each in project["dependencies"] + project["optional-dependencies"]["test"]]
+    pinned = {canonicalize_name(pin.name): pin for pin in pins}
+    for each in wanted:
+        version = str(pinned[canonicalize_name(each.name)].specifier).removeprefix("==")
+        assert version in each.specifier
+    markers = {str(pin.marker) for pin in pins if pin.marker}
+    assert any("win32" in marker for marker in markers)  # the closure is for all three systems
+    assert any("darwin" in marker for marker in markers)
+
+
+def test_no_registrys_host_name_stands_in_the_project():
+    """Packages and jars come from where the tools in use are set up to get them."""
+    hosts = [
+        "pypi" + ".org",
+        "pythonhosted" + ".org",
+        "repo" + "1.maven",
+        "repo.maven" + ".apache",
+        "registry.npm" + "js",
+    ]
+    for path in files():
+        text = path.read_text(encoding="utf-8")
+        assert not [host for host in hosts if host in text], path
+
+
+def test_no_path_of_an_authors_machine_stands_in_the_project():
+    """Not in outputs, not in documents."""
+    for path in files():
+        assert not re.search(r"/(home|Users)/[a-z]|/root/|/work/[a-z]", path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_in_the_documents_resolves(name):
+    """Files and headings."""
+    text = (CHECKOUT / name).read_text(encoding="utf-8")
+    assert len(text) > 500
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if not target.startswith("http"):
+            file, _, heading = target.partition("#")
+            there = CHECKOUT / file if file else CHECKOUT / name
+            assert there.exists(), target
+            if heading:
+                headings = re.findall(r"^#+ (.+)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+                assert heading in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}, target
+
+
+@pytest.mark.parametrize("name", DOCUMENTS[:4])
+def test_every_command_in_the_documents_exists(name):
+    """What a reader types is a command of the lab, with options that it has."""
+    text = (CHECKOUT / name).read_text(encoding="utf-8")
+    for words in re.findall(r"python3? lab\.py((?: +[\w./:-]+)*)", text):
+        command, *rest = words.split() or [None]
+        if command and not command.startswith("-"):
+            assert command in lab.commands, f"{name}: lab.py {words}"
+        params = (lab.commands[command] if command in lab.commands else lab).params
+        known = {option for param in params for option in param.opts} | {"--help", "-h", "-k", "-x"}
+        for word in [command, *rest]:
+            assert not (word or "").startswith("-") or word in known, f"{name}: lab.py {words}"
+
+
+def test_the_design_names_every_module():
+    """The file map in DESIGN.md is the listing."""
+    text = (CHECKOUT / "DESIGN.md").read_text(encoding="utf-8")
+    for path in (CHECKOUT / "labsupport").rglob("*.py"):
+        if path.name != "__init__.py":
+            assert path.name in text, path

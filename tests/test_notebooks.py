@@ -1,4 +1,4 @@
-"""The form of the lessons, and the proof that their verification verifies. (nbval itself runs them.)"""
+"""The form of the lessons, and the proof that their verification verifies; nbval itself runs them."""
 
 import copy
 import json
@@ -199,7 +199,7 @@ def test_every_rule_of_the_sanitise_file_is_read():
     assert not any(".*" in regex for regex, _ in PATTERNS)
 
 
-@pytest.mark.parametrize(("rule", "sample"), zip(PATTERNS, SAMPLES, strict=True))
+@pytest.mark.parametrize(("rule", "sample"), list(zip(PATTERNS, SAMPLES, strict=True)))
 def test_each_rule_changes_what_it_should_and_nothing_else(rule, sample):
     """One sample that must change, one that must not."""
     regex, replacement = rule

@@ -22,9 +22,9 @@ from pathlib import Path
 from labsupport.base import LabError, until
 from labsupport.broker.metadata import NotKafkaError, ask
 from labsupport.broker.process import Process, marks, tail, write_atomically
+from labsupport.broker.properties import HOST, server_properties
 from labsupport.broker.runtime import ENVIRONMENT, LOGGING, Runtime, new_id
 
-HOST = "127.0.0.1"
 START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a machine that is busy with other things
 
 
@@ -120,7 +120,8 @@ class EmbeddedBroker:
         """Start its process and return at once."""
         cluster = self.cluster
         self._format()
-        write_atomically(self.folder / "server.properties", cluster.properties(self.number))
+        text = server_properties(self.number, cluster.ports, cluster.overrides)
+        write_atomically(self.folder / "server.properties", text)
         shutil.copyfile(LOGGING, self.folder / "log4j2.properties")
         log = self.folder / "server.log"
         if log.exists():
@@ -260,53 +261,3 @@ class EmbeddedCluster:
                 listener.close()
         self.ports = {number: (chosen[number - 1], chosen[size + number - 1]) for number in range(1, size + 1)}
         write_atomically(self.folder / "cluster.json", json.dumps({"id": self.id, "ports": self.ports}))
-
-    def properties(self, number: int) -> str:
-        """`server.properties` of one broker. Paths in it are relative, so that no path needs escaping."""
-        size = len(self.brokers)
-        port, controller_port = self.ports[number]
-        copies = min(3, size)
-        settings = {
-            "process.roles": "broker,controller",
-            "node.id": number,
-            "controller.quorum.voters": ",".join(f"{n}@{HOST}:{pair[1]}" for n, pair in self.ports.items()),
-            "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-            "log.dirs": "data",
-            # A misspelt topic name shall be an error, not a new topic.
-            "auto.create.topics.enable": "false",
-            "default.replication.factor": copies,
-            # One partition for each of Kafka's own topics: they are made when first used, and the learner waits for it.
-            "offsets.topic.num.partitions": 1,
-            "offsets.topic.replication.factor": copies,
-            "transaction.state.log.num.partitions": 1,
-            "transaction.state.log.replication.factor": copies,
-            "transaction.state.log.min.isr": min(2, copies),
-            "share.coordinator.state.topic.num.partitions": 1,
-            "share.coordinator.state.topic.replication.factor": copies,
-            "share.coordinator.state.topic.min.isr": min(2, copies),
-            # Groups form at once, and a lesson may use short sessions.
-            "group.initial.rebalance.delay.ms": 0,
-            "group.min.session.timeout.ms": 1000,
-            "group.consumer.assignment.interval.ms": 0,
-            # Quick start on a laptop. The session is also how long a killed broker is remembered: while it lasts, the
-            # same broker started again is turned away as a duplicate (9 s by default).
-            "broker.heartbeat.interval.ms": 300,
-            "broker.session.timeout.ms": 2000,
-            "controller.quorum.append.linger.ms": 5,
-            # Small on a laptop: the cleaner's buffer alone is 128 MB by default.
-            "log.cleaner.dedupe.buffer.size": 2097152,
-            "num.network.threads": 2,
-            "num.io.threads": 4,
-            "background.threads": 2,
-            "group.coordinator.threads": 1,
-            "share.coordinator.threads": 1,
-        }
-        if size > 1:
-            # A lesson that kills a broker waits for the next leader: seconds, not the half minute of the defaults.
-            settings |= {
-                "controller.quorum.election.timeout.ms": 500,
-                "controller.quorum.fetch.timeout.ms": 1000,
-                "replica.lag.time.max.ms": 2000,
-            }
-        return "".join(f"{name}={value}\n" for name, value in (settings | self.overrides).items())

@@ -59,7 +59,7 @@ def set_up(wanted):
             "This Python (%s) cannot make a virtual environment: its module ensurepip is missing." % sys.executable,
             "on Debian and Ubuntu: sudo apt install python%d.%d-venv" % sys.version_info[:2],
         )
-    say("Setting up the lab (once; about half a minute on a good line, 500 MB) ...")
+    say("Setting up the lab (once; about half a minute on a good line, 700 MB of disk) ...")
     if read(STAMP).split("\n")[0] != wanted.split("\n")[0]:
         say("  a Python environment in .venv")
         venv.create(VENV, clear=True, with_pip=True)

@@ -105,7 +105,7 @@ def test_every_link_in_the_documents_resolves(name):
 def test_every_command_in_the_documents_exists(name):
     """What a reader types is a command of the lab, with options that it has."""
     text = (CHECKOUT / name).read_text(encoding="utf-8")
-    for words in re.findall(r"python3? lab\.py((?: +[\w./:-]+)*)", text):
+    for words in re.findall(r"python3? lab\.py((?: [\w./:-]+)*)", text):
         command, *rest = words.split() or [None]
         if command and not command.startswith("-"):
             assert command in lab.commands, f"{name}: lab.py {words}"

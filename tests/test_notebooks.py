@@ -150,11 +150,12 @@ def test_a_lesson_ends_with_its_key_points(path):
 
 @lesson
 def test_cells_are_short(path):
-    """Code: median at most 4 lines, none over 12; prose: none over 130 words but the table of troubles."""
+    """Code: median at most 5 lines, none over 12, 88 columns; prose: none over 130 words but the table of troubles."""
     notebook = read(path)
     lengths = sorted(len([line for line in cell.source.splitlines() if line.strip()]) for cell in code_cells(notebook))
     assert lengths[len(lengths) // 2] <= 5
     assert lengths[-1] <= 12
+    assert max(len(line) for cell in code_cells(notebook) for line in cell.source.splitlines()) <= 88
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and cell.id != "trouble":
             assert len(cell.source.split()) <= 130, cell.id

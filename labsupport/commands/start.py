@@ -83,8 +83,8 @@ def _kafka(settings: Settings) -> Iterator[Cluster]:
 def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process, str]]:
     """JupyterLab on the learner's copies, and its address, for the body of a `with`."""
     options = [f"--ServerApp.root_dir={CHECKOUT}", f"--LabApp.default_url=/lab/tree/{FIRST}", "--no-browser"]
-    # Nothing leaves the machine: no news feed, no check for updates.
-    options += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    # Nothing leaves the machine: overrides.json says no to the news feed and to the check for updates.
+    options.append(f"--LabApp.app_settings_dir={Path(__file__).with_name('jupyterlab')}")
     if port is not None:
         options += [f"--port={port}", "--ServerApp.port_retries=0"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:

@@ -111,7 +111,7 @@ def status(as_json: bool) -> None:
                 console.print("Start it: python3 lab.py up")
         else:
             console.print(f"Kafka answers at [bold]{address}[/]")
-            console.print(f"Other tools: {sys.executable} -m kafka.admin -b {address} topics list", soft_wrap=True)
+            console.print(f'Other tools: "{sys.executable}" -m kafka.admin -b {address} topics list', soft_wrap=True)
         if processes:
             table = Table("process", "pid", "MB", "minutes", box=None, header_style="dim")
             for each in processes:

@@ -51,6 +51,11 @@ def marks(settings: Settings, role: str) -> list[str]:
     return [f"lab.home={digest(str(settings.home))}", f"lab.role={role}", f"lab.owner={os.getpid()}"]
 
 
+def overlaid(overlay: Mapping[str, str | None]) -> dict[str, str]:
+    """The environment of this program with `overlay` laid over it; None takes a variable out."""
+    return {name: value for name, value in {**os.environ, **overlay}.items() if value is not None}
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` so that a reader, or a crash, meets the old file or the new one and never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +87,7 @@ class Process:
 
     @classmethod
     def start(
-        cls, name: str, command: Sequence[str], log: Path, *, cwd: Path, env: Mapping[str, str] | None = None
+        cls, name: str, command: Sequence[str], log: Path, *, cwd: Path, env: Mapping[str, str | None] | None = None
     ) -> "Process":
         """Start `command` in a session of its own, so that Ctrl-C in a terminal or a kernel does not reach it.
 
@@ -95,7 +100,7 @@ class Process:
                 popen = subprocess.Popen(
                     list(command),
                     cwd=cwd,
-                    env={**os.environ, **(env or {})},
+                    env=overlaid(env or {}),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

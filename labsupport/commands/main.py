@@ -154,6 +154,32 @@ def notebooks(lessons: tuple[str, ...]) -> None:
 
 
 @lab.command(
+    short_help="Measure the broker against a stock one.",
+    **example("python3 lab.py bench", "python3 lab.py bench --runs 5 --json"),
+)
+@click.option(
+    "--runs", type=click.IntRange(1, 50), default=3, show_default=True, help="Pairs for each size of cluster."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
+def bench(runs: int, as_json: bool) -> None:
+    """Compare the lab's broker with a stock one: seconds to start, memory, first record; ratios from one run."""
+    from dataclasses import asdict
+
+    from labsupport.commands import bench as measuring
+
+    rows = measuring.measure(Settings.from_environment(), runs)
+    if as_json:
+        click.echo(json.dumps({"machine": measuring.machine(), "runs": runs, "rows": [asdict(row) for row in rows]}))
+        return
+    table = Table("", "lab", "stock", "stock ÷ lab", box=None, header_style="dim")
+    for row in rows:
+        stock = "" if row.stock is None else f"{row.stock:.3g} {row.unit}"
+        table.add_row(row.what, f"{row.lab:.3g} {row.unit}", stock, "" if row.ratio is None else f"{row.ratio:.1f}")
+    console.print(table)
+    console.print(f"Medians of {runs} runs on {measuring.machine()}", soft_wrap=True)
+
+
+@lab.command(
     short_help="Delete all topics, to start over.", **example("python3 lab.py wipe", "python3 lab.py wipe --yes")
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -1,0 +1,214 @@
+"""`python3 lab.py bench`: how the lab's broker compares with a stock one, in ratios from one run.
+
+Stock is what a download of Apache Kafka does by itself: `StorageTool format`, then `kafka.Kafka` with the heap and
+collector of its start script and default settings, but for the replication factors, which one broker cannot keep.
+Jars and Java are the same for both. The two are measured in turn (lab, stock, lab, stock), so that a machine that gets
+slower meets both; each ratio is that of neighbours, and the table shows the median.
+"""
+
+import contextlib
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from labsupport.base import LabError, Settings, progress, until
+from labsupport.broker import background, training
+from labsupport.broker.cluster import Cluster, private
+from labsupport.broker.embedded import known_brokers
+from labsupport.broker.process import Process, marks, overlaid
+from labsupport.broker.properties import HOST
+from labsupport.broker.runtime import ENVIRONMENT, JAVA, Runtime, new_id, prepare
+
+STOCK_FLAGS = ("-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-Djava.awt.headless=true")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One cluster's life: seconds until it answers and until a group reads its first record; bytes per idle broker."""
+
+    start: float
+    first_record: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. `stock` and `ratio` are None where there is nothing to compare with."""
+
+    what: str
+    unit: str
+    lab: float
+    stock: float | None = None
+    ratio: float | None = None
+
+
+def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3)) -> list[Row]:
+    """The whole table, from `runs` pairs for each size of cluster; about 40 s for each pair.
+
+    Everything runs in a home of its own: a lab that is in use is left alone.
+    """
+    with tempfile.TemporaryDirectory(prefix="lab-bench-", ignore_cleanup_errors=True) as home:
+        own = replace(settings, home=Path(home).resolve(), kafka="embedded")
+        runtime = prepare(own)
+        training.train(own)  # what is compared is the lab as it is from the second start on
+        rows = []
+        with progress("Measuring", 2 * len(sizes) * runs + 1, "start") as bar:
+            for size in sizes:
+                pairs = [_pair(runtime, size, bar.update) for _ in range(runs)]
+                rows += _compare(size, pairs)
+            rows += _python_side(own)
+            bar.update()
+        return rows
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    memory = psutil.virtual_memory().total / 2**30
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {memory:.0f} GB, {system}"
+
+
+def _pair(runtime: Runtime, size: int, count: Callable[[], object]) -> tuple[Sample, Sample]:
+    samples = []
+    for cluster in (_lab, _stock):
+        begin = time.monotonic()
+        with cluster(runtime, size) as (kafka, processes):
+            start = time.monotonic() - begin
+            samples.append(Sample(start, _first_record(kafka), _memory(processes)))
+        count()
+    return samples[0], samples[1]
+
+
+def _compare(size: int, pairs: list[tuple[Sample, Sample]]) -> list[Row]:
+    def row(what: str, unit: str, get: Callable[[Sample], float]) -> Row:
+        lab = statistics.median(get(ours) for ours, _ in pairs)
+        stock = statistics.median(get(theirs) for _, theirs in pairs)
+        return Row(what, unit, lab, stock, statistics.median(get(theirs) / get(ours) for ours, theirs in pairs))
+
+    name = "one broker" if size == 1 else f"{size} brokers"
+    rows = [row(f"{name}: from nothing until a client has its metadata", "s", lambda sample: sample.start)]
+    if size == 1:
+        rows.append(row("first record read through a new group", "s", lambda sample: sample.first_record))
+        rows.append(row("memory of the idle broker", "MB", lambda sample: sample.memory / 2**20))
+    return rows
+
+
+@contextlib.contextmanager
+def _lab(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]]]:
+    with private(size, runtime.settings) as kafka:
+        yield kafka, [broker.process for broker in kafka.embedded.brokers]
+
+
+@contextlib.contextmanager
+def _stock(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]]]:
+    """`size` brokers as Kafka's own scripts start them, on free ports."""
+    ports = _free_ports(2 * size)
+    voters = ",".join(f"{n}@{HOST}:{ports[size + n - 1]}" for n in range(1, size + 1))
+    class_path = os.pathsep.join(map(str, runtime.class_path))
+    cluster_id = new_id()
+    processes: list[Process] = []
+    with tempfile.TemporaryDirectory(dir=runtime.settings.home, ignore_cleanup_errors=True) as folder:
+
+        def begin(number: int) -> Process:
+            properties = {
+                "process.roles": "broker,controller",
+                "node.id": number,
+                "controller.quorum.voters": voters,
+                "controller.listener.names": "CONTROLLER",
+                "listeners": f"PLAINTEXT://{HOST}:{ports[number - 1]},CONTROLLER://{HOST}:{ports[size + number - 1]}",
+                "log.dirs": f"data-{number}",
+                "offsets.topic.replication.factor": size,
+                "transaction.state.log.replication.factor": size,
+                "transaction.state.log.min.isr": 1,
+                "share.coordinator.state.topic.replication.factor": size,
+                "share.coordinator.state.topic.min.isr": 1,
+            }
+            file = Path(folder, f"{number}.properties")
+            file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+            tool = [
+                str(JAVA),
+                "-cp",
+                class_path,
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                cluster_id,
+                "-c",
+                file.name,
+            ]
+            subprocess.run(tool, cwd=folder, env=overlaid(ENVIRONMENT), check=True, capture_output=True)
+            flags = [*STOCK_FLAGS, *(f"-D{mark}" for mark in marks(runtime.settings, "private"))]
+            command = [str(JAVA), *flags, "-cp", class_path, "kafka.Kafka", file.name]
+            log = Path(folder, f"{number}.log")
+            processes.append(Process.start(f"stock broker {number}", command, log, cwd=Path(folder), env=ENVIRONMENT))
+            return processes[-1]
+
+        try:
+            with ThreadPoolExecutor(size) as pool:
+                list(pool.map(begin, range(1, size + 1)))
+            everyone = set(range(1, size + 1))
+            what = "the stock brokers to answer"
+            until(lambda: all(everyone <= known_brokers(port) for port in ports[:size]), 120, what, every=0.05)
+            with Cluster(",".join(f"{HOST}:{port}" for port in ports[:size])) as kafka:
+                yield kafka, processes
+        finally:
+            for process in processes:
+                process.kill()
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
+        return [listener.getsockname()[1] for listener in listeners]
+
+
+def _first_record(kafka: Cluster) -> float:
+    """Seconds from making a consumer in a new group until it has the first record."""
+    topic = kafka.create_topic("97-bench")
+    kafka.producer(name="bench-producer").send(topic, b"x").get(timeout=60)
+    begin = time.monotonic()
+    consumer = kafka.consumer(topic, name="bench-consumer", group_id="97-bench", auto_offset_reset="earliest")
+    until(lambda: consumer.poll(timeout_ms=100), 60, "the first record")
+    return time.monotonic() - begin
+
+
+def _memory(processes: list[Process]) -> int:
+    """Resident bytes of a broker after two seconds without work, on average."""
+    time.sleep(2)  # not a synchronisation: idle time is what is measured
+    return sum(process.memory for process in processes) // len(processes)
+
+
+PYTHON_SIDE = """
+import time
+begin = time.monotonic(); from labsupport import lesson; imported = time.monotonic() - begin
+begin = time.monotonic(); lesson("97"); down = time.monotonic() - begin
+begin = time.monotonic(); lab = lesson("97"); lab.topic("x"); up = time.monotonic() - begin
+begin = time.monotonic(); lesson("97"); up = time.monotonic() - begin
+print(imported, down, up)
+"""
+
+
+def _python_side(settings: Settings) -> list[Row]:
+    """What a notebook's first cell costs: import, `lesson()` with the broker down, and up with a topic to delete."""
+    environment = {**os.environ, "LAB_HOME": str(settings.home), "LAB_KAFKA": "embedded"}
+    run = subprocess.run([sys.executable, "-c", PYTHON_SIDE], env=environment, capture_output=True, text=True)
+    background.stop(background.running(settings))
+    if run.returncode:
+        raise LabError("Could not measure lesson().", run.stderr[-1500:])
+    imported, down, up = map(float, run.stdout.splitlines()[-1].split())
+    return [
+        Row("from labsupport import lesson", "s", imported),
+        Row('lesson("NN"), broker down', "s", down),
+        Row('lesson("NN"), broker up', "s", up),
+    ]

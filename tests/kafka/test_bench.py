@@ -1,0 +1,22 @@
+"""The bench: that it measures both sides and leaves a running lab alone. What the figures are, no test says."""
+
+from labsupport.broker import background
+from labsupport.broker.cluster import connect
+from labsupport.commands.bench import machine, measure
+
+
+def test_the_table_compares_with_stock_and_leaves_a_running_lab_alone(elsewhere):
+    """Each row of the broker has both sides and their ratio; the lab's own broker and topics are as before."""
+    with connect(elsewhere) as kafka:
+        kafka.create_topic("97-bench")
+        before = kafka.broker(1).process
+        rows = measure(elsewhere, runs=1, sizes=[1])
+        assert kafka.broker(1).process == before
+        assert "97-bench" in kafka.topics()
+    compared = [row for row in rows if row.ratio is not None]
+    assert [row.unit for row in compared] == ["s", "s", "MB"]
+    for row in compared:
+        assert row.ratio == row.stock / row.lab > 0
+    assert len(rows) == 6
+    assert {each.role for each in background.running(elsewhere)} <= {"background", "training"}
+    assert "cores" in machine()

@@ -72,9 +72,9 @@ def set_up(wanted):
     pinned_uv = [line.split()[0] for line in read(REQUIREMENTS).split("\n") if line.startswith("uv==")]
     say("  its packages")
     # uv is six times as fast as pip; where it cannot be had, pip does the same.
-    has_uv = subprocess.call(pip + pinned_uv, stderr=subprocess.DEVNULL) == 0
+    has_uv = subprocess.call(pip + pinned_uv, stderr=subprocess.DEVNULL, close_fds=os.name == "nt") == 0
     uv = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON] + source
-    subprocess.check_call((uv if has_uv else pip) + ["-r", REQUIREMENTS], cwd=HERE)
+    subprocess.check_call((uv if has_uv else pip) + ["-r", REQUIREMENTS], cwd=HERE, close_fds=os.name == "nt")
     # Where `-e .` points to is read in the locale's encoding: a path with an umlaut stops Python under a C locale and
     # is lost on Windows. Relative to the file it is plain ASCII.
     for name in glob.glob(os.path.join(glob.escape(VENV), "**", "*labsupport*.pth"), recursive=True):
@@ -101,6 +101,8 @@ class lock:
 
     def __enter__(self):
         self.file = open(VENV + ".lock", "a")
+        if os.name != "nt":
+            os.set_inheritable(self.file.fileno(), True)  # an installer that outlives us still holds the lock
         if not self.taken():
             say("Another set-up of this lab is running; waiting for it ...")
             import time

@@ -3,7 +3,7 @@
     from labsupport import lesson
     lab = lesson("00")
 
-Five rooms, arrows in one direction: base <- broker, events <- experiments <- course <- commands. DESIGN.md has the map.
+Rooms with arrows in one direction: base <- broker <- course <- commands. DESIGN.md has the map.
 """
 
 from typing import Any

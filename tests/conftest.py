@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,13 +22,16 @@ def pytest_configure():
         os.environ.pop(name, None)
     os.environ["LAB_HOME"] = tempfile.mkdtemp(prefix="lab-test-")
     os.environ["TQDM_DISABLE"] = "1"
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # end as Ctrl-C does, with everything stopped
+            signal.signal(getattr(signal, name), signal.default_int_handler)
 
 
 def pytest_unconfigure():
     """Leave nothing running and nothing lying about."""
     home = Path(os.environ["LAB_HOME"])
     if home.name.startswith("lab-test-"):
-        background.stop(background.running(Settings.from_environment()))
+        background.stop_all(Settings.from_environment())
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -69,7 +73,7 @@ def elsewhere(monkeypatch, settings, tmp_path) -> Settings:
     monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
     own = Settings.from_environment()
     yield own
-    background.stop(background.running(own))
+    background.stop_all(own)
 
 
 @pytest.fixture(scope="session")

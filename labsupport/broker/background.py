@@ -1,53 +1,82 @@
 """The lab's own broker in the background: one per checkout, shared by all notebooks and the command line.
 
-It lives in `.lab/broker`. Whoever needs it first starts it; everybody else finds it there.
+It lives in `.lab/broker`. Whoever needs it first starts it; everybody else finds it there. Beside it, in
+`.lab/private`, live the brokers that one program started for itself.
 """
 
 import atexit
-import itertools
+import contextlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-import psutil
-
-from labsupport.base import Settings, only_one, storing
-from labsupport.broker import training
-from labsupport.broker.embedded import EmbeddedCluster
-from labsupport.broker.process import Process, marks, started
-from labsupport.broker.runtime import Runtime, prepare
+from labsupport.base import LabError, Settings, only_one, storing
+from labsupport.broker import roster, training
+from labsupport.broker.embedded import EmbeddedCluster, recorded_address
+from labsupport.broker.process import Process, started
+from labsupport.broker.runtime import prepare
 
 KAFKA_PORT = 9092
 
-_numbers = itertools.count(1)
 
-
-def ensure(settings: Settings) -> tuple[EmbeddedCluster, bool]:
+def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, bool]:
     """The background broker, up and answering, and whether this call started it.
 
     However many programs call this at once, one broker is started. A frozen one is woken; one that was killed is
-    started again on its data. Raises LabError with the end of the log if that fails.
+    started again on its data. With `keep` it stays until it is stopped on purpose, whoever started it. Raises LabError
+    with the end of the log if that fails.
     """
     runtime = prepare(settings)
-    lock = settings.home / "broker.lock"
-    with storing(settings.home, "LAB_HOME"), only_one(lock, "starting the broker", timeout=180):
+    with storing(settings.home, "LAB_HOME"), only_one(_lock(settings), "starting or stopping the broker", timeout=180):
         cluster = EmbeddedCluster(settings.home / "broker", runtime, role="background", ports=[KAFKA_PORT])
         process = cluster.brokers[0].process
         was_up = process is not None and not process.paused
         # One that runs unrecorded (its starter was killed at the wrong moment, or .lab was deleted) holds the data.
         ours = process.pid if process else None
-        stop([each for each in running(settings) if each.role == "background" and each.process.pid != ours])
+        strays = [each for each in roster.running(settings, ["background"]) if each.process.pid != ours]
+        roster.stop(strays)
+        if not was_up:
+            _keep(settings).unlink(missing_ok=True)
         cluster.start()
+        if keep:
+            _keep(settings).touch()
     if not was_up:
         training.start_in_background(runtime)
     return cluster, not was_up
 
 
-def find(settings: Settings) -> EmbeddedCluster | None:
-    """The background broker if its process runs, without starting or fetching anything."""
-    runtime = Runtime(settings, class_path=(), template=settings.cache)
-    cluster = EmbeddedCluster(settings.home / "broker", runtime, role="background")
-    return cluster if cluster.ports and cluster.brokers[0].process else None
+def address(settings: Settings) -> str:
+    """The address (host:port) of the background broker if its process runs, else empty; starts and fetches nothing."""
+    folder = settings.home / "broker"
+    return recorded_address(folder) if Process.recorded(folder / "1" / "process.json") else ""
+
+
+def release(settings: Settings) -> None:
+    """Stop the background broker, unless somebody asked for it to be kept."""
+    if not _keep(settings).exists():
+        stop_all(settings, ["background", "training", "training-broker"])
+
+
+def stop_all(settings: Settings, roles: Iterable[str] = roster.ROLES) -> list[roster.Running]:
+    """Stop this lab's processes in these roles, and return those that ran."""
+    with _alone(settings):
+        return _stop(settings, roles)
+
+
+def wipe(settings: Settings) -> None:
+    """Stop every broker of this lab and delete its data."""
+    with _alone(settings), storing(settings.home, "LAB_HOME"):
+        _stop(settings, [role for role in roster.ROLES if role != "jupyter"])
+        for folder in data_folders(settings):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+
+def data_folders(settings: Settings) -> list[Path]:
+    """Where brokers keep their data."""
+    return [settings.home / "broker", settings.home / "private"]
 
 
 def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None = None) -> EmbeddedCluster:
@@ -55,47 +84,55 @@ def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None 
 
     They are destroyed at the latest when this program ends. `overrides` are broker settings.
     """
-    folder = settings.home / "private" / f"{os.getpid()}-{next(_numbers)}"
-    cluster = EmbeddedCluster(folder, prepare(settings), size=size, overrides=overrides)
-    atexit.register(cluster.destroy)
+    if not isinstance(size, int) or not 1 <= size <= 5:
+        raise LabError(f"A cluster of {size!r} brokers cannot be started.", "", "1 to 5 brokers: private(3)")
+    runtime = prepare(settings)
     with storing(settings.home, "LAB_HOME"):
-        cluster.start()
+        home = settings.home / "private"
+        home.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=home, prefix=f"{os.getpid()}-"))
+        me = Process("owner", os.getpid(), started(os.getpid()) or "", folder / "owner.log")
+        me.record(folder / "owner.json")
+        cluster = EmbeddedCluster(folder, runtime, size=size, overrides=overrides)
+        atexit.register(cluster.destroy)
+        try:
+            cluster.start()
+        except BaseException:
+            cluster.destroy()
+            raise
     return cluster
 
 
-@dataclass(frozen=True)
-class Running:
-    """A process of this lab: `role` is background, private, training or jupyter; `owner` the pid that started it."""
-
-    process: Process
-    role: str
-    owner: int
-
-    @property
-    def orphan(self) -> bool:
-        """Whether it outlived the program it was meant for."""
-        return self.role == "private" and started(self.owner) is None
+def sweep(settings: Settings) -> None:
+    """Stop the private brokers of programs that are gone, and delete what they left."""
+    roster.stop([each for each in roster.running(settings, roster.FOR_THEIR_OWNER) if each.orphan])
+    for folder in (settings.home / "private").glob("*-*"):
+        if (folder / "owner.json").exists() and Process.recorded(folder / "owner.json") is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def running(settings: Settings) -> list[Running]:
-    """Every process of this lab on this machine, found by the marks on its command line.
-
-    This does not depend on any file: a process whose folder was deleted, or whose starter was killed, is found too.
-    """
-    ours, _, _ = marks(settings, "")
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = [word.removeprefix("-D") for word in process.info["cmdline"] or []]
-        if ours in words and (began := started(process.pid)):
-            said = dict(word.split("=", 1) for word in words if word.startswith("lab."))
-            role, owner = said.get("lab.role", "?"), int(said.get("lab.owner", 0))
-            log = settings.home / f"{role}.log"
-            found.append(Running(Process(f"{role} process", process.pid, began, log), role, owner))
-    return found
+def _stop(settings: Settings, roles: Iterable[str]) -> list[roster.Running]:
+    those = roster.running(settings, roles)
+    roster.stop(those)
+    _keep(settings).unlink(missing_ok=True)
+    # What a stopped process started in its last moment.
+    roster.stop(roster.running(settings, roles))
+    return those
 
 
-def stop(those: Sequence[Running]) -> None:
-    """Stop these processes, cleanly where that matters; whatever does not end is killed."""
-    # The training run's Python first, so that it does not start another broker.
-    for each in sorted(those, key=lambda each: each.role != "training"):
-        each.process.stop(2 if each.role in ("private", "training") else 15)
+def _keep(settings: Settings) -> Path:
+    return settings.home / "keep-broker"
+
+
+def _lock(settings: Settings) -> Path:
+    return settings.home / "broker.lock"
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """While nobody starts the broker; but stopping must work also where the one who holds the lock hangs."""
+    with contextlib.ExitStack() as stack:
+        if settings.home.exists():
+            with contextlib.suppress(LabError, OSError):
+                stack.enter_context(only_one(_lock(settings), "starting or stopping the broker", timeout=30))
+        yield

@@ -46,13 +46,13 @@ def speaking(tried: str) -> Iterator[None]:
     """Turn kafka-python's errors in the body of a `with` into a LabError that says what was tried."""
     try:
         yield
-    except KafkaError as error:
+    except (KafkaError, ValueError) as error:
         # What the broker says itself stands, where there is one, at the end of a dump of request and response.
-        said = re.search(r"error_message='(.+?)', ", str(error))
+        said = re.search(r"""error_message=(['"])(.+?)\1, """, str(error))
         raise LabError(
             tried,
-            f"{type(error).__name__}: {said[1]}" if said else str(error),
-            DOWN if error.retriable or isinstance(error, KafkaTimeoutError) else "",
+            f"{type(error).__name__}: {said[2]}" if said else str(error),
+            DOWN if getattr(error, "retriable", False) or isinstance(error, KafkaTimeoutError) else "",
         ) from error
 
 
@@ -79,6 +79,8 @@ class Cluster:
         self.bootstrap, self.prefix, self.embedded = bootstrap, prefix, embedded
         self.deletes_topics = not (embedded and sys.platform == "win32") if deletes_topics is None else deletes_topics
         self._clients: dict[str, Any] = {}
+        self._admin: KafkaAdminClient | None = None
+        self._open = True
 
     def __repr__(self) -> str:
         what = f"Apache Kafka {kafka_version()}" if self.embedded else "Kafka"
@@ -101,48 +103,65 @@ class Cluster:
 
     def producer(self, *, name: str, **settings: Any) -> KafkaProducer:
         """A KafkaProducer with `client_id=name`. A client made earlier under this name is closed first."""
-        return self._open("producer", name, **settings)
+        return self._make("producer", name, **settings)
 
     def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
         """A KafkaConsumer of `topics` with `client_id=name`. A client made earlier under this name is closed first."""
-        return self._open("consumer", name, *topics, **settings)
+        return self._make("consumer", name, *topics, **settings)
 
     def admin(self) -> KafkaAdminClient:
-        """The KafkaAdminClient of this cluster; the same one each time."""
-        return self._clients.get("admin") or self._open("admin", "admin")
+        """The KafkaAdminClient of this cluster; the same one each time, until you close it."""
+        if self._admin is None or self._admin._closed:
+            self._admin = self._connect("admin", client_id="lab-admin")
+        return self._admin
 
-    def _open(self, kind: str, name: str, *topics: str, **settings: Any) -> Any:
+    def _make(self, kind: str, name: str, *topics: str, **settings: Any) -> Any:
         self.close_client(name)
-        # Asked first, because a client that cannot connect tries for 5 s and does not say why.
-        reach(parse_addresses(self.bootstrap), next_step=DOWN if self.embedded else FOREIGN)
-        with speaking(f"Could not make the {kind} {name!r} at {self.bootstrap}."):
-            client = CLIENTS[kind](*topics, **self.config(kind, **({"client_id": name} | settings)))
+        client = self._connect(kind, *topics, **({"client_id": name} | settings))
         self._clients[name] = client
         return client
 
+    def _connect(self, kind: str, *topics: str, **settings: Any) -> Any:
+        if not self._open:
+            raise LabError(
+                f"Could not make a {kind}: this lesson was closed, because another one was opened in this kernel.",
+                "",
+                "run the first code cell of the lesson again",
+            )
+        # Asked first, because a client that cannot connect tries for 5 s and does not say why.
+        reach(parse_addresses(self.bootstrap), next_step=DOWN if self.embedded else FOREIGN)
+        with speaking(f"Could not make the {kind} at {self.bootstrap}."):
+            return CLIENTS[kind](*topics, **self.config(kind, **settings))
+
     def close_client(self, name: str) -> None:
         """Close the client of that name. Harmless if there is none; what goes wrong is logged, not raised."""
-        client = self._clients.pop(name, None)
+        if name in self._clients:
+            self._close(name, self._clients.pop(name))
+
+    def _close(self, name: str, client: Any) -> None:
         try:
             if isinstance(client, KafkaProducer):
                 client.close(timeout=5)
             elif isinstance(client, KafkaConsumer):
                 client.close(timeout_ms=5_000)
-            elif client is not None:
+            else:
                 client.close()
         except Exception as error:  # with its broker gone it may raise anything, and the others must still be closed
             log.warning("closing the client %r: %s: %s", name, type(error).__name__, error)
 
     def close(self) -> None:
-        """Close every client that was made here."""
+        """Close every client that was made here; no more can be made."""
+        self._open = False
         for name in list(self._clients):
             self.close_client(name)
+        if self._admin is not None:
+            self._close("admin", self._admin)
 
     # Topics and groups
 
     def is_ours(self, name: str) -> bool:
         """Whether the lab may delete a topic or group of this name."""
-        return re.fullmatch(re.escape(self.prefix) + r"\d\d-[A-Za-z0-9._-]+", name) is not None
+        return re.fullmatch(re.escape(self.prefix) + r"[0-9]{2}-[A-Za-z0-9._-]+", name) is not None
 
     def topics(self, namespace: str = "") -> list[str]:
         """The names of all topics that begin with `namespace`, sorted."""
@@ -157,6 +176,8 @@ class Cluster:
         records within minutes. Where topics are not deleted, the name returned is a fresh one.
         """
         self._require_ours([name])
+        if not isinstance(partitions, int) or partitions < 1:
+            raise LabError(f"A topic cannot have {partitions!r} partitions.", "", "give a whole number from 1")
         if self.deletes_topics:
             self.delete_topics([name])
         else:
@@ -248,8 +269,7 @@ def connect(settings: Settings) -> Cluster:
     if settings.embedded:
         embedded, _ = background.ensure(settings)
         return Cluster(embedded.bootstrap, embedded=embedded)
-    reach(parse_addresses(settings.kafka))
-    return Cluster(settings.kafka, prefix=settings.prefix)
+    return Cluster(reach(parse_addresses(settings.kafka)), prefix=settings.prefix)
 
 
 @contextlib.contextmanager

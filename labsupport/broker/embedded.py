@@ -21,8 +21,9 @@ from pathlib import Path
 
 from labsupport.base import LabError, until
 from labsupport.broker.metadata import NotKafkaError, ask
-from labsupport.broker.process import Process, marks, tail, write_atomically
+from labsupport.broker.process import Process, tail, write_atomically
 from labsupport.broker.properties import HOST, server_properties
+from labsupport.broker.roster import java_marks
 from labsupport.broker.runtime import ENVIRONMENT, LOGGING, Runtime, new_id
 
 START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a machine that is busy with other things
@@ -34,6 +35,24 @@ def known_brokers(port: int) -> set[int]:
         return set(ask(HOST, port, timeout=1.0).brokers)
     except (OSError, NotKafkaError):
         return set()
+
+
+def recorded_cluster(folder: Path) -> tuple[str, dict[int, tuple[int, int]]]:
+    """The id of the cluster in `folder` and the ports of its brokers; a new id and no ports if there is no record."""
+    try:
+        record = json.loads((folder / "cluster.json").read_text(encoding="utf-8"))
+        ports = {
+            int(number): (int(client), int(controller)) for number, (client, controller) in record["ports"].items()
+        }
+        return str(record["id"]), ports
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return new_id(), {}
+
+
+def recorded_address(folder: Path) -> str:
+    """The address (host:port) of the first broker of the cluster in `folder`, or empty."""
+    _, ports = recorded_cluster(folder)
+    return f"{HOST}:{ports[1][0]}" if 1 in ports else ""
 
 
 class EmbeddedBroker:
@@ -54,7 +73,9 @@ class EmbeddedBroker:
 
     @property
     def process(self) -> Process | None:
-        """Its process if it runs, whoever started it."""
+        """Its process if it runs, whoever started it. One whose port nobody knows any more does not count."""
+        if self.number not in self.cluster.ports:
+            return None
         if self._process is None or not self._process.alive:
             self._process = Process.recorded(self.folder / "process.json")
         return self._process
@@ -128,7 +149,7 @@ class EmbeddedBroker:
             log.replace(log.with_suffix(".log.1"))
         self._process = Process.start(
             f"broker {self.number}",
-            cluster.runtime.command(marks=marks(cluster.runtime.settings, cluster.role), training=training),
+            cluster.runtime.command(marks=java_marks(cluster.runtime.settings, cluster.role), training=training),
             log,
             cwd=self.folder,
             env=ENVIRONMENT,
@@ -161,16 +182,8 @@ class EmbeddedCluster:
         """`ports`: client ports to prefer, if free. `overrides`: broker settings laid over the lab's own."""
         self.folder, self.runtime, self.role = folder, runtime, role
         self.preferred_ports, self.overrides = tuple(ports), dict(overrides or {})
-        recorded = self._recorded()
-        self.id: str = recorded.get("id") or new_id()
-        self.ports = {int(number): tuple(pair) for number, pair in recorded.get("ports", {}).items()}
+        self.id, self.ports = recorded_cluster(folder)
         self.brokers = [EmbeddedBroker(self, number) for number in range(1, (len(self.ports) or size) + 1)]
-
-    def _recorded(self) -> dict:
-        try:
-            return json.loads((self.folder / "cluster.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
 
     @property
     def bootstrap(self) -> str:
@@ -183,22 +196,26 @@ class EmbeddedCluster:
         Raises LabError with the end of the log if one does not start.
         """
         for attempt in (1, 2, 3):
+            ours: list[EmbeddedBroker] = []
             try:
                 if not any(broker.process for broker in self.brokers):
                     self._choose_ports()
                 for broker in self.brokers:
                     broker.resume()
                     if broker.process is None:
+                        ours.append(broker)
                         broker.spawn(training)
                 self.wait_until_ready(self.brokers)
                 return
             except LabError as error:
-                self.kill()
+                for broker in ours:
+                    broker.kill()
                 # Between our look and the broker's start somebody else may have taken a port: choose again.
                 if "Address already in use" not in error.seen or attempt == 3:
                     raise
             except BaseException:  # Ctrl-C, a full disk: leave no half-started broker behind
-                self.kill()
+                for broker in ours:
+                    broker.kill()
                 raise
 
     def stop(self) -> None:
@@ -237,7 +254,8 @@ class EmbeddedCluster:
                 f"Broker {broker.number} {'did not start' if ended else f'did not answer within {timeout:g} s'}.",
                 broker.log_tail(),
                 f"the whole log: {broker.folder / 'server.log'}\n"
-                "start over with an empty broker: python3 lab.py wipe  (notebooks and progress stay)",
+                "try again: python3 lab.py down, then up; if it comes back, start over with an empty broker:\n"
+                "python3 lab.py wipe  (your notebooks stay)",
             )
 
     def _choose_ports(self) -> None:

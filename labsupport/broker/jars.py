@@ -21,6 +21,12 @@ AT_ONCE = 8  # downloads at the same time: all jars in about 4 s where one after
 ATTEMPTS = 2
 
 
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @dataclass(frozen=True)
 class Jar:
     """One line of the lock: Maven coordinates, size in bytes, SHA-256 in hex."""
@@ -41,8 +47,7 @@ class Jar:
         try:
             if path.stat().st_size != self.size:
                 return False
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+            return sha256(path) == self.sha256
         except (FileNotFoundError, NotADirectoryError):
             return False
 

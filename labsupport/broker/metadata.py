@@ -6,6 +6,7 @@ thread that goes on trying.
 
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from kafka.errors import KafkaError
 from kafka.protocol.metadata import MetadataRequest
 from kafka.protocol.parser import KafkaProtocol
 
-from labsupport.base import LabError
+from labsupport.base import LabError, until
 
 VERSION = 5  # of the request; understood by every broker from Kafka 1.0 to 4.x
 LARGEST_ANSWER = 1_000_000  # bytes; what is not Kafka announces an absurd size in its first four bytes
@@ -53,46 +54,53 @@ def ask(host: str, port: int, timeout: float = 2.0) -> Metadata:
 FOREIGN = "start that Kafka, correct LAB_KAFKA, or unset LAB_KAFKA to use the lab's own broker"
 
 
-def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0, next_step: str = FOREIGN) -> Metadata:
-    """The answer of the first of `addresses` that gives one; all are asked at once.
+def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0, next_step: str = FOREIGN) -> str:
+    """Those of `addresses` that answer, as `host:port[,host:port]`; all are asked at once.
 
-    Raises LabError after `timeout` seconds at most, with a sentence of its own for a name that cannot be found, a
-    port where nobody listens, silence, and something that is not Kafka.
+    Once one has answered, the others have half a second more. Raises LabError after `timeout` seconds at most, with a
+    sentence of its own for a name that cannot be found, a port where nobody listens, silence, and what is not Kafka.
     """
     answers: dict[int, Metadata | str] = {}
+    for number, (host, port) in enumerate(addresses):
+        threading.Thread(
+            target=lambda number, *address: answers.update({number: _one(*address)}),
+            args=(number, host, port, timeout),
+            daemon=True,
+        ).start()
+    begin = time.monotonic()
 
-    def one(number: int, host: str, port: int) -> None:
-        try:
-            answers[number] = ask(host, port, timeout)
-        except socket.gaierror:
-            answers[number] = f"this machine cannot find a host named {host}"
-        except TimeoutError:
-            answers[number] = f"no answer from {host}:{port} within {timeout:g} s (a firewall, or a wrong address?)"
-        except ConnectionRefusedError:
-            answers[number] = f"nothing listens at {host}:{port} (is that Kafka started?)"
-        except OSError as error:
-            answers[number] = f"cannot connect to {host}:{port}: {error}"
-        except NotKafkaError as error:
-            answers[number] = (
-                f"something listens at {host}:{port} but does not speak Kafka in plain text: {error}\n"
-                "(a web server? or a Kafka that wants TLS or a password, which the lab does not use)"
-            )
+    def enough() -> bool:
+        waited = time.monotonic() - begin
+        some = any(isinstance(answer, Metadata) for answer in list(answers.values()))
+        return len(answers) == len(addresses) or waited > timeout + 0.3 or (some and waited > 0.5)
 
-    threads = [
-        threading.Thread(target=one, args=(number, *address), daemon=True) for number, address in enumerate(addresses)
-    ]
-    for thread in threads:
-        thread.start()
-    for number, thread in enumerate(threads):
-        # They wait at the same time, so the first join is the long one.
-        thread.join(timeout + 0.3 if number == 0 else 0.3)
-        host, port = addresses[number]
-        answer = answers.get(number, f"no answer from {host}:{port} within {timeout:g} s (is the name right?)")
-        if isinstance(answer, Metadata):
-            return answer
-    sentences = [answers.get(number, "no answer") for number in range(len(addresses))]
-    raise LabError(
-        f"Could not reach Kafka at {','.join(f'{host}:{port}' for host, port in addresses)}.",
-        "\n".join(str(sentence) for sentence in sentences),
-        next_step,
-    )
+    until(enough, timeout + 1, "Kafka to answer", every=0.002)
+    good = [address for number, address in enumerate(addresses) if isinstance(answers.get(number), Metadata)]
+    if good:
+        return written(good)
+    silent = [answers.get(number, f"no answer within {timeout:g} s") for number in range(len(addresses))]
+    raise LabError(f"Could not reach Kafka at {written(addresses)}.", "\n".join(map(str, silent)), next_step)
+
+
+def written(addresses: Sequence[tuple[str, int]]) -> str:
+    """`host:port[,host:port]`, with brackets around an IPv6 address."""
+    return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses)
+
+
+def _one(host: str, port: int, timeout: float) -> Metadata | str:
+    """The answer of one address, or the sentence of why there is none."""
+    try:
+        return ask(host, port, timeout)
+    except socket.gaierror:
+        return f"this machine cannot find a host named {host}"
+    except TimeoutError:
+        return f"no answer from {host}:{port} within {timeout:g} s (a firewall, or a wrong address?)"
+    except ConnectionRefusedError:
+        return f"nothing listens at {host}:{port} (is that Kafka started?)"
+    except OSError as error:
+        return f"cannot connect to {host}:{port}: {error}"
+    except NotKafkaError as error:
+        return (
+            f"something listens at {host}:{port} but does not speak Kafka in plain text: {error}\n"
+            "(a web server? or a Kafka that wants TLS or a password, which the lab does not use)"
+        )

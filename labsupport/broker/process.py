@@ -7,6 +7,7 @@ moment it started, and is signalled only while both still match.
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import TypeVar
 
 import psutil
 
-from labsupport.base import LabError, Settings, digest, until
+from labsupport.base import LabError, until
 
 T = TypeVar("T")
 
@@ -42,15 +43,6 @@ def started(pid: int) -> str | None:
         return None
 
 
-def marks(settings: Settings, role: str) -> list[str]:
-    """Words for the command line of a process of this lab, by which `running` finds it, whatever became of its files.
-
-    Java takes them as properties (-D), Python as implementation options (-X). `role` is background, private, training
-    or jupyter.
-    """
-    return [f"lab.home={digest(str(settings.home))}", f"lab.role={role}", f"lab.owner={os.getpid()}"]
-
-
 def overlaid(overlay: Mapping[str, str | None]) -> dict[str, str]:
     """The environment of this program with `overlay` laid over it; None takes a variable out."""
     return {name: value for name, value in {**os.environ, **overlay}.items() if value is not None}
@@ -73,6 +65,17 @@ def tail(log: Path, lines: int = 12) -> str:
     except OSError as error:
         return f"(no log: {error})"
     return "\n".join(text.splitlines()[-lines:]) or "(its log is empty)"
+
+
+def _kill_session(process: psutil.Process) -> None:
+    """Kill a process that was started with a session of its own, and what it started there.
+
+    Java writes the start-up cache in a child that carries no mark.
+    """
+    if WINDOWS:
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -134,11 +137,6 @@ class Process:
             return False
         return started(self.pid) == self.began
 
-    @property
-    def exit_code(self) -> int | None:
-        """The exit code (negative: the signal that killed it), known only to the program that started it."""
-        return self.popen.poll() if self.popen else None
-
     def tail(self, lines: int = 12) -> str:
         """The last lines of its log, for an error."""
         return tail(self.log, lines)
@@ -157,8 +155,8 @@ class Process:
         self.popen.wait()
 
     def kill(self) -> None:
-        """End it at once, as a power cut would (SIGKILL), and wait until it is gone."""
-        self._tell(psutil.Process.kill)
+        """End it at once, as a power cut would (SIGKILL), with its helpers, and wait until it is gone."""
+        self._tell(_kill_session)
         until(lambda: not self.alive, 10, f"{self.name} (pid {self.pid}) to be gone after SIGKILL")
 
     def pause(self) -> None:
@@ -190,6 +188,6 @@ class Process:
     def _tell(self, action: Callable[[psutil.Process], T]) -> T | None:
         """Do `action` to this very process, or nothing if it is gone."""
         if self.alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
                 return action(psutil.Process(self.pid))
         return None

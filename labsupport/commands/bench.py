@@ -26,8 +26,9 @@ from labsupport.base import LabError, Settings, progress, until
 from labsupport.broker import background, training
 from labsupport.broker.cluster import Cluster, private
 from labsupport.broker.embedded import known_brokers
-from labsupport.broker.process import Process, marks, overlaid
+from labsupport.broker.process import Process, overlaid
 from labsupport.broker.properties import HOST
+from labsupport.broker.roster import java_marks
 from labsupport.broker.runtime import ENVIRONMENT, JAVA, Runtime, new_id, prepare
 
 STOCK_FLAGS = ("-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-Djava.awt.headless=true")
@@ -148,7 +149,7 @@ def _stock(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]
                 file.name,
             ]
             subprocess.run(tool, cwd=folder, env=overlaid(ENVIRONMENT), check=True, capture_output=True)
-            flags = [*STOCK_FLAGS, *(f"-D{mark}" for mark in marks(runtime.settings, "private"))]
+            flags = [*STOCK_FLAGS, *java_marks(runtime.settings, "private")]
             command = [str(JAVA), *flags, "-cp", class_path, "kafka.Kafka", file.name]
             log = Path(folder, f"{number}.log")
             processes.append(Process.start(f"stock broker {number}", command, log, cwd=Path(folder), env=ENVIRONMENT))
@@ -203,7 +204,7 @@ def _python_side(settings: Settings) -> list[Row]:
     """What a notebook's first cell costs: import, `lesson()` with the broker down, and up with a topic to delete."""
     environment = {**os.environ, "LAB_HOME": str(settings.home), "LAB_KAFKA": "embedded"}
     run = subprocess.run([sys.executable, "-c", PYTHON_SIDE], env=environment, capture_output=True, text=True)
-    background.stop(background.running(settings))
+    background.stop_all(settings)
     if run.returncode:
         raise LabError("Could not measure lesson().", run.stderr[-1500:])
     imported, down, up = map(float, run.stdout.splitlines()[-1].split())

@@ -1,11 +1,13 @@
 """The commands, and the one place where an error becomes a sentence and an exit code.
 
 Exit codes: 0 all is well · 1 something did not work, with the next step · 2 the command was typed wrongly ·
-130 stopped with Ctrl-C.
+130 stopped with Ctrl-C, or by a signal (but 0 for `lab.py` alone, where that is the way to end it).
 """
 
 import json
-import shutil
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -51,13 +53,16 @@ def lab(context: click.Context, no_browser: bool, port: int | None) -> None:
 @lab.command(short_help="Start Kafka in the background.", **example("python3 lab.py up", "python3 lab.py status"))
 def up() -> None:
     """Start the lab's Kafka in the background, where it stays until `down`."""
-    from labsupport.broker.cluster import connect
+    from labsupport.broker import background
+    from labsupport.broker.metadata import reach
 
-    with connect(Settings.from_environment()) as cluster:
-        if cluster.embedded:
-            console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/] until you type: python3 lab.py down")
-        else:
-            console.print(f"Kafka answers at [bold]{cluster.bootstrap}[/] (LAB_KAFKA); the lab starts none of its own.")
+    settings = Settings.from_environment()
+    if settings.embedded:
+        cluster, _ = background.ensure(settings, keep=True)
+        console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/] until you type: python3 lab.py down")
+    else:
+        address = reach(parse_addresses(settings.kafka))
+        console.print(f"Kafka answers at [bold]{address}[/] (LAB_KAFKA); the lab starts none of its own.")
 
 
 @lab.command(short_help="Stop everything of this lab that runs.", **example("python3 lab.py down"))
@@ -65,8 +70,7 @@ def down() -> None:
     """Stop everything of this lab that runs: Kafka, JupyterLab, what a killed notebook left behind. Topics stay."""
     from labsupport.broker import background
 
-    processes = background.running(Settings.from_environment())
-    background.stop(processes)
+    processes = background.stop_all(Settings.from_environment())
     for each in processes:
         console.print(f"Stopped: {describe(each)}")
     if not processes:
@@ -80,38 +84,32 @@ def down() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
 def status(as_json: bool) -> None:
     """Show what runs, and the address for other tools. Exit code 1 if Kafka does not answer."""
-    from labsupport.broker import background
-    from labsupport.broker.metadata import NotKafkaError, ask, reach
+    from labsupport.broker import background, roster
+    from labsupport.broker.metadata import reach
 
     settings = Settings.from_environment()
-    problem, address = "", settings.kafka
+    problem, address = "", background.address(settings) if settings.embedded else settings.kafka
     try:
-        if settings.embedded:
-            found = background.find(settings)
-            address = found.bootstrap if found else ""
-            if found:
-                ask(*parse_addresses(found.bootstrap)[0])
-            else:
-                problem = "it is not running"
+        if address:
+            address = reach(parse_addresses(address))
         else:
-            reach(parse_addresses(settings.kafka))
+            problem = "it is not running"
     except LabError as error:
-        problem = error.seen
-    except (OSError, NotKafkaError) as error:
-        problem = f"its process runs and does not answer ({error}): python3 lab.py down, then up"
-    processes = background.running(settings)
+        problem = error.seen + ("\nIts process runs: python3 lab.py down, then up" if settings.embedded else "")
+    processes = roster.running(settings)
     if as_json:
-        listed = [{"pid": e.process.pid, "role": e.role, "owner": e.owner, "orphan": e.orphan} for e in processes]
+        listed = [{"pid": e.process.pid, "role": e.role, "owner": e.owner[0], "orphan": e.orphan} for e in processes]
         told = {"kafka": address or None, "answers": not problem, "problem": problem or None, "processes": listed}
         click.echo(json.dumps(told))
     else:
         if problem:
             console.print(f"Kafka{f' at {address}' if address else ''} does not answer: {problem}", markup=False)
-            if settings.embedded:
+            if settings.embedded and not address:
                 console.print("Start it: python3 lab.py up")
         else:
             console.print(f"Kafka answers at [bold]{address}[/]")
-            console.print(f'Other tools: "{sys.executable}" -m kafka.admin -b {address} topics list', soft_wrap=True)
+            console.print("For other tools, for example:")
+            console.print(f'  "{sys.executable}" -m kafka.admin -b {address} topics list', soft_wrap=True)
         if processes:
             table = Table("process", "pid", "MB", "minutes", box=None, header_style="dim")
             for each in processes:
@@ -133,9 +131,11 @@ def status(as_json: bool) -> None:
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def test(pytest_arguments: tuple[str, ...]) -> None:
     """Run every test and every notebook, on a Kafka of its own; what follows goes to pytest."""
-    import subprocess
-
-    sys.exit(subprocess.call([sys.executable, "-m", "pytest", *pytest_arguments], cwd=CHECKOUT))
+    os.chdir(CHECKOUT)
+    command = [sys.executable, "-m", "pytest", *pytest_arguments]
+    if os.name == "nt":
+        sys.exit(subprocess.call(command))
+    os.execv(sys.executable, command)  # so that Ctrl-C and other signals reach pytest and nobody else
 
 
 @lab.command(
@@ -184,18 +184,17 @@ def bench(runs: int, as_json: bool) -> None:
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def wipe(yes: bool) -> None:
-    """Delete every topic of the lab's own Kafka, to start over. Your notebooks and progress stay."""
+    """Delete every topic of the lab's own Kafka, to start over. Your notebooks stay."""
     from labsupport.broker import background
 
     settings = Settings.from_environment()
-    folders = [settings.home / "broker", settings.home / "private"]
+    folders = background.data_folders(settings)
     size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
-    if not yes:
-        click.confirm(f"Stop the lab's Kafka and delete its data ({size / 1e6:.0f} MB in {settings.home})?", abort=True)
-    background.stop([each for each in background.running(settings) if each.role != "jupyter"])
-    for folder in folders:
-        if folder.exists():
-            shutil.rmtree(folder)
+    question = f"Stop the lab's Kafka and delete its data ({size / 1e6:.0f} MB in {settings.home})?"
+    if not yes and not click.confirm(question):
+        console.print("Nothing was changed.")
+        sys.exit(1)
+    background.wipe(settings)
     console.print("Wiped. The next lesson starts with an empty Kafka.")
 
 
@@ -203,21 +202,34 @@ def describe(each: Any) -> str:
     """One of the lab's processes in words."""
     words = {
         "background": "Kafka",
-        "private": f"a private broker of process {each.owner}",
+        "private": f"a private broker of process {each.owner[0]}",
         "training": "the training run for the start-up cache (ends by itself)",
+        "training-broker": "the broker of the training run",
         "jupyter": "JupyterLab",
     }
     left_behind = ", left behind" if each.orphan else ""
     return words.get(each.role, each.role) + left_behind
 
 
+def interrupt_once(_number: int, _frame: object) -> None:
+    """A closed terminal or a `kill` ends a command as Ctrl-C does; while it cleans up, nothing interrupts it again."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 def run(command: Callable[..., Any] = lab) -> None:
     """Run the command line; errors are printed once, here."""
     errors = Console(stderr=True, highlight=False)
+    for each in SIGNALS:
+        signal.signal(each, interrupt_once)
     try:
         sys.exit(command(prog_name="lab.py", standalone_mode=False) or 0)
-    except click.Abort:
-        errors.print("Stopped.")
+    except (click.Abort, KeyboardInterrupt):
+        errors.print("\nStopped.")
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -225,6 +237,3 @@ def run(command: Callable[..., Any] = lab) -> None:
     except LabError as error:
         errors.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("\nStopped.")
-        sys.exit(130)

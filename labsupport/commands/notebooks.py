@@ -49,7 +49,7 @@ def own_home() -> Iterator[None]:
         try:
             yield
         finally:
-            background.stop(background.running(Settings.from_environment()))
+            background.stop_all(Settings.from_environment())
 
 
 def run(path: Path) -> bool:

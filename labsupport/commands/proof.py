@@ -6,6 +6,8 @@ import uuid
 from labsupport.base import LabError, until
 from labsupport.broker.cluster import Cluster
 
+RETRY = "try again; if it comes back: python3 lab.py down, then python3 lab.py"
+
 
 def round_trip(cluster: Cluster) -> float:
     """Send one event through a topic of its own, read it in a group, and delete both; returns the seconds it took.
@@ -20,7 +22,7 @@ def round_trip(cluster: Cluster) -> float:
         producer = cluster.producer(name="proof-producer")
         producer.send(topic, event).get(timeout=10)
         consumer = cluster.consumer(topic, name="proof-consumer", group_id=name, auto_offset_reset="earliest")
-        came = until(lambda: consumer.poll(timeout_ms=200), 15, "the event to come back")
+        came = until(lambda: consumer.poll(timeout_ms=200), 15, "the event to come back", next_step=RETRY)
         values = [record.value for records in came.values() for record in records]
         if values != [event]:
             raise LabError("Sent one event and read it back.", f"what came back is not what went out: {values}")

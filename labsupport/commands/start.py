@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import sys
 import webbrowser
 from collections.abc import Iterator
@@ -12,10 +11,11 @@ from pathlib import Path
 from jupyter_core.paths import jupyter_runtime_dir
 from rich.console import Console
 
-from labsupport.base import CHECKOUT, LabError, Settings, until
-from labsupport.broker import background
+from labsupport.base import CHECKOUT, LabError, Settings, only_one, until
+from labsupport.broker import background, roster
 from labsupport.broker.cluster import Cluster, connect
-from labsupport.broker.process import Process, marks
+from labsupport.broker.process import Process
+from labsupport.broker.roster import python_marks
 from labsupport.commands.proof import round_trip
 from labsupport.course.copies import make_copies
 
@@ -27,56 +27,49 @@ def start(settings: Settings, *, browser: bool = True, port: int | None = None) 
     """Do all of it, and return when JupyterLab has ended, whoever ended it."""
     # Without a display a browser would be a text one that takes over the terminal.
     display = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    browser = browser and bool(display)
-    if (already := _jupyter(settings)) and (address := _address(already.pid)):
-        console.print(f"JupyterLab of this lab is already running:\n\n  {address}\n", soft_wrap=True)
-        if browser:
-            webbrowser.open(address)
-        return
-    with _signals(), _kafka(settings) as cluster:
-        seconds = round_trip(cluster)
-        console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/]. One event out and back: {seconds:.1f} s.")
-        make_copies()
-        with _jupyter_lab(settings, port) as (process, address):
-            console.print(f"\nJupyterLab:\n\n  [bold]{address}[/]\n", soft_wrap=True)
-            console.print("Ctrl-C here ends it, and the Kafka that this command started. Your work is in work/.")
-            if browser:
-                webbrowser.open(address)
-            process.wait()
-    console.print("Ended.")
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """A closed terminal or a `kill` ends the lab as Ctrl-C does; while it cleans up, nothing interrupts it."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        for each in caught:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    caught = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {each: signal.signal(each, interrupt) for each in caught}
+    open_browser = webbrowser.open if browser and display else lambda _: None
     try:
-        yield
+        with contextlib.ExitStack() as stack:
+            # One lab.py at a time gets as far as an address; the next one finds it.
+            with only_one(settings.home / "jupyter.lock", "starting JupyterLab", timeout=300):
+                make_copies()
+                if address := _running_already(settings):
+                    console.print(f"JupyterLab of this lab is already running:\n\n  {address}\n", soft_wrap=True)
+                    open_browser(address)
+                    return
+                cluster = stack.enter_context(_kafka(settings))
+                seconds = round_trip(cluster)
+                console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/]. One event out and back: {seconds:.1f} s.")
+                process, address = stack.enter_context(_jupyter_lab(settings, port))
+            console.print(f"\nJupyterLab:\n\n  [bold]{address}[/]\n", soft_wrap=True)
+            console.print("Ctrl-C here ends it, and the Kafka that this command started.")
+            open_browser(address)
+            process.wait()
     except KeyboardInterrupt:
-        console.print("\nEnding …")
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        console.print("\nEnded.")
+    if left := settings.embedded and background.address(settings):
+        console.print(f"Kafka still runs at {left}; this command did not start it. To stop it: python3 lab.py down")
 
 
 @contextlib.contextmanager
 def _kafka(settings: Settings) -> Iterator[Cluster]:
     """The cluster for the body of a `with`; afterwards the broker is stopped if it was started here."""
-    was_up = settings.embedded and background.find(settings) is not None
+    started = settings.embedded and background.ensure(settings)[1]
     try:
         with connect(settings) as cluster:
             yield cluster
     finally:
-        if settings.embedded and not was_up:
-            ours = [each for each in background.running(settings) if each.role in ("background", "training")]
-            background.stop(ours)
+        if started:
+            background.release(settings)
+
+
+def _running_already(settings: Settings) -> str:
+    """The address of the JupyterLab that runs for this lab; one that has none (its starter was killed) is stopped."""
+    for each in roster.running(settings, ["jupyter"]):
+        with contextlib.suppress(LabError):
+            return until(lambda pid=each.process.pid: _address(pid), 10, "the address of the JupyterLab that runs")
+        roster.stop([each])
+    return ""
 
 
 @contextlib.contextmanager
@@ -89,7 +82,7 @@ def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process
         options += [f"--port={port}", "--ServerApp.port_retries=0"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")  # containers; the token still protects it
-    words = [word for mark in marks(settings, "jupyter") for word in ("-X", mark)]
+    words = python_marks(settings, "jupyter")
     log = settings.home / "jupyter.log"
     log.unlink(missing_ok=True)
     process = Process.start("JupyterLab", [sys.executable, *words, "-m", "jupyterlab", *options], log, cwd=CHECKOUT)
@@ -104,10 +97,6 @@ def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process
         yield process, address
     finally:
         process.stop(15)
-
-
-def _jupyter(settings: Settings) -> Process | None:
-    return next((each.process for each in background.running(settings) if each.role == "jupyter"), None)
 
 
 def _address(pid: int) -> str:

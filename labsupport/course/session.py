@@ -1,7 +1,6 @@
 """Opening a lesson: `lab = lesson("00")`. The first cell of every notebook."""
 
 import atexit
-import collections
 import logging
 import logging.handlers
 import re
@@ -45,19 +44,26 @@ class Lesson(Cluster):
 
     def warnings(self) -> None:
         """Print what the Kafka client has warned of since the kernel started; it writes nothing into cells itself."""
-        print("\n".join(_warnings.lines) or "The Kafka client has not warned of anything.")
+        lines = [line if times == 1 else f"{line}  ({times} times)" for line, times in _warnings.seen.items()]
+        print("\n".join(lines) or "The Kafka client has not warned of anything.")
 
 
 class _Warnings(logging.Handler):
-    """Keeps the last warnings of the client's and the lab's loggers, from whatever thread, without printing them."""
+    """Keeps what the client's and the lab's loggers warn of, from whatever thread, without printing it.
+
+    A warning that comes again is counted: a missing topic alone makes ten a second.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.lines: collections.deque[str] = collections.deque(maxlen=100)
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+        self.seen: dict[str, int] = {}
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
+        line = self.format(record)
+        self.seen[line] = self.seen.get(line, 0) + 1
+        if len(self.seen) > 100:
+            del self.seen[next(iter(self.seen))]
 
     def attach(self) -> None:
         """Listen to the loggers `kafka` and `labsupport`; nothing of theirs reaches a cell."""
@@ -78,12 +84,12 @@ def lesson(number: str) -> Lesson:
     `number` is the notebook's two digits, such as "05". Starts the lab's broker if it is not running (`LAB_KAFKA`
     names another Kafka) and removes what a killed kernel left behind. Raises LabError with the next step.
     """
-    if not re.fullmatch(r"\d\d", str(number)):
+    if not re.fullmatch("[0-9]{2}", str(number)):
         raise LabError(f"There is no lesson {number!r}.", "", 'give its two digits, such as lesson("00")')
     _warnings.attach()
     close()
     settings = Settings.from_environment()
-    background.stop([each for each in background.running(settings) if each.orphan])
+    background.sweep(settings)
     opened = Lesson(number, connect(settings))
     try:
         opened.clear()

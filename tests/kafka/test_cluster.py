@@ -128,6 +128,39 @@ def test_a_wrong_setting_is_said_in_the_brokers_words(cluster):
     assert "CreateTopicsRequest" not in str(caught.value)
 
 
+def test_the_brokers_words_are_found_in_either_kind_of_quotes(cluster):
+    """Names that differ in . and _ only collide in Kafka's metrics; its sentence holds an apostrophe."""
+    cluster.create_topic("92-a.b")
+    with pytest.raises(LabError) as caught:
+        cluster.create_topic("92-a_b")
+    assert "collides with" in caught.value.seen
+    assert "Request" not in str(caught.value)
+    cluster.delete_topics(["92-a.b"])
+
+
+@pytest.mark.parametrize("partitions", [0, -1, "three", 2.0, None])
+def test_a_topic_has_a_whole_number_of_partitions(partitions, cluster):
+    """Anything else is refused before the broker is asked."""
+    with pytest.raises(LabError, match="partitions"):
+        cluster.create_topic("92-x", partitions)
+
+
+def test_a_client_may_have_any_name(cluster, topic):
+    """Also that of the admin client, which is kept apart; and one that was closed is made again."""
+    cluster.producer(name="admin")
+    assert topic in cluster.topics()
+    cluster.admin().close()
+    assert topic in cluster.topics()
+
+
+def test_a_misspelt_setting_is_a_sentence(cluster):
+    """Whichever client: its own words, without a stack."""
+    for make in (lambda: cluster.producer(name="P", ack="all"), lambda: cluster.consumer(name="C", grop_id="g")):
+        with pytest.raises(LabError, match="Could not make the") as caught:
+            make()
+        assert "Unrecognized configs" in caught.value.seen
+
+
 def test_without_its_broker_every_call_is_a_sentence_within_its_deadline(elsewhere):
     """Nothing hangs, and the next step is named."""
     with connect(elsewhere) as kafka:
@@ -242,7 +275,9 @@ def test_silence_has_its_own_sentence_and_ends(listener):
 
 
 def test_one_good_address_of_several_is_enough(broker_elsewhere, listener):
-    """A client needs one broker to begin with."""
-    addresses = f"127.0.0.1:1,127.0.0.1:{listener(b'').port},{broker_elsewhere.bootstrap}"
+    """Nobody, a web server and a silent one beside it: clients are given the address that answered."""
+    silent, web = listener(None).port, listener(b"HTTP/1.1 400").port
+    addresses = f"127.0.0.1:1, 127.0.0.1:{web} ,127.0.0.1:{silent},{broker_elsewhere.bootstrap}"
     with connect(Settings.from_environment({"LAB_KAFKA": addresses})) as kafka:
-        assert kafka.bootstrap == addresses
+        assert kafka.bootstrap == broker_elsewhere.bootstrap
+        kafka.topics()

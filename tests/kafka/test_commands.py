@@ -8,12 +8,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import uuid
 
 import pytest
 from click.testing import CliRunner
 
 from labsupport.base import CHECKOUT, until
-from labsupport.broker import background
+from labsupport.broker import roster
 from labsupport.broker.cluster import connect
 from labsupport.commands import main
 
@@ -32,7 +33,7 @@ def test_up_status_down(elsewhere, lab):
     assert "background" in [each["role"] for each in told["processes"]]
     assert "Stopped: Kafka" in lab("down").stdout
     assert "Nothing of this lab was running" in lab("down").stdout
-    assert background.running(elsewhere) == []
+    assert roster.running(elsewhere) == []
     down = lab("status", "--json")
     assert down.returncode == 1
     assert json.loads(down.stdout)["answers"] is False
@@ -42,7 +43,7 @@ def test_the_address_that_status_prints_works_in_a_terminal(elsewhere, lab):
     """The line for other tools can be pasted as it is."""
     with connect(elsewhere) as kafka:
         kafka.create_topic("96-seen")
-        line = re.search(r"Other tools: (.*)", lab("status").stdout)[1]
+        line = re.search(r"For other tools, for example:\n +(.*)", lab("status").stdout)[1]
         assert "96-seen" in subprocess.run(line, shell=True, capture_output=True, text=True).stdout
 
 
@@ -52,10 +53,10 @@ def test_status_sees_a_broker_that_does_not_answer(elsewhere, lab):
         kafka.broker(1).pause()
         shown = lab("status")
         assert shown.returncode == 1
-        assert "its process runs and does not answer" in shown.stdout
+        assert "Its process runs" in shown.stdout
         assert "python3 lab.py down" in shown.stdout
         assert lab("down").returncode == 0
-    assert background.running(elsewhere) == []
+    assert roster.running(elsewhere) == []
 
 
 def test_status_and_up_know_an_external_kafka(lab, broker_elsewhere):
@@ -75,10 +76,11 @@ def test_wipe_asks_and_then_deletes_the_topics_only(elsewhere, lab):
         kafka.create_topic("96-doomed")
     (elsewhere.home / "progress.json").write_text("{}")
     refused = lab("wipe", stdin="n\n")
-    assert refused.returncode == 130
+    assert refused.returncode == 1
+    assert "Nothing was changed" in refused.stdout
     assert (elsewhere.home / "broker").exists()
     assert lab("wipe", stdin="y\n").returncode == 0
-    assert background.running(elsewhere) == []
+    assert roster.running(elsewhere) == []
     assert (elsewhere.home / "progress.json").exists()
     with connect(elsewhere) as kafka:
         assert kafka.topics() == []
@@ -125,7 +127,7 @@ class Started:
     """`python3 lab.py --no-browser`, running."""
 
     def __init__(self, home, *words, **environment):
-        self.log = home.parent / "start.log"
+        self.log = home.parent / f"start-{uuid.uuid4().hex}.log"
         with self.log.open("wb") as log:
             self.program = subprocess.Popen(
                 [sys.executable, "-m", "labsupport", "--no-browser", *words],
@@ -174,10 +176,10 @@ def test_lab_py_opens_the_first_lesson_and_ends_what_it_started(how, start, else
         urllib.request.urlopen(api, timeout=20)
     with urllib.request.urlopen(f"{api}?token={token}", timeout=20) as answer:
         assert "Is my lab alive?" in json.load(answer)["content"]["cells"][0]["source"]
-    assert {"background", "jupyter"} <= {each.role for each in background.running(elsewhere)}
+    assert {"background", "jupyter"} <= {each.role for each in roster.running(elsewhere)}
     started.program.send_signal(how)
     assert started.program.wait(60) == 0
-    assert background.running(elsewhere) == []
+    assert roster.running(elsewhere) == []
 
 
 def test_a_broker_that_was_up_before_stays_up(start, elsewhere):
@@ -191,7 +193,40 @@ def test_a_broker_that_was_up_before_stays_up(start, elsewhere):
         assert token in again.text
         started.program.send_signal(signal.SIGINT)
         assert started.program.wait(60) == 0
-        assert {each.role for each in background.running(elsewhere)} - {"training"} == {"background"}
+        assert {each.role for each in roster.running(elsewhere)} - {"training"} == {"background"}
+
+
+def test_a_broker_that_somebody_asked_to_keep_stays(start, elsewhere, lab):
+    """`up` promises a Kafka until `down`, also if a `lab.py` had started it; Ctrl-C there does not break that."""
+    started = start()
+    started.address()
+    assert "until you type" in lab("up").stdout
+    started.program.send_signal(signal.SIGINT)
+    assert started.program.wait(60) == 0
+    assert lab("status").returncode == 0
+    assert "Stopped: Kafka" in lab("down").stdout
+
+
+def test_two_lab_py_at_the_same_moment_open_one_jupyterlab(start, elsewhere):
+    """The second waits for the first one's address and shows it."""
+    first, second = start(), start()
+    assert first.address()[2] == second.address()[2]
+    assert len(roster.running(elsewhere, ["jupyter"])) == 1
+    for each in (first, second):
+        each.program.send_signal(signal.SIGINT)
+        each.program.wait(60)
+    assert roster.running(elsewhere) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_to_up_leaves_no_half_started_broker(how, elsewhere):
+    """Twice in quick succession: the second does not interrupt the tidying up."""
+    program = subprocess.Popen([sys.executable, "-m", "labsupport", "up"], stdout=-3, stderr=-3, cwd=CHECKOUT)
+    until(lambda: roster.running(elsewhere, ["background"]), 60, "the broker's process")
+    program.send_signal(how)
+    program.send_signal(how)
+    assert program.wait(60) == 130
+    assert roster.running(elsewhere) == []
 
 
 def test_a_killed_lab_py_leaves_nothing_that_down_does_not_stop(start, elsewhere, lab):
@@ -204,7 +239,7 @@ def test_a_killed_lab_py_leaves_nothing_that_down_does_not_stop(start, elsewhere
     assert "JupyterLab" in shown
     assert "Kafka" in shown
     assert lab("down").returncode == 0
-    assert background.running(elsewhere) == []
+    assert roster.running(elsewhere) == []
 
 
 def test_a_taken_port_is_said_with_a_free_one_to_try(start):
@@ -223,6 +258,6 @@ def test_lab_py_works_on_an_external_kafka(start, broker_elsewhere, elsewhere):
     started = start(LAB_KAFKA=broker_elsewhere.bootstrap)
     started.address()
     assert f"Kafka is up at {broker_elsewhere.bootstrap}" in started.text
-    assert [each.role for each in background.running(elsewhere)] == ["jupyter"]
+    assert [each.role for each in roster.running(elsewhere)] == ["jupyter"]
     started.program.send_signal(signal.SIGINT)
     assert started.program.wait(60) == 0

@@ -13,11 +13,12 @@ import pytest
 from kafka.structs import TopicPartition
 
 from labsupport.base import LabError, Settings, until
-from labsupport.broker import background
+from labsupport.broker import background, roster, training
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.embedded import EmbeddedCluster, known_brokers
 from labsupport.broker.metadata import ask
 from labsupport.broker.process import Process
+from labsupport.broker.runtime import install, intact, prepare
 
 
 def send(cluster: Cluster, topic: str, *values: bytes) -> None:
@@ -51,7 +52,7 @@ def test_an_embedded_broker_serves_and_leaves_nothing_behind(settings, runtime):
         topic = kafka.create_topic("90-private")
         send(kafka, topic, b"a", b"b")
         assert read(kafka, topic) == [b"a", b"b"]
-    assert pid not in [each.process.pid for each in background.running(settings)]
+    assert pid not in [each.process.pid for each in roster.running(settings)]
     assert not folder.exists()
 
 
@@ -106,7 +107,7 @@ def test_a_broker_that_cannot_start_shows_the_end_of_its_log(settings):
         pass
     assert "soon" in caught.value.seen
     assert "server.log" in caught.value.next_step
-    assert not [each for each in background.running(settings) if each.role == "private"]
+    assert not [each for each in roster.running(settings) if each.role == "private"]
 
 
 @pytest.mark.parametrize("name", ["with space", "Übung, größer", "long " + "x" * 60])
@@ -189,7 +190,7 @@ def test_the_address_is_on_the_loopback_interface_only(cluster):
 
 ENSURE = """
 from labsupport.base import Settings
-from labsupport.broker import background
+from labsupport.broker import background, roster, training
 cluster, started = background.ensure(Settings.from_environment())
 print(cluster.bootstrap, started)
 """
@@ -204,7 +205,7 @@ def test_programs_that_start_the_broker_at_the_same_moment_get_the_same_one(else
     answers = [program.communicate(timeout=120)[0].split() for program in programs]
     assert len({address for address, _ in answers}) == 1
     assert sorted(started for _, started in answers) == ["False", "False", "False", "True"]
-    assert [each.role for each in background.running(elsewhere)].count("background") == 1
+    assert [each.role for each in roster.running(elsewhere)].count("background") == 1
 
 
 def test_a_broker_killed_in_use_is_started_again_with_its_data(elsewhere):
@@ -254,6 +255,93 @@ def test_a_broker_without_its_record_does_not_stand_in_the_way(elsewhere):
     assert not lost.alive
 
 
+RECORDS = [None, "", "[]", '{"id": "x"}', '{"id": "x", "ports": {"1": [9]}}', '{"id": "x", "ports": {"a": "b"}}']
+
+
+@pytest.mark.parametrize("text", RECORDS)
+def test_a_damaged_record_of_the_cluster_does_not_stand_in_the_way(text, elsewhere):
+    """Deleted or garbled under a running broker: that one is stopped, and the next has its data."""
+    with connect(elsewhere) as first:
+        topic = first.create_topic("91-kept")
+        send(first, topic, b"kept")
+        record = elsewhere.home / "broker" / "cluster.json"
+        if text is None:
+            record.unlink()
+        else:
+            record.write_text(text)
+    with connect(elsewhere) as second:
+        assert read(second, topic) == [b"kept"]
+    assert len(roster.running(elsewhere, ["background"])) == 1
+
+
+@pytest.mark.parametrize("size", [0, 6, "2", None])
+def test_a_private_cluster_has_a_sensible_size(size, settings):
+    """Refused before anything is started."""
+    with pytest.raises(LabError, match="cannot be started"), private(size, settings):
+        pass
+
+
+def test_what_a_dead_program_left_is_swept_and_never_adopted(elsewhere, python):
+    """Its private brokers and their folders go, though its pid may have come back; a living program's stay."""
+    python("import os; from labsupport import private; p = private(); p.__enter__(); os._exit(9)")
+    (orphan,) = roster.running(elsewhere, ["private"])
+    (folder,) = (elsewhere.home / "private").iterdir()
+    with private(settings=elsewhere) as mine:
+        background.sweep(elsewhere)
+        assert not orphan.process.alive
+        assert not folder.exists()
+        assert mine.topics() == []
+
+
+def test_a_damaged_cache_is_made_anew(settings, runtime, tmp_path):
+    """Format template and start-up cache carry a digest: a damaged one would crash Kafka or Java at every start."""
+    own = replace(settings, home=tmp_path / "home", cache=tmp_path / "cache", offline=runtime.class_path[0].parent)
+    fresh = prepare(own)
+    fresh.template.write_bytes(b"x" * 411)
+    (tmp_path / "made").write_bytes(os.urandom(1000))
+    install(tmp_path / "made", fresh.startup_cache)
+    assert prepare(own).trained
+    fresh.startup_cache.write_bytes(os.urandom(1000))
+    repaired = prepare(own)
+    assert intact(repaired.template)
+    assert not repaired.trained
+    assert training.needed(repaired)
+    with private(settings=own) as kafka:
+        assert kafka.topics() == []
+
+
+def test_a_training_run_that_is_stopped_or_killed_leaves_nothing(settings, runtime, tmp_path):
+    """SIGTERM: it tidies up itself. SIGKILL: its broker is an orphan, which the next lesson stops."""
+    own = replace(settings, home=tmp_path / "home", cache=tmp_path / "cache", offline=runtime.class_path[0].parent)
+    for how in ("stop", "kill"):
+        process = training.start_in_background(prepare(own))
+        until(lambda: roster.running(own, ["training-broker"]), 60, "the training broker")
+        getattr(process, how)()
+        if how == "kill":
+            (orphan,) = roster.running(own, ["training-broker"])
+            assert orphan.orphan
+            background.sweep(own)
+        assert roster.running(own) == []
+    assert not list(own.cache.glob("*.new*"))
+    assert not list(own.cache.glob("*.failed"))
+
+
+def test_the_marks_as_words_of_another_program_are_not_marks(elsewhere):
+    """A `grep` for them, or a program that has them as arguments, is neither shown nor stopped."""
+    words = roster.marks(elsewhere, "background")
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", *words])
+    try:
+        assert background.stop_all(elsewhere) == []
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+    assert roster.read_marks(["java", *roster.java_marks(elsewhere, "private")])["lab.role"] == "private"
+    assert roster.read_marks(["python", *roster.python_marks(elsewhere, "jupyter"), "-m"])["lab.role"] == "jupyter"
+    assert roster.read_marks(["java", "-Dlab.home=1", "-Dlab.role=private", "-Dlab.owner=x"]) == {}
+    assert roster.read_marks(["java", "-Dlab.home=1", "-Dlab.role=other", "-Dlab.owner=1:2"]) == {}
+
+
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_a_full_disk_is_said_with_the_end_of_the_log(settings, tmp_path):
     """The broker cannot write its storage: the error quotes `No space left on device`, and nothing keeps running."""
@@ -269,7 +357,7 @@ def test_a_full_disk_is_said_with_the_end_of_the_log(settings, tmp_path):
             pass
         assert "No space left on device" in caught.value.seen
         assert "free some space" in caught.value.next_step
-        assert not background.running(replace(settings, home=small))
+        assert not roster.running(replace(settings, home=small))
     finally:
         subprocess.run(["umount", "-l", small], check=True)
 
@@ -277,10 +365,10 @@ def test_a_full_disk_is_said_with_the_end_of_the_log(settings, tmp_path):
 def test_an_interrupted_start_leaves_no_broker(elsewhere):
     """Ctrl-C while the broker starts: its process is gone, and the next start works."""
     program = subprocess.Popen([sys.executable, "-c", ENSURE], env=os.environ, stderr=subprocess.DEVNULL)
-    until(lambda: background.running(elsewhere), 60, "the broker's process")
+    until(lambda: roster.running(elsewhere), 60, "the broker's process")
     program.send_signal(signal.SIGINT)
     assert program.wait(60) != 0
-    assert background.running(elsewhere) == []
+    assert roster.running(elsewhere) == []
     with connect(elsewhere) as kafka:
         assert kafka.topics() == []
 

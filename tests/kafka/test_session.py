@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, KafkaProducer
 
 from labsupport import lesson
 from labsupport.base import LabError, until
-from labsupport.broker import background
+from labsupport.broker import roster
 from labsupport.broker.cluster import connect
 from labsupport.course import session
 
@@ -120,11 +120,11 @@ def test_a_killed_kernels_private_brokers_are_stopped_by_the_next_lesson(kernel,
     dead = kernel()
     dead.run("from labsupport import private; p = private(); kafka = p.__enter__()")
     dead.kill()
-    (orphan,) = [each for each in background.running(settings) if each.role == "private"]
+    (orphan,) = [each for each in roster.running(settings) if each.role == "private"]
     assert orphan.orphan
     assert "left behind" in lab("status").stdout
     lesson("94")
-    assert not [each for each in background.running(settings) if each.role == "private"]
+    assert not [each for each in roster.running(settings) if each.role == "private"]
 
 
 def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewhere, kernel):
@@ -134,8 +134,8 @@ def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewh
         'from labsupport import lesson; lab = lesson("95"); kept = lab.topic("kept")\n'
         'lab.producer(name="P").send(kept, b"kept").get(timeout=10)\nlab = lesson("94")'
     )
-    (broker,) = background.running(elsewhere)[:1]
-    background.find(elsewhere).brokers[0].kill()
+    (broker,) = roster.running(elsewhere)[:1]
+    broker.process.kill()
     assert not broker.process.alive
     assert "is up" in notebook.run('lab = lesson("94")')
     printed = notebook.run('print(next(lab.consumer("95-kept", name="A", auto_offset_reset="earliest")).value)')

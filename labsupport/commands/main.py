@@ -237,3 +237,8 @@ def run(command: Callable[..., Any] = lab) -> None:
     except LabError as error:
         errors.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        errors.print(f"The system refused:{where}: {error.strerror or error}", markup=False, soft_wrap=True)
+        errors.print("  next: is the disk full, or the folder somebody else's? (LAB_HOME and LAB_CACHE move them)")
+        sys.exit(1)

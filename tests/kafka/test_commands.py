@@ -116,6 +116,17 @@ def test_a_command_typed_wrongly_is_exit_code_2(words, says, lab):
     assert says in run.stderr
 
 
+def test_a_home_that_cannot_be_written_is_a_sentence(lab, tmp_path):
+    """A file where the folder should be, for every command that needs it."""
+    (tmp_path / "file").write_text("in the way")
+    for words in (["up"], ["--no-browser"], ["wipe", "--yes"]):
+        run = lab(*words, LAB_HOME=str(tmp_path / "file"))
+        if words[0] != "wipe":
+            assert run.returncode == 1
+            assert "LAB_HOME" in run.stderr
+        assert "Traceback" not in run.stderr
+
+
 def test_an_unknown_lesson_is_refused_with_the_known_ones(lab):
     """Before anything is run."""
     run = lab("notebooks", "--write", "77")
@@ -218,13 +229,14 @@ def test_two_lab_py_at_the_same_moment_open_one_jupyterlab(start, elsewhere):
     assert roster.running(elsewhere) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_signal_to_up_leaves_no_half_started_broker(how, elsewhere):
     """Twice in quick succession: the second does not interrupt the tidying up."""
     program = subprocess.Popen([sys.executable, "-m", "labsupport", "up"], stdout=-3, stderr=-3, cwd=CHECKOUT)
     until(lambda: roster.running(elsewhere, ["background"]), 60, "the broker's process")
-    program.send_signal(how)
-    program.send_signal(how)
+    program.send_signal(getattr(signal, how))
+    program.send_signal(getattr(signal, how))
     assert program.wait(60) == 130
     assert roster.running(elsewhere) == []
 

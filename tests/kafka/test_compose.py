@@ -1,0 +1,135 @@
+"""docker-compose.yml without Docker: brokers of the lab are started with each service's very settings.
+
+The official image turns KAFKA_* variables into server.properties with a program that is in Kafka's own jars
+(`kafka.docker.KafkaDockerWrapper`); the same program does it here. Only addresses and paths are changed.
+"""
+
+import os
+import re
+import socket
+import subprocess
+from contextlib import ExitStack
+
+import nbformat
+import pytest
+import yaml
+from nbclient import NotebookClient
+from nbval.plugin import get_sanitize_patterns
+
+from labsupport.base import CHECKOUT, until
+from labsupport.broker.embedded import known_brokers
+from labsupport.broker.jars import kafka_version
+from labsupport.broker.process import Process, overlaid
+from labsupport.broker.roster import java_marks
+from labsupport.broker.runtime import ENVIRONMENT, JAVA, LOGGING
+from labsupport.commands.notebooks import SANITIZE, comparable
+
+COMPOSE = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))
+HEAP = ["-Xmx512m", "-XX:+UseSerialGC"]  # the image's own default is 1 GB
+SETS = {"one": ["kafka"], "cluster": ["kafka-1", "kafka-2", "kafka-3"]}
+
+
+def listeners(text: str) -> dict[str, tuple[str, int]]:
+    """`NAME://host:port,…` as {name: (host, port)}."""
+    return {name: (host, int(port)) for name, host, port in re.findall(r"(\w+)://([^:,]*):(\d+)", text)}
+
+
+@pytest.mark.parametrize("name", [name for names in SETS.values() for name in names])
+def test_a_service_advertises_what_it_publishes(name):
+    """The classic mistake: a client is sent to an address where nobody listens."""
+    service = COMPOSE["services"][name]
+    assert service["image"] == f"apache/kafka:{kafka_version()}"
+    ((address, outside, inside),) = [port.rsplit(":", 2) for port in service["ports"]]
+    assert address == "127.0.0.1"  # this machine only
+    environment = service["environment"]
+    assert listeners(environment["KAFKA_ADVERTISED_LISTENERS"])["PLAINTEXT"] == ("localhost", int(outside))
+    assert listeners(environment["KAFKA_LISTENERS"])["PLAINTEXT"] == ("", int(inside))
+    assert service["healthcheck"]["test"][-1] == f"localhost:{inside}"
+    assert service["volumes"] == [f"{name}:{environment['KAFKA_LOG_DIRS']}"]
+    assert name in COMPOSE["volumes"]
+    assert (service.get("profiles") == ["cluster"]) == (name in SETS["cluster"])
+
+
+def on_this_machine(names: list[str]) -> dict[str, dict[str, str]]:
+    """The services' variables with free ports on the loopback interface, and nothing else changed but the folder."""
+    with ExitStack() as stack:
+
+        def free_port() -> int:
+            return stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+
+        environments = {name: COMPOSE["services"][name]["environment"] for name in names}
+        ports = {
+            (name, listener): free_port()
+            for name, environment in environments.items()
+            for listener in listeners(environment["KAFKA_LISTENERS"])
+        }
+    changed = {}
+    for name, environment in environments.items():
+        voters = []
+        for voter, host, port in re.findall(r"(\d+)@([^:]+):(\d+)", environment["KAFKA_CONTROLLER_QUORUM_VOTERS"]):
+            there = name if host == "localhost" else host
+            assert listeners(environments[there]["KAFKA_LISTENERS"])["CONTROLLER"][1] == int(port)
+            assert str(environments[there]["KAFKA_NODE_ID"]) == voter
+            voters.append(f"{voter}@127.0.0.1:{ports[there, 'CONTROLLER']}")
+        new = {"KAFKA_CONTROLLER_QUORUM_VOTERS": ",".join(voters), "KAFKA_LOG_DIRS": "data"}
+        for variable in ("KAFKA_LISTENERS", "KAFKA_ADVERTISED_LISTENERS"):
+            those = listeners(environment[variable])
+            new[variable] = ",".join(f"{each}://127.0.0.1:{ports[name, each]}" for each in those)
+        changed[name] = {key: str(value) for key, value in (environment | new).items()}
+    return changed
+
+
+@pytest.fixture
+def composed(settings, runtime, tmp_path):
+    """`composed(names)` starts these services as processes and gives their addresses."""
+    processes = []
+
+    def start(names: list[str]) -> str:
+        class_path = os.pathsep.join(map(str, runtime.class_path))
+        environments = on_this_machine(names)
+        for name, environment in environments.items():
+            folder = tmp_path / name
+            for each in ("default", "mounted", "final"):
+                (folder / each).mkdir(parents=True)
+            for default in ("server.properties", "log4j2.yaml", "tools-log4j2.yaml"):
+                (folder / "default" / default).write_text("Configuration:\n" if "log4j2" in default else "x=y\n")
+            tool = [str(JAVA), "-cp", class_path, "kafka.docker.KafkaDockerWrapper", "setup", "-D", "default"]
+            tool += ["-M", "mounted", "-F", "final"]
+            subprocess.run(tool, cwd=folder, env=overlaid(environment | ENVIRONMENT), check=True, capture_output=True)
+            made = (folder / "final" / "server.properties").read_text()
+            assert "group.min.session.timeout.ms=1000" in made
+            assert "offsets.topic.num.partitions=1" in made
+            assert "x=y" not in made
+            (folder / "log4j2.properties").write_text(LOGGING.read_text())
+            logging = "-Dlog4j2.configurationFile=log4j2.properties"
+            command = [str(JAVA), *HEAP, *java_marks(settings, "private"), logging, "-cp", class_path]
+            command += ["kafka.Kafka", "final/server.properties"]
+            processes.append(Process.start(name, command, folder / "log", cwd=folder, env=ENVIRONMENT))
+        ports = [listeners(each["KAFKA_LISTENERS"])["PLAINTEXT"][1] for each in environments.values()]
+        wanted = {int(each["KAFKA_NODE_ID"]) for each in environments.values()}
+
+        def ready() -> bool:
+            ended = [process.tail(20) for process in processes if not process.alive]
+            assert not ended, ended
+            return all(known_brokers(port) == wanted for port in ports)
+
+        until(ready, 90, "the composed brokers")
+        return ",".join(f"127.0.0.1:{port}" for port in ports)
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+@pytest.mark.parametrize("which", SETS)
+def test_lesson_00_prints_the_same_on_the_composed_brokers(which, composed, monkeypatch):
+    """Every cell of the first lesson, through LAB_KAFKA, against the stored outputs."""
+    monkeypatch.setenv("LAB_KAFKA", composed(SETS[which]))
+    monkeypatch.setenv("LAB_LEARNER", "anna")
+    stored = nbformat.read(CHECKOUT / "notebooks" / "00_start_here.ipynb", as_version=4)
+    fresh = nbformat.from_dict(stored)
+    NotebookClient(fresh, timeout=60).execute(stderr=subprocess.DEVNULL)
+    patterns = dict(get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8")))
+    for before, after in zip(stored.cells, fresh.cells, strict=True):
+        if before.cell_type == "code":
+            assert comparable(after.outputs, patterns) == comparable(before.outputs, patterns)

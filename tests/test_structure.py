@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -113,6 +114,21 @@ def test_every_command_in_the_documents_exists(name):
         known = {option for param in params for option in param.opts} | {"--help", "-h", "-k", "-x"}
         for word in [command, *rest]:
             assert not (word or "").startswith("-") or word in known, f"{name}: lab.py {words}"
+
+
+def test_ci_and_pre_commit_run_what_everybody_runs():
+    """All three systems, the oldest Python and the newest; the pinned ruff."""
+    workflow = yaml.safe_load((CHECKOUT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
+    job = workflow["jobs"]["test"]
+    assert {system.partition("-")[0] for system in job["strategy"]["matrix"]["os"]} == {"ubuntu", "macos", "windows"}
+    assert job["strategy"]["matrix"]["python"][0] == "3.11"
+    assert "python lab.py test" in [step.get("run") for step in job["steps"]]
+    assert "exec python3 lab.py test" in (CHECKOUT / ".ci" / "run").read_text(encoding="utf-8")
+    pinned = next(
+        line for line in (CHECKOUT / "requirements.txt").read_text().splitlines() if line.startswith("ruff==")
+    )
+    hooks = yaml.safe_load((CHECKOUT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    assert all(hook["additional_dependencies"] == [pinned] for hook in hooks)
 
 
 def test_the_design_names_every_module():

@@ -79,13 +79,19 @@ def ensure(settings: Settings) -> list[Path]:
     `settings.offline`, nor from the network.
     """
     jars = pinned()
-    folder = settings.cache / f"jars-{lock_digest()}"
-    if _missing(jars, folder):
+    folder = place(settings)
+    if missing(jars, folder):
         _fetch(jars, folder, settings)
     return [folder / jar.file_name for jar in jars]
 
 
-def _missing(jars: list[Jar], folder: Path) -> list[Jar]:
+def place(settings: Settings) -> Path:
+    """The folder of the jars in the user's cache."""
+    return settings.cache / f"jars-{lock_digest()}"
+
+
+def missing(jars: list[Jar], folder: Path) -> list[Jar]:
+    """Those of `jars` that are not in `folder`, or altered there."""
     with ThreadPoolExecutor(4) as pool:
         good = pool.map(lambda jar: jar.matches(folder / jar.file_name), jars)
         return [jar for jar, is_good in zip(jars, good, strict=True) if not is_good]
@@ -94,12 +100,12 @@ def _missing(jars: list[Jar], folder: Path) -> list[Jar]:
 def _fetch(jars: list[Jar], folder: Path, settings: Settings) -> None:
     with storing(settings.cache, "LAB_CACHE"), only_one(folder.with_suffix(".lock"), "fetching Kafka"):
         folder.mkdir(parents=True, exist_ok=True)
-        missing = _missing(jars, folder)  # another set-up may have fetched them while we waited
+        wanted = missing(jars, folder)  # another set-up may have fetched them while we waited
         for left_over in folder.glob(".fetch-*"):  # of a set-up that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-", ignore_cleanup_errors=True) as scratch:
             source = _from_folder if settings.offline else _from_maven
-            _fetch_each(missing, folder, source(settings, Path(scratch)))
+            _fetch_each(wanted, folder, source(settings, Path(scratch)))
 
 
 def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[int], None]], Path]) -> None:

@@ -98,11 +98,18 @@ def prepare(settings: Settings) -> Runtime:
         with storing(settings.cache, "LAB_CACHE"), only_one(lock, "formatting Kafka's storage"):
             if not intact(template):
                 _format(class_path, template)
-    release = (JAVA.parent.parent / "release").read_text(encoding="utf-8")
-    # Java does not notice that a jar or a flag is another one: the name says for which ones the cache was made.
-    name = digest(jars.lock_digest(), release, str(class_path[0].parent), *JVM_FLAGS)
-    startup_cache = settings.cache / f"startup-{name}.aot"
+    startup_cache = place_of_startup_cache(settings)
     return Runtime(settings, class_path, template, startup_cache, intact(startup_cache))
+
+
+def place_of_startup_cache(settings: Settings) -> Path:
+    """Where the start-up cache lies, or will lie.
+
+    Java does not notice that a jar or a flag is another one: the name says for which ones the cache was made.
+    """
+    release = (JAVA.parent.parent / "release").read_text(encoding="utf-8")
+    name = digest(jars.lock_digest(), release, str(jars.place(settings)), *JVM_FLAGS)
+    return settings.cache / f"startup-{name}.aot"
 
 
 def install(made: Path, path: Path) -> None:

@@ -154,6 +154,30 @@ def notebooks(lessons: tuple[str, ...]) -> None:
 
 
 @lab.command(
+    short_help="Say what is wrong, and what to type.",
+    **example("python3 lab.py doctor", "python3 lab.py doctor --json"),
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
+def doctor(as_json: bool) -> None:
+    """Look at everything the lab needs and say in one screen what is wrong. Exit code 1 if something is."""
+    from dataclasses import asdict
+
+    from labsupport.commands import doctor as examining
+
+    lines = []
+    for line in examining.examine(Settings.from_environment()):
+        lines.append(line)
+        if not as_json:
+            console.print("  ok   " if line.ok else "[bold red]wrong  [/]", end="")
+            console.print(f"{line.what}: {line.seen}", markup=False, soft_wrap=True)
+            if not line.ok:
+                console.print(f"       → {line.next_step}", markup=False, soft_wrap=True)
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in lines]))
+    sys.exit(0 if all(line.ok for line in lines) else 1)
+
+
+@lab.command(
     short_help="Measure the broker against a stock one.",
     **example("python3 lab.py bench", "python3 lab.py bench --runs 5 --json"),
 )

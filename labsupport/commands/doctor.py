@@ -1,0 +1,278 @@
+"""`python3 lab.py doctor`: one screen that says what is wrong and what to type.
+
+It changes nothing: of Kafka it learns from a topic and a group of its own, which it deletes again.
+Each check is a function that returns a `Line`; what is checked is handed in, so that each can be broken by itself.
+"""
+
+import json
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
+from labsupport.broker import background, jars, roster
+from labsupport.broker.cluster import Cluster
+from labsupport.broker.metadata import NotKafkaError, ask, reach, written
+from labsupport.broker.runtime import JAVA, intact, place_of_startup_cache
+from labsupport.commands.proof import round_trip
+from labsupport.course.copies import NOTEBOOKS, WORK
+
+OLDEST_PYTHON = (3, 11)
+DISK_NEEDED, MEMORY_NEEDED = 300_000_000, 600_000_000  # bytes
+CLOCK_MAY_DIFFER = 60.0  # seconds; Kafka refuses records dated more than an hour ahead
+OLDEST_KAFKA = (2, 3)  # what removing the members of a killed kernel needs
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the doctor: what was looked at, whether it is well, what was seen, and what to type if not."""
+
+    what: str
+    ok: bool
+    seen: str
+    next_step: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Line]:
+    """Every line, one after the other. A check that fails in an unforeseen way is a line too."""
+    checks: list[tuple[str, Callable[[], Line]]] = [
+        ("Python", python),
+        ("packages", packages),
+        ("disk", lambda: disk([CHECKOUT, settings.home, settings.cache])),
+        ("memory", lambda: memory(psutil.virtual_memory().available)),
+        ("Java", java),
+        ("Kafka's jars", lambda: kafka_jars(settings)),
+        ("start-up cache", lambda: startup_cache(settings)),
+        ("JupyterLab", jupyter),
+        ("lessons", lambda: lessons(NOTEBOOKS, WORK)),
+        ("left over", lambda: left_over(settings)),
+        ("port 9092", lambda: port(settings)),
+    ]
+    for what, check in checks:
+        yield _careful(what, check)
+    yield from _kafka(settings)
+
+
+def _careful(what: str, check: Callable[[], Line]) -> Line:
+    try:
+        return check()
+    except LabError as error:
+        return Line(what, False, f"{error.tried} {error.seen}", error.next_step)
+    except Exception as error:
+        return Line(what, False, f"{type(error).__name__}: {error}", "python3 lab.py")
+
+
+def _kafka(settings: Settings) -> Iterator[Line]:
+    """The lines that need a Kafka that answers; where it does not, that is said once."""
+    found = _careful("Kafka", lambda: address(settings))
+    yield found
+    if not found.ok:
+        return
+    addresses = parse_addresses(found.seen)
+    reachable = _careful("advertised address", lambda: advertised(addresses))
+    yield reachable
+    if not reachable.ok:
+        return
+    with Cluster(found.seen, prefix=settings.prefix) as cluster:
+        yield _careful("Kafka's version", lambda: kafka(cluster.admin()._manager.broker_version))
+        yield _careful("one event out and back", lambda: event(cluster))
+        yield _careful("clock", lambda: clock(*broker_time(cluster)))
+        yield _careful("groups", lambda: groups(cluster))
+
+
+def python(running: Sequence[int] = sys.version_info) -> Line:
+    """The Python that runs the lab."""
+    shown = ".".join(map(str, running[:3]))
+    good = tuple(running[:2]) >= OLDEST_PYTHON
+    return Line("Python", good, f"{shown} at {sys.executable}", "start the lab with a newer one: python3.13 lab.py")
+
+
+def packages(requirements: Path = CHECKOUT / "requirements.txt") -> Line:
+    """What is installed against what is pinned."""
+    from packaging.requirements import Requirement
+
+    wrong, right = [], 0
+    for text in requirements.read_text(encoding="utf-8").splitlines():
+        if text and not text.startswith(("#", "-e")):
+            pin = Requirement(text)
+            if pin.marker is None or pin.marker.evaluate():
+                try:
+                    installed = version(pin.name)
+                except PackageNotFoundError:
+                    installed = "missing"
+                if installed in pin.specifier if installed != "missing" else False:
+                    right += 1
+                else:
+                    wrong.append(f"{pin.name} is {installed}, pinned {pin.specifier}")
+    seen = "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+    return Line("packages", not wrong, seen or f"{right} as pinned", "delete the folder .venv, then: python3 lab.py")
+
+
+def disk(folders: Sequence[Path], needed: int = DISK_NEEDED) -> Line:
+    """Free space where the lab writes."""
+    there = [next(each for each in (folder, *folder.parents) if each.exists()) for folder in folders]
+    free, where = min((shutil.disk_usage(folder).free, folder) for folder in there)
+    return Line("disk", free >= needed, f"{free / 1e9:.1f} GB free at {where}", f"free {needed / 1e6:.0f} MB there")
+
+
+def memory(available: int, needed: int = MEMORY_NEEDED) -> Line:
+    """Memory for a broker, a JupyterLab and a kernel."""
+    seen = f"{available / 1e9:.1f} GB available"
+    return Line("memory", available >= needed, seen, f"close programs: the lab needs {needed / 1e6:.0f} MB")
+
+
+def java(program: Path = JAVA) -> Line:
+    """The Java runtime starts."""
+    again = "delete the folder .venv, then: python3 lab.py"
+    try:
+        run = subprocess.run([str(program), "-version"], capture_output=True, text=True, timeout=20)
+    except OSError as error:
+        return Line("Java", False, str(error), again)
+    first = (run.stderr or run.stdout).partition("\n")[0]
+    return Line("Java", run.returncode == 0, first or f"exit code {run.returncode}", again)
+
+
+def kafka_jars(settings: Settings) -> Line:
+    """The jars are there and are the pinned ones."""
+    folder = jars.place(settings)
+    bad = [jar.file_name for jar in jars.missing(jars.pinned(), folder)]
+    seen = f"{len(bad)} missing or altered: {', '.join(bad[:2])}" if bad else f"{len(jars.pinned())} verified"
+    return Line("Kafka's jars", not bad, seen, "python3 lab.py up  (fetches them again)")
+
+
+def startup_cache(settings: Settings) -> Line:
+    """The start-up cache is there; without it all works, more slowly."""
+    cache = place_of_startup_cache(settings)
+    failed = cache.with_suffix(".failed")
+    if intact(cache):
+        return Line("start-up cache", True, f"{cache.stat().st_size / 1e6:.0f} MB")
+    if failed.exists():
+        why = failed.read_text(encoding="utf-8").strip().splitlines() or ["no reason was written"]
+        return Line(
+            "start-up cache", False, f"could not be made: {why[0]}", f'delete "{failed}", then: python3 lab.py up'
+        )
+    return Line("start-up cache", True, "not made yet; the next start makes it")
+
+
+def jupyter(interpreter: str = sys.executable) -> Line:
+    """JupyterLab is there, and a notebook's kernel runs the lab's Python."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    program = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    # A bare name is replaced by the interpreter that runs JupyterLab.
+    same = Path(program).name == program or Path(program).absolute() == Path(interpreter).absolute()
+    seen = f"{version('jupyterlab')}; notebooks run {interpreter if same else program}"
+    return Line("JupyterLab", same, seen, "start it with: python3 lab.py  (or choose .venv as the notebook's kernel)")
+
+
+def lessons(source: Path, copies: Path) -> Line:
+    """The learner's copies can be read."""
+    broken = []
+    for copy in sorted(copies.glob("*.ipynb")):
+        try:
+            json.loads(copy.read_text(encoding="utf-8"))["cells"]
+        except (ValueError, KeyError, TypeError):
+            broken.append(copy.name)
+    there = len(list(copies.glob("*.ipynb")))
+    seen = (
+        f"cannot be read: {', '.join(broken)}"
+        if broken
+        else f"{there} in work/, {len(list(source.glob('*.ipynb')))} in all"
+    )
+    return Line("lessons", not broken, seen, "rename it; python3 lab.py then makes a fresh copy")
+
+
+def left_over(settings: Settings) -> Line:
+    """Brokers whose program has gone."""
+    orphans = [each.process.pid for each in roster.running(settings) if each.orphan]
+    seen = f"brokers of a program that has gone: pid {', '.join(map(str, orphans))}" if orphans else "nothing"
+    return Line("left over", not orphans, seen, "python3 lab.py down  (the next lesson stops them too)")
+
+
+def port(settings: Settings, number: int = background.KAFKA_PORT) -> Line:
+    """The port that Kafka's tools expect. If somebody else has it, the lab uses another: a remark, not a fault."""
+    what = f"port {number}"
+    if background.address(settings).endswith(f":{number}"):
+        return Line(what, True, "the lab's Kafka")
+    with socket.socket() as probe:
+        taken = probe.connect_ex(("127.0.0.1", number)) == 0
+    return Line(what, True, "taken by another program; the lab's Kafka uses a free one" if taken else "free")
+
+
+def address(settings: Settings) -> Line:
+    """Kafka answers; `seen` is its address."""
+    if not settings.embedded:
+        return Line("Kafka", True, reach(parse_addresses(settings.kafka)))
+    there = background.address(settings)
+    if not there:
+        return Line("Kafka", False, "it is not running", "python3 lab.py up")
+    return Line("Kafka", True, reach(parse_addresses(there), next_step="python3 lab.py down, then: python3 lab.py up"))
+
+
+def advertised(addresses: Sequence[tuple[str, int]]) -> Line:
+    """The addresses that the brokers tell clients to use can be reached from here."""
+    what = "advertised address"
+    asked = addresses[0]
+    for host, number in ask(*asked).brokers.values():
+        try:
+            ask(host, number)
+        except (OSError, NotKafkaError) as error:
+            told, right = written([(host, number)]), written([asked])
+            seen = f"Kafka at {right} sends clients to {told}, which does not answer ({error})"
+            mend = f"in that broker's settings: advertised.listeners=PLAINTEXT://{right}"
+            return Line(what, False, seen, mend)
+    return Line(what, True, written(list(ask(*asked).brokers.values())))
+
+
+def kafka(seen: tuple[int, ...]) -> Line:
+    """The broker's version, as far as its protocol tells."""
+    shown = ".".join(map(str, seen))
+    return Line("Kafka's version", seen >= OLDEST_KAFKA, f"{shown} or newer", "use Apache Kafka 4: unset LAB_KAFKA")
+
+
+def event(cluster: Cluster) -> Line:
+    """One event goes out and comes back through a group."""
+    return Line("one event out and back", True, f"{round_trip(cluster):.1f} s")
+
+
+def broker_time(cluster: Cluster) -> tuple[float, float]:
+    """The time of the broker's clock and of this machine's, in seconds since 1970, at the same moment."""
+    topic = cluster.create_topic(f"{cluster.prefix}00-clock-{time.time_ns()}", message_timestamp_type="LogAppendTime")
+    try:
+        producer = cluster.producer(name="doctor-clock")
+        producer.send(topic, b"first").get(timeout=10)  # with it the connections are made
+        there = producer.send(topic, b"now").get(timeout=10).timestamp / 1000
+        return there, time.time()
+    finally:
+        cluster.close_client("doctor-clock")
+        cluster.delete_topics([topic])
+
+
+def clock(there: float, here: float) -> Line:
+    """The clocks of this machine and of the broker agree."""
+    ahead = here - there
+    seen = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the broker's"
+    mend = f"set the clock of this machine ({platform.node()}) or of the broker's"
+    return Line("clock", abs(ahead) <= CLOCK_MAY_DIFFER, seen if abs(ahead) >= 1 else "agrees with the broker's", mend)
+
+
+def groups(cluster: Cluster) -> Line:
+    """The lab's groups that have members: an open notebook's, or a killed one's."""
+    ours = [name for name in cluster.groups() if cluster.is_ours(name)]
+    busy = [name for name in ours if cluster.admin().describe_groups([name])[name]["members"]]
+    stale = [name for name in [*ours, *cluster.topics()] if re.search(r"00-(proof|clock)-", name)]
+    if stale:
+        return Line(
+            "groups", False, f"left over: {', '.join(stale[:3])}", "open lesson 00: its first cell deletes them"
+        )
+    return Line("groups", True, f"with members: {', '.join(busy)}" if busy else f"{len(ours)}, none with members")

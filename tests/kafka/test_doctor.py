@@ -1,0 +1,203 @@
+"""The doctor: healthy, each line broken by itself, three at once, and a Kafka elsewhere."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labsupport.base import CHECKOUT, Settings
+from labsupport.broker import roster
+from labsupport.broker.cluster import Cluster, connect, private
+from labsupport.broker.runtime import place_of_startup_cache
+from labsupport.commands import doctor
+
+
+def test_a_healthy_lab_is_said_to_be_well_and_stays_as_it_is(elsewhere, lab):
+    """Every line ok, exit code 0; no topic, group or process more than before."""
+    with connect(elsewhere) as kafka:
+        kafka.create_topic("98-mine")
+        before = (kafka.topics(), kafka.groups(), roster.running(elsewhere, ["background"]))
+        run = lab("doctor")
+        assert run.returncode == 0, run.stdout
+        assert "wrong" not in run.stdout
+        assert len(re.findall(r"^ {2}ok ", run.stdout, re.MULTILINE)) == 17
+        assert "one event out and back" in run.stdout
+        told = json.loads(lab("doctor", "--json").stdout)
+        assert all(line["ok"] for line in told)
+        after = (sorted({*kafka.topics()} - {"__consumer_offsets"}), kafka.groups())
+        assert after == (sorted({*before[0]} - {"__consumer_offsets"}), before[1])
+        assert roster.running(elsewhere, ["background"]) == before[2]
+
+
+def test_a_kafka_that_does_not_run_is_one_line_and_not_started(elsewhere, lab):
+    """What needs it is not asked; what to type is said."""
+    run = lab("doctor")
+    assert run.returncode == 1
+    assert re.findall(r"wrong +(.*)\n +→ (.*)", run.stdout) == [("Kafka: it is not running", "python3 lab.py up")]
+    assert roster.running(elsewhere) == []
+
+
+def test_a_kafka_elsewhere_is_examined_too(elsewhere, lab, broker_elsewhere):
+    """The same lines; unreachable, its own sentence."""
+    run = lab("doctor", LAB_KAFKA=broker_elsewhere.bootstrap, LAB_LEARNER="anna")
+    assert run.returncode == 0, run.stdout
+    assert f"Kafka: {broker_elsewhere.bootstrap}" in run.stdout
+    with Cluster(broker_elsewhere.bootstrap) as there:
+        assert [name for name in there.topics() + there.groups() if "anna" in name] == []
+    run = lab("doctor", LAB_KAFKA="127.0.0.1:1")
+    assert run.returncode == 1
+    assert "nothing listens at 127.0.0.1:1" in run.stdout
+
+
+def test_a_broker_that_sends_its_clients_astray_is_named_with_the_right_address(settings):
+    """The classic listener mistake: the address answers, and what it advertises does not."""
+    with private(settings=settings, advertised_listeners="PLAINTEXT://127.0.0.1:1") as kafka:
+        port = kafka.embedded.ports[1][0]
+        line = doctor.advertised([("127.0.0.1", port)])
+        assert not line.ok
+        assert "sends clients to 127.0.0.1:1, which does not answer" in line.seen
+        assert line.next_step.endswith(f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}")
+
+
+def test_each_thing_that_is_wrong_on_the_machine_has_its_line(settings, runtime, tmp_path):
+    """Python, packages, disk, memory, Java: broken one at a time, each with something to type."""
+    (tmp_path / "requirements.txt").write_text("click==0.1\nno-such-package==1\n-e .\n")
+    (tmp_path / "java").write_text("#!/bin/sh\necho broken >&2; exit 3\n")
+    (tmp_path / "java").chmod(0o755)
+    broken = [
+        (doctor.python((3, 10, 4)), "3.10.4"),
+        (doctor.packages(tmp_path / "requirements.txt"), "no-such-package is missing"),
+        (doctor.disk([tmp_path], needed=10**18), "GB free at"),
+        (doctor.memory(100_000_000), "0.1 GB available"),
+        (doctor.java(tmp_path / "nowhere"), "No such file"),
+        (doctor.java(tmp_path / "java"), "broken"),
+    ]
+    for line, seen in broken:
+        assert not line.ok
+        assert seen in line.seen
+        assert line.next_step
+    well = [doctor.python(), doctor.packages(), doctor.disk([tmp_path], 1), doctor.memory(10**10), doctor.java()]
+    assert all(line.ok for line in well)
+
+
+def test_altered_jars_and_a_start_up_cache_that_could_not_be_made(settings, runtime, tmp_path):
+    """Looked at and not repaired."""
+    own = replace(settings, cache=tmp_path)
+    assert "46 missing or altered" in doctor.kafka_jars(own).seen
+    folder = runtime.class_path[0].parent
+    shutil.copytree(folder, tmp_path / folder.name)
+    assert doctor.kafka_jars(own).ok
+    (tmp_path / folder.name / runtime.class_path[3].name).write_bytes(b"")
+    line = doctor.kafka_jars(own)
+    assert not line.ok
+    assert runtime.class_path[3].name in line.seen
+    assert doctor.startup_cache(own).ok
+    place_of_startup_cache(own).with_suffix(".failed").write_text("Broker 1 did not start.\nmore")
+    line = doctor.startup_cache(own)
+    assert not line.ok
+    assert "Broker 1 did not start." in line.seen
+    assert "delete" in line.next_step
+
+
+def test_a_kernel_that_is_not_the_labs_python(monkeypatch, tmp_path):
+    """A kernel of the user's under the same name would run the notebooks on another Python."""
+    assert doctor.jupyter().ok
+    kernel = tmp_path / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(
+        json.dumps(
+            {"argv": ["/usr/bin/another-python", "-m", "ipykernel_launcher"], "display_name": "x", "language": "python"}
+        )
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    line = doctor.jupyter()
+    assert not line.ok
+    assert "/usr/bin/another-python" in line.seen
+
+
+def test_a_copy_of_a_lesson_that_cannot_be_read(tmp_path):
+    """Cut off by a full disk, for example."""
+    (tmp_path / "00_start_here.ipynb").write_text('{"cells": [')
+    line = doctor.lessons(CHECKOUT / "notebooks", tmp_path)
+    assert not line.ok
+    assert "00_start_here.ipynb" in line.seen
+
+
+def test_brokers_and_topics_that_were_left_over(elsewhere, python):
+    """Of a program that was killed, and of a check that was interrupted."""
+    python("import os; from labsupport import private; p = private(); p.__enter__(); os._exit(9)")
+    line = doctor.left_over(elsewhere)
+    assert not line.ok
+    assert line.next_step.startswith("python3 lab.py down")
+    with connect(elsewhere) as kafka:
+        assert doctor.groups(kafka).ok
+        kafka.create_topic("00-proof-1234")
+        assert not doctor.groups(kafka).ok
+
+
+def test_a_taken_port_is_a_remark(elsewhere):
+    """Not a fault: the lab's broker takes another one."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        line = doctor.port(elsewhere, taken.getsockname()[1])
+    assert line.ok
+    assert "taken by another program" in line.seen
+
+
+@pytest.mark.parametrize(("here", "ok"), [(1000.0, True), (1030.0, True), (1090.0, False), (900.0, False)])
+def test_clocks_that_differ_by_more_than_a_minute(here, ok):
+    """Ahead or behind; the sentence says which."""
+    line = doctor.clock(1000.0, here)
+    assert line.ok == ok
+    assert ok or ("ahead" if here > 1000 else "behind") in line.seen
+
+
+def test_an_old_broker_is_said_to_be_one():
+    """Removing the members of a killed kernel needs Kafka 2.3."""
+    assert doctor.kafka((4, 3)).ok
+    assert not doctor.kafka((1, 0)).ok
+
+
+def test_an_event_that_does_not_come_back(elsewhere, monkeypatch):
+    """The broker is frozen between the check of its address and the event: a line and not a stack."""
+    with connect(elsewhere) as kafka, kafka.broker(1).paused():
+        line = doctor._careful("one event out and back", lambda: doctor.event(kafka))
+    assert not line.ok
+    assert "no answer from" in line.seen
+
+
+def test_three_things_at_once(elsewhere, lab, runtime, tmp_path):
+    """No Kafka, no jars, a broken copy: three lines, each with its remedy, in one run."""
+    checkout = Path(shutil.copytree(CHECKOUT / "labsupport", tmp_path / "lab" / "labsupport")).parent
+    for name in ("notebooks", "requirements.txt", "pyproject.toml", "tests"):
+        (checkout / name).symlink_to(CHECKOUT / name)
+    (checkout / "work").mkdir()
+    (checkout / "work" / "00_start_here.ipynb").write_text("{")
+    environment = {**os.environ, "LAB_CACHE": str(tmp_path / "empty"), "PYTHONPATH": str(checkout)}
+    command = [sys.executable, "-m", "labsupport", "doctor"]
+    run = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1
+    wrong = re.findall(r"wrong +([^:]+):.*\n +→ (.+)", run.stdout)
+    assert [what for what, _ in wrong] == ["Kafka's jars", "lessons", "Kafka"]
+    assert all(remedy for _, remedy in wrong)
+
+
+def test_a_check_that_falls_over_is_a_line():
+    """The doctor itself does not."""
+    line = doctor._careful("x", lambda: 1 / 0)
+    assert not line.ok
+    assert "ZeroDivisionError" in line.seen
+
+
+def test_the_settings_are_checked_first(lab):
+    """A malformed LAB_KAFKA is a sentence here as everywhere."""
+    run = lab("doctor", LAB_KAFKA="localhost")
+    assert run.returncode == 1
+    assert "is not host:port" in run.stderr
+    assert Settings.from_environment().embedded

@@ -5,7 +5,6 @@ Each check is a function that returns a `Line`; what is checked is handed in, so
 """
 
 import json
-import platform
 import re
 import shutil
 import socket
@@ -27,6 +26,8 @@ from labsupport.broker.runtime import JAVA, intact, place_of_startup_cache
 from labsupport.commands.proof import round_trip
 from labsupport.course.copies import NOTEBOOKS, WORK
 
+WINDOWS = sys.platform == "win32"
+LAB = "py lab.py" if WINDOWS else "python3 lab.py"
 OLDEST_PYTHON = (3, 11)
 DISK_NEEDED, MEMORY_NEEDED = 300_000_000, 600_000_000  # bytes
 CLOCK_MAY_DIFFER = 60.0  # seconds; Kafka refuses records dated more than an hour ahead
@@ -41,6 +42,12 @@ class Line:
     ok: bool
     seen: str
     next_step: str = ""
+
+
+def afresh(path: Path, command: str = "") -> str:
+    """What to type to delete `path` and have it made again."""
+    delete = f'rm -r "{path}"' if not WINDOWS else f'del "{path}"' if path.is_file() else f'rmdir /s /q "{path}"'
+    return f"{delete} && {LAB} {command}".rstrip()
 
 
 def examine(settings: Settings) -> Iterator[Line]:
@@ -69,7 +76,7 @@ def _careful(what: str, check: Callable[[], Line]) -> Line:
     except LabError as error:
         return Line(what, False, f"{error.tried} {error.seen}", error.next_step)
     except Exception as error:
-        return Line(what, False, f"{type(error).__name__}: {error}", "python3 lab.py")
+        return Line(what, False, f"{type(error).__name__}: {error}", LAB)
 
 
 def _kafka(settings: Settings) -> Iterator[Line]:
@@ -94,7 +101,7 @@ def python(running: Sequence[int] = sys.version_info) -> Line:
     """The Python that runs the lab."""
     shown = ".".join(map(str, running[:3]))
     good = tuple(running[:2]) >= OLDEST_PYTHON
-    return Line("Python", good, f"{shown} at {sys.executable}", "start the lab with a newer one: python3.13 lab.py")
+    return Line("Python", good, f"{shown} at {sys.executable}", "python3.13 lab.py")
 
 
 def packages(requirements: Path = CHECKOUT / "requirements.txt") -> Line:
@@ -115,7 +122,7 @@ def packages(requirements: Path = CHECKOUT / "requirements.txt") -> Line:
                 else:
                     wrong.append(f"{pin.name} is {installed}, pinned {pin.specifier}")
     seen = "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-    return Line("packages", not wrong, seen or f"{right} as pinned", "delete the folder .venv, then: python3 lab.py")
+    return Line("packages", not wrong, seen or f"{right} as pinned", afresh(CHECKOUT / ".venv"))
 
 
 def disk(folders: Sequence[Path], needed: int = DISK_NEEDED) -> Line:
@@ -133,7 +140,7 @@ def memory(available: int, needed: int = MEMORY_NEEDED) -> Line:
 
 def java(program: Path = JAVA) -> Line:
     """The Java runtime starts."""
-    again = "delete the folder .venv, then: python3 lab.py"
+    again = afresh(CHECKOUT / ".venv")
     try:
         run = subprocess.run([str(program), "-version"], capture_output=True, text=True, timeout=20)
     except OSError as error:
@@ -147,7 +154,7 @@ def kafka_jars(settings: Settings) -> Line:
     folder = jars.place(settings)
     bad = [jar.file_name for jar in jars.missing(jars.pinned(), folder)]
     seen = f"{len(bad)} missing or altered: {', '.join(bad[:2])}" if bad else f"{len(jars.pinned())} verified"
-    return Line("Kafka's jars", not bad, seen, "python3 lab.py up  (fetches them again)")
+    return Line("Kafka's jars", not bad, seen, f"{LAB} up")
 
 
 def startup_cache(settings: Settings) -> Line:
@@ -158,9 +165,7 @@ def startup_cache(settings: Settings) -> Line:
         return Line("start-up cache", True, f"{cache.stat().st_size / 1e6:.0f} MB")
     if failed.exists():
         why = failed.read_text(encoding="utf-8").strip().splitlines() or ["no reason was written"]
-        return Line(
-            "start-up cache", False, f"could not be made: {why[0]}", f'delete "{failed}", then: python3 lab.py up'
-        )
+        return Line("start-up cache", False, f"could not be made: {why[0]}", afresh(failed, "up"))
     return Line("start-up cache", True, "not made yet; the next start makes it")
 
 
@@ -172,7 +177,7 @@ def jupyter(interpreter: str = sys.executable) -> Line:
     # A bare name is replaced by the interpreter that runs JupyterLab.
     same = Path(program).name == program or Path(program).absolute() == Path(interpreter).absolute()
     seen = f"{version('jupyterlab')}; notebooks run {interpreter if same else program}"
-    return Line("JupyterLab", same, seen, "start it with: python3 lab.py  (or choose .venv as the notebook's kernel)")
+    return Line("JupyterLab", same, seen, LAB)
 
 
 def lessons(source: Path, copies: Path) -> Line:
@@ -189,14 +194,16 @@ def lessons(source: Path, copies: Path) -> Line:
         if broken
         else f"{there} in work/, {len(list(source.glob('*.ipynb')))} in all"
     )
-    return Line("lessons", not broken, seen, "rename it; python3 lab.py then makes a fresh copy")
+    move = "ren" if WINDOWS else "mv"
+    names = [f'"{copies / name}" "{name if WINDOWS else copies / name}.broken"' for name in broken[:1]]
+    return Line("lessons", not broken, seen, f"{move} {' '.join(names)} && {LAB}")
 
 
 def left_over(settings: Settings) -> Line:
     """Brokers whose program has gone."""
     orphans = [each.process.pid for each in roster.running(settings) if each.orphan]
     seen = f"brokers of a program that has gone: pid {', '.join(map(str, orphans))}" if orphans else "nothing"
-    return Line("left over", not orphans, seen, "python3 lab.py down  (the next lesson stops them too)")
+    return Line("left over", not orphans, seen, f"{LAB} down")
 
 
 def port(settings: Settings, number: int = background.KAFKA_PORT) -> Line:
@@ -215,8 +222,8 @@ def address(settings: Settings) -> Line:
         return Line("Kafka", True, reach(parse_addresses(settings.kafka)))
     there = background.address(settings)
     if not there:
-        return Line("Kafka", False, "it is not running", "python3 lab.py up")
-    return Line("Kafka", True, reach(parse_addresses(there), next_step="python3 lab.py down, then: python3 lab.py up"))
+        return Line("Kafka", False, "it is not running", f"{LAB} up")
+    return Line("Kafka", True, reach(parse_addresses(there), next_step=f"{LAB} down && {LAB} up"))
 
 
 def advertised(addresses: Sequence[tuple[str, int]]) -> Line:
@@ -237,7 +244,7 @@ def advertised(addresses: Sequence[tuple[str, int]]) -> Line:
 def kafka(seen: tuple[int, ...]) -> Line:
     """The broker's version, as far as its protocol tells."""
     shown = ".".join(map(str, seen))
-    return Line("Kafka's version", seen >= OLDEST_KAFKA, f"{shown} or newer", "use Apache Kafka 4: unset LAB_KAFKA")
+    return Line("Kafka's version", seen >= OLDEST_KAFKA, f"{shown} or newer", "unset LAB_KAFKA")
 
 
 def event(cluster: Cluster) -> Line:
@@ -262,7 +269,7 @@ def clock(there: float, here: float) -> Line:
     """The clocks of this machine and of the broker agree."""
     ahead = here - there
     seen = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the broker's"
-    mend = f"set the clock of this machine ({platform.node()}) or of the broker's"
+    mend = "sudo timedatectl set-ntp true" if sys.platform == "linux" else "let the system set its clock by the network"
     return Line("clock", abs(ahead) <= CLOCK_MAY_DIFFER, seen if abs(ahead) >= 1 else "agrees with the broker's", mend)
 
 
@@ -272,7 +279,5 @@ def groups(cluster: Cluster) -> Line:
     busy = [name for name in ours if cluster.admin().describe_groups([name])[name]["members"]]
     stale = [name for name in [*ours, *cluster.topics()] if re.search(r"00-(proof|clock)-", name)]
     if stale:
-        return Line(
-            "groups", False, f"left over: {', '.join(stale[:3])}", "open lesson 00: its first cell deletes them"
-        )
+        return Line("groups", False, f"left over: {', '.join(stale[:3])}", f"{LAB} wipe")
     return Line("groups", True, f"with members: {', '.join(busy)}" if busy else f"{len(ours)}, none with members")

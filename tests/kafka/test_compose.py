@@ -16,12 +16,13 @@ import yaml
 from nbclient import NotebookClient
 from nbval.plugin import get_sanitize_patterns
 
-from labsupport.base import CHECKOUT, until
+from labsupport.base import CHECKOUT, parse_addresses, until
 from labsupport.broker.embedded import known_brokers
 from labsupport.broker.jars import kafka_version
 from labsupport.broker.process import Process, overlaid
 from labsupport.broker.roster import java_marks
 from labsupport.broker.runtime import ENVIRONMENT, JAVA, LOGGING
+from labsupport.commands import doctor
 from labsupport.commands.notebooks import SANITIZE, comparable
 
 COMPOSE = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -84,9 +85,9 @@ def composed(settings, runtime, tmp_path):
     """`composed(names)` starts these services as processes and gives their addresses."""
     processes = []
 
-    def start(names: list[str]) -> str:
+    def start(names: list[str], **mistakes: str) -> str:
         class_path = os.pathsep.join(map(str, runtime.class_path))
-        environments = on_this_machine(names)
+        environments = {name: variables | mistakes for name, variables in on_this_machine(names).items()}
         for name, environment in environments.items():
             folder = tmp_path / name
             for each in ("default", "mounted", "final"):
@@ -133,3 +134,13 @@ def test_lesson_00_prints_the_same_on_the_composed_brokers(which, composed, monk
     for before, after in zip(stored.cells, fresh.cells, strict=True):
         if before.cell_type == "code":
             assert comparable(after.outputs, patterns) == comparable(before.outputs, patterns)
+
+
+def test_a_mistaken_advertised_address_is_named_by_the_doctor(composed):
+    """The name of the container, for example, which no client outside can find."""
+    wrong = "PLAINTEXT://kafka.invalid:9092"
+    ((host, port),) = parse_addresses(composed(["kafka"], KAFKA_ADVERTISED_LISTENERS=wrong))
+    line = doctor.advertised([(host, port)])
+    assert not line.ok
+    assert "sends clients to kafka.invalid:9092" in line.seen
+    assert f"advertised.listeners=PLAINTEXT://{host}:{port}" in line.next_step

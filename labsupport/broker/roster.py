@@ -37,17 +37,15 @@ def python_marks(settings: Settings, role: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Running:
-    """A process of this lab. `owner` is the pid and start of the program that started it."""
+    """A process of this lab, as it was found. `owner` is the pid of the program that started it.
+
+    `orphan` says whether it had outlived the program that it was meant for.
+    """
 
     process: Process
     role: str
-    owner: tuple[int, str]
-
-    @property
-    def orphan(self) -> bool:
-        """Whether it outlived the program that it was meant for."""
-        pid, began = self.owner
-        return self.role in FOR_THEIR_OWNER and started(pid) != began
+    owner: int
+    orphan: bool
 
 
 def read_marks(command_line: Sequence[str]) -> dict[str, str]:
@@ -74,7 +72,8 @@ def running(settings: Settings, roles: Iterable[str] = ROLES) -> list[Running]:
             if began := started(process.pid):
                 role = said["lab.role"]
                 described = Process(f"{role} process", process.pid, began, settings.home / f"{role}.log")
-                found.append(Running(described, role, (int(pid), began_owner)))
+                orphan = role in FOR_THEIR_OWNER and started(int(pid)) != began_owner
+                found.append(Running(described, role, int(pid), orphan))
     return found
 
 

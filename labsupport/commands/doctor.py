@@ -116,8 +116,9 @@ def packages(requirements: Path = CHECKOUT / "requirements.txt") -> Line:
                 try:
                     installed = version(pin.name)
                 except PackageNotFoundError:
-                    installed = "missing"
-                if installed in pin.specifier if installed != "missing" else False:
+                    wrong.append(f"{pin.name} is missing, pinned {pin.specifier}")
+                    continue
+                if installed in pin.specifier:
                     right += 1
                 else:
                     wrong.append(f"{pin.name} is {installed}, pinned {pin.specifier}")

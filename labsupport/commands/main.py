@@ -98,7 +98,7 @@ def status(as_json: bool) -> None:
         problem = error.seen + ("\nIts process runs: python3 lab.py down, then up" if settings.embedded else "")
     processes = roster.running(settings)
     if as_json:
-        listed = [{"pid": e.process.pid, "role": e.role, "owner": e.owner[0], "orphan": e.orphan} for e in processes]
+        listed = [{"pid": e.process.pid, "role": e.role, "owner": e.owner, "orphan": e.orphan} for e in processes]
         told = {"kafka": address or None, "answers": not problem, "problem": problem or None, "processes": listed}
         click.echo(json.dumps(told))
     else:
@@ -226,7 +226,7 @@ def describe(each: Any) -> str:
     """One of the lab's processes in words."""
     words = {
         "background": "Kafka",
-        "private": f"a private broker of process {each.owner[0]}",
+        "private": f"a private broker of process {each.owner}",
         "training": "the training run for the start-up cache (ends by itself)",
         "training-broker": "the broker of the training run",
         "jupyter": "JupyterLab",

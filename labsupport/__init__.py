@@ -3,17 +3,21 @@
     from labsupport import lesson
     lab = lesson("00")
 
-Rooms with arrows in one direction: base <- broker <- course <- commands. DESIGN.md has the map.
+Rooms with arrows in one direction: base <- broker, events <- experiments <- course <- commands. DESIGN.md has the map.
 """
 
 from typing import Any
 
-__all__ = ["LabError", "lesson", "private"]
+__all__ = ["Event", "EventError", "LabError", "lesson", "plots", "private", "shop"]
 
 _HOMES = {
     "LabError": "labsupport.base",
     "lesson": "labsupport.course.session",
     "private": "labsupport.broker.cluster",
+    "Event": "labsupport.events.event",
+    "EventError": "labsupport.events.event",
+    "shop": "labsupport.events",
+    "plots": "labsupport.experiments",
 }
 
 
@@ -23,4 +27,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    home = importlib.import_module(_HOMES[name])
+    return getattr(home, name, None) or importlib.import_module(f"{_HOMES[name]}.{name}")

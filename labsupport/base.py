@@ -141,7 +141,8 @@ class Settings:
     """What the environment says, read once at the edge and handed on as a value.
 
     `kafka` is "embedded" or "host:port[,host:port]"; `home` holds this checkout's broker, `cache` what all checkouts
-    of this user share; `offline` is a folder with wheels and jars, `maven` the address of a mirror.
+    of this user share; `offline` is a folder with wheels and jars, `maven` the address of a mirror. `seed` decides
+    which events the shop of the lessons has.
     """
 
     home: Path
@@ -150,10 +151,11 @@ class Settings:
     learner: str = ""
     offline: Path | None = None
     maven: str | None = None
+    seed: int = 2026
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read LAB_HOME, LAB_CACHE, LAB_KAFKA, LAB_LEARNER, LAB_OFFLINE, LAB_MAVEN; raises LabError if one is bad."""
+        """Read the variables that begin with LAB_ (the README lists them); raises LabError if one is bad."""
         kafka = environ.get("LAB_KAFKA", "").strip() or "embedded"
         if kafka != "embedded":
             parse_addresses(kafka)
@@ -169,6 +171,9 @@ class Settings:
             raise LabError(
                 f"LAB_OFFLINE is {offline!r}.", "there is no such folder", "give the folder with the wheels and jars"
             )
+        seed = environ.get("LAB_SEED", "").strip() or "2026"
+        if not re.fullmatch(r"-?[0-9]{1,18}", seed):
+            raise LabError(f"LAB_SEED is {seed!r}.", "it is not a whole number", "set LAB_SEED=2026, or unset it")
         return cls(
             home=Path(environ.get("LAB_HOME") or CHECKOUT / ".lab").resolve(),
             cache=Path(environ.get("LAB_CACHE") or platformdirs.user_cache_dir("kafka-lab", appauthor=False)).resolve(),
@@ -176,6 +181,7 @@ class Settings:
             learner=learner,
             offline=Path(offline).resolve() if offline else None,
             maven=environ.get("LAB_MAVEN", "").strip() or None,
+            seed=int(seed),
         )
 
     @property

@@ -18,7 +18,7 @@ from labsupport.broker.runtime import Runtime, prepare
 
 def pytest_configure():
     """Before anything is collected: own home, own broker, and no progress bars in what nbval compares."""
-    for name in ("LAB_KAFKA", "LAB_LEARNER", "LAB_OFFLINE", "LAB_MAVEN"):
+    for name in ("LAB_KAFKA", "LAB_LEARNER", "LAB_OFFLINE", "LAB_MAVEN", "LAB_SEED"):
         os.environ.pop(name, None)
     os.environ["LAB_HOME"] = tempfile.mkdtemp(prefix="lab-test-")
     os.environ["TQDM_DISABLE"] = "1"

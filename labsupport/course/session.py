@@ -10,6 +10,11 @@ from labsupport.base import LabError, Settings
 from labsupport.broker import background
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.jars import kafka_version
+from labsupport.course import check, progress
+from labsupport.course.answer import shown
+from labsupport.course.exercise import Note
+from labsupport.course.verdict import Verdict
+from labsupport.experiments import log
 
 
 class Lesson(Cluster):
@@ -23,6 +28,12 @@ class Lesson(Cluster):
             deletes_topics=cluster.deletes_topics,
         )
         self.number = number
+        self._hints: dict[str, int] = {}  # how many of each exercise's hints were shown
+
+    @property
+    def is_open(self) -> bool:
+        """Whether clients can still be made: until another lesson is opened in this kernel."""
+        return self._open
 
     @property
     def namespace(self) -> str:
@@ -41,6 +52,52 @@ class Lesson(Cluster):
         """Delete this lesson's topics and groups."""
         self.delete_groups(self.groups(self.namespace))
         self.delete_topics(self.topics(self.namespace))
+
+    def log(self, topic: str, group: str | None = None) -> log.Log:
+        """All of `topic` as the broker holds it now, for tables and pictures; `group` adds what it has committed."""
+        return log.read(self, topic, group)
+
+    # Predictions and exercises
+
+    def predict(self, number: str, value: Any = ...) -> None:
+        """Note what you expect, such as `lab.predict("02a", 3)`; it is shown beside what is measured."""
+        progress.require_prediction(number)
+        if value is ...:
+            earlier = progress.read(Settings.from_environment()).predictions.get(number)
+            said = "none (that is fine; or put one in place of the three dots)"
+            print(f"Prediction {number}: {said if earlier is None else f'{earlier}, as you said before'}")
+        else:
+            progress.predict(Settings.from_environment(), number, shown(value, 80))
+            print(f"Prediction {number}: {shown(value, 80)}")
+
+    def measured(self, number: str, value: Any) -> None:
+        """Show what an experiment measured beside what was predicted."""
+        progress.require_prediction(number)
+        predicted = progress.read(Settings.from_environment()).predictions.get(number, "–")
+        print(f"{number} · predicted: {predicted} · measured: {shown(value, 200)}")
+
+    def check(self, number: str, answer: Any) -> Verdict:
+        """The verdict on your answer to exercise `number`. Never raises, and ends whatever your code does."""
+        verdict = check.check(number, answer, self)
+        try:
+            progress.remember(Settings.from_environment(), verdict)
+        except LabError as error:
+            print(f"This could not be kept for `lab.progress()`. {error}")
+        return verdict
+
+    def hint(self, number: str) -> Note:
+        """The next hint for exercise `number`; each call shows one more."""
+        exercise = check.find(number)
+        self._hints[exercise.id] = self._hints.get(exercise.id, 0) + 1
+        return exercise.hint(self._hints[exercise.id])
+
+    def solution(self, number: str) -> Note:
+        """An answer to exercise `number`, explained. Others are as good."""
+        return check.find(number).solution()
+
+    def progress(self) -> None:
+        """Print which of this lesson's exercises are solved; `python3 lab.py progress` shows all lessons."""
+        print("\n".join(progress.read(Settings.from_environment()).lines(self.number)))
 
     def warnings(self) -> None:
         """Print what the Kafka client has warned of since the kernel started; it writes nothing into cells itself."""
@@ -74,6 +131,20 @@ class _Warnings(logging.Handler):
                 logger.addHandler(self)
 
 
+def _explain_name_errors() -> None:
+    """In a notebook: a check whose function does not exist yet says that the cells above it come first."""
+    from IPython import get_ipython
+
+    def explain(shell: Any, kind: type, error: NameError, traceback: Any, tb_offset: int | None = None) -> list[str]:
+        lines = shell.InteractiveTB.structured_traceback(kind, error, traceback, tb_offset=tb_offset)
+        called = re.search(r"lab\.check\(.*\b" + re.escape(error.name or "") + r"\b", "".join(lines))
+        note = f"{error.name} does not exist yet: run the exercise's cell above this one, then this one again."
+        return [note] if called else lines
+
+    if shell := get_ipython():
+        shell.set_custom_exc((NameError,), explain)
+
+
 _warnings = _Warnings()
 _open: list[Lesson] = []  # the lesson of this kernel; at most one
 
@@ -87,6 +158,7 @@ def lesson(number: str) -> Lesson:
     if not re.fullmatch("[0-9]{2}", str(number)):
         raise LabError(f"There is no lesson {number!r}.", "", 'give its two digits, such as lesson("00")')
     _warnings.attach()
+    _explain_name_errors()
     close()
     settings = Settings.from_environment()
     background.sweep(settings)

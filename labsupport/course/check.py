@@ -1,0 +1,95 @@
+"""`lab.check("02-1", answer)`: from an answer, whatever it is, to a verdict. It never raises, except for Ctrl-C."""
+
+import contextlib
+import difflib
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from kafka.errors import KafkaError
+
+from labsupport.base import LabError, parse_addresses
+from labsupport.broker.metadata import reach
+from labsupport.course import exercises
+from labsupport.course.answer import NO_ALARM, Answer, Failed, Judged, NotAttempted, TryAgain, has_alarm
+from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+OUTCOMES = {NotAttempted: Outcome.NOT_ATTEMPTED, TryAgain: Outcome.TRY_AGAIN, Failed: Outcome.ERROR}
+
+
+def find(number: Any) -> Exercise:
+    """The exercise of that id, such as "02-1". Raises LabError, naming the near ones, if there is none."""
+    known = exercises.by_id()
+    if isinstance(number, str) and number in known:
+        return known[number]
+    near = difflib.get_close_matches(str(number), known, n=3, cutoff=0.5) or sorted(known)
+    raise LabError(
+        f"There is no exercise {number!r:.60}.",
+        f"near: {', '.join(near)}",
+        f'the id comes first, then your function: lab.check("{near[0]}", {known[near[0]].function})',
+    )
+
+
+def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
+    """Judge `value` as the answer to exercise `number`, on the broker of `lab`."""
+    try:
+        exercise = find(number)
+    except LabError as error:
+        return Verdict(str(number)[:60], Outcome.ERROR, error.tried, broken=error.seen, look_at=error.next_step)
+    if down := _down(exercise, lab):
+        return down
+    answer = Answer(value, exercise.call, exercise.seconds)
+    try:
+        answer.require_function()
+        said = exercise.judge(answer, lab)
+    except Judged as judged:
+        # What a learner's code raised may be the broker's doing.
+        return _down(exercise, lab) or Verdict(
+            exercise.id, OUTCOMES[type(judged)], **judged.fields, printed=answer.printed.text.strip()
+        )
+    except Exception as error:
+        return _down(exercise, lab) or _unexpected(exercise, lab, error)
+    return Verdict(exercise.id, Outcome.PASS, said if has_alarm() else f"{said} ({NO_ALARM})")
+
+
+def _down(exercise: Exercise, lab: "Lesson") -> Verdict | None:
+    """The verdict if Kafka does not answer, or if this lesson is not open any more."""
+    fields = {}
+    if not lab.is_open:
+        fields = {"broken": "this lesson was closed in this kernel, by opening another one or by lab.close()"}
+    else:
+        try:
+            reach(parse_addresses(lab.bootstrap))
+        except LabError as error:
+            fields = {"broken": error.seen}
+    if not fields:
+        return None
+    look_at = "run the first code cell of this lesson again"
+    look_at += ": it starts Kafka" if lab.embedded else f", when Kafka answers at {lab.bootstrap}"
+    return Verdict(
+        exercise.id, Outcome.LAB_DOWN, "Not your fault: Kafka does not answer the lab.", **fields, look_at=look_at
+    )
+
+
+def _unexpected(exercise: Exercise, lab: "Lesson", error: Exception) -> Verdict:
+    """The check could not come to its end: because its topic is gone, or because of a mistake of the lab's."""
+    with contextlib.suppress(LabError):
+        if isinstance(error, KafkaError | LabError) and not lab.topics(lab.namespace + CHECKED):
+            return Verdict(
+                exercise.id,
+                Outcome.TRY_AGAIN,
+                "The topic that the check works on is gone.",
+                broken=f"something deleted {lab.namespace}{CHECKED} while your function ran",
+                look_at="does your function delete topics, or open a lesson?",
+            )
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return Verdict(
+        exercise.id,
+        Outcome.ERROR,
+        "The check itself failed, which is a mistake of the lab's and not of yours.",
+        broken=f"{type(error).__name__}: {error}"[:400] + f" ({last.name}, line {last.lineno})",
+        look_at="run this cell again; if it stays, please report it with these lines",
+    )

@@ -1,0 +1,80 @@
+"""What an exercise consists of. The modules in `exercises/`, one for each lesson, are made of these."""
+
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labsupport.course.answer import Answer
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+CHECKED = "check"  # the topic that a check works on: `lab.topic(CHECKED)`
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A known wrong answer: a misconception that people really have, its code, and what the feedback must say."""
+
+    misconception: str
+    code: str
+    phrase: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """A hint or a solution: plain text in a terminal, Markdown in a notebook."""
+
+    title: str
+    text: str
+    code: str = ""
+
+    def __repr__(self) -> str:
+        indented = "\n\n" + textwrap.indent(self.code, "    ") if self.code else ""
+        return f"{self.title}: {textwrap.fill(self.text, 100)}{indented}"
+
+    def _repr_markdown_(self) -> str:
+        code = f"\n\n```python\n{self.code}\n```" if self.code else ""
+        return f"**{self.title}:** {self.text}{code}"
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise. All code is source text, as it stands in a notebook's cell.
+
+    `call` is how the check calls the learner's function; `difficulty` is easy, medium or hard. The first hint asks a
+    question. `explanation` follows the reference answer. `judge(answer, lab)` calls `answer` as if it were the
+    learner's function and raises TryAgain at the first property that does not hold; what it returns is the sentence of
+    a PASS. All calls of `answer` together have `seconds`. `other_styles` are right answers, written otherwise.
+    """
+
+    id: str
+    title: str
+    difficulty: str
+    minutes: int
+    call: str
+    stub: str
+    hints: tuple[str, ...]
+    reference: str
+    explanation: str
+    wrong: tuple[Wrong, ...]
+    judge: Callable[[Answer, "Lesson"], str]
+    other_styles: tuple[str, ...] = ()
+    seconds: float = 2.0
+
+    def hint(self, number: int) -> Note:
+        """Hint `number`, counted from 1; beyond the last one, the last again and what comes after it."""
+        last = number >= len(self.hints)
+        after = f' That was the last one. `lab.solution("{self.id}")` shows an answer and explains it.' if last else ""
+        number = min(number, len(self.hints))
+        return Note(f"Hint {number} of {len(self.hints)} for {self.id}", self.hints[number - 1] + after)
+
+    def solution(self) -> Note:
+        """An answer, explained."""
+        return Note(f"An answer to {self.id}", self.explanation, self.reference)
+
+    @property
+    def function(self) -> str:
+        """The name of the learner's function."""
+        return self.call.partition("(")[0]

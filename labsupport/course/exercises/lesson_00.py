@@ -1,0 +1,71 @@
+"""The one exercise of lesson 00, which shows how exercises work."""
+
+from typing import TYPE_CHECKING
+
+from labsupport.course.answer import Answer, TryAgain
+from labsupport.course.exercise import CHECKED, Exercise, Wrong
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+
+def _offset_of(answer: Answer, lab: "Lesson") -> str:
+    """Seven events go to an empty topic; the broker's answers are what the learner's function is compared with."""
+    topic = lab.topic(CHECKED)
+    producer = lab.producer(name="check")
+    sent = [producer.send(topic, b"event %d" % nth).get(timeout=10).offset for nth in range(1, 8)]
+    for nth, offset in enumerate(sent, start=1):
+        if (came_back := answer(nth, returns=int)) != offset:
+            raise TryAgain(
+                says=f"The broker stored event number {nth} at offset {offset}.",
+                given=answer.called(nth),
+                came_back=str(came_back),
+                broken="an offset says how many records lie before this one in its partition",
+                look_at="which offset did the very first event get?",
+            )
+    return "The broker stored seven events at exactly these offsets."
+
+
+EXERCISES = (
+    Exercise(
+        id="00-1",
+        title="Which offset?",
+        difficulty="easy",
+        minutes=3,
+        call="offset_of(nth)",
+        stub='''def offset_of(nth):
+    """The offset of the nth event in an empty topic."""
+    return ...''',
+        hints=(
+            "Which offset did the broker answer for the first event of the first episode?",
+            "Send one more event in the second episode and look at its offset. What must you take from 2 to get it?",
+        ),
+        reference='''def offset_of(nth):
+    """The offset of the nth event in an empty topic."""
+    return nth - 1''',
+        explanation="An offset is the number of records before it in its partition. Before the first there are none: "
+        "offset 0. The nth has n - 1 before it.",
+        wrong=(
+            Wrong(
+                "counting from 1",
+                "def offset_of(nth):\n    return nth",
+                "stored event number 1 at offset 0",
+            ),
+            Wrong(
+                "every event is the first one to be read, so its offset is 0",
+                "def offset_of(nth):\n    return 0",
+                "stored event number 2 at offset 1",
+            ),
+            Wrong(
+                "an offset is a text",
+                "def offset_of(nth):\n    return str(nth - 1)",
+                "a str",
+            ),
+        ),
+        other_styles=(
+            "offset_of = lambda n: n - 1",
+            "def offset_of(position):\n    print('asked for', position)\n    return len(range(1, position))",
+        ),
+        judge=_offset_of,
+    ),
+)

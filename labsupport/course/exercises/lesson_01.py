@@ -1,0 +1,241 @@
+"""Exercises of lesson 01, what an event is."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import islice, product
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from labsupport.course.answer import Answer, TryAgain, kind_of, shown
+from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.events import shop
+from labsupport.events.event import Event
+from labsupport.experiments import log
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+
+def through_kafka(lab: "Lesson", values: Sequence[bytes]) -> list[bytes]:
+    """The values as they come back from the broker, in the order in which they were sent."""
+    topic = lab.topic(CHECKED)
+    producer = lab.producer(name="check")
+    for value in values:
+        producer.send(topic, value)
+    producer.flush(timeout=10)
+    return [record.value for record in log.read(lab, topic).records]
+
+
+def payment(number: int, order_id: str, amount: str) -> bytes:
+    """The value of a payment's record; `number` makes its id, all were made in the same second."""
+    payload = {"order_id": order_id, "amount": Decimal(amount)}
+    return Event("PaymentProcessed", 1, str(UUID(int=number)), shop.OPENING, payload).encode()
+
+
+def _require_same(came_back: int, events: Sequence[Event]) -> None:
+    right = len({event.event_id for event in events})
+    if came_back != right:
+        raise TryAgain(
+            says=f"Happened here: {right}. Your function says: {came_back}.",
+            story="\n".join(_line(event) for event in events),
+            broken="the same event delivered again is still one happening"
+            if came_back > right
+            else "two payments may look the same and be two all the same",
+            look_at="which field of the envelope says *which* happening it is?",
+        )
+
+
+def _happenings(answer: Answer, lab: "Lesson") -> str:
+    """Every list of up to four deliveries of three payments, the shortest first; two of the three look the same."""
+    # The second id differs from the first in its first digit only, the third in its last.
+    ids = (0x1 << 124 | 1, 0x2 << 124 | 1, 0x1 << 124 | 2)
+    sent = [
+        payment(ids[0], "ORD-123", "50.00"),
+        payment(ids[1], "ORD-123", "50.00"),
+        payment(ids[2], "ORD-124", "7.50"),
+    ]
+    delivered = through_kafka(lab, sent)
+    lists = [each for length in range(5) for each in product(delivered, repeat=length)]
+    for values in lists:
+        events = [Event.decode(value) for value in values]
+        _require_same(answer(events, returns=int), events)
+    return f"Right for all {len(lists)} lists of up to four deliveries of three payments, two of which look the same."
+
+
+def _line(event: Event) -> str:
+    short_id = f"{event.event_id[:2]}…{event.event_id[-2:]}"
+    what = event.payload
+    return f"id {short_id}  {event.event_type}  {event.timestamp:%H:%M:%S}  {what['order_id']}  {what['amount']}"
+
+
+# What is added up, and why a wrong way of adding shows in it.
+AMOUNTS = (
+    ["1499.99"],
+    ["0.10"] * 10,
+    ["20.00"] * 3,
+    ["20", "0.05"],
+    ["90071992547409.93"],
+    ["0.01", "1000000000000000.00", "0.02"],
+    [],
+)
+
+
+def _total(answer: Answer, lab: "Lesson") -> str:
+    """Amounts that a binary float cannot hold: by themselves, in a sum, and for their length."""
+    lists = [*AMOUNTS, *([str(event.payload["amount"]) for event in _paid(seed)] for seed in range(3))]
+    amounts = [amount for each in lists for amount in each]
+    values = iter(through_kafka(lab, [payment(number, "ORD-123", each) for number, each in enumerate(amounts)]))
+    for amounts in lists:
+        came_back = answer(list(islice(values, len(amounts))), returns=(Decimal, int, float))
+        _require_total(came_back, amounts)
+    longest = max((amount for each in AMOUNTS for amount in each), key=len)
+    return f"Exact for {len(lists)} lists of payments; the longest amount was {longest}."
+
+
+def _require_total(came_back: Decimal | float, amounts: Sequence[str]) -> None:
+    right = sum(map(Decimal, amounts))
+    if isinstance(came_back, float):
+        broken = "the total is exact to the cent, and a binary float cannot be"
+    elif came_back == right:
+        return
+    elif abs(came_back - right) < Decimal("0.05"):
+        broken = "somewhere on its way an amount was a binary float, or was rounded"
+    else:
+        broken = "every payment counts once, also when two have the same amount"
+    few = ", ".join(amounts[:3]) + (f" … ({len(amounts)} payments)" if len(amounts) > 3 else "")
+    raise TryAgain(
+        says=f"These payments are {right} together.",
+        given=f"values with the amounts {few}" if amounts else "no values at all",
+        came_back=f"{shown(came_back)}, {kind_of(came_back)}",
+        broken=broken,
+        look_at="what does json.loads make of 1499.99 if nobody tells it otherwise?",
+    )
+
+
+def _paid(seed: int) -> list[Event]:
+    return [event for event in shop.events(25, seed) if event.event_type == "PaymentProcessed"]
+
+
+EXERCISES = (
+    Exercise(
+        id="01-1",
+        title="How many things have happened?",
+        difficulty="easy",
+        minutes=6,
+        call="happenings(events)",
+        stub='''def happenings(events):
+    """How many things have happened, however often each was delivered."""
+    return ...''',
+        hints=(
+            "Two events have the same payload and the same time. What makes you sure that they are two?",
+            "Each event has an `event_id`. How many different ones are in the list?",
+            "A set holds each value once: `{event.event_id for event in events}`.",
+        ),
+        reference='''def happenings(events):
+    """How many things have happened, however often each was delivered."""
+    return len({event.event_id for event in events})''',
+        explanation="The id is given once, by whoever publishes the event, and goes with every copy of it. Payload and "
+        "time do not tell: a customer may pay 50.00 twice within a second.",
+        wrong=(
+            Wrong(
+                "every record is a new happening",
+                "def happenings(events):\n    return len(events)",
+                "delivered again is still one happening",
+            ),
+            Wrong(
+                "same content, same event",
+                "def happenings(events):\n"
+                "    return len({(e.event_type, str(e.timestamp), str(e.payload)) for e in events})",
+                "may look the same and be two all the same",
+            ),
+            Wrong(
+                "the order's number is the event's id",
+                "def happenings(events):\n    return len({event.payload['order_id'] for event in events})",
+                "may look the same and be two all the same",
+            ),
+            Wrong(
+                "copies come one right after the other",
+                "def happenings(events):\n"
+                "    ids = [e.event_id for e in events]\n"
+                "    return sum(1 for a, b in zip([None] + ids, ids) if a != b)",
+                "delivered again is still one happening",
+            ),
+        ),
+        other_styles=(
+            "def happenings(events):\n    return len(set(events))",
+            "def happenings(events):\n"
+            "    seen = []\n"
+            "    for e in events:\n"
+            "        if e.event_id not in seen:\n"
+            "            seen.append(e.event_id)\n"
+            "    return len(seen)",
+            "import pandas\n\n"
+            "def happenings(events):\n"
+            "    return pandas.Series([e.event_id for e in events], dtype=object).nunique()",
+        ),
+        judge=_happenings,
+    ),
+    Exercise(
+        id="01-2",
+        title="Add up the money",
+        difficulty="easy",
+        minutes=6,
+        call="total(values)",
+        stub='''def total(values):
+    """The sum of the payments' amounts, exact to the cent."""
+    return ...''',
+        hints=(
+            "What type has the amount after `json.loads(value)`, and what does that type do to 0.10?",
+            "`json.loads` has a parameter `parse_float`: it is called with the digits as they stand in the text.",
+            "The amount is in the payload: `json.loads(value, parse_float=Decimal)['payload']['amount']`.",
+        ),
+        reference='''def total(values):
+    """The sum of the payments' amounts, exact to the cent."""
+    events = [json.loads(value, parse_float=Decimal) for value in values]
+    return sum(event["payload"]["amount"] for event in events)''',
+        explanation="`parse_float=Decimal` makes a Decimal from the digits themselves. Once an amount has been a "
+        "float, what was lost is lost: Decimal(1499.99) shows it, and rounding only hides it. `Event.decode` does the "
+        "same.",
+        wrong=(
+            Wrong(
+                "floats are good enough",
+                "def total(values):\n    return sum(json.loads(v)['payload']['amount'] for v in values)",
+                "a binary float cannot be",
+            ),
+            Wrong(
+                "rounding repairs it",
+                "def total(values):\n    return round(sum(json.loads(v)['payload']['amount'] for v in values), 2)",
+                "a binary float cannot be",
+            ),
+            Wrong(
+                "a Decimal made of a float is exact",
+                "def total(values):\n"
+                "    return sum((Decimal(json.loads(v)['payload']['amount']) for v in values), Decimal(0))",
+                "somewhere on its way an amount was a binary float",
+            ),
+            Wrong(
+                "the float's text is what was sent",
+                "def total(values):\n"
+                "    return sum((Decimal(str(json.loads(v)['payload']['amount'])) for v in values), Decimal(0))",
+                "somewhere on its way an amount was a binary float",
+            ),
+            Wrong(
+                "each amount is to be counted once",
+                "def total(values):\n"
+                "    return sum({json.loads(v, parse_float=Decimal)['payload']['amount'] for v in values})",
+                "also when two have the same amount",
+            ),
+        ),
+        other_styles=(
+            "from labsupport import Event\n\n"
+            "def total(values):\n    return sum(Event.decode(v).payload['amount'] for v in values)",
+            "def total(values):\n"
+            "    amount = Decimal('0.00')\n"
+            "    for value in values:\n"
+            "        event = json.loads(value.decode(), parse_float=Decimal, parse_int=Decimal)\n"
+            "        amount += event['payload']['amount']\n"
+            "    return amount",
+        ),
+        judge=_total,
+    ),
+)

@@ -1,0 +1,81 @@
+"""What this learner has solved and predicted: a file in the lab's home, shared by all kernels; it stays there."""
+
+import contextlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labsupport.base import LabError, Settings, only_one, storing
+from labsupport.broker.process import write_atomically
+from labsupport.course import exercises
+from labsupport.course.verdict import Outcome, Verdict
+
+COUNTED = {Outcome.PASS: "solved", Outcome.TRY_AGAIN: "tried", Outcome.ERROR: "tried"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`exercises`: solved or tried, by id; an exercise that is not there was not attempted. `predictions`: as text."""
+
+    exercises: dict[str, str] = field(default_factory=dict)
+    predictions: dict[str, str] = field(default_factory=dict)
+
+    def lines(self, lesson: str = "") -> list[str]:
+        """One line for each exercise of `lesson` (of all lessons, without one), and a line before them."""
+        listed = [each for each in exercises.by_id().values() if each.id.startswith(lesson)]
+        solved = sum(self.exercises.get(each.id) == "solved" for each in listed)
+        lines = [f"{solved} of {len(listed)} exercise{'s' * (len(listed) != 1)} solved"]
+        return lines + [f"  {each.id}  {self.exercises.get(each.id, 'not yet'):<8} {each.title}" for each in listed]
+
+
+def read(settings: Settings) -> Progress:
+    """What is remembered; nothing if there is no file, or if it is damaged."""
+    try:
+        stored = json.loads(_file(settings).read_text(encoding="utf-8"))
+        return Progress(*({str(name): str(each) for name, each in stored[part].items()} for part in _PARTS))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Progress()
+
+
+def remember(settings: Settings, verdict: Verdict) -> None:
+    """Keep what an attempt came to; what is solved stays solved. Raises LabError if that cannot be written."""
+    if verdict.outcome in COUNTED and verdict.exercise in exercises.by_id():
+        with _changing(settings) as progress:
+            if progress.exercises.get(verdict.exercise) != "solved":
+                progress.exercises[verdict.exercise] = COUNTED[verdict.outcome]
+
+
+def predict(settings: Settings, number: str, value: str) -> None:
+    """Keep a prediction, in place of an earlier one. Raises LabError if that cannot be written."""
+    with _changing(settings) as progress:
+        progress.predictions[number] = value
+
+
+def require_prediction(number: Any) -> None:
+    """Raise LabError unless `number` names a prediction: a lesson's two digits and a letter."""
+    if not isinstance(number, str) or not re.fullmatch("[0-9]{2}[a-z]", number):
+        raise LabError(f"There is no prediction {number!r:.60}.", "", 'it is named by two digits and a letter: "02a"')
+
+
+_PARTS = ("exercises", "predictions")
+
+
+def _file(settings: Settings) -> Path:
+    return settings.home / "progress.json"
+
+
+@contextlib.contextmanager
+def _changing(settings: Settings) -> Any:
+    """What is remembered, to be changed in the body of a `with`; one kernel at a time."""
+    file = _file(settings)
+    with (
+        storing(settings.home, "LAB_HOME"),
+        only_one(file.with_suffix(".lock"), "writing down your progress", timeout=10),
+    ):
+        progress = read(settings)
+        if file.exists() and progress == Progress():  # damaged, or there is nothing in it: either way it is kept
+            file.replace(file.with_suffix(".damaged.json"))
+        yield progress
+        write_atomically(file, json.dumps({part: getattr(progress, part) for part in _PARTS}, indent=1) + "\n")

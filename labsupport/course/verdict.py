@@ -1,0 +1,84 @@
+"""What `lab.check` answers: a value that a terminal, a notebook and a program can each read."""
+
+import html
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+MIME = "application/vnd.kafka-lab.verdict+json"
+
+
+class Outcome(StrEnum):
+    """The five things that can come of an answer."""
+
+    NOT_ATTEMPTED = "NOT ATTEMPTED"
+    PASS = "PASS"
+    TRY_AGAIN = "TRY AGAIN"
+    ERROR = "ERROR"
+    LAB_DOWN = "LAB DOWN"
+
+
+# JupyterLab's own colours, which follow its theme; the second is for notebooks shown elsewhere.
+COLOURS = {
+    Outcome.NOT_ATTEMPTED: "var(--jp-info-color1, #1976d2)",
+    Outcome.PASS: "var(--jp-success-color1, #388e3c)",
+    Outcome.TRY_AGAIN: "var(--jp-warn-color1, #f57c00)",
+    Outcome.ERROR: "var(--jp-error-color1, #d32f2f)",
+    Outcome.LAB_DOWN: "var(--jp-error-color1, #d32f2f)",
+}
+BOX = "padding: 0.4em 0.8em; color: var(--jp-content-font-color1, inherit); border-left: 5px solid "
+MONO = "margin: 0.2em 0; white-space: pre-wrap; font-family: var(--jp-code-font-family, monospace); color: inherit"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One answer to one exercise, judged. Empty fields are not shown.
+
+    `says` is the sentence that comes first. `given` is what the learner's code was given, `came_back` what it made of
+    it, `where` the line of it that raised, `broken` the property that does not hold, `story` the smallest course of events that shows it (lines, drawn in
+    one width), `printed` what the code printed, `look_at` the one thing to look at next.
+    """
+
+    exercise: str
+    outcome: Outcome
+    says: str = ""
+    given: str = ""
+    came_back: str = ""
+    where: str = ""
+    broken: str = ""
+    story: str = ""
+    printed: str = ""
+    look_at: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the answer is right."""
+        return self.outcome is Outcome.PASS
+
+    def _lines(self) -> list[tuple[str, str]]:
+        labels = {"story": "so", "came_back": "came back", "look_at": "look at"}
+        names = ("given", "came_back", "where", "broken", "story", "printed", "look_at")
+        return [(labels.get(name, name), getattr(self, name)) for name in names if getattr(self, name)]
+
+    def __repr__(self) -> str:
+        lines = [f"{self.outcome} {self.exercise} · {self.says}".removesuffix(" · ")]
+        for label, value in self._lines():
+            lines.append(f"  {label + ':':<11}" + value.replace("\n", "\n" + " " * 13))
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        colour = COLOURS[self.outcome]
+        rows = "".join(
+            f'<tr style="background: none"><td style="vertical-align: top; text-align: left">{label}</td>'
+            f'<td style="text-align: left"><pre style="{MONO}">{html.escape(value)}</pre></td></tr>'
+            for label, value in self._lines()
+        )
+        table = f'<table style="margin: 0.3em 0">{rows}</table>' if rows else ""
+        return (
+            f'<div style="{BOX}{colour}"><b style="color: {colour}">{self.outcome}</b> '
+            f"<b>{html.escape(self.exercise)}</b> {html.escape(self.says)}{table}</div>"
+        )
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """The three forms at once; the third is for programs, and not part of what the lab promises."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_(), MIME: asdict(self)}

@@ -1,0 +1,1 @@
+"""Looking at what happened (and, with later lessons, hurting it): tables, pictures, the state of the broker."""

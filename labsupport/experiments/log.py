@@ -1,0 +1,87 @@
+"""A topic as the broker holds it at one moment: records, where each partition begins and ends, what is committed.
+
+Lesson 02 looks at it; every later picture of a topic is drawn from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas
+from kafka import TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+
+from labsupport.base import LabError, until
+from labsupport.broker.cluster import Cluster
+
+
+@dataclass(frozen=True)
+class Log:
+    """What a topic held when it was read.
+
+    `records` are kafka-python's own, by partition and offset. `begins` and `ends` are offsets by partition: the first
+    that is still there, and the one that the next record will get. `committed`: the next offset that a group will read.
+    """
+
+    topic: str
+    records: tuple[ConsumerRecord, ...]
+    begins: Mapping[int, int]
+    ends: Mapping[int, int]
+    committed: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def table(self) -> pandas.DataFrame:
+        """A row for each record: partition and offset (index), key and value as text."""
+        rows = [(each.partition, each.offset, text(each.key), text(each.value)) for each in self.records]
+        frame = pandas.DataFrame(rows, columns=["partition", "offset", "key", "value"])
+        return frame.set_index(["partition", "offset"])
+
+    @property
+    def keys(self) -> pandas.DataFrame:
+        """How many records of each key (rows) are in each partition (columns)."""
+        found = pandas.Series([text(each.key) for each in self.records], name="key", dtype=object)
+        places = pandas.Series([each.partition for each in self.records], name="partition", dtype=int)
+        return pandas.crosstab(found, places).reindex(columns=sorted(self.ends), fill_value=0)
+
+
+def text(data: bytes | None) -> str:
+    """Bytes as text: what is not UTF-8 as escapes, nothing as a dash."""
+    return "–" if data is None else data.decode(errors="backslashreplace")
+
+
+def read(cluster: Cluster, topic: str, group: str | None = None) -> Log:
+    """Read all of `topic`, from its beginnings to what are its ends now; nobody's offsets change.
+
+    `group` adds what that group has committed. Raises LabError if there is no such topic, and after 10 s.
+    """
+    consumer = cluster.consumer(name="lab-log")
+    try:
+        places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
+        if not places:
+            raise LabError(f"There is no topic {topic!r}.", "", "run the episode from its first cell, which makes it")
+        begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
+        consumer.assign(places)
+        consumer.seek_to_beginning()
+        found: list[ConsumerRecord] = []
+
+        def all_read() -> bool:
+            for records in consumer.poll(timeout_ms=200).values():
+                found.extend(records)
+            # The position, not the last record seen: a transaction's marker has an offset and is no record.
+            return all(consumer.position(place) >= ends[place] for place in places)
+
+        until(all_read, 10, f"the records of {topic}", every=0)
+    finally:
+        cluster.close_client("lab-log")
+    committed = cluster.admin().list_group_offsets(group)[group] if group else {}
+    return Log(
+        topic=topic,
+        records=tuple(
+            sorted(
+                (each for each in found if each.offset < ends[TopicPartition(topic, each.partition)]),
+                key=lambda record: (record.partition, record.offset),
+            )
+        ),
+        begins={place.partition: offset for place, offset in begins.items()},
+        ends={place.partition: offset for place, offset in ends.items()},
+        committed={place.partition: each.offset for place, each in committed.items() if place.topic == topic},
+    )

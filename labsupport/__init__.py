@@ -8,7 +8,7 @@ Rooms with arrows in one direction: base <- broker, events <- experiments <- cou
 
 from typing import Any
 
-__all__ = ["Event", "EventError", "LabError", "lesson", "plots", "private", "shop"]
+__all__ = ["Event", "EventError", "LabError", "lesson", "plots", "private", "shop", "until"]
 
 _HOMES = {
     "LabError": "labsupport.base",
@@ -17,6 +17,7 @@ _HOMES = {
     "Event": "labsupport.events.event",
     "EventError": "labsupport.events.event",
     "shop": "labsupport.events",
+    "until": "labsupport.base",
     "plots": "labsupport.experiments",
 }
 

@@ -139,6 +139,29 @@ def test(pytest_arguments: tuple[str, ...]) -> None:
 
 
 @lab.command(
+    short_help="Make a fresh copy of a lesson.",
+    **example("python3 lab.py new 01", "python3 lab.py new all"),
+)
+@click.argument("lessons", nargs=-1, required=True)
+def new(lessons: tuple[str, ...]) -> None:
+    """Make fresh copies of LESSONS (two digits each, or: all) in work/. What you changed is kept beside them."""
+    from labsupport.course import copies
+
+    for notebook in copies.lessons_named(lessons):
+        kept = copies.renew(notebook)
+        console.print(f"work/{notebook.name} is fresh" + (f"; yours is now work/{kept.name}" if kept else ""))
+    console.print("If JupyterLab shows one of them, close its tab and open it again.")
+
+
+@lab.command(short_help="Show which exercises you have solved.", **example("python3 lab.py progress"))
+def progress() -> None:
+    """Show which exercises you have solved. It is remembered in .lab/ and nowhere else."""
+    from labsupport.course import progress as remembered
+
+    console.print("\n".join(remembered.read(Settings.from_environment()).lines()), markup=False)
+
+
+@lab.command(
     short_help="For authors: run the lessons and store their outputs.",
     **example("python3 lab.py notebooks --write", "python3 lab.py notebooks --write 00"),
 )

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from labsupport.base import CHECKOUT, LabError, Settings
 from labsupport.broker import background
-from labsupport.course.copies import NOTEBOOKS
+from labsupport.course.copies import lessons_named
 
 SANITIZE = CHECKOUT / "tests" / "nbval.sanitize"
 BITMAPS = ("image/png", "image/jpeg")
@@ -24,20 +24,15 @@ CELL_TIMEOUT = 60  # seconds, as in the test run
 
 
 def write(lessons: Sequence[str], console: Console) -> None:
-    """Run the notebooks whose names begin with `lessons` (all, if none are given) and store their outputs.
+    """Run the notebooks of these lessons (two digits each; all, if none are given) and store their outputs.
 
     Raises LabError for a lesson that does not exist and for a cell that fails; what was run before stays written.
     """
-    available = sorted(NOTEBOOKS.glob("*.ipynb"))
-    for lesson in lessons:
-        if not any(path.name.startswith(lesson) for path in available):
-            names = ", ".join(path.stem for path in available)
-            raise LabError(f"There is no lesson {lesson!r}.", f"there are: {names}", "give its two digits, such as 00")
+    paths = lessons_named(lessons or ["all"])
     with own_home():
-        for path in available:
-            if not lessons or path.name.startswith(tuple(lessons)):
-                console.print(f"{path.stem} …", end=" ")
-                console.print("written" if run(path) else "unchanged")
+        for path in paths:
+            console.print(f"{path.stem} …", end=" ")
+            console.print("written" if run(path) else "unchanged")
 
 
 @contextlib.contextmanager

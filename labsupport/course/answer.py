@@ -242,6 +242,11 @@ def _is_a(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not (kind is Collection and isinstance(value, str | bytes))
 
 
+def in_words(value: Any) -> str:
+    """A value as one line of a report: text without its quotes, and not endless."""
+    return " ".join(value.split())[:200] if isinstance(value, str) else shown(value, 200)
+
+
 def kind_of(value: Any) -> str:
     """A value's type with its article: `an int`."""
     name = type(value).__name__

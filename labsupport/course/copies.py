@@ -1,9 +1,12 @@
 """The learner's copies of the notebooks, in `work/`: theirs to change, never touched by an update."""
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 
-from labsupport.base import CHECKOUT
+from labsupport.base import CHECKOUT, LabError
 from labsupport.broker.process import write_atomically
 
 NOTEBOOKS = CHECKOUT / "notebooks"
@@ -19,13 +22,46 @@ def cleared(notebook: dict) -> dict:
     return notebook | {"cells": cells}
 
 
+def fresh(notebook: Path) -> str:
+    """The text of a new copy of that notebook."""
+    text = json.dumps(cleared(json.loads(notebook.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False)
+    return text + "\n"
+
+
 def make_copies(source: Path = NOTEBOOKS, target: Path = WORK) -> list[Path]:
     """Copy each notebook that `target` does not have yet, and return the new copies. What is there stays as it is."""
     made = []
     for notebook in sorted(source.glob("*.ipynb")):
         copy = target / notebook.name
         if not copy.exists():
-            text = json.dumps(cleared(json.loads(notebook.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False)
-            write_atomically(copy, text + "\n")
+            write_atomically(copy, fresh(notebook))
             made.append(copy)
     return made
+
+
+def lessons_named(names: Sequence[str], source: Path = NOTEBOOKS) -> list[Path]:
+    """The notebooks of these lessons: two digits each, such as "05", or "all". Raises LabError if there is none."""
+    available = sorted(source.glob("*.ipynb"))
+    for name in names:
+        if name != "all" and not any(path.name.startswith(f"{name}_") for path in available):
+            there_are = ", ".join(path.stem for path in available)
+            raise LabError(
+                f"There is no lesson {name!r}.", f"there are: {there_are}", "give its two digits, such as 00"
+            )
+    return [path for path in available if "all" in names or path.name[:2] in names]
+
+
+def renew(notebook: Path, target: Path = WORK) -> Path | None:
+    """Make a fresh copy of `notebook` in `target`. A changed one that is there is kept beside it, with its date.
+
+    Returns where the earlier copy is now; None if there was none, or if it was as fresh.
+    """
+    copy, text = target / notebook.name, fresh(notebook)
+    kept = None
+    if copy.exists() and copy.read_text(encoding="utf-8", errors="replace") != text:
+        date = datetime.fromtimestamp(copy.stat().st_mtime).astimezone().date()
+        names = (f"{copy.stem}.{date}{f'-{number}' if number > 1 else ''}.ipynb" for number in count(1))
+        kept = next(path for path in (target / name for name in names) if not path.exists())
+        copy.rename(kept)
+    write_atomically(copy, text)
+    return kept

@@ -61,7 +61,7 @@ class Exercise:
     wrong: tuple[Wrong, ...]
     judge: Callable[[Answer, "Lesson"], str]
     other_styles: tuple[str, ...] = ()
-    seconds: float = 2.0
+    seconds: float = 1.5
 
     def hint(self, number: int) -> Note:
         """Hint `number`, counted from 1; beyond the last one, the last again and what comes after it."""

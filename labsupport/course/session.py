@@ -4,6 +4,7 @@ import atexit
 import logging
 import logging.handlers
 import re
+from traceback import extract_tb
 from typing import Any
 
 from labsupport.base import LabError, Settings
@@ -11,7 +12,7 @@ from labsupport.broker import background
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.jars import kafka_version
 from labsupport.course import check, progress
-from labsupport.course.answer import shown
+from labsupport.course.answer import in_words
 from labsupport.course.exercise import Note
 from labsupport.course.verdict import Verdict
 from labsupport.experiments import log
@@ -67,14 +68,14 @@ class Lesson(Cluster):
             said = "none (that is fine; or put one in place of the three dots)"
             print(f"Prediction {number}: {said if earlier is None else f'{earlier}, as you said before'}")
         else:
-            progress.predict(Settings.from_environment(), number, shown(value, 80))
-            print(f"Prediction {number}: {shown(value, 80)}")
+            progress.predict(Settings.from_environment(), number, in_words(value))
+            print(f"Prediction {number}: {in_words(value)}")
 
     def measured(self, number: str, value: Any) -> None:
         """Show what an experiment measured beside what was predicted."""
         progress.require_prediction(number)
         predicted = progress.read(Settings.from_environment()).predictions.get(number, "–")
-        print(f"{number} · predicted: {predicted} · measured: {shown(value, 200)}")
+        print(f"{number} · predicted: {predicted} · measured: {in_words(value)}")
 
     def check(self, number: str, answer: Any) -> Verdict:
         """The verdict on your answer to exercise `number`. Never raises, and ends whatever your code does."""
@@ -135,11 +136,11 @@ def _explain_name_errors() -> None:
     """In a notebook: a check whose function does not exist yet says that the cells above it come first."""
     from IPython import get_ipython
 
-    def explain(shell: Any, kind: type, error: NameError, traceback: Any, tb_offset: int | None = None) -> list[str]:
-        lines = shell.InteractiveTB.structured_traceback(kind, error, traceback, tb_offset=tb_offset)
-        called = re.search(r"lab\.check\(.*\b" + re.escape(error.name or "") + r"\b", "".join(lines))
-        note = f"{error.name} does not exist yet: run the exercise's cell above this one, then this one again."
-        return [note] if called else lines
+    def explain(shell: Any, kind: type, error: NameError, traceback: Any, tb_offset: int | None = None) -> None:
+        if re.search(rf"lab\.check\(.*\b{error.name}\b", extract_tb(traceback)[-1].line or ""):
+            note = f"{error.name} does not exist yet: run the exercise's cell above this one, then this one again."
+            error._render_traceback_ = lambda: [note]  # what IPython shows instead of the stack
+        shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
     if shell := get_ipython():
         shell.set_custom_exc((NameError,), explain)

@@ -35,8 +35,9 @@ class Verdict:
     """One answer to one exercise, judged. Empty fields are not shown.
 
     `says` is the sentence that comes first. `given` is what the learner's code was given, `came_back` what it made of
-    it, `where` the line of it that raised, `broken` the property that does not hold, `story` the smallest course of events that shows it (lines, drawn in
-    one width), `printed` what the code printed, `look_at` the one thing to look at next.
+    it, `where` the line of it that raised, `broken` the property that does not hold, `story` the smallest course of
+    events that shows it (lines, drawn in one width), `printed` what the code printed, `look_at` the one thing to look
+    at next.
     """
 
     exercise: str

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import pandas
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
 
 from labsupport.base import LabError, until
 from labsupport.broker.cluster import Cluster
@@ -72,7 +74,7 @@ def read(cluster: Cluster, topic: str, group: str | None = None) -> Log:
         until(all_read, 10, f"the records of {topic}", every=0)
     finally:
         cluster.close_client("lab-log")
-    committed = cluster.admin().list_group_offsets(group)[group] if group else {}
+    committed = _committed(cluster, group) if group else {}
     return Log(
         topic=topic,
         records=tuple(
@@ -85,3 +87,19 @@ def read(cluster: Cluster, topic: str, group: str | None = None) -> Log:
         ends={place.partition: offset for place, offset in ends.items()},
         committed={place.partition: each.offset for place, each in committed.items() if place.topic == topic},
     )
+
+
+def _committed(cluster: Cluster, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What the group has committed. A broker that has just started may need a moment to know its groups."""
+    answers: list[dict] = []
+
+    def answered() -> bool:
+        try:
+            answers.append(cluster.admin().list_group_offsets(group)[group])
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+        return bool(answers)
+
+    until(answered, 10, f"what {group} has committed")
+    return answers[0]

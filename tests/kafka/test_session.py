@@ -1,11 +1,8 @@
 """Opening a lesson, in this process and in real kernels that are killed and interrupted."""
 
-import os
 import re
-import sys
 
 import pytest
-from jupyter_client import KernelManager
 from kafka import KafkaConsumer, KafkaProducer
 
 from labsupport import lesson
@@ -20,49 +17,6 @@ def closed():
     """Whatever lesson a test opened is closed."""
     yield
     session.close()
-
-
-class Kernel:
-    """A real kernel, as JupyterLab starts one."""
-
-    def __init__(self):
-        self.manager = KernelManager(kernel_name="python3")
-        self.manager.kernel_spec.argv[0] = sys.executable
-        self.manager.start_kernel(env=dict(os.environ), stderr=-3)
-        self.client = self.manager.blocking_client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
-
-    def run(self, code: str, timeout: float = 60) -> str:
-        """Run a cell; returns everything it printed, and the error if it raised one."""
-        printed = []
-
-        def keep(message):
-            content = message["content"]
-            printed.append(content.get("text") or "\n".join(content.get("traceback", [])))
-
-        self.client.execute_interactive(code, timeout=timeout, output_hook=keep, allow_stdin=False)
-        return "".join(printed)
-
-    def kill(self):
-        """SIGKILL, as the system does when memory runs out."""
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-
-@pytest.fixture
-def kernel():
-    """`kernel()` starts a real kernel; all are killed after the test."""
-    running = []
-
-    def start() -> Kernel:
-        running.append(Kernel())
-        return running[-1]
-
-    yield start
-    for each in running:
-        if each.manager.is_alive():
-            each.kill()
 
 
 def test_a_lesson_opens_with_one_line_and_empty_topics(settings, capsys):

@@ -13,7 +13,7 @@ def _offset_of(answer: Answer, lab: "Lesson") -> str:
     """Seven events go to an empty topic; the broker's answers are what the learner's function is compared with."""
     topic = lab.topic(CHECKED)
     producer = lab.producer(name="check")
-    sent = [producer.send(topic, b"event %d" % nth).get(timeout=10).offset for nth in range(1, 8)]
+    sent = [producer.send(topic, b"event %d" % nth).get(timeout=5).offset for nth in range(1, 8)]
     for nth, offset in enumerate(sent, start=1):
         if (came_back := answer(nth, returns=int)) != offset:
             raise TryAgain(

@@ -22,7 +22,7 @@ def through_kafka(lab: "Lesson", values: Sequence[bytes]) -> list[bytes]:
     producer = lab.producer(name="check")
     for value in values:
         producer.send(topic, value)
-    producer.flush(timeout=10)
+    producer.flush(timeout=5)
     return [record.value for record in log.read(lab, topic).records]
 
 

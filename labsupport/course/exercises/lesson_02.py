@@ -60,7 +60,7 @@ def _scattered(lab: "Lesson") -> list[Numbered]:
             # Half of the keys always go to one partition, as Kafka does it; the others in turn.
             partition = key if key < 3 else (key + number) % 3
             producer.send(topic, b"%d" % number, key=b"ORD-%d" % key, partition=partition)
-    producer.flush(timeout=10)
+    producer.flush(timeout=5)
     return [(record.key.decode(), int(record.value)) for record in log.read(lab, topic).records]
 
 
@@ -73,7 +73,7 @@ def _key_of(answer: Answer, lab: "Lesson") -> str:
         for event in events:
             key = answer(event, returns=(bytes, type(None)))
             producer.send(topic, key=None if key is None else bytes(key), value=event.encode())
-        producer.flush(timeout=10)
+        producer.flush(timeout=5)
         held = log.read(lab, topic)
         _require_one_partition(held, keyless=any(record.key is None for record in held.records))
         _require_spread(held)

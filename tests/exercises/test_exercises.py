@@ -1,0 +1,98 @@
+"""Every stub, reference, other right answer and known wrong answer, judged on a real broker."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from labsupport import lesson
+from labsupport.course import exercises, session
+from labsupport.course.exercise import Exercise
+from labsupport.course.verdict import Outcome
+
+ALL = list(exercises.by_id().values())
+each = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
+STYLES = [(exercise, code) for exercise in ALL for code in exercise.other_styles]
+WRONG = [(exercise, wrong) for exercise in ALL for wrong in exercise.wrong]
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """A lesson of no notebook, with a broker and a progress file of their own."""
+    from labsupport.base import Settings
+    from labsupport.broker import background
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("exercises")))
+        yield lesson("98")
+        session.close()
+        background.stop_all(Settings.from_environment())
+
+
+def function(exercise: Exercise, code: str):
+    """The learner's function, defined by `code` as a cell of the lesson would define it."""
+    names = {"json": json, "Decimal": Decimal}
+    exec(compile(code, f"<{exercise.id}>", "exec"), names)
+    return names[exercise.function]
+
+
+def test_there_are_exercises():
+    """An empty package would pass every other test."""
+    assert len(ALL) >= 5
+
+
+@each
+def test_an_exercise_is_complete(exercise):
+    """Two or three hints, the first a question; two known wrong answers and another style; an explanation."""
+    assert len(exercise.hints) in (2, 3)
+    assert "?" in exercise.hints[0]
+    assert len(exercise.wrong) >= 2
+    assert len({wrong.misconception for wrong in exercise.wrong}) == len(exercise.wrong)
+    assert exercise.other_styles
+    assert len(exercise.explanation.split()) >= 10
+    assert exercise.difficulty in ("easy", "medium", "hard")
+    assert exercise.stub.endswith("return ...")
+    assert f"def {exercise.call}:" in exercise.stub
+
+
+@each
+def test_the_stub_is_not_attempted(exercise, opened):
+    """The committed notebook is unsolved."""
+    assert opened.check(exercise.id, function(exercise, exercise.stub)).outcome is Outcome.NOT_ATTEMPTED
+
+
+@each
+def test_the_reference_passes(exercise, opened):
+    """What `lab.solution` shows is right, and stays so when it is tried again."""
+    for _ in range(2):
+        verdict = opened.check(exercise.id, function(exercise, exercise.reference))
+        assert verdict.passed, verdict
+        assert verdict.says
+
+
+@pytest.mark.parametrize(("exercise", "code"), STYLES, ids=[f"{e.id}-{n}" for n, (e, _) in enumerate(STYLES)])
+def test_a_right_answer_in_another_style_passes(exercise, code, opened):
+    """Properties are judged, not the text of the code."""
+    verdict = opened.check(exercise.id, function(exercise, code))
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize(("exercise", "wrong"), WRONG, ids=[f"{e.id}: {w.misconception}" for e, w in WRONG])
+def test_a_known_wrong_answer_is_told_what_is_wrong(exercise, wrong, opened):
+    """TRY AGAIN or ERROR, with the phrase that names the misconception and one thing to look at."""
+    verdict = opened.check(exercise.id, function(exercise, wrong.code))
+    assert verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR)
+    assert wrong.phrase in repr(verdict)
+    assert verdict.look_at or verdict.outcome is Outcome.ERROR
+    assert "mistake of the lab's" not in repr(verdict)
+
+
+@each
+def test_hints_grow_and_end_at_the_solution(exercise, opened):
+    """Each call shows one more; after the last one the solution is named."""
+    shown = [opened.hint(exercise.id) for _ in range(len(exercise.hints) + 1)]
+    assert [note.text.split(" That was the last")[0] for note in shown] == [*exercise.hints, exercise.hints[-1]]
+    assert f'`lab.solution("{exercise.id}")`' in shown[-1].text
+    solution = opened.solution(exercise.id)
+    assert exercise.reference in solution._repr_markdown_()
+    assert exercise.explanation.split()[0] in repr(solution)

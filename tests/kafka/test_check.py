@@ -1,0 +1,186 @@
+"""`lab.check` where things go wrong that are not the answer's content: the broker, the kernel, the id."""
+
+import threading
+
+import pytest
+
+from labsupport import lesson
+from labsupport.base import LabError
+from labsupport.broker import roster
+from labsupport.course import exercises, progress, session
+from labsupport.course.verdict import MIME, Outcome
+
+ALL = list(exercises.by_id().values())
+
+
+@pytest.fixture
+def opened(elsewhere):
+    """A lesson with a broker of its own, which the test may stop."""
+    yield lesson("98")
+    session.close()
+
+
+def reference(number):
+    """The reference answer of an exercise, as a function."""
+    exercise = exercises.by_id()[number]
+    names = {}
+    exec("import json\nfrom decimal import Decimal\n" + exercise.reference, names)
+    return names[exercise.function]
+
+
+def test_a_killed_broker_is_not_the_learners_fault(opened, elsewhere):
+    """Every check says LAB DOWN and what to run; the first cell then brings it back, and the check passes."""
+    (broker,) = roster.running(elsewhere)[:1]
+    broker.process.kill()
+    for exercise in ALL:
+        verdict = opened.check(exercise.id, reference(exercise.id))
+        assert verdict.outcome is Outcome.LAB_DOWN
+        assert "Not your fault" in verdict.says
+        assert "run the first code cell of this lesson again" in verdict.look_at
+    assert progress.read(elsewhere).exercises == {}
+    again = lesson("98")
+    assert again.check("00-1", reference("00-1")).passed
+    assert progress.read(elsewhere).exercises == {"00-1": "solved"}
+
+
+def test_a_frozen_broker_is_not_the_learners_fault(opened):
+    """It listens and does not answer."""
+    with opened.broker().paused():
+        assert opened.check("00-1", reference("00-1")).outcome is Outcome.LAB_DOWN
+    assert opened.check("00-1", reference("00-1")).passed
+
+
+def test_a_broker_that_dies_while_the_answer_runs(opened, elsewhere):
+    """The learner's function is running when the broker goes."""
+
+    def key_of(event):
+        for each in roster.running(elsewhere):
+            each.process.kill()
+        return b"ORD-123"
+
+    assert opened.check("02-2", key_of).outcome is Outcome.LAB_DOWN
+
+
+def test_a_closed_lesson_says_which_cell_to_run(opened):
+    """Two notebooks on one kernel."""
+    opened.close()
+    verdict = opened.check("00-1", reference("00-1"))
+    assert verdict.outcome is Outcome.LAB_DOWN
+    assert "opening another one" in verdict.broken
+
+
+def test_an_answer_that_deletes_the_topic_is_told_so(opened):
+    """The check works on a topic of its own, and it is gone."""
+
+    def key_of(event):
+        opened.delete_topics(opened.topics(opened.namespace))
+        return event.event_id.encode()
+
+    verdict = opened.check("02-2", key_of)
+    assert verdict.outcome is Outcome.TRY_AGAIN
+    assert "The topic that the check works on is gone" in verdict.says
+
+
+@pytest.mark.parametrize("number", ["2-1", "021", "ex-02-1", " 02-1", "", None, 2.1, lambda: None, object()])
+def test_an_unknown_id_names_the_near_ones(opened, number):
+    """`check` does not raise; `hint` and `solution` do, with the same words."""
+    verdict = opened.check(number, reference("00-1"))
+    assert verdict.outcome is Outcome.ERROR
+    assert "There is no exercise" in verdict.says
+    assert "0" in verdict.broken
+    assert 'lab.check("0' in verdict.look_at
+    for command in (opened.hint, opened.solution):
+        with pytest.raises(LabError, match="There is no exercise"):
+            command(number)
+
+
+def test_id_and_function_in_the_wrong_order(opened):
+    """A slip that everybody makes once."""
+    verdict = opened.check(reference("00-1"), "00-1")
+    assert verdict.outcome is Outcome.ERROR
+    assert "the id comes first, then your function" in verdict.look_at
+
+
+def test_where_nothing_can_be_cut_off_a_pass_says_so(opened):
+    """In a thread there is no alarm."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(opened.check("00-1", reference("00-1"))))
+    thread.start()
+    thread.join(30)
+    assert found[0].passed
+    assert "There is no alarm here" in found[0].says
+
+
+def test_progress_that_cannot_be_kept_does_not_stop_a_check(opened, elsewhere, capsys):
+    """The verdict comes all the same, with a sentence about the file."""
+    (elsewhere.home / "progress.json").mkdir()
+    (elsewhere.home / "progress.damaged.json").mkdir()
+    (elsewhere.home / "progress.damaged.json" / "full").touch()
+    assert opened.check("00-1", reference("00-1")).passed
+    assert "This could not be kept for `lab.progress()`" in capsys.readouterr().out
+
+
+def test_predictions_stand_beside_what_is_measured(opened, elsewhere, capsys):
+    """Unanswered, answered, answered again, and in a lesson opened later."""
+    opened.predict("02a", ...)
+    opened.measured("02a", 3)
+    opened.predict("02a", "about 4")
+    opened.measured("02a", 3)
+    lesson("98").predict("02a", ...)
+    lines = capsys.readouterr().out.splitlines()
+    assert "Prediction 02a: none (that is fine; or put one in place of the three dots)" in lines
+    assert "02a · predicted: – · measured: 3" in lines
+    assert "02a · predicted: about 4 · measured: 3" in lines
+    assert "Prediction 02a: about 4, as you said before" in lines
+    with pytest.raises(LabError, match="There is no prediction '2a'"):
+        opened.predict("2a", 3)
+    with pytest.raises(LabError, match="There is no prediction 2"):
+        opened.measured(2, 3)
+
+
+SETUP = 'from labsupport import lesson; lab = lesson("98")'
+
+
+def test_in_a_kernel_an_answer_that_calls_exit_does_not_end_it(elsewhere, kernel):
+    """`exit()` and `quit()` of IPython, and sys.exit; afterwards `exit` is what it was."""
+    notebook = kernel()
+    notebook.run(SETUP)
+    for call in ("exit()", "quit()", "import sys; sys.exit()"):
+        printed = notebook.run(f"def f(nth):\n    {call}\nprint(lab.check('00-1', f))")
+        assert "Your code called exit()" in printed
+    assert notebook.run("print(6 * 7, 'ask_exit' in get_ipython().__dict__)") == "42 False\n"
+
+
+def test_in_a_kernel_an_endless_answer_is_cut_off_and_the_kernel_lives(elsewhere, kernel):
+    """With the line of its cell, counted within the cell."""
+    notebook = kernel()
+    notebook.run(SETUP)
+    printed = notebook.run("def f(nth):\n    while True:\n        nth += 1\nprint(lab.check('00-1', f))")
+    assert "Your code had not ended" in printed
+    assert "line 2: while True:" in printed or "line 3: nth += 1" in printed
+    assert notebook.run("print(6 * 7)") == "42\n"
+
+
+def test_a_check_before_its_cells_says_which_to_run(elsewhere, kernel):
+    """Instead of a bare NameError; other NameErrors stay as they are."""
+    notebook = kernel()
+    notebook.run(SETUP)
+    assert "offset_of does not exist yet: run the exercise's cell" in notebook.run('lab.check("00-1", offset_of)')
+    assert "NameError" in notebook.run("offset_of(1)")
+    assert "does not exist yet" not in notebook.run("offset_of(1)")
+
+
+def test_a_notebook_gets_all_three_forms(elsewhere, kernel):
+    """Text, HTML and the one for programs in one output."""
+    notebook = kernel()
+    notebook.run(SETUP)
+    outputs = []
+    notebook.client.execute_interactive(
+        'lab.check("00-1", lambda nth: nth - 1)',
+        timeout=60,
+        output_hook=lambda message: outputs.append(message["content"].get("data")),
+    )
+    data = next(each for each in outputs if each and MIME in each)
+    assert data[MIME]["outcome"] == "PASS"
+    assert data["text/plain"].startswith("PASS 00-1 · ")
+    assert "var(--jp-success-color1" in data["text/html"]

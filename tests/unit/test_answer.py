@@ -1,0 +1,214 @@
+"""Running what learners hand in: whatever it does, a sentence comes of it."""
+
+import contextlib
+import functools
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain, has_alarm
+
+
+def judged(value, *arguments, returns=int, call="f(x)", seconds=0.3) -> Judged | int:
+    """What comes of an answer: its verdict, or what it returned."""
+    answer = Answer(value, call, seconds)
+    try:
+        answer.require_function()
+        return answer(*(arguments or (1,)), returns=returns)
+    except Judged as verdict:
+        return verdict
+
+
+def say(verdict: Judged) -> str:
+    """All that a verdict says."""
+    return " | ".join(verdict.fields.values())
+
+
+async def asynchronous(x):
+    return x
+
+
+def generator(x):
+    yield x
+
+
+class Class:
+    def __init__(self, x):
+        pass
+
+
+class Callable:
+    def __call__(self, x):
+        return x
+
+
+class EvilRepr:
+    def __repr__(self):
+        raise ValueError
+
+
+class EvilError(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+def raising(error):
+    """A function that raises it."""
+
+    def f(_x):
+        raise error
+
+    return f
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "phrase"),
+    [
+        (..., NotAttempted, "three dots"),
+        (lambda x: ..., NotAttempted, "three dots"),
+        (None, TryAgain, "nothing (None)"),
+        (3, TryAgain, "3, which is an int"),
+        (EvilRepr(), TryAgain, "whose repr raises ValueError"),
+        (Class, TryAgain, "Class is a class"),
+        (lambda: 1, TryAgain, "f(x), with 1 argument | yours is <lambda>()"),
+        (lambda a, b: 1, TryAgain, "yours is <lambda>(a, b)"),
+        (lambda *, x: 1, TryAgain, "yours is <lambda>(*, x)"),
+        (asynchronous, TryAgain, "`def`, not `async def`"),
+        (generator, TryAgain, "a function with `yield` returns a generator"),
+        (lambda x: None, TryAgain, "is there a `return` on every way"),
+        (lambda x: True, TryAgain, "True, which is a bool"),
+        (lambda x: 1.0, TryAgain, "1.0, which is a float"),
+        (lambda x: "1", TryAgain, "'1', which is a str"),
+        (lambda x: EvilRepr(), TryAgain, "whose repr raises"),
+        (raising(ValueError("no such order")), Failed, "Your code raised ValueError: no such order"),
+        (raising(EvilError()), Failed, "Your code raised EvilError: no message"),
+        (raising(SystemExit()), Failed, "Your code called exit()"),
+        (raising(GeneratorExit()), Failed, "Your code raised GeneratorExit"),
+        (lambda x: sys.exit(0), Failed, "Your code called exit()"),
+        (lambda x: undefined, Failed, "run the cells above that define the name"),  # noqa: F821
+        (lambda x: {}[x], Failed, "line "),
+    ],
+)
+def test_every_wrong_kind_of_answer_gets_its_sentence(value, kind, phrase):
+    """None, another arity, a generator, a class, a coroutine, one that raises or exits."""
+    verdict = judged(value)
+    assert type(verdict) is kind
+    assert phrase in say(verdict)
+
+
+@pytest.mark.parametrize("value", [Callable(), functools.partial(max, 0), lambda *a: a[0], lambda x, y=2: x, abs])
+def test_right_answers_come_in_other_styles(value):
+    """Objects with __call__, partial functions, lambdas, functions written in C."""
+    assert judged(value) == 1
+
+
+def test_recursion_without_end_is_an_error_and_not_a_crash():
+    """With the question that helps."""
+
+    def f(x):
+        return f(x)
+
+    assert "on which input does it stop?" in say(judged(f))
+
+
+def test_the_line_that_raised_is_the_learners_own():
+    """Not the library's in which it ended up."""
+
+    def f(x):
+        import json
+
+        return json.loads("{")
+
+    assert judged(f).fields["where"].endswith('return json.loads("{")')
+
+
+def test_what_was_given_is_not_changed_for_others():
+    """The function works on copies; changing them is said."""
+    given = [1, 2]
+    verdict = judged(lambda x: x.append(3) or 1, given)
+    assert given == [1, 2]
+    assert "Your function changed what it was given." in say(verdict)
+    assert verdict.fields["came_back"] == "f([1, 2, 3]), afterwards"
+
+
+def test_what_it_prints_is_kept_and_not_shown_twice(capsys):
+    """The beginning of it; right answers may print."""
+    answer = Answer(lambda x: print("y" * 5000) or x, "f(x)", 1)
+    assert answer(1, returns=int) == 1
+    assert capsys.readouterr().out == ""
+    assert answer.printed.text == "y" * 2000
+
+
+def loop(x):
+    while True:
+        pass
+
+
+def stubborn(x):
+    while True:
+        try:
+            while True:
+                time.sleep(0.01)
+        except:  # noqa: E722
+            pass
+
+
+def very_stubborn(x):
+    while True:
+        try:
+            time.sleep(10)
+        except BaseException:
+            with contextlib.suppress(BaseException):
+                time.sleep(10)
+
+
+def finally_loop(x):
+    try:
+        time.sleep(10)
+    finally:
+        while True:
+            pass
+
+
+def waiting(x):
+    threading.Event().wait()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarm")
+@pytest.mark.parametrize("value", [loop, stubborn, very_stubborn, finally_loop, waiting, lambda x: time.sleep(99)])
+def test_what_never_ends_is_cut_off(value):
+    """Loops, sleeps, waits, and those that catch everything; afterwards no alarm and no tracing is left."""
+    before = signal.getsignal(signal.SIGALRM), sys.gettrace()
+    verdict = judged(value)
+    assert "Your code had not ended after 0.3 s." in say(verdict)
+    assert verdict.fields["where"]
+    assert (signal.getsignal(signal.SIGALRM), sys.gettrace()) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarm")
+def test_the_time_is_for_all_calls_together():
+    """A little sleep in each of many calls is too long as well."""
+    answer = Answer(lambda x: time.sleep(0.05) or x, "f(x)", 0.3)
+    with pytest.raises(Failed) as caught:
+        for _ in range(1000):
+            answer(1, returns=int)
+    assert "had not ended" in say(caught.value)
+
+
+def test_ctrl_c_is_not_swallowed():
+    """Whoever interrupts the kernel wants the cell to end."""
+    with pytest.raises(KeyboardInterrupt):
+        judged(raising(KeyboardInterrupt()))
+
+
+def test_in_another_thread_there_is_no_alarm():
+    """It still runs, and `has_alarm` says so."""
+    found = []
+    thread = threading.Thread(target=lambda: found.extend([has_alarm(), judged(lambda x: x)]))
+    thread.start()
+    thread.join(10)
+    assert found == [False, 1]

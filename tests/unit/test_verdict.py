@@ -1,0 +1,93 @@
+"""Verdicts, and what is remembered of them."""
+
+import json
+import multiprocessing
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from labsupport.base import LabError, Settings
+from labsupport.course import progress
+from labsupport.course.verdict import MIME, Outcome, Verdict
+
+SOLVED = Verdict("02-1", Outcome.PASS, "Right.")
+TRIED = Verdict("02-1", Outcome.TRY_AGAIN, "Not <b>yet</b>.", given="f(1)", came_back="2\n3", look_at="the end")
+
+
+@pytest.fixture
+def home(tmp_path) -> Settings:
+    """Settings with a home of their own."""
+    return Settings(home=tmp_path / "home", cache=tmp_path)
+
+
+def test_a_verdict_has_three_forms():
+    """Plain for terminals, HTML for notebooks, and one for programs."""
+    forms = TRIED._repr_mimebundle_()
+    assert forms["text/plain"].splitlines()[0] == "TRY AGAIN 02-1 · Not <b>yet</b>."
+    assert "  came back: 2\n             3" in forms["text/plain"]
+    assert "Not &lt;b&gt;yet&lt;/b&gt;." in forms["text/html"]
+    assert json.loads(json.dumps(forms[MIME]))["outcome"] == "TRY AGAIN"
+    with pytest.raises(FrozenInstanceError):
+        TRIED.outcome = Outcome.PASS
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_html_takes_its_colours_from_the_theme(outcome):
+    """JupyterLab's variables, with something to fall back on; and the word says what the colour says."""
+    page = Verdict("02-1", outcome, "…")._repr_html_()
+    assert "color: var(--jp-content-font-color1, inherit)" in page
+    assert page.count("var(--jp-") == page.count("var(") >= 2
+    assert f">{outcome}</b>" in page
+
+
+def test_what_is_solved_stays_solved(home):
+    """Tried, solved, tried again: solved. Not attempted and a lab that is down leave no trace."""
+    progress.remember(home, Verdict("02-1", Outcome.NOT_ATTEMPTED))
+    progress.remember(home, Verdict("02-1", Outcome.LAB_DOWN))
+    assert progress.read(home) == progress.Progress()
+    progress.remember(home, TRIED)
+    assert "  02-1  tried    Whose order is broken?" in progress.read(home).lines("02")
+    progress.remember(home, SOLVED)
+    progress.remember(home, TRIED)
+    assert progress.read(home).exercises == {"02-1": "solved"}
+    assert progress.read(home).lines("02")[0] == "1 of 2 exercises solved"
+    assert progress.read(home).lines("00")[0] == "0 of 1 exercise solved"
+
+
+def test_an_exercise_that_does_not_exist_is_not_remembered(home):
+    """A mistyped id is no progress."""
+    progress.remember(home, Verdict("99-9", Outcome.ERROR))
+    assert progress.read(home).exercises == {}
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"exercises": []}', '{"exercises": {}}', "\x00"])
+def test_a_damaged_file_is_kept_aside_and_stops_nothing(home, damage):
+    """The learner goes on; what was there can still be looked at."""
+    home.home.mkdir()
+    (home.home / "progress.json").write_text(damage, encoding="utf-8")
+    assert progress.read(home) == progress.Progress()
+    progress.remember(home, SOLVED)
+    assert progress.read(home).exercises == {"02-1": "solved"}
+    assert (home.home / "progress.damaged.json").read_text(encoding="utf-8") == damage
+
+
+def _solve(folder, number):
+    settings = Settings(home=folder, cache=folder)
+    progress.predict(settings, f"02{number}", number)
+
+
+def test_kernels_that_write_at_once_lose_nothing(home):
+    """Eight processes, one prediction each."""
+    processes = [multiprocessing.get_context("spawn").Process(target=_solve, args=(home.home, n)) for n in "abcdefgh"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert progress.read(home).predictions == {f"02{number}": number for number in "abcdefgh"}
+
+
+@pytest.mark.parametrize("name", ["2a", "02", "02A", "02aa", None, 2, ["02a"]])
+def test_a_prediction_needs_its_name(name):
+    """Two digits and a letter."""
+    with pytest.raises(LabError, match='two digits and a letter: "02a"'):
+        progress.require_prediction(name)

@@ -15,6 +15,7 @@ from labsupport.base import CHECKOUT, Settings
 from labsupport.broker import background, training
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.runtime import Runtime, prepare
+from labsupport.course import session
 
 
 def pytest_configure():
@@ -75,6 +76,17 @@ def elsewhere(monkeypatch, settings, tmp_path) -> Settings:
     own = Settings.from_environment()
     yield own
     background.stop_all(own)
+
+
+@pytest.fixture(scope="module")
+def own_home(tmp_path_factory) -> Settings:
+    """A home for the tests of one module, for those that solve exercises: the lessons' own run finds nothing solved."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("own-home")))
+        own = Settings.from_environment()
+        yield own
+        session.close()
+        background.stop_all(own)
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kafka import KafkaProducer
+
 from labsupport.course.answer import Answer
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
 CHECKED = "check"  # the topic that a check works on: `lab.topic(CHECKED)`
+
+
+def checking_producer(lab: "Lesson") -> KafkaProducer:
+    """The producer of a check; a topic that the learner's code has deleted does not hold it up for long."""
+    return lab.producer(name="check", max_block_ms=3_000)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from labsupport import lesson
-from labsupport.course import exercises, session
+from labsupport.course import exercises
 from labsupport.course.exercise import Exercise
 from labsupport.course.verdict import Outcome
 
@@ -17,16 +17,9 @@ WRONG = [(exercise, wrong) for exercise in ALL for wrong in exercise.wrong]
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory):
-    """A lesson of no notebook, with a broker and a progress file of their own."""
-    from labsupport.base import Settings
-    from labsupport.broker import background
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("exercises")))
-        yield lesson("98")
-        session.close()
-        background.stop_all(Settings.from_environment())
+def opened(own_home):
+    """A lesson of no notebook."""
+    return lesson("98")
 
 
 def function(exercise: Exercise, code: str):

@@ -14,7 +14,14 @@ ALL = list(exercises.by_id().values())
 
 
 @pytest.fixture
-def opened(elsewhere):
+def opened(own_home):
+    """A lesson of no notebook."""
+    yield lesson("98")
+    session.close()
+
+
+@pytest.fixture
+def breakable(elsewhere):
     """A lesson with a broker of its own, which the test may stop."""
     yield lesson("98")
     session.close()
@@ -28,12 +35,12 @@ def reference(number):
     return names[exercise.function]
 
 
-def test_a_killed_broker_is_not_the_learners_fault(opened, elsewhere):
+def test_a_killed_broker_is_not_the_learners_fault(breakable, elsewhere):
     """Every check says LAB DOWN and what to run; the first cell then brings it back, and the check passes."""
     (broker,) = roster.running(elsewhere)[:1]
     broker.process.kill()
     for exercise in ALL:
-        verdict = opened.check(exercise.id, reference(exercise.id))
+        verdict = breakable.check(exercise.id, reference(exercise.id))
         assert verdict.outcome is Outcome.LAB_DOWN
         assert "Not your fault" in verdict.says
         assert "run the first code cell of this lesson again" in verdict.look_at
@@ -43,14 +50,14 @@ def test_a_killed_broker_is_not_the_learners_fault(opened, elsewhere):
     assert progress.read(elsewhere).exercises == {"00-1": "solved"}
 
 
-def test_a_frozen_broker_is_not_the_learners_fault(opened):
+def test_a_frozen_broker_is_not_the_learners_fault(breakable):
     """It listens and does not answer."""
-    with opened.broker().paused():
-        assert opened.check("00-1", reference("00-1")).outcome is Outcome.LAB_DOWN
-    assert opened.check("00-1", reference("00-1")).passed
+    with breakable.broker().paused():
+        assert breakable.check("00-1", reference("00-1")).outcome is Outcome.LAB_DOWN
+    assert breakable.check("00-1", reference("00-1")).passed
 
 
-def test_a_broker_that_dies_while_the_answer_runs(opened, elsewhere):
+def test_a_broker_that_dies_while_the_answer_runs(breakable, elsewhere):
     """The learner's function is running when the broker goes."""
 
     def key_of(event):
@@ -58,7 +65,7 @@ def test_a_broker_that_dies_while_the_answer_runs(opened, elsewhere):
             each.process.kill()
         return b"ORD-123"
 
-    assert opened.check("02-2", key_of).outcome is Outcome.LAB_DOWN
+    assert breakable.check("02-2", key_of).outcome is Outcome.LAB_DOWN
 
 
 def test_a_closed_lesson_says_which_cell_to_run(opened):
@@ -111,16 +118,16 @@ def test_where_nothing_can_be_cut_off_a_pass_says_so(opened):
     assert "There is no alarm here" in found[0].says
 
 
-def test_progress_that_cannot_be_kept_does_not_stop_a_check(opened, elsewhere, capsys):
+def test_progress_that_cannot_be_kept_does_not_stop_a_check(breakable, elsewhere, capsys):
     """The verdict comes all the same, with a sentence about the file."""
     (elsewhere.home / "progress.json").mkdir()
     (elsewhere.home / "progress.damaged.json").mkdir()
     (elsewhere.home / "progress.damaged.json" / "full").touch()
-    assert opened.check("00-1", reference("00-1")).passed
+    assert breakable.check("00-1", reference("00-1")).passed
     assert "This could not be kept for `lab.progress()`" in capsys.readouterr().out
 
 
-def test_predictions_stand_beside_what_is_measured(opened, elsewhere, capsys):
+def test_predictions_stand_beside_what_is_measured(opened, capsys):
     """Unanswered, answered, answered again, and in a lesson opened later."""
     opened.predict("02a", ...)
     opened.measured("02a", 3)
@@ -141,7 +148,7 @@ def test_predictions_stand_beside_what_is_measured(opened, elsewhere, capsys):
 SETUP = 'from labsupport import lesson; lab = lesson("98")'
 
 
-def test_in_a_kernel_an_answer_that_calls_exit_does_not_end_it(elsewhere, kernel):
+def test_in_a_kernel_an_answer_that_calls_exit_does_not_end_it(own_home, kernel):
     """`exit()` and `quit()` of IPython, and sys.exit; afterwards `exit` is what it was."""
     notebook = kernel()
     notebook.run(SETUP)
@@ -151,7 +158,7 @@ def test_in_a_kernel_an_answer_that_calls_exit_does_not_end_it(elsewhere, kernel
     assert notebook.run("print(6 * 7, 'ask_exit' in get_ipython().__dict__)") == "42 False\n"
 
 
-def test_in_a_kernel_an_endless_answer_is_cut_off_and_the_kernel_lives(elsewhere, kernel):
+def test_in_a_kernel_an_endless_answer_is_cut_off_and_the_kernel_lives(own_home, kernel):
     """With the line of its cell, counted within the cell."""
     notebook = kernel()
     notebook.run(SETUP)
@@ -161,7 +168,7 @@ def test_in_a_kernel_an_endless_answer_is_cut_off_and_the_kernel_lives(elsewhere
     assert notebook.run("print(6 * 7)") == "42\n"
 
 
-def test_a_check_before_its_cells_says_which_to_run(elsewhere, kernel):
+def test_a_check_before_its_cells_says_which_to_run(own_home, kernel):
     """Instead of a bare NameError; other NameErrors stay as they are."""
     notebook = kernel()
     notebook.run(SETUP)
@@ -170,7 +177,7 @@ def test_a_check_before_its_cells_says_which_to_run(elsewhere, kernel):
     assert "does not exist yet" not in notebook.run("offset_of(1)")
 
 
-def test_a_notebook_gets_all_three_forms(elsewhere, kernel):
+def test_a_notebook_gets_all_three_forms(own_home, kernel):
     """Text, HTML and the one for programs in one output."""
     notebook = kernel()
     notebook.run(SETUP)

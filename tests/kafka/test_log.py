@@ -1,5 +1,7 @@
 """A topic's log as the broker holds it, and its picture."""
 
+from itertools import pairwise
+
 import matplotlib
 import pytest
 from kafka import TopicPartition
@@ -124,4 +126,4 @@ def test_keys_can_be_told_apart_without_colours():
     """Forty keys, forty pairs of colour and hatching; neighbours differ in both."""
     looks = list(plots._looks([f"{number:02}" for number in range(40)]).values())
     assert len({tuple(look.values()) for look in looks}) == 40
-    assert all(a["hatch"] != b["hatch"] for a, b in zip(looks, looks[1:], strict=False))
+    assert all(a["hatch"] != b["hatch"] for a, b in pairwise(looks))

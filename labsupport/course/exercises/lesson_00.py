@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from labsupport.course.answer import Answer, TryAgain
-from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.course.exercise import CHECKED, Exercise, Wrong, checking_producer
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def _offset_of(answer: Answer, lab: "Lesson") -> str:
     """Seven events go to an empty topic; the broker's answers are what the learner's function is compared with."""
     topic = lab.topic(CHECKED)
-    producer = lab.producer(name="check")
+    producer = checking_producer(lab)
     sent = [producer.send(topic, b"event %d" % nth).get(timeout=5).offset for nth in range(1, 8)]
     for nth, offset in enumerate(sent, start=1):
         if (came_back := answer(nth, returns=int)) != offset:

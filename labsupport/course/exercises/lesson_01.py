@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from labsupport.course.answer import Answer, TryAgain, kind_of, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.course.exercise import CHECKED, Exercise, Wrong, checking_producer
 from labsupport.events import shop
 from labsupport.events.event import Event
 from labsupport.experiments import log
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def through_kafka(lab: "Lesson", values: Sequence[bytes]) -> list[bytes]:
     """The values as they come back from the broker, in the order in which they were sent."""
     topic = lab.topic(CHECKED)
-    producer = lab.producer(name="check")
+    producer = checking_producer(lab)
     for value in values:
         producer.send(topic, value)
     producer.flush(timeout=5)

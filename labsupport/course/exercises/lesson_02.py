@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 from labsupport.course.answer import Answer, TryAgain, as_set, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.course.exercise import CHECKED, Exercise, Wrong, checking_producer
 from labsupport.events import shop
 from labsupport.events.event import Event
 from labsupport.experiments import log
@@ -54,7 +54,7 @@ def _compare_keys(answer: Answer, records: list[Numbered]) -> None:
 def _scattered(lab: "Lesson") -> list[Numbered]:
     """Records of six keys, spread over three partitions in turn, as a consumer may read them."""
     topic = lab.topic(CHECKED, partitions=3)
-    producer = lab.producer(name="check")
+    producer = checking_producer(lab)
     for number in range(1, 6):
         for key in range(6):
             # Half of the keys always go to one partition, as Kafka does it; the others in turn.
@@ -68,7 +68,7 @@ def _key_of(answer: Answer, lab: "Lesson") -> str:
     """The shop's events, sent with the learner's keys to topics of three and of five partitions, and read back."""
     for partitions in (3, 5):
         topic = lab.topic(CHECKED, partitions=partitions)
-        producer = lab.producer(name="check")
+        producer = checking_producer(lab)
         events = [event for seed in range(partitions, partitions + 3) for event in _told_apart(seed)]
         for event in events:
             key = answer(event, returns=(bytes, type(None)))

@@ -14,6 +14,9 @@ from nbval.plugin import get_sanitize_patterns
 
 from labsupport.base import CHECKOUT
 from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, comparable, merge
+from labsupport.commands.notebooks import run as run_and_store
+from labsupport.course import exercises
+from labsupport.course.verdict import MIME
 
 LESSONS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
 PATTERNS = get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8"))
@@ -106,6 +109,7 @@ def test_the_header_has_outcomes_minutes_statements_and_links(path):
     header = notebook.cells[0].source
     assert re.match(rf"# {path.name[:2]} · .+\?\n", header)
     assert re.search(r"Afterwards you can\n\n(- .+[,.]\n(  .+\n)*){3}\n", header)
+    assert "(../notebooks/glossary.md)" in header
     assert re.search(rf"{notebook.metadata.lab.minutes} minutes · previous: .+ · \[contents\]\(.+\) · next: ", header)
     said = re.findall(r"\((A\d+)\)", header)
     assert said == notebook.metadata.lab.statements
@@ -140,8 +144,73 @@ def test_each_episode_has_its_parts_in_order(path):
 
 
 @lesson
-def test_a_lesson_ends_with_its_key_points(path):
-    """Five points, the words learned, and what is different in production."""
+def test_a_lesson_fits_its_minutes(path):
+    """At most five episodes; three minutes for the frame, four for each of them, and what the exercises say."""
+    notebook = read(path)
+    episodes = [cell for cell in notebook.cells if re.fullmatch(r"ep-\d+", cell.id)]
+    needed = 3 + 4 * len(episodes) + sum(exercise.minutes for exercise in exercises.of_lesson(path.name[:2]))
+    assert len(episodes) <= 5
+    assert needed <= notebook.metadata.lab.minutes <= needed + 5
+
+
+@lesson
+def test_each_episode_can_be_run_after_the_setup_cell_alone(path, tmp_path):
+    """No name in it comes from another episode, nor in the extras; exercises have what their answers need."""
+    cells = code_cells(read(path))
+    parts = {re.match(r"ep-\d+|extra|[a-z]+", cell.id)[0] for cell in cells} - {"setup"}
+    for part in parts:
+        code = [cell.source for cell in cells if cell.id == "setup" or re.match(rf"{part}(-|$)", cell.id)]
+        lines = [line for line in "\n".join(code).splitlines() if not line.startswith("!")]
+        if part == "check":
+            continue  # its function is in the cell above
+        run = subprocess.run(
+            [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "--output-format", "concise", "-"],
+            input="\n".join(lines), capture_output=True, text=True,
+        )  # fmt: skip
+        assert run.returncode == 0, f"{part}: {run.stdout}"
+
+
+@lesson
+def test_a_prediction_comes_before_its_measurement(path):
+    """02a, 02b …, one in an episode at most, unanswered, and shown again beside what was measured there."""
+    predicted = []
+    for cell in code_cells(read(path)):
+        predicted += re.findall(r'^lab\.predict\("(\w+)", \.\.\.\)', cell.source, re.MULTILINE)
+        for number in re.findall(r'lab\.measured\("(\w+)", ', cell.source):
+            assert number == predicted[-1]
+    everything = "\n".join(cell.source for cell in code_cells(read(path)))
+    assert predicted == [f"{path.name[:2]}{letter}" for letter in "abcdefgh"[: len(predicted)]]
+    assert everything.count("lab.predict(") == everything.count("lab.measured(") == len(predicted)
+
+
+@lesson
+def test_an_exercise_is_task_answer_check_hint(path):
+    """In this order, the stub as the exercise has it, unsolved; every exercise of the lesson stands in it."""
+    cells = read(path).cells
+    number = path.name[:2]
+    listed = exercises.of_lesson(number)
+    assert len(listed) == 1 if number == "00" else len(listed) in (2, 3)
+    assert [cell.id for cell in cells if cell.id.startswith("ex-")] == [f"ex-{exercise.id}" for exercise in listed]
+    for exercise in listed:
+        at = next(position for position, cell in enumerate(cells) if cell.id == f"task-{exercise.id}")
+        task, answer, check, hint = cells[at : at + 4]
+        assert task.source.startswith(f"### Exercise {exercise.id}: {exercise.title}\n\n*{exercise.difficulty}, ")
+        assert f"{exercise.minutes} minutes*" in task.source
+        assert exercise.function in task.source
+        assert (answer.id, answer.source) == (f"ex-{exercise.id}", exercise.stub)
+        assert (check.id, check.source) == (
+            f"check-{exercise.id}", f'lab.check("{exercise.id}", {exercise.function})',
+        )  # fmt: skip
+        assert check.outputs[0].data[MIME].outcome == "NOT ATTEMPTED"
+        assert (hint.id, hint.source) == (
+            f"hint-{exercise.id}", f'# lab.hint("{exercise.id}")\n# lab.solution("{exercise.id}")',
+        )  # fmt: skip
+
+
+@lesson
+def test_a_lesson_ends_with_its_key_points_and_progress(path):
+    """Five points, the words learned, and what is different in production; then which exercises are solved."""
+    assert (read(path).cells[-1].id, read(path).cells[-1].source) == ("progress", "lab.progress()")
     (points,) = [cell.source for cell in read(path).cells if cell.id == "key-points"]
     assert len(re.findall(r"^- ", points, re.MULTILINE)) == 5
     assert "**Words learned:**" in points
@@ -181,6 +250,100 @@ def test_nothing_of_this_machine_is_in_the_outputs(path):
     outputs = json.dumps([cell.outputs for cell in code_cells(read(path))])
     for pattern in (r"127\.0\.0\.1", r"localhost:\d", r"/home/", r"/tmp/", r"/root", r"\bpid\b"):
         assert not re.search(pattern, outputs)
+
+
+# The glossary and the claims
+
+GLOSSARY = (CHECKOUT / "notebooks" / "glossary.md").read_text(encoding="utf-8")
+TERMS = re.findall(r"^- (\d\d) \*\*([^*]+)\*\*: .+$", GLOSSARY, re.MULTILINE)
+CLAIMS = (CHECKOUT / "notebooks" / "claims.md").read_text(encoding="utf-8")
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in CLAIMS.splitlines() if line.startswith("| A")]
+LANDED = {path.name[:2]: path for path in LESSONS}
+
+
+def prose(path: Path) -> str:
+    """What a lesson says, in its text and in its exercises, without code and without link targets."""
+    said = [text(read(path))]
+    for exercise in exercises.of_lesson(path.name[:2]):
+        said += [exercise.title, exercise.explanation, *exercise.hints]
+    return re.sub(r"`[^`]*`|\]\([^)]*\)|\bcommand lines?\b|\*\*Words learned:\*\*[^*]*", " ", "\n".join(said))
+
+
+def test_the_glossary_is_a_list_of_terms():
+    """One line each, sorted by lesson and then by name, none twice."""
+    assert len(TERMS) == len(re.findall("^- ", GLOSSARY, re.MULTILINE))
+    assert TERMS == sorted(set(TERMS))
+    assert len({term for _, term in TERMS}) == len(TERMS)
+
+
+@lesson
+def test_the_words_a_lesson_teaches_are_in_the_glossary(path):
+    """And those of the glossary in the lesson that it names."""
+    (points,) = [cell.source for cell in read(path).cells if cell.id == "key-points"]
+    learned = re.search(r"\*\*Words learned:\*\* ([^.]+)\.", points)[1]
+    assert sorted(learned.replace("\n", " ").split(", ")) == [
+        term for number, term in TERMS if number == path.name[:2]
+    ]  # fmt: skip
+
+
+@lesson
+def test_no_word_is_used_before_the_lesson_that_introduces_it(path):
+    """In plural neither."""
+    said = prose(path)
+    for number, term in TERMS:
+        if number > path.name[:2]:
+            assert not re.search(rf"\b{re.escape(term)}s?\b", said, re.IGNORECASE), (
+                f"{term} is a word of lesson {number}"
+            )
+
+
+def test_the_claims_are_all_there():
+    """A1 to A33, each with the lessons that test it, and in its lessons' headers."""
+    assert [row[0] for row in ROWS] == [f"A{number}" for number in range(1, 34)]
+    for number, _, lessons, *_ in ROWS:
+        assert re.fullmatch(r"\d\d(, \d\d)*", lessons)
+        for each in lessons.split(", "):
+            if each in LANDED:
+                assert number in read(LANDED[each]).metadata.lab.statements, f"{number} belongs to lesson {each}"
+    listed = {row[0]: row[2].split(", ") for row in ROWS}
+    for number, path in LANDED.items():
+        assert all(number in listed[statement] for statement in read(path).metadata.lab.statements)
+
+
+def test_every_verdict_points_to_a_cell_that_shows_it():
+    """A claim has a verdict as soon as one of its lessons is there, with code cells that exist and have an output."""
+    for number, _, lessons, verdict, seen in ROWS:
+        if not set(lessons.split(", ")) & set(LANDED):
+            assert (verdict, seen) == ("", ""), number
+            continue
+        assert re.match(r"(holds|holds if .+|does not hold.*)$", verdict), number
+        cited = re.findall(r"(\d\d) `([\w-]+)`", seen)
+        assert cited, number
+        for where, cell_id in cited:
+            assert where in lessons
+            (cell,) = [cell for cell in code_cells(read(LANDED[where])) if cell.id == cell_id]
+            assert cell.outputs, f"{where} {cell_id} shows nothing"
+
+
+# A lesson, solved
+
+
+@lesson
+def test_with_the_reference_answers_every_check_passes(path, tmp_path, own_home):
+    """The exercise cells of a copy are replaced by what `lab.solution` shows; the rest runs as it stands."""
+    solved = read(path)
+    for exercise in exercises.of_lesson(path.name[:2]):
+        (cell,) = [cell for cell in solved.cells if cell.id == f"ex-{exercise.id}"]
+        cell.source = exercise.reference
+    copy = tmp_path / path.name
+    nbformat.write(solved, copy)
+    run_and_store(copy)
+    checks = [cell for cell in code_cells(read(copy)) if cell.id.startswith("check-")]
+    assert checks
+    for cell in checks:
+        assert cell.outputs[0].data[MIME].outcome == "PASS", cell.outputs
+    everything = "\n".join(output.get("text", "") for output in code_cells(read(copy))[-1].outputs)
+    assert f"{len(checks)} of {len(checks)} exercise" in everything
 
 
 # The sanitise file

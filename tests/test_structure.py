@@ -132,8 +132,8 @@ def test_ci_and_pre_commit_run_what_everybody_runs():
 
 
 def test_the_design_names_every_module():
-    """The file map in DESIGN.md is the listing."""
+    """The file map in DESIGN.md is the listing; the exercises, one module for each lesson, are one entry."""
     text = (CHECKOUT / "DESIGN.md").read_text(encoding="utf-8")
     for path in (CHECKOUT / "labsupport").rglob("*.py"):
-        if path.name != "__init__.py":
+        if path.name != "__init__.py" and path.parent.name != "exercises":
             assert path.name in text, path

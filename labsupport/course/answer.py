@@ -19,7 +19,7 @@ from labsupport.base import CHECKOUT
 
 NO_ALARM = "There is no alarm here: if your code does not end, interrupt the kernel (Kernel, Interrupt)."
 CLEANING = (__file__, contextlib.__file__)  # where an answer's context is taken down
-MOST_PRINTED = 2_000  # characters that are kept of what an answer prints
+MOST_PRINTED = 600  # characters that are kept of what an answer prints
 
 
 class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends a loop
@@ -270,7 +270,9 @@ def _advice(error: BaseException) -> str:
         return "use `return` instead"
     if isinstance(error, NameError):
         return "run the cells above that define the name, or is it misspelt?"
-    return ""
+    if isinstance(error, KeyError):
+        return "not every input has that key: look at the one that was given"
+    return "try this line on what was given"
 
 
 def _where(error: BaseException) -> str:

@@ -27,7 +27,9 @@ COLOURS = {
     Outcome.LAB_DOWN: "var(--jp-error-color1, #d32f2f)",
 }
 BOX = "padding: 0.4em 0.8em; color: var(--jp-content-font-color1, inherit); border-left: 5px solid "
-MONO = "margin: 0.2em 0; white-space: pre-wrap; font-family: var(--jp-code-font-family, monospace); color: inherit"
+CELL = "vertical-align: top; text-align: left; padding: 0.1em 0.8em 0.1em 0; color: inherit"
+MONO = "margin: 0; white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; color: inherit"
+PROSE = ("broken", "look at")  # the lines that are sentences; the others are code, or lines of one width
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Verdict:
         return self.outcome is Outcome.PASS
 
     def _lines(self) -> list[tuple[str, str]]:
-        labels = {"story": "so", "came_back": "came back", "look_at": "look at"}
+        labels = {"came_back": "came back", "look_at": "look at"}
         names = ("given", "came_back", "where", "broken", "story", "printed", "look_at")
         return [(labels.get(name, name), getattr(self, name)) for name in names if getattr(self, name)]
 
@@ -70,16 +72,21 @@ class Verdict:
     def _repr_html_(self) -> str:
         colour = COLOURS[self.outcome]
         rows = "".join(
-            f'<tr style="background: none"><td style="vertical-align: top; text-align: left">{label}</td>'
-            f'<td style="text-align: left"><pre style="{MONO}">{html.escape(value)}</pre></td></tr>'
+            f'<tr style="background: none"><td style="{CELL}">{label}</td>'
+            f'<td style="{CELL}">{_cell(label, value)}</td></tr>'
             for label, value in self._lines()
         )
         table = f'<table style="margin: 0.3em 0">{rows}</table>' if rows else ""
         return (
-            f'<div style="{BOX}{colour}"><b style="color: {colour}">{self.outcome}</b> '
+            f'<div style="{BOX}{colour}"><b>{self.outcome}</b> '
             f"<b>{html.escape(self.exercise)}</b> {html.escape(self.says)}{table}</div>"
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """The three forms at once; the third is for programs, and not part of what the lab promises."""
         return {"text/plain": repr(self), "text/html": self._repr_html_(), MIME: asdict(self)}
+
+
+def _cell(label: str, value: str) -> str:
+    safe = html.escape(value)
+    return safe if label in PROSE else f'<pre style="{MONO}">{safe}</pre>'

@@ -37,7 +37,7 @@ def test_html_takes_its_colours_from_the_theme(outcome):
     page = Verdict("02-1", outcome, "…")._repr_html_()
     assert "color: var(--jp-content-font-color1, inherit)" in page
     assert page.count("var(--jp-") == page.count("var(") >= 2
-    assert f">{outcome}</b>" in page
+    assert f"<b>{outcome}</b>" in page
 
 
 def test_what_is_solved_stays_solved(home):

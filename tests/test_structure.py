@@ -50,9 +50,10 @@ def test_importing_the_package_does_nothing(tmp_path):
 
 
 def test_no_module_is_long():
-    """When a file passes 250 lines, ask what second thing moved in."""
+    """When a file passes 250 lines, ask what second thing moved in. Exercises are data, and most of it texts."""
     for path in (CHECKOUT / "labsupport").rglob("*.py"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
+        most = 500 if path.parent.name == "exercises" else 300
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= most, path
 
 
 def test_requirements_pin_everything_that_the_project_asks_for():

@@ -52,6 +52,9 @@ def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
         )
     except Exception as error:
         return _down(exercise, lab) or _unexpected(exercise, lab, error)
+    finally:
+        with contextlib.suppress(LabError):
+            lab.delete_topics([lab.namespace + CHECKED])
     return Verdict(exercise.id, Outcome.PASS, said if has_alarm() else f"{said} ({NO_ALARM})")
 
 
@@ -77,7 +80,7 @@ def _down(exercise: Exercise, lab: "Lesson") -> Verdict | None:
 def _unexpected(exercise: Exercise, lab: "Lesson", error: Exception) -> Verdict:
     """The check could not come to its end: because its topic is gone, or because of a mistake of the lab's."""
     with contextlib.suppress(LabError):
-        if isinstance(error, KafkaError | LabError) and not lab.topics(lab.namespace + CHECKED):
+        if isinstance(error, KafkaError | LabError) and lab.namespace + CHECKED not in lab.topics():
             return Verdict(
                 exercise.id,
                 Outcome.TRY_AGAIN,

@@ -12,7 +12,7 @@ from labsupport.course.answer import Answer
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
-CHECKED = "check"  # the topic that a check works on: `lab.topic(CHECKED)`
+CHECKED = "lab-check"  # the topic that a check works on: `lab.topic(CHECKED)`; deleted when it has ended
 
 
 def checking_producer(lab: "Lesson") -> KafkaProducer:

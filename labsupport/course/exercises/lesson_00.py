@@ -20,8 +20,8 @@ def _offset_of(answer: Answer, lab: "Lesson") -> str:
                 says=f"The broker stored event number {nth} at offset {offset}.",
                 given=answer.called(nth),
                 came_back=str(came_back),
-                broken="an offset says how many records lie before this one in its partition",
-                look_at="which offset did the very first event get?",
+                broken="offsets count from 0, one for each record",
+                look_at="send a few events in the second episode, and write down their offsets",
             )
     return "The broker stored seven events at exactly these offsets."
 
@@ -43,8 +43,7 @@ EXERCISES = (
         reference='''def offset_of(nth):
     """The offset of the nth event in an empty topic."""
     return nth - 1''',
-        explanation="An offset is the number of records before it in its partition. Before the first there are none: "
-        "offset 0. The nth has n - 1 before it.",
+        explanation="Offsets count from 0, one for each record. The first in an empty topic gets 0, so the nth gets n - 1.",
         wrong=(
             Wrong(
                 "counting from 1",

@@ -181,7 +181,11 @@ EXERCISES = (
         difficulty="easy",
         minutes=6,
         call="total(values)",
-        stub='''def total(values):
+        stub='''import json
+from decimal import Decimal
+
+
+def total(values):
     """The sum of the payments' amounts, exact to the cent."""
     return ...''',
         hints=(
@@ -189,7 +193,11 @@ EXERCISES = (
             "`json.loads` has a parameter `parse_float`: it is called with the digits as they stand in the text.",
             "The amount is in the payload: `json.loads(value, parse_float=Decimal)['payload']['amount']`.",
         ),
-        reference='''def total(values):
+        reference='''import json
+from decimal import Decimal
+
+
+def total(values):
     """The sum of the payments' amounts, exact to the cent."""
     events = [json.loads(value, parse_float=Decimal) for value in values]
     return sum(event["payload"]["amount"] for event in events)''',

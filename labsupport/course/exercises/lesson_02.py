@@ -26,8 +26,14 @@ def _disordered(records: Sequence[Numbered]) -> set[str]:
 
 def _out_of_order(answer: Answer, lab: "Lesson") -> str:
     """Every order of reading of up to four records of two keys, the fewest first; then a real topic without keys."""
-    whole = [[("A", 1), ("A", 2), ("A", 3), ("B", 1)], [("A", 1), ("A", 2), ("B", 1), ("B", 2)]]
-    parts = {tuple(records[:length]) for records in whole for length in range(5)} | {(("A", 1), ("B", 1), ("B", 2))}
+    whole = [
+        [("A", 1), ("A", 2), ("A", 3), ("B", 1)],
+        [("A", 1), ("A", 2), ("B", 1), ("B", 2)],
+        [("B", 1), ("B", 2), ("A", 1)],
+        [("A", 2), ("A", 4), ("B", 3)],  # some were missed
+        [("A", 1), ("A", 1), ("A", 2), ("B", 1)],  # one was read twice
+    ]
+    parts = {tuple(records[:length]) for records in whole for length in range(5)}
     small = {order for part in parts for order in permutations(part)}
     for records in sorted(small, key=lambda each: (len(each), each)):
         _compare_keys(answer, list(records))
@@ -44,11 +50,17 @@ def _compare_keys(answer: Answer, records: list[Numbered]) -> None:
             says=f"{'No key is' if not right else 'The keys ' + str(sorted(right)) + ' are'} out of order here.",
             story=" → ".join(f"{key} {number}" for key, number in records[:20]),
             came_back=shown(came_back),
-            broken=f"{missed[0]} was missed: one of its records was read after a later one of the same key"
-            if missed
-            else "order is a promise within a key (one partition); between keys there is none to break",
+            broken=_misjudged(missed, records),
             look_at="compare each record with the earlier records of the same key, and with no others",
         )
+
+
+def _misjudged(missed: Sequence[str], records: Sequence[Numbered]) -> str:
+    if missed:
+        return f"{missed[0]} was missed: one of its records was read after a later one of the same key"
+    if len({key for key, _ in records}) == 1:
+        return "a number that is missing or comes twice is not out of order: none came after a later one"
+    return "order is a promise within a key (one partition); between keys there is none to break"
 
 
 def _scattered(lab: "Lesson") -> list[Numbered]:
@@ -177,12 +189,35 @@ EXERCISES = (
                 "was missed",
             ),
             Wrong(
+                "nothing is ever missing",
+                "def out_of_order(records):\n"
+                "    last, broken = {}, set()\n"
+                "    for key, number in records:\n"
+                "        if number != last.get(key, 0) + 1:\n"
+                "            broken.add(key)\n"
+                "        last[key] = number\n"
+                "    return broken",
+                "No key is out of order here",
+            ),
+            Wrong(
+                "a record that is read twice is out of order",
+                "def out_of_order(records):\n"
+                "    last, broken = {}, set()\n"
+                "    for key, number in records:\n"
+                "        if number <= last.get(key, 0):\n"
+                "            broken.add(key)\n"
+                "        last[key] = number\n"
+                "    return broken",
+                "No key is out of order here",
+            ),
+            Wrong(
                 "a key is fine if its first record comes first",
                 "def out_of_order(records):\n"
-                "    first = {}\n"
+                "    first, least = {}, {}\n"
                 "    for key, number in records:\n"
                 "        first.setdefault(key, number)\n"
-                "    return {key for key, number in first.items() if number != 1}",
+                "        least[key] = min(number, least.get(key, number))\n"
+                "    return {key for key in first if first[key] != least[key]}",
                 "was missed",
             ),
         ),

@@ -43,7 +43,7 @@ EXERCISES = (
         reference='''def offset_of(nth):
     """The offset of the nth event in an empty topic."""
     return nth - 1''',
-        explanation="Offsets count from 0, one for each record. The first in an empty topic gets 0, so the nth gets n - 1.",
+        explanation="Offsets count from 0, one for each record. The first in an empty topic gets 0, so the nth n - 1.",
         wrong=(
             Wrong(
                 "counting from 1",

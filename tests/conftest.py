@@ -1,12 +1,8 @@
-"""What all tests share: a home of their own for the lab, so that a learner's running lab is never touched."""
+"""What the tests share: settings, brokers, kernels, the command line. The home they run in: see ../conftest.py."""
 
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 from jupyter_client import KernelManager
@@ -16,36 +12,6 @@ from labsupport.broker import background, training
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.runtime import Runtime, prepare
 from labsupport.course import session
-
-
-def pytest_configure():
-    """Before anything is collected: own home, own broker, and no progress bars in what nbval compares."""
-    for name in ("LAB_KAFKA", "LAB_LEARNER", "LAB_OFFLINE", "LAB_MAVEN", "LAB_SEED"):
-        os.environ.pop(name, None)
-    os.environ["LAB_HOME"] = tempfile.mkdtemp(prefix="lab-test-")
-    os.environ["TQDM_DISABLE"] = "1"
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # end as Ctrl-C does, with everything stopped
-            signal.signal(getattr(signal, name), signal.default_int_handler)
-
-
-def pytest_unconfigure():
-    """Leave nothing running and nothing lying about."""
-    home = Path(os.environ["LAB_HOME"])
-    if home.name.startswith("lab-test-"):
-        background.stop_all(Settings.from_environment())
-        shutil.rmtree(home, ignore_errors=True)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item):
-    """A notebook's cell that is expected to fail has failed: nbval marks all cells after a time-out so."""
-    outcome = yield
-    report = outcome.get_result()
-    if type(item).__name__ == "IPyNbCell" and hasattr(report, "wasxfail"):
-        report.outcome = "failed"
-        report.longrepr = f"not run to its end: {report.wasxfail or 'an earlier cell timed out or the kernel died'}"
-        del report.wasxfail
 
 
 @pytest.fixture(scope="session")

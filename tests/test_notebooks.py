@@ -416,7 +416,7 @@ def test_a_cell_after_a_time_out_counts_as_failed(tmp_path):
     """Nbval calls it an expected failure; the suite does not."""
     (tmp_path / "conftest.py").write_text(
         "import importlib.util\n"
-        f"spec = importlib.util.spec_from_file_location('hooks', {str(CHECKOUT / 'tests' / 'conftest.py')!r})\n"
+        f"spec = importlib.util.spec_from_file_location('hooks', {str(CHECKOUT / 'conftest.py')!r})\n"
         "hooks = importlib.util.module_from_spec(spec); spec.loader.exec_module(hooks)\n"
         "pytest_runtest_makereport = hooks.pytest_runtest_makereport\n"
     )
@@ -432,6 +432,15 @@ def test_a_cell_after_a_time_out_counts_as_failed(tmp_path):
     )  # fmt: skip
     assert "2 failed" in run.stdout
     assert "xfailed" not in run.stdout
+
+
+def test_a_single_notebook_is_verified_in_a_home_of_its_own_too():
+    """`test notebooks/00…` loads the same hooks: without them it would empty the topics of a learner's running lab."""
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "--trace-config", str(LESSONS[0])],
+        cwd=CHECKOUT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert str(CHECKOUT / "conftest.py") in run.stdout
 
 
 def test_the_suite_and_the_writer_use_the_same_deadline():

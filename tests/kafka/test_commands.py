@@ -17,6 +17,9 @@ from labsupport.base import CHECKOUT, until
 from labsupport.broker import roster
 from labsupport.broker.cluster import connect
 from labsupport.commands import main
+from labsupport.course import copies
+from labsupport.course import progress as remembered
+from labsupport.course.verdict import Outcome, Verdict
 
 
 def test_up_status_down(elsewhere, lab):
@@ -125,6 +128,28 @@ def test_a_home_that_cannot_be_written_is_a_sentence(lab, tmp_path):
             assert run.returncode == 1
             assert "LAB_HOME" in run.stderr
         assert "Traceback" not in run.stderr
+
+
+def test_new_says_what_it_made_and_what_it_kept(tmp_path, monkeypatch):
+    """A fresh copy each; the learner's own beside it."""
+    renew = copies.renew
+    monkeypatch.setattr(copies, "renew", lambda notebook: renew(notebook, tmp_path))
+    (tmp_path / "00_start_here.ipynb").write_text("mine", encoding="utf-8")
+    run = CliRunner().invoke(main.lab, ["new", "00", "01"])
+    assert run.exit_code == 0, run.output
+    assert re.search(r"work/00_start_here.ipynb is fresh; yours is now work/00_start_here\.[\d-]+\.ipynb", run.output)
+    assert re.search(r"work/01_events\.ipynb is fresh$", run.output, re.MULTILINE)
+    assert "mine" in [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()]
+
+
+def test_progress_shows_all_lessons(lab, elsewhere):
+    """What was solved in any kernel of this checkout; nothing at first."""
+    assert lab("progress").stdout.startswith("0 of ")
+    remembered.remember(elsewhere, Verdict("01-2", Outcome.PASS))
+    shown = lab("progress").stdout
+    assert shown.startswith("1 of ")
+    assert "01-2  solved   Add up the money" in shown
+    assert "02-1  not yet " in shown
 
 
 def test_an_unknown_lesson_is_refused_with_the_known_ones(lab):

@@ -1,8 +1,13 @@
 """The learner's copies."""
 
 import json
+import os
+from pathlib import Path
 
-from labsupport.course.copies import make_copies
+import pytest
+
+from labsupport.base import LabError
+from labsupport.course.copies import fresh, lessons_named, make_copies, renew
 
 NOTEBOOK = {
     "cells": [
@@ -32,3 +37,44 @@ def test_a_learners_copy_is_never_overwritten(tmp_path):
     mine.write_text("mine", encoding="utf-8")
     assert make_copies(tmp_path, tmp_path / "work") == []
     assert mine.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.fixture
+def lesson(tmp_path) -> Path:
+    """A lesson, and a learner's copy of it that has been changed."""
+    path = tmp_path / "05_groups.ipynb"
+    path.write_text(json.dumps(NOTEBOOK), encoding="utf-8")
+    make_copies(tmp_path, tmp_path / "work")
+    mine = tmp_path / "work" / path.name
+    mine.write_text("mine", encoding="utf-8")
+    os.utime(mine, (1_776_340_800, 1_776_340_800))  # 16 April 2026, noon
+    return path
+
+
+def test_a_fresh_copy_keeps_the_earlier_one_with_its_date(lesson, tmp_path):
+    """However often; nothing of the learner's is lost."""
+    work = tmp_path / "work"
+    kept = renew(lesson, work)
+    assert kept == work / "05_groups.2026-04-16.ipynb"
+    assert kept.read_text(encoding="utf-8") == "mine"
+    assert (work / lesson.name).read_text(encoding="utf-8") == fresh(lesson)
+    (work / lesson.name).write_text("mine again", encoding="utf-8")
+    os.utime(work / lesson.name, (1_776_340_800, 1_776_340_800))
+    assert renew(lesson, work) == work / "05_groups.2026-04-16-2.ipynb"
+    assert kept.read_text(encoding="utf-8") == "mine"
+
+
+def test_a_copy_that_is_fresh_leaves_nothing_behind(lesson, tmp_path):
+    """Nor does one that is not there."""
+    renew(lesson, tmp_path / "work")
+    assert renew(lesson, tmp_path / "work") is None
+    assert renew(lesson, tmp_path / "elsewhere") is None
+    assert len(list((tmp_path / "work").iterdir())) == 2
+
+
+def test_lessons_are_named_by_their_digits(lesson, tmp_path):
+    """Or all of them; another name is refused with those that there are."""
+    assert lessons_named(["05"], tmp_path) == lessons_named(["all"], tmp_path) == [lesson]
+    for name in ("5", "06", "", "05_groups", "../05", "ALL"):
+        with pytest.raises(LabError, match="there are: 05_groups"):
+            lessons_named([name], tmp_path)

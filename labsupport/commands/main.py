@@ -149,7 +149,8 @@ def new(lessons: tuple[str, ...]) -> None:
 
     for notebook in copies.lessons_named(lessons):
         kept = copies.renew(notebook)
-        console.print(f"work/{notebook.name} is fresh" + (f"; yours is now work/{kept.name}" if kept else ""))
+        beside = f"; yours is now work/{kept.name}" if kept else ""
+        console.print(f"work/{notebook.name} is fresh{beside}", soft_wrap=True)
     console.print("If JupyterLab shows one of them, close its tab and open it again.")
 
 

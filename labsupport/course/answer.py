@@ -18,6 +18,7 @@ from typing import Any
 from labsupport.base import CHECKOUT
 
 NO_ALARM = "There is no alarm here: if your code does not end, interrupt the kernel (Kernel, Interrupt)."
+STUB = "Write your code in place of the three dots, run that cell, then this one."
 CLEANING = (__file__, contextlib.__file__)  # where an answer's context is taken down
 MOST_PRINTED = 600  # characters that are kept of what an answer prints
 
@@ -48,14 +49,13 @@ class TimeUp(BaseException):
 class Answer:
     """What the learner handed to `check`; calling it runs their code, guarded.
 
-    All calls together have `seconds` on the clock. `error` is what the learner's code raised, if it did.
+    All calls together have `seconds` on the clock.
     """
 
     def __init__(self, value: Any, call: str, seconds: float):
         """`call` is how the exercise calls the function, such as `broken(records)`."""
         self.value, self.signature, self.seconds = value, call, seconds
         self.printed = _Kept()
-        self.error: BaseException | None = None
         self._left = seconds
 
     def require_function(self) -> None:
@@ -63,7 +63,7 @@ class Answer:
         name, _, parameters = self.signature.partition("(")
         wanted = f"check wants the function itself, without parentheses after it: {name}"
         if self.value is ...:
-            raise NotAttempted(says="Write your code in place of the three dots, run that cell, then this one.")
+            raise NotAttempted(says=STUB)
         if not callable(self.value):
             kind = "nothing (None)" if self.value is None else f"{shown(self.value)}, which is {kind_of(self.value)}"
             raise TryAgain(says="That is not a function.", given=kind, look_at=wanted)
@@ -101,12 +101,11 @@ class Answer:
                 look_at="a loop that never ends, a sleep, or a wait for something that does not come",
             ) from None
         except BaseException as error:
-            self.error = error
             raise Failed(
                 says=_raised(error), given=self.called(*arguments), where=_where(error), look_at=_advice(error)
             ) from None
         if result is ...:
-            raise NotAttempted(says="Write your code in place of the three dots, run that cell, then this one.")
+            raise NotAttempted(says=STUB)
         if given != arguments:
             raise TryAgain(
                 says="Your function changed what it was given.",
@@ -168,6 +167,8 @@ class Answer:
         timer = signal.setitimer(signal.ITIMER_REAL, max(self._left, 0.01), 0.25)
         try:
             yield
+            if rung:  # it caught what cut it off, and returned
+                raise TimeUp
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             sys.settrace(tracing)

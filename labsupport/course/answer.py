@@ -11,6 +11,8 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator
+from decimal import Decimal
+from itertools import islice
 from numbers import Integral
 from types import FrameType, TracebackType
 from typing import Any
@@ -20,6 +22,7 @@ from labsupport.base import CHECKOUT
 NO_ALARM = "There is no alarm here: if your code does not end, interrupt the kernel (Kernel, Interrupt)."
 STUB = "Write your code in place of the three dots, run that cell, then this one."
 CLEANING = (__file__, contextlib.__file__)  # where an answer's context is taken down
+MOST_ITEMS = 10_000  # of a collection that comes back
 MOST_PRINTED = 600  # characters that are kept of what an answer prints
 
 
@@ -83,14 +86,15 @@ class Answer:
                 ) from None
 
     def __call__(self, *arguments: Any, returns: type | tuple[type, ...] = object) -> Any:
-        """Call the learner's function with copies of `arguments`, and see that what comes back is of type `returns`.
+        """Call the learner's function with copies of `arguments`; what comes back has to be of type `returns`.
 
-        Raises NotAttempted, TryAgain or Failed otherwise.
+        It is handed on as a plain int, Decimal, bytes …, a Collection as a tuple. Otherwise raises NotAttempted,
+        TryAgain or Failed.
         """
         given = copy.deepcopy(arguments)
         try:
             with self._alarm(), _exit_raises(), contextlib.redirect_stdout(self.printed):
-                result = self.value(*given)
+                result = _plain(self.value(*given), returns if isinstance(returns, tuple) else (returns,))
         except KeyboardInterrupt:
             raise
         except TimeUp as error:
@@ -132,8 +136,11 @@ class Answer:
             look_at = "write `def`, not `async def`: nobody awaits it here"
         elif inspect.isgenerator(result) or inspect.isasyncgen(result):
             look_at = "a function with `yield` returns a generator: collect the values and `return` them"
+        elif isinstance(result, Iterator):
+            look_at = "it can be read once only: put list(…) around it"
         elif not look_at:
-            look_at = f"the exercise asks for {' or '.join(each.__name__ for each in kinds if each is not type(None))}"
+            names = ["a set or a list" if each is Collection else each.__name__ for each in kinds]
+            look_at = f"the exercise asks for {' or '.join(name for name in names if name != 'NoneType')}"
         raise TryAgain(
             says="What came back is of another kind than asked for.",
             given=self.called(*arguments),
@@ -246,6 +253,16 @@ def _is_a(value: Any, kind: type) -> bool:
 def in_words(value: Any) -> str:
     """A value as one line of a report: text without its quotes, and not endless."""
     return " ".join(value.split())[:200] if isinstance(value, str) else shown(value, 200)
+
+
+def _plain(value: Any, kinds: tuple[type, ...]) -> Any:
+    """A subclass's value as one of the type itself: its comparisons are the learner's code, and could say anything."""
+    for kind in kinds:
+        if kind in (int, float, Decimal, bytes, str) and _is_a(value, kind):
+            return kind(value)
+        if kind is Collection and _is_a(value, kind):
+            return tuple(islice(value, MOST_ITEMS))
+    return value
 
 
 def kind_of(value: Any) -> str:

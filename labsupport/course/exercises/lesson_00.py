@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from labsupport.course.answer import Answer, TryAgain
+from labsupport.course.answer import Answer, TryAgain, shown
 from labsupport.course.exercise import CHECKED, Exercise, Wrong, checking_producer
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def _offset_of(answer: Answer, lab: "Lesson") -> str:
             raise TryAgain(
                 says=f"The broker stored event number {nth} at offset {offset}.",
                 given=answer.called(nth),
-                came_back=str(came_back),
+                came_back=shown(came_back),
                 broken="offsets count from 0, one for each record",
                 look_at="send a few events in the second episode, and write down their offsets",
             )

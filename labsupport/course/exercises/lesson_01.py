@@ -36,8 +36,8 @@ def _require_same(came_back: int, events: Sequence[Event]) -> None:
     right = len({event.event_id for event in events})
     if came_back != right:
         raise TryAgain(
-            says=f"Happened here: {right}. Your function says: {came_back}.",
-            story="\n".join(_line(event) for event in events),
+            says=f"Happened here: {right}. Your function says: {shown(came_back)}.",
+            story="\n".join(_line(event) for event in events) or "(an empty list)",
             broken="the same event delivered again is still one happening"
             if came_back > right
             else "two payments may look the same and be two all the same",
@@ -96,6 +96,8 @@ def _require_total(came_back: Decimal | float, amounts: Sequence[str]) -> None:
     right = sum(map(Decimal, amounts))
     if isinstance(came_back, float):
         broken = "the total is exact to the cent, and a binary float cannot be"
+    elif isinstance(came_back, Decimal) and not came_back.is_finite():
+        broken = "a total is a number"
     elif came_back == right:
         return
     elif abs(came_back - right) < Decimal("0.05"):

@@ -14,6 +14,7 @@ from labsupport.experiments import log
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
+LONGEST_KEY = 200  # bytes
 Numbered = tuple[str, int]  # the key of a record, and which of that key's records it is: 1, 2, 3 …
 
 
@@ -48,7 +49,7 @@ def _compare_keys(answer: Answer, records: list[Numbered]) -> None:
         missed = sorted(right - as_set(came_back))
         raise TryAgain(
             says=f"{'No key is' if not right else 'The keys ' + str(sorted(right)) + ' are'} out of order here.",
-            story=" → ".join(f"{key} {number}" for key, number in records[:20]),
+            story=" → ".join(f"{key} {number}" for key, number in records[:20]) or "(nothing was read)",
             came_back=shown(came_back),
             broken=_misjudged(missed, records),
             look_at="compare each record with the earlier records of the same key, and with no others",
@@ -84,7 +85,14 @@ def _key_of(answer: Answer, lab: "Lesson") -> str:
         events = [event for seed in range(partitions, partitions + 3) for event in _told_apart(seed)]
         for event in events:
             key = answer(event, returns=(bytes, type(None)))
-            producer.send(topic, key=None if key is None else bytes(key), value=event.encode())
+            if key and len(key) > LONGEST_KEY:
+                raise TryAgain(
+                    says=f"This key has {len(key):,} bytes.",
+                    given=answer.called(event),
+                    broken=f"a key is stored with every record; {LONGEST_KEY} bytes are plenty",
+                    look_at="a key names what the event is about, and no more",
+                )
+            producer.send(topic, key=key, value=event.encode())
         producer.flush(timeout=5)
         held = log.read(lab, topic)
         _require_one_partition(held, keyless=any(record.key is None for record in held.records))

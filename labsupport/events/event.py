@@ -22,6 +22,8 @@ PAYLOADS: dict[tuple[str, int], dict[str, type]] = {
     ("ReportGenerated", 1): {"report_id": str, "orders": int, "amount": Decimal},
 }
 ENVELOPE = ("event_type", "event_version", "event_id", "timestamp", "payload")
+MAX_DIGITS = 18  # of an amount, before the point and after it
+MAX_DEPTH = 50  # of dicts and lists in each other
 MAX_BYTES = 1_000_000  # Kafka refuses a batch over 1,048,588 bytes by default (`max.message.bytes`); headers need some
 
 
@@ -68,8 +70,8 @@ class Event:
     def __post_init__(self) -> None:
         _check_envelope(self)
         object.__setattr__(self, "timestamp", _in_utc(self.timestamp))
-        object.__setattr__(self, "payload", _read_only(_checked_payload(self)))
-        object.__setattr__(self, "extra", _read_only(self.extra))
+        object.__setattr__(self, "payload", _read_only("payload", _checked_payload(self)))
+        object.__setattr__(self, "extra", _read_only("extra", self.extra))
 
     def __hash__(self) -> int:
         return hash(self.event_id)
@@ -87,7 +89,7 @@ class Event:
         envelope["timestamp"] = self.timestamp.isoformat().replace("+00:00", "Z")
         try:
             value = simplejson.dumps(envelope | self.extra, use_decimal=True, ensure_ascii=False).encode()
-        except (TypeError, ValueError, RecursionError) as error:
+        except ValueError as error:  # half a surrogate pair, or an integer of thousands of digits
             raise EventError(f"cannot be written as JSON: {error}") from error
         if len(value) > MAX_BYTES:
             raise EventError(f"too large: {len(value):,} bytes, and a record may have {MAX_BYTES:,}")
@@ -127,8 +129,8 @@ def _parse(value: bytes | None) -> dict[str, Any]:
         raise
     except RecursionError as error:
         raise EventError("not JSON that can be read: nested too deeply") from error
-    except ValueError as error:
-        raise EventError(f"not JSON: {error}") from error
+    except (ValueError, ArithmeticError) as error:  # the latter: more digits in an exponent than Decimal can take
+        raise EventError(f"not JSON: {error or 'a number out of all bounds'}"[:200]) from error
     if not isinstance(envelope, dict):
         raise EventError(f"not a JSON object but {type(envelope).__name__}")
     if missing := [name for name in ENVELOPE if name not in envelope]:
@@ -195,9 +197,16 @@ def _checked_payload(event: Event) -> dict[str, Any]:
         if kind is Decimal and type(payload[name]) is int:
             payload[name] = Decimal(payload[name])
         _require(f"payload.{name}", payload[name], kind)
-        if kind is Decimal and not payload[name].is_finite():
-            raise EventError(f"payload.{name}: {payload[name]} is not a number of money")
+        if kind is Decimal and not _is_money(payload[name]):
+            raise EventError(f"payload.{name}: {str(payload[name])[:60]} is not an amount of money")
     return payload
+
+
+def _is_money(amount: Decimal) -> bool:
+    """Up to 18 digits on either side of the point: 1e999999999 is a number, and writing it out fills the memory."""
+    if not amount.is_finite():
+        return False
+    return amount.as_tuple().exponent >= -MAX_DIGITS and abs(amount) < 10**MAX_DIGITS
 
 
 def _require(name: str, value: Any, kind: type) -> None:
@@ -213,8 +222,23 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _read_only(value: Any) -> Any:
-    """The same, with dicts that do not change and tuples for lists, all the way down."""
+def _read_only(name: str, value: Any, depth: int = 0) -> Any:
+    """The same, with dicts that do not change and tuples for lists, all the way down; numbers with a point as Decimal.
+
+    Raises EventError for what would not come back from JSON as it was.
+    """
+    if depth > MAX_DEPTH:
+        raise EventError(f"{name.partition('.')[0]}: nested too deeply, more than {MAX_DEPTH} levels")
     if isinstance(value, Mapping):
-        return ReadOnly({name: _read_only(each) for name, each in value.items()})
-    return tuple(map(_read_only, value)) if isinstance(value, list | tuple) else value
+        if odd := [each for each in value if not isinstance(each, str)]:
+            raise EventError(f"{name}: the name {_shown(odd[0])} is {type(odd[0]).__name__}; str is needed")
+        return ReadOnly({each: _read_only(f"{name}.{each}", inner, depth + 1) for each, inner in value.items()})
+    if isinstance(value, list | tuple):
+        return tuple(_read_only(name, inner, depth + 1) for inner in value)
+    if isinstance(value, float):
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise EventError(f"{name}: {value} cannot be written as JSON")
+    if not isinstance(value, str | int | Decimal | None):
+        raise EventError(f"{name}: {_shown(value)} is {type(value).__name__} and cannot be written as JSON")
+    return value

@@ -206,7 +206,7 @@ def _is_money(amount: Decimal) -> bool:
     """Up to 18 digits on either side of the point: 1e999999999 is a number, and writing it out fills the memory."""
     if not amount.is_finite():
         return False
-    return amount.as_tuple().exponent >= -MAX_DIGITS and abs(amount) < 10**MAX_DIGITS
+    return amount.as_tuple().exponent >= -MAX_DIGITS and amount.adjusted() < MAX_DIGITS
 
 
 def _require(name: str, value: Any, kind: type) -> None:

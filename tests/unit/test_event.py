@@ -124,6 +124,7 @@ def test_a_whole_number_of_money_is_a_decimal():
         (b"1499.99", b"NaN", "NaN is not a JSON number"),
         (b"1499.99", b"1e400", "payload.amount: 1E+400 is not an amount of money"),
         (b"1499.99", b"1e-400", "payload.amount: 1E-400 is not an amount of money"),
+        (b"1499.99", b"51e9999999999", "is not an amount of money"),
         (b"1499.99", b"1" * 400, "is not an amount of money"),
         (b"1499.99", b"-Infinity", "-Infinity is not a JSON number"),
         (b'"event_version": 1', b'"event_version": "1"', "event_version: '1' is str; int is needed"),

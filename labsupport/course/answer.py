@@ -85,11 +85,11 @@ class Answer:
                     look_at="the names are free, their number and order are not",
                 ) from None
 
-    def __call__(self, *arguments: Any, returns: type | tuple[type, ...] = object) -> Any:
+    def __call__(self, *arguments: Any, returns: type | tuple[type, ...], asks: str = "") -> Any:
         """Call the learner's function with copies of `arguments`; what comes back has to be of type `returns`.
 
-        It is handed on as a plain int, Decimal, bytes …, a Collection as a tuple. Otherwise raises NotAttempted,
-        TryAgain or Failed.
+        `asks` says in words what the exercise asks for, where the types do not. The result is handed on as a plain int,
+        Decimal, bytes …, a Collection as a tuple. Otherwise raises NotAttempted, TryAgain or Failed.
         """
         given = copy.deepcopy(arguments)
         try:
@@ -118,7 +118,7 @@ class Answer:
                 broken="what others read too must stay as it was",
                 look_at="build a new list or dict, such as sorted(x) instead of x.sort()",
             )
-        self._require_kind(result, returns, arguments)
+        self._require_kind(result, returns, asks, arguments)
         return result
 
     def called(self, *arguments: Any) -> str:
@@ -126,7 +126,7 @@ class Answer:
         inside = ", ".join(shown(each) for each in arguments)
         return f"{self.signature.partition('(')[0]}({inside})"
 
-    def _require_kind(self, result: Any, returns: type | tuple[type, ...], arguments: tuple) -> None:
+    def _require_kind(self, result: Any, returns: type | tuple[type, ...], asks: str, arguments: tuple) -> None:
         kinds = returns if isinstance(returns, tuple) else (returns,)
         if any(_is_a(result, kind) for kind in kinds):
             return
@@ -139,8 +139,7 @@ class Answer:
         elif isinstance(result, Iterator):
             look_at = "it can be read once only: put list(…) around it"
         elif not look_at:
-            names = ["a set or a list" if each is Collection else each.__name__ for each in kinds]
-            look_at = f"the exercise asks for {' or '.join(name for name in names if name != 'NoneType')}"
+            look_at = f"the exercise asks for {asks or ' or '.join(each.__name__ for each in kinds)}"
         raise TryAgain(
             says="What came back is of another kind than asked for.",
             given=self.called(*arguments),

@@ -86,7 +86,7 @@ def _total(answer: Answer, lab: "Lesson") -> str:
     amounts = [amount for each in lists for amount in each]
     values = iter(through_kafka(lab, [payment(number, "ORD-123", each) for number, each in enumerate(amounts)]))
     for amounts in lists:
-        came_back = answer(list(islice(values, len(amounts))), returns=(Decimal, int, float))
+        came_back = answer(list(islice(values, len(amounts))), returns=(Decimal, int, float), asks="a Decimal")
         _require_total(came_back, amounts)
     longest = max((amount for each in AMOUNTS for amount in each), key=len)
     return f"Exact for {len(lists)} lists of payments; the longest amount was {longest}."

@@ -44,7 +44,7 @@ def _out_of_order(answer: Answer, lab: "Lesson") -> str:
 
 
 def _compare_keys(answer: Answer, records: list[Numbered]) -> None:
-    came_back, right = answer(records, returns=Collection), _disordered(records)
+    came_back, right = answer(records, returns=Collection, asks="a set or a list"), _disordered(records)
     if as_set(came_back) != right:
         missed = sorted(right - as_set(came_back))
         raise TryAgain(
@@ -84,7 +84,7 @@ def _key_of(answer: Answer, lab: "Lesson") -> str:
         producer = checking_producer(lab)
         events = [event for seed in range(partitions, partitions + 3) for event in _told_apart(seed)]
         for event in events:
-            key = answer(event, returns=(bytes, type(None)))
+            key = answer(event, returns=(bytes, type(None)), asks="bytes")
             if key and len(key) > LONGEST_KEY:
                 raise TryAgain(
                     says=f"This key has {len(key):,} bytes.",

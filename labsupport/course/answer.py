@@ -3,27 +3,17 @@
 import contextlib
 import copy
 import inspect
-import io
-import linecache
-import signal
-import sys
-import sysconfig
-import threading
 import time
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from itertools import islice
 from numbers import Integral
-from types import FrameType, TracebackType
 from typing import Any
 
-from labsupport.base import CHECKOUT
+from labsupport.course.guard import Kept, TimeUp, alarm, exit_raises, where
 
-NO_ALARM = "There is no alarm here: if your code does not end, interrupt the kernel (Kernel, Interrupt)."
 STUB = "Write your code in place of the three dots, run that cell, then this one."
-CLEANING = (__file__, contextlib.__file__)  # where an answer's context is taken down
 MOST_ITEMS = 10_000  # of a collection that comes back
-MOST_PRINTED = 600  # characters that are kept of what an answer prints
 
 
 class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends a loop
@@ -45,10 +35,6 @@ class Failed(Judged):
     """The learner's code raised, or did not end."""
 
 
-class TimeUp(BaseException):
-    """Not an Exception, so that an `except Exception` of the learner's does not keep it."""
-
-
 class Answer:
     """What the learner handed to `check`; calling it runs their code, guarded.
 
@@ -58,7 +44,7 @@ class Answer:
     def __init__(self, value: Any, call: str, seconds: float):
         """`call` is how the exercise calls the function, such as `broken(records)`."""
         self.value, self.signature, self.seconds = value, call, seconds
-        self.printed = _Kept()
+        self.printed = Kept()
         self._left = seconds
 
     def require_function(self) -> None:
@@ -93,7 +79,7 @@ class Answer:
         """
         given = copy.deepcopy(arguments)
         try:
-            with self._alarm(), _exit_raises(), contextlib.redirect_stdout(self.printed):
+            with self._clock(), exit_raises(), contextlib.redirect_stdout(self.printed):
                 result = _plain(self.value(*given), returns if isinstance(returns, tuple) else (returns,))
         except KeyboardInterrupt:
             raise
@@ -101,12 +87,12 @@ class Answer:
             raise Failed(
                 says=f"Your code had not ended after {self.seconds:g} s.",
                 given=self.called(*arguments),
-                where=_where(error),
+                where=where(error),
                 look_at="a loop that never ends, a sleep, or a wait for something that does not come",
             ) from None
         except BaseException as error:
             raise Failed(
-                says=_raised(error), given=self.called(*arguments), where=_where(error), look_at=_advice(error)
+                says=_raised(error), given=self.called(*arguments), where=where(error), look_at=_advice(error)
             ) from None
         if result is ...:
             raise NotAttempted(says=STUB)
@@ -148,87 +134,25 @@ class Answer:
         )
 
     @contextlib.contextmanager
-    def _alarm(self) -> Iterator[None]:
-        """Raise TimeUp in the body of a `with` when the time is up. Where there is no alarm, nothing is cut off."""
-        if not has_alarm():
-            yield
-            return
-        rung = 0
-
-        def ring(_number: int, frame: FrameType | None) -> None:
-            nonlocal rung
-            if frame and frame.f_code.co_filename in CLEANING and frame.f_code is not Answer.__call__.__code__:
-                return  # on the way out already; if not, it rings again
-            rung += 1
-            if rung > 1:  # code that catches everything gets it at each of its lines, until it gives up
-                sys.settrace(_raise_time_up)
-                while frame is not None and frame.f_code is not Answer.__call__.__code__:
-                    frame.f_trace = _raise_time_up(frame, "call", None)
-                    frame = frame.f_back
-            raise TimeUp
-
+    def _clock(self) -> Iterator[None]:
+        """The alarm for the body of a `with`; what it takes is taken off the answer's time."""
         begin = time.monotonic()
-        before = signal.signal(signal.SIGALRM, ring)
-        tracing = sys.gettrace()
-        timer = signal.setitimer(signal.ITIMER_REAL, max(self._left, 0.01), 0.25)
         try:
-            yield
-            if rung:  # it caught what cut it off, and returned
-                raise TimeUp
+            with alarm(self._left, boundary=Answer.__call__.__code__):
+                yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            sys.settrace(tracing)
-            signal.signal(signal.SIGALRM, before)
-            signal.setitimer(signal.ITIMER_REAL, *timer)
             self._left -= time.monotonic() - begin
-
-
-def has_alarm() -> bool:
-    """Whether code that does not end can be cut off: not on Windows, and only in the main thread."""
-    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-
-
-def _raise_time_up(frame: FrameType, event: str, _argument: Any) -> Callable | None:
-    """A trace function (sys.settrace) that raises at each line of the learner's code, and of nobody else's."""
-    if event == "line":
-        raise TimeUp
-    return _raise_time_up if _is_learners(frame.f_code.co_filename) else None
-
-
-@contextlib.contextmanager
-def _exit_raises() -> Iterator[None]:
-    """In a notebook `exit()` would end the kernel after the cell; here it raises SystemExit, as everywhere else."""
-    from IPython import get_ipython
-
-    def ask_exit() -> None:
-        raise SystemExit
-
-    shell = get_ipython()
-    if shell is None:
-        yield
-        return
-    shell.ask_exit = ask_exit
-    try:
-        yield
-    finally:
-        del shell.ask_exit
-
-
-class _Kept(io.TextIOBase):
-    """Keeps the beginning of what is written, however much it is."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def write(self, text: str) -> int:
-        if len(self.text) < MOST_PRINTED:
-            self.text = (self.text + text)[:MOST_PRINTED]
-        return len(text)
 
 
 def as_set(values: Collection[Any]) -> set[Any]:
     """The values as a set; what cannot be in one (a list, a dict) is there as its text."""
-    return {each if isinstance(each, Hashable) else repr(each) for each in values}
+    members = set()
+    for each in values:
+        try:
+            members.add(each)
+        except TypeError:
+            members.add(shown(each))
+    return members
 
 
 def shown(value: Any, most: int = 300) -> str:
@@ -290,23 +214,3 @@ def _advice(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return "not every input has that key: look at the one that was given"
     return "try this line on what was given"
-
-
-def _where(error: BaseException) -> str:
-    """The line of the learner's own code in which it happened, with its number in its cell."""
-    found = ""
-    traceback: TracebackType | None = error.__traceback__
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if _is_learners(code.co_filename):
-            line = linecache.getline(code.co_filename, traceback.tb_lineno).strip()
-            found = f"line {traceback.tb_lineno}" + (f": {line}" if line else "")
-        traceback = traceback.tb_next
-    return found
-
-
-def _is_learners(filename: str) -> bool:
-    """Whether code in this file is neither the lab's nor a library's."""
-    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    lab = str(CHECKOUT / "labsupport")
-    return not filename.startswith("<frozen") and not any(filename.startswith(each) for each in (lab, *libraries))

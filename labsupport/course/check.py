@@ -10,8 +10,9 @@ from kafka.errors import KafkaError
 from labsupport.base import LabError, parse_addresses
 from labsupport.broker.metadata import reach
 from labsupport.course import exercises
-from labsupport.course.answer import NO_ALARM, Answer, Failed, Judged, NotAttempted, TryAgain, has_alarm
+from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain
 from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.guard import NO_ALARM, has_alarm
 from labsupport.course.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

@@ -6,10 +6,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Collection
 
 import pytest
 
-from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain, has_alarm
+from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain, as_set
+from labsupport.course.guard import has_alarm
 
 
 def judged(value, *arguments, returns=int, call="f(x)", seconds=0.3) -> Judged | int:
@@ -83,6 +85,7 @@ def raising(error):
         (lambda x: 1.0, TryAgain, "1.0, which is a float"),
         (lambda x: "1", TryAgain, "'1', which is a str"),
         (lambda x: EvilRepr(), TryAgain, "whose repr raises"),
+        (lambda x: iter([x]), TryAgain, "put list(…) around it"),
         (raising(ValueError("no such order")), Failed, "Your code raised ValueError: no such order"),
         (raising(EvilError()), Failed, "Your code raised EvilError: no message"),
         (raising(SystemExit()), Failed, "Your code called exit()"),
@@ -206,6 +209,33 @@ def test_the_time_is_for_all_calls_together():
         for _ in range(1000):
             answer(1, returns=int)
     assert "had not ended" in say(caught.value)
+
+
+class Endless:
+    def __len__(self):
+        return 1
+
+    def __contains__(self, x):
+        return False
+
+    def __iter__(self):
+        while True:
+            yield "A"
+
+
+def test_what_comes_back_is_plain():
+    """Comparisons of a subclass, and reading what has no end, would be the learner's code again."""
+
+    class Agreeable(int):
+        def __eq__(self, other):
+            return True
+
+        __hash__ = int.__hash__
+
+    assert type(judged(lambda x: Agreeable(x))) is int
+    assert judged(lambda x: Endless(), returns=Collection) == ("A",) * 10_000
+    assert judged(lambda x: bytearray(b"x"), returns=bytes) == b"x"
+    assert as_set(["A", ["B"], ("C", [1])]) == {"A", "['B']", "('C', [1])"}
 
 
 def test_ctrl_c_is_not_swallowed():

@@ -49,6 +49,13 @@ def test_importing_the_package_does_nothing(tmp_path):
     assert run.stdout.split() == ["False", "1"]
 
 
+def test_opening_a_lesson_does_not_wait_for_tables_and_pictures(tmp_path):
+    """The modules behind them (pandas, matplotlib) are loaded by whoever asks for one."""
+    code = "import sys; from labsupport import lesson; print({'pandas', 'matplotlib'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert run.stdout.strip() == "set()"
+
+
 def test_no_module_is_long():
     """When a file passes 250 lines, ask what second thing moved in. Exercises are data, and most of it texts."""
     for path in (CHECKOUT / "labsupport").rglob("*.py"):

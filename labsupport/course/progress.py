@@ -12,6 +12,7 @@ from labsupport.broker.process import write_atomically
 from labsupport.course import exercises
 from labsupport.course.verdict import Outcome, Verdict
 
+_PARTS = ("exercises", "predictions")
 COUNTED = {Outcome.PASS: "solved", Outcome.TRY_AGAIN: "tried", Outcome.ERROR: "tried"}
 
 
@@ -57,9 +58,6 @@ def require_prediction(number: Any) -> None:
     """Raise LabError unless `number` names a prediction: a lesson's two digits and a letter."""
     if not isinstance(number, str) or not re.fullmatch("[0-9]{2}[a-z]", number):
         raise LabError(f"There is no prediction {number!r:.60}.", "", 'it is named by two digits and a letter: "02a"')
-
-
-_PARTS = ("exercises", "predictions")
 
 
 def _file(settings: Settings) -> Path:

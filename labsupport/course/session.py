@@ -78,7 +78,7 @@ class Lesson(Cluster):
         print(f"{number} · predicted: {predicted} · measured: {in_words(value)}")
 
     def check(self, number: str, answer: Any) -> Verdict:
-        """The verdict on your answer to exercise `number`. Never raises, and ends whatever your code does."""
+        """The verdict on your answer to exercise `number`. Never raises; cuts your code off if it does not end."""
         verdict = check.check(number, answer, self)
         try:
             progress.remember(Settings.from_environment(), verdict)

@@ -5,8 +5,8 @@ Lesson 02 looks at it; every later picture of a topic is drawn from it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import pandas
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
@@ -14,6 +14,9 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport.base import LabError, until
 from labsupport.broker.cluster import Cluster
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -31,15 +34,19 @@ class Log:
     committed: Mapping[int, int] = field(default_factory=dict)
 
     @property
-    def table(self) -> pandas.DataFrame:
+    def table(self) -> "pandas.DataFrame":
         """A row for each record: partition and offset (index), key and value as text."""
+        import pandas  # here, because it takes longer to import than all the rest of a lesson
+
         rows = [(each.partition, each.offset, text(each.key), text(each.value)) for each in self.records]
         frame = pandas.DataFrame(rows, columns=["partition", "offset", "key", "value"])
         return frame.set_index(["partition", "offset"])
 
     @property
-    def keys(self) -> pandas.DataFrame:
+    def keys(self) -> "pandas.DataFrame":
         """How many records of each key (rows) are in each partition (columns)."""
+        import pandas
+
         found = pandas.Series([text(each.key) for each in self.records], name="key", dtype=object)
         places = pandas.Series([each.partition for each in self.records], name="partition", dtype=int)
         return pandas.crosstab(found, places).reindex(columns=sorted(self.ends), fill_value=0)

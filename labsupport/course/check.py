@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 from labsupport.base import LabError, parse_addresses
 from labsupport.broker.metadata import reach
 from labsupport.course import exercises
-from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain
+from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain, in_words, shown
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.guard import NO_ALARM, has_alarm
 from labsupport.course.verdict import Outcome, Verdict
@@ -26,9 +26,9 @@ def find(number: Any) -> Exercise:
     known = exercises.by_id()
     if isinstance(number, str) and number in known:
         return known[number]
-    near = difflib.get_close_matches(str(number), known, n=3, cutoff=0.5) or sorted(known)
+    near = difflib.get_close_matches(in_words(number), known, n=3, cutoff=0.5) or sorted(known)
     raise LabError(
-        f"There is no exercise {number!r:.60}.",
+        f"There is no exercise {shown(number, 60)}.",
         f"near: {', '.join(near)}",
         f'the id comes first, then your function: lab.check("{near[0]}", {known[near[0]].function})',
     )
@@ -39,7 +39,7 @@ def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
     try:
         exercise = find(number)
     except LabError as error:
-        return Verdict(str(number)[:60], Outcome.ERROR, error.tried, broken=error.seen, look_at=error.next_step)
+        return Verdict(in_words(number)[:60], Outcome.ERROR, error.tried, broken=error.seen, look_at=error.next_step)
     if down := _down(exercise, lab):
         return down
     answer = Answer(value, exercise.call, exercise.seconds)

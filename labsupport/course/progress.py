@@ -10,6 +10,7 @@ from typing import Any
 from labsupport.base import LabError, Settings, only_one, storing
 from labsupport.broker.process import write_atomically
 from labsupport.course import exercises
+from labsupport.course.answer import shown
 from labsupport.course.verdict import Outcome, Verdict
 
 _PARTS = ("exercises", "predictions")
@@ -57,7 +58,9 @@ def predict(settings: Settings, number: str, value: str) -> None:
 def require_prediction(number: Any) -> None:
     """Raise LabError unless `number` names a prediction: a lesson's two digits and a letter."""
     if not isinstance(number, str) or not re.fullmatch("[0-9]{2}[a-z]", number):
-        raise LabError(f"There is no prediction {number!r:.60}.", "", 'it is named by two digits and a letter: "02a"')
+        raise LabError(
+            f"There is no prediction {shown(number, 60)}.", "", 'it is named by two digits and a letter: "02a"'
+        )
 
 
 def _file(settings: Settings) -> Path:

@@ -88,7 +88,14 @@ def test_an_answer_that_deletes_the_topic_is_told_so(opened):
     assert "The topic that the check works on is gone" in verdict.says
 
 
-@pytest.mark.parametrize("number", ["2-1", "021", "ex-02-1", " 02-1", "", None, 2.1, lambda: None, object()])
+class EvilRepr:
+    def __repr__(self):
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    "number", [EvilRepr(), "2-1", "021", "ex-02-1", " 02-1", "", None, 2.1, lambda: None, object()]
+)
 def test_an_unknown_id_names_the_near_ones(opened, number):
     """`check` does not raise; `hint` and `solution` do, with the same words."""
     verdict = opened.check(number, reference("00-1"))

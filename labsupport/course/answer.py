@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import decimal
 import inspect
 import time
 from collections.abc import Collection, Iterator
@@ -46,6 +47,7 @@ class Answer:
         self.value, self.signature, self.seconds = value, call, seconds
         self.printed = Kept()
         self._left = seconds
+        self._context = decimal.getcontext().copy()  # the kernel's; the check has its own, which stays as it is
 
     def require_function(self) -> None:
         """Raise the verdict for an answer that is no function of the right form."""
@@ -79,7 +81,12 @@ class Answer:
         """
         given = copy.deepcopy(arguments)
         try:
-            with self._clock(), exit_raises(), contextlib.redirect_stdout(self.printed):
+            with (
+                self._clock(),
+                decimal.localcontext(self._context),
+                exit_raises(),
+                contextlib.redirect_stdout(self.printed),
+            ):
                 result = _plain(self.value(*given), returns if isinstance(returns, tuple) else (returns,))
         except KeyboardInterrupt:
             raise

@@ -1,6 +1,7 @@
 """`lab.check("02-1", answer)`: from an answer, whatever it is, to a verdict. It never raises, except for Ctrl-C."""
 
 import contextlib
+import decimal
 import difflib
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -45,11 +46,12 @@ def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
     answer = Answer(value, exercise.call, exercise.seconds)
     try:
         answer.require_function()
-        said = exercise.judge(answer, lab)
+        with decimal.localcontext(decimal.Context()):
+            said = exercise.judge(answer, lab)
     except Judged as judged:
         # What a learner's code raised may be the broker's doing.
         return _down(exercise, lab) or Verdict(
-            exercise.id, OUTCOMES[type(judged)], **judged.fields, printed=answer.printed.text.strip()
+            exercise.id, OUTCOMES[type(judged)], **_readable(judged.fields | {"printed": answer.printed.text.strip()})
         )
     except Exception as error:
         return _down(exercise, lab) or _unexpected(exercise, lab, error)
@@ -57,6 +59,11 @@ def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
         with contextlib.suppress(Exception):  # if it cannot be deleted, the next lesson() does it
             lab.delete_topics([lab.namespace + CHECKED])
     return Verdict(exercise.id, Outcome.PASS, said if has_alarm() else f"{said} ({NO_ALARM})")
+
+
+def _readable(fields: dict[str, str]) -> dict[str, str]:
+    """The same texts, with escapes for what no screen can show (half a surrogate pair)."""
+    return {name: text.encode(errors="backslashreplace").decode() for name, text in fields.items()}
 
 
 def _down(exercise: Exercise, lab: "Lesson") -> Verdict | None:
@@ -89,6 +96,14 @@ def _unexpected(exercise: Exercise, lab: "Lesson", error: Exception) -> Verdict:
                 broken=f"something deleted {lab.namespace}{CHECKED} while your function ran",
                 look_at="does your function delete topics, or open a lesson?",
             )
+    if isinstance(error, KafkaError | LabError):
+        return Verdict(
+            exercise.id,
+            Outcome.LAB_DOWN,
+            "Not your fault: Kafka did not answer in time.",
+            broken=f"{type(error).__name__}: {error}"[:400],
+            look_at="run this cell again",
+        )
     last = traceback.extract_tb(error.__traceback__)[-1]
     return Verdict(
         exercise.id,

@@ -1,5 +1,6 @@
 """What an exercise consists of. The modules in `exercises/`, one for each lesson, are made of these."""
 
+import os
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from labsupport.course.answer import Answer
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
-CHECKED = "lab-check"  # the topic that a check works on: `lab.topic(CHECKED)`; deleted when it has ended
+# The topic that a check works on: `lab.topic(CHECKED)`. Each kernel has its own; deleted when the check has ended.
+CHECKED = f"lab-check-{os.getpid()}"
 
 
 def checking_producer(lab: "Lesson") -> KafkaProducer:

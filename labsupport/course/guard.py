@@ -88,7 +88,7 @@ def exit_raises() -> Iterator[None]:
     try:
         yield
     finally:
-        del shell.ask_exit
+        shell.__dict__.pop("ask_exit", None)
 
 
 class Kept(io.TextIOBase):

@@ -4,6 +4,7 @@ An `Event` that exists is a valid one: whether it was made in a program or decod
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -146,8 +147,8 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """JSON allows a name twice, and readers differ in which value they take."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise EventError(f"given twice: {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
+        twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+        raise EventError(f"given twice: {', '.join(twice[:5])}"[:200])
     return fields
 
 

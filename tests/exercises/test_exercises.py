@@ -80,6 +80,16 @@ def test_a_known_wrong_answer_is_told_what_is_wrong(exercise, wrong, opened):
     assert "mistake of the lab's" not in repr(verdict)
 
 
+def test_a_learners_decimal_context_is_theirs_alone(opened):
+    """A precision of two digits makes a wrong total wrong, and the next right answer right."""
+    total = exercises.by_id()["01-2"]
+    coarse = "from decimal import getcontext\n\n" + total.reference.replace(
+        "    events =", "    getcontext().prec = 2\n    events ="
+    )
+    assert opened.check("01-2", function(total, coarse)).outcome is Outcome.TRY_AGAIN
+    assert opened.check("01-2", function(total, total.reference)).passed
+
+
 @each
 def test_hints_grow_and_end_at_the_solution(exercise, opened):
     """Each call shows one more; after the last one the solution is named."""

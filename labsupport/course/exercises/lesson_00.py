@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 
 def _offset_of(answer: Answer, lab: "Lesson") -> str:
-    """Seven events go to an empty topic; the broker's answers are what the learner's function is compared with."""
+    """Twelve events go to an empty topic; the broker's answers are what the learner's function is compared with."""
     topic = lab.topic(CHECKED)
     producer = checking_producer(lab)
-    sent = [producer.send(topic, b"event %d" % nth).get(timeout=5).offset for nth in range(1, 8)]
-    for nth, offset in enumerate(sent, start=1):
+    sent = [producer.send(topic, b"event %d" % nth).get(timeout=5).offset for nth in range(1, 13)]
+    for nth in (1, 2, 12, 7, 3, 11, 4, 10, 5, 9, 6, 8):  # not in order: a function that counts its calls is no answer
+        offset = sent[nth - 1]
         if (came_back := answer(nth, returns=int)) != offset:
             raise TryAgain(
                 says=f"The broker stored event number {nth} at offset {offset}.",
@@ -23,7 +24,7 @@ def _offset_of(answer: Answer, lab: "Lesson") -> str:
                 broken="offsets count from 0, one for each record",
                 look_at="send a few events in the second episode, and write down their offsets",
             )
-    return "The broker stored seven events at exactly these offsets."
+    return "The broker stored twelve events at exactly these offsets."
 
 
 EXERCISES = (

@@ -145,8 +145,9 @@ def _require_spread(held: log.Log) -> None:
             counts[record.partition] += _subject(Event.decode(record.value)).startswith(kind)
         used = sum(count > 0 for count in counts.values())
         if used < least:
+            few = "one partition" if used == 1 else "two partitions"
             raise TryAgain(
-                says=f"All events of {'orders' if kind == 'ORD' else 'auctions'} are in {'one partition' if used == 1 else 'two'}.",
+                says=f"All events of {'orders' if kind == 'ORD' else 'auctions'} are in {few}.",
                 story="\n".join(f"partition {number} │ {count} records" for number, count in sorted(counts.items())),
                 broken="three consumers could not share this work: each partition is read by one of them",
                 look_at="events that have nothing to do with each other may have different keys",

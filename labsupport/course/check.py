@@ -68,27 +68,40 @@ def _readable(fields: dict[str, str]) -> dict[str, str]:
 
 def _down(exercise: Exercise, lab: "Lesson") -> Verdict | None:
     """The verdict if Kafka does not answer, or if this lesson is not open any more."""
-    fields = {}
-    if not lab.is_open:
-        fields = {"broken": "this lesson was closed in this kernel, by opening another one or by lab.close()"}
-    else:
-        try:
-            reach(parse_addresses(lab.bootstrap))
-        except LabError as error:
-            fields = {"broken": error.seen}
-    if not fields:
+    broken = _silence(lab)
+    if not broken:
         return None
     look_at = "run the first code cell of this lesson again"
     look_at += ": it starts Kafka" if lab.embedded else f", when Kafka answers at {lab.bootstrap}"
-    return Verdict(
-        exercise.id, Outcome.LAB_DOWN, "Not your fault: Kafka does not answer the lab.", **fields, look_at=look_at
-    )
+    says = "Not your fault: Kafka does not answer the lab."
+    return Verdict(exercise.id, Outcome.LAB_DOWN, says, broken=broken, look_at=look_at)
+
+
+def _silence(lab: "Lesson") -> str:
+    """Why Kafka does not answer this lesson; empty if it does."""
+    if not lab.is_open:
+        return "this lesson was closed in this kernel, by opening another one or by lab.close()"
+    try:
+        reach(parse_addresses(lab.bootstrap))
+    except LabError as error:
+        return error.seen
+    return ""
 
 
 def _unexpected(exercise: Exercise, lab: "Lesson", error: Exception) -> Verdict:
-    """The check could not come to its end: because its topic is gone, or because of a mistake of the lab's."""
+    """The check could not come to its end, though Kafka answers: the topic is gone, Kafka was away, or our mistake."""
+    what = f"{type(error).__name__}: {error}"[:400]
+    if not isinstance(error, KafkaError | LabError):
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return Verdict(
+            exercise.id,
+            Outcome.ERROR,
+            "The check itself failed, which is a mistake of the lab's and not of yours.",
+            broken=f"{what} ({last.name}, line {last.lineno})",
+            look_at="run this cell again; if it stays, please report it with these lines",
+        )
     with contextlib.suppress(LabError):
-        if isinstance(error, KafkaError | LabError) and lab.namespace + CHECKED not in lab.topics():
+        if lab.namespace + CHECKED not in lab.topics():
             return Verdict(
                 exercise.id,
                 Outcome.TRY_AGAIN,
@@ -96,19 +109,5 @@ def _unexpected(exercise: Exercise, lab: "Lesson", error: Exception) -> Verdict:
                 broken=f"something deleted {lab.namespace}{CHECKED} while your function ran",
                 look_at="does your function delete topics, or open a lesson?",
             )
-    if isinstance(error, KafkaError | LabError):
-        return Verdict(
-            exercise.id,
-            Outcome.LAB_DOWN,
-            "Not your fault: Kafka did not answer in time.",
-            broken=f"{type(error).__name__}: {error}"[:400],
-            look_at="run this cell again",
-        )
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return Verdict(
-        exercise.id,
-        Outcome.ERROR,
-        "The check itself failed, which is a mistake of the lab's and not of yours.",
-        broken=f"{type(error).__name__}: {error}"[:400] + f" ({last.name}, line {last.lineno})",
-        look_at="run this cell again; if it stays, please report it with these lines",
-    )
+    says = "Not your fault: Kafka did not answer in time."
+    return Verdict(exercise.id, Outcome.LAB_DOWN, says, broken=what, look_at="run this cell again")

@@ -2,13 +2,12 @@
 
 import os
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from kafka import KafkaProducer
+from typing import TYPE_CHECKING, Any
 
 from labsupport.course.answer import Answer
+from labsupport.experiments import log
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -17,9 +16,18 @@ if TYPE_CHECKING:
 CHECKED = f"lab-check-{os.getpid()}"
 
 
-def checking_producer(lab: "Lesson") -> KafkaProducer:
-    """The producer of a check; a topic that the learner's code has deleted does not hold it up for long."""
-    return lab.producer(name="check", max_block_ms=3_000)
+def through_kafka(lab: "Lesson", records: Iterable[dict[str, Any]], partitions: int = 1) -> log.Log:
+    """Send `records` (arguments of KafkaProducer.send) to an empty topic; what it holds then.
+
+    A topic that the learner's code deletes meanwhile does not hold the check up for long; it raises a KafkaError.
+    """
+    topic = lab.topic(CHECKED, partitions=partitions)
+    producer = lab.producer(name="check", max_block_ms=3_000)
+    sent = [producer.send(topic, **record) for record in records]
+    producer.flush(timeout=5)
+    for sending in sent:
+        sending.get(timeout=5)
+    return log.read(lab, topic)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,12 @@ from labsupport.base import CHECKOUT
 
 NO_ALARM = "There is no alarm here: if your code does not end, interrupt the kernel (Kernel, Interrupt)."
 MOST_PRINTED = 600  # characters that are kept of what an answer prints
-LAB = str(CHECKOUT / "labsupport")
+# Where code lies that is not the learner's.
+NOT_LEARNERS = (
+    "<frozen",
+    str(CHECKOUT / "labsupport"),
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+)
 
 
 class TimeUp(BaseException):
@@ -119,5 +124,4 @@ def where(error: BaseException) -> str:
 
 def _is_learners(filename: str) -> bool:
     """Whether code in this file is neither the lab's nor a library's."""
-    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return not filename.startswith(("<frozen", LAB, *libraries))
+    return not filename.startswith(NOT_LEARNERS)

@@ -26,7 +26,7 @@ class Progress:
 
     def lines(self, lesson: str = "") -> list[str]:
         """One line for each exercise of `lesson` (of all lessons, without one), and a line before them."""
-        listed = [each for each in exercises.by_id().values() if each.id.startswith(lesson)]
+        listed = exercises.of_lesson(lesson)
         solved = sum(self.exercises.get(each.id) == "solved" for each in listed)
         lines = [f"{solved} of {len(listed)} exercise{'s' * (len(listed) != 1)} solved"]
         return lines + [f"  {each.id}  {self.exercises.get(each.id, 'not yet'):<8} {each.title}" for each in listed]

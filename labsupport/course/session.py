@@ -21,14 +21,14 @@ from labsupport.experiments import log
 class Lesson(Cluster):
     """The cluster as one lesson sees it: its topics and groups carry the lesson's number."""
 
-    def __init__(self, number: str, cluster: Cluster):
+    def __init__(self, number: str, cluster: Cluster, settings: Settings):
         super().__init__(
             cluster.bootstrap,
             prefix=cluster.prefix,
             embedded=cluster.embedded,
             deletes_topics=cluster.deletes_topics,
         )
-        self.number = number
+        self.number, self.settings = number, settings
         self._hints: dict[str, int] = {}  # how many of each exercise's hints were shown
 
     @property
@@ -64,24 +64,24 @@ class Lesson(Cluster):
         """Note what you expect, such as `lab.predict("02a", 3)`; it is shown beside what is measured."""
         progress.require_prediction(number)
         if value is ...:
-            earlier = progress.read(Settings.from_environment()).predictions.get(number)
+            earlier = progress.read(self.settings).predictions.get(number)
             said = "none (that is fine; or put one in place of the three dots)"
             print(f"Prediction {number}: {said if earlier is None else f'{earlier}, as you said before'}")
         else:
-            progress.predict(Settings.from_environment(), number, in_words(value))
+            progress.predict(self.settings, number, in_words(value))
             print(f"Prediction {number}: {in_words(value)}")
 
     def measured(self, number: str, value: Any) -> None:
         """Show what an experiment measured beside what was predicted."""
         progress.require_prediction(number)
-        predicted = progress.read(Settings.from_environment()).predictions.get(number, "–")
+        predicted = progress.read(self.settings).predictions.get(number, "–")
         print(f"{number} · predicted: {predicted} · measured: {in_words(value)}")
 
     def check(self, number: str, answer: Any) -> Verdict:
         """The verdict on your answer to exercise `number`. Never raises; cuts your code off if it does not end."""
         verdict = check.check(number, answer, self)
         try:
-            progress.remember(Settings.from_environment(), verdict)
+            progress.remember(self.settings, verdict)
         except LabError as error:
             print(f"This could not be kept for `lab.progress()`. {error}")
         return verdict
@@ -98,7 +98,7 @@ class Lesson(Cluster):
 
     def progress(self) -> None:
         """Print which of this lesson's exercises are solved; `python3 lab.py progress` shows all lessons."""
-        print("\n".join(progress.read(Settings.from_environment()).lines(self.number)))
+        print("\n".join(progress.read(self.settings).lines(self.number)))
 
     def warnings(self) -> None:
         """Print what the Kafka client has warned of since the kernel started; it writes nothing into cells itself."""
@@ -163,7 +163,7 @@ def lesson(number: str) -> Lesson:
     close()
     settings = Settings.from_environment()
     background.sweep(settings)
-    opened = Lesson(number, connect(settings))
+    opened = Lesson(number, connect(settings), settings)
     try:
         opened.clear()
     except BaseException:

@@ -121,7 +121,8 @@ def _parse(value: bytes | None) -> dict[str, Any]:
         envelope = json.loads(
             text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates
         )
-        json.dumps(envelope, ensure_ascii=False, default=str).encode()  # half a surrogate pair cannot be sent on
+        if b"\\u" in value:  # an escape can be half a surrogate pair, which cannot be sent on
+            json.dumps(envelope, ensure_ascii=False, default=str).encode()
     except UnicodeDecodeError as error:
         raise EventError(f"not UTF-8: byte {error.start} is 0x{value[error.start]:02x}") from error
     except UnicodeEncodeError as error:

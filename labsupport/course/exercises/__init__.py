@@ -13,6 +13,6 @@ def by_id() -> dict[str, Exercise]:
     return {exercise.id: exercise for module in modules for exercise in module.EXERCISES}
 
 
-def of_lesson(number: str) -> list[Exercise]:
-    """The exercises of one lesson, in their order."""
-    return [exercise for exercise in by_id().values() if exercise.id.startswith(f"{number}-")]
+def of_lesson(number: str = "") -> list[Exercise]:
+    """The exercises of one lesson, named by its two digits, in their order; without a number, those of all."""
+    return [exercise for exercise in by_id().values() if exercise.id.startswith(number)]

@@ -7,23 +7,17 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from labsupport.course.answer import Answer, TryAgain, kind_of, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong, checking_producer
+from labsupport.course.exercise import Exercise, Wrong, through_kafka
 from labsupport.events import shop
 from labsupport.events.event import Event
-from labsupport.experiments import log
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
 
-def through_kafka(lab: "Lesson", values: Sequence[bytes]) -> list[bytes]:
+def come_back(lab: "Lesson", values: Sequence[bytes]) -> list[bytes]:
     """The values as they come back from the broker, in the order in which they were sent."""
-    topic = lab.topic(CHECKED)
-    producer = checking_producer(lab)
-    for value in values:
-        producer.send(topic, value)
-    producer.flush(timeout=5)
-    return [record.value for record in log.read(lab, topic).records]
+    return [record.value for record in through_kafka(lab, ({"value": value} for value in values)).records]
 
 
 def payment(number: int, order_id: str, amount: str) -> bytes:
@@ -54,7 +48,7 @@ def _happenings(answer: Answer, lab: "Lesson") -> str:
         payment(ids[1], "ORD-123", "50.00"),
         payment(ids[2], "ORD-124", "7.50"),
     ]
-    delivered = through_kafka(lab, sent)
+    delivered = come_back(lab, sent)
     lists = [each for length in range(5) for each in product(delivered, repeat=length)]
     for values in lists:
         events = [Event.decode(value) for value in values]
@@ -83,7 +77,7 @@ def _total(answer: Answer, lab: "Lesson") -> str:
     """Amounts that a binary float cannot hold: by themselves, in a sum, and for their length."""
     lists = [*AMOUNTS, *([str(event.payload["amount"]) for event in _paid(seed)] for seed in range(3))]
     amounts = [amount for each in lists for amount in each]
-    values = iter(through_kafka(lab, [payment(number, "ORD-123", each) for number, each in enumerate(amounts)]))
+    values = iter(come_back(lab, [payment(number, "ORD-123", each) for number, each in enumerate(amounts)]))
     for amounts in lists:
         came_back = answer(list(islice(values, len(amounts))), returns=(Decimal, int, float), asks="a Decimal")
         _require_total(came_back, amounts)

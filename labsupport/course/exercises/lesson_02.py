@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 from labsupport.course.answer import Answer, TryAgain, as_set, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong, checking_producer
+from labsupport.course.exercise import Exercise, Wrong, through_kafka
 from labsupport.events import shop
 from labsupport.events.event import Event
 from labsupport.experiments import log
@@ -66,40 +66,38 @@ def _misjudged(missed: Sequence[str], records: Sequence[Numbered]) -> str:
 
 def _scattered(lab: "Lesson") -> list[Numbered]:
     """Records of six keys, spread over three partitions in turn, as a consumer may read them."""
-    topic = lab.topic(CHECKED, partitions=3)
-    producer = checking_producer(lab)
-    for number in range(1, 13):
-        for key in range(6):
-            # Half of the keys always go to one partition, as Kafka does it; the others in turn.
-            partition = key if key < 3 else (key + number) % 3
-            producer.send(topic, b"%d" % number, key=b"ORD-%d" % key, partition=partition)
-    producer.flush(timeout=5)
-    return [(record.key.decode(), int(record.value)) for record in log.read(lab, topic).records]
+    # Half of the keys always go to one partition, as Kafka does it; the others in turn.
+    records = (
+        {"key": b"ORD-%d" % key, "value": b"%d" % number, "partition": key if key < 3 else (key + number) % 3}
+        for number in range(1, 13)
+        for key in range(6)
+    )
+    return [(record.key.decode(), int(record.value)) for record in through_kafka(lab, records, partitions=3).records]
 
 
 def _key_of(answer: Answer, lab: "Lesson") -> str:
     """The shop's events, sent with the learner's keys to topics of three and of five partitions, and read back."""
     for partitions in (3, 5):
-        topic = lab.topic(CHECKED, partitions=partitions)
-        producer = checking_producer(lab)
-        events = [event for seed in range(partitions, partitions + 3) for event in _told_apart(seed)]
-        for event in events:
-            key = answer(event, returns=(bytes, type(None)), asks="bytes")
-            if key and len(key) > LONGEST_KEY:
-                raise TryAgain(
-                    says=f"This key has {len(key):,} bytes.",
-                    given=answer.called(event),
-                    broken=f"a key is stored with every record; {LONGEST_KEY} bytes are plenty",
-                    look_at="a key names what the event is about, and no more",
-                )
-            producer.send(topic, key=key, value=event.encode())
-        producer.flush(timeout=5)
-        held = log.read(lab, topic)
+        events = (event for seed in range(partitions, partitions + 3) for event in _told_apart(seed))
+        records = ({"key": _asked(answer, event), "value": event.encode()} for event in events)
+        held = through_kafka(lab, records, partitions)
         _require_one_partition(held, keyless=any(record.key is None for record in held.records))
         _require_spread(held)
     return (
         "In topics of 3 and 5 partitions: the events of each order and auction in one partition, and the load spread."
     )
+
+
+def _asked(answer: Answer, event: Event) -> bytes | None:
+    key = answer(event, returns=(bytes, type(None)), asks="bytes")
+    if key and len(key) > LONGEST_KEY:
+        raise TryAgain(
+            says=f"This key has {len(key):,} bytes.",
+            given=answer.called(event),
+            broken=f"a key is stored with every record; {LONGEST_KEY} bytes are plenty",
+            look_at="a key names what the event is about, and no more",
+        )
+    return key
 
 
 def _told_apart(seed: int) -> list[Event]:

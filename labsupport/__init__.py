@@ -8,17 +8,32 @@ Rooms with arrows in one direction: base <- broker, events <- experiments <- cou
 
 from typing import Any
 
-__all__ = ["Event", "EventError", "LabError", "lesson", "plots", "private", "shop", "until"]
+__all__ = [
+    "Event",
+    "EventError",
+    "LabError",
+    "advice",
+    "faults",
+    "lesson",
+    "plots",
+    "reading",
+    "sending",
+    "shop",
+    "until",
+]
 
 _HOMES = {
     "LabError": "labsupport.base",
     "lesson": "labsupport.course.session",
-    "private": "labsupport.broker.cluster",
+    "advice": "labsupport.broker.advice",
     "Event": "labsupport.events.event",
     "EventError": "labsupport.events.event",
     "shop": "labsupport.events",
     "until": "labsupport.base",
+    "sending": "labsupport.events",
+    "reading": "labsupport.events",
     "plots": "labsupport.experiments",
+    "faults": "labsupport.experiments",
 }
 
 

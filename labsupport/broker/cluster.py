@@ -12,7 +12,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, MemberToRemove, NewTopic
-from kafka.errors import CoordinatorLoadInProgressError, KafkaError, KafkaTimeoutError
+from kafka.errors import CoordinatorLoadInProgressError, KafkaError, KafkaTimeoutError, NodeNotReadyError
 
 from labsupport.base import LabError, Settings, parse_addresses, until
 from labsupport.broker import background
@@ -165,8 +165,17 @@ class Cluster:
 
     def topics(self, namespace: str = "") -> list[str]:
         """The names of all topics that begin with `namespace`, sorted."""
+        listed: list[str] = []
+
+        def answered() -> bool:
+            with contextlib.suppress(NodeNotReadyError):  # its broker went and came back; it connects again by itself
+                listed[:] = self.admin().list_topics()
+                return True
+            return False
+
         with speaking("Could not list the topics."):
-            return sorted(name for name in self.admin().list_topics() if name.startswith(namespace))
+            until(answered, 10, "the list of topics", next_step=DOWN)
+        return sorted(name for name in listed if name.startswith(namespace))
 
     def create_topic(self, name: str, partitions: int = 1, **config: Any) -> str:
         """Create the topic `name` empty, deleting an earlier one, and wait until it can be used; returns its name.
@@ -257,7 +266,7 @@ class Cluster:
             raise LabError(
                 "This experiment stops, pauses or kills a broker.",
                 f"the broker at {self.bootstrap} was not started by the lab, and others may be using it",
-                "run it on a broker of its own: with private() as kafka: kafka.broker(1).pause()",
+                "run it on a broker of its own: with lab.private() as kafka: kafka.broker(1).pause()",
             )
         if not 1 <= number <= len(self.embedded.brokers):
             raise LabError(f"There is no broker {number}.", f"this cluster has 1 to {len(self.embedded.brokers)}")

@@ -15,7 +15,7 @@ import json
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -118,24 +118,6 @@ class EmbeddedBroker:
     def log_tail(self, lines: int = 12) -> str:
         """The last lines of its log."""
         return tail(self.folder / "server.log", lines)
-
-    @contextlib.contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Stopped cleanly for the body of a `with`; afterwards it runs and answers again, whatever happened inside."""
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Frozen for the body of a `with`; afterwards it runs and answers again, whatever happened inside."""
-        self.pause()
-        try:
-            yield
-        finally:
-            self.start()
 
     def spawn(self, training: Path | None = None) -> None:
         """Start its process and return at once."""

@@ -14,8 +14,8 @@ import psutil
 from labsupport.base import Settings, digest
 from labsupport.broker.process import Process, started
 
-# A broker that nobody needs any more, once the program that it was started for has gone.
-FOR_THEIR_OWNER = ("private", "training-broker")
+# Nobody needs them any more, once the program that it was started for has gone.
+FOR_THEIR_OWNER = ("private", "program", "training-broker")
 ROLES = ("background", *FOR_THEIR_OWNER, "training", "jupyter")
 
 

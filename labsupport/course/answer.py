@@ -11,9 +11,12 @@ from itertools import islice
 from numbers import Integral
 from typing import Any
 
+from kafka import KafkaConsumer, KafkaProducer
+
 from labsupport.course.guard import Kept, TimeUp, alarm, exit_raises, where
 
 STUB = "Write your code in place of the three dots, run that cell, then this one."
+CLIENTS = (KafkaProducer, KafkaConsumer)
 MOST_ITEMS = 10_000  # of a collection that comes back
 
 
@@ -76,10 +79,12 @@ class Answer:
     def __call__(self, *arguments: Any, returns: type | tuple[type, ...], asks: str = "") -> Any:
         """Call the learner's function with copies of `arguments`; what comes back has to be of type `returns`.
 
+        A client of Kafka's is handed over itself.
+
         `asks` says in words what the exercise asks for, where the types do not. The result is handed on as a plain int,
         Decimal, bytes …, a Collection as a tuple. Otherwise raises NotAttempted, TryAgain or Failed.
         """
-        given = copy.deepcopy(arguments)
+        given = copy.deepcopy(arguments, {id(each): each for each in arguments if isinstance(each, CLIENTS)})
         try:
             with (
                 self._clock(),
@@ -116,7 +121,7 @@ class Answer:
 
     def called(self, *arguments: Any) -> str:
         """The call as the learner would type it."""
-        inside = ", ".join(shown(each) for each in arguments)
+        inside = ", ".join(_role(each) if isinstance(each, CLIENTS) else shown(each) for each in arguments)
         return f"{self.signature.partition('(')[0]}({inside})"
 
     def _require_kind(self, result: Any, returns: type | tuple[type, ...], asks: str, arguments: tuple) -> None:
@@ -169,6 +174,10 @@ def shown(value: Any, most: int = 300) -> str:
     except Exception as error:
         return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return line if len(line) <= most else line[: most - 2] + " …"
+
+
+def _role(client: KafkaProducer | KafkaConsumer) -> str:
+    return "producer" if isinstance(client, KafkaProducer) else "consumer"
 
 
 def _is_a(value: Any, kind: type) -> bool:

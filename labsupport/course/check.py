@@ -3,18 +3,21 @@
 import contextlib
 import decimal
 import difflib
+import runpy
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kafka.errors import KafkaError
 
-from labsupport.base import LabError, parse_addresses
+from labsupport.base import LabError, Settings, parse_addresses
 from labsupport.broker.metadata import reach
 from labsupport.course import exercises
 from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain, in_words, shown
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.guard import NO_ALARM, has_alarm
 from labsupport.course.verdict import Outcome, Verdict
+from labsupport.experiments import program
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -43,6 +46,13 @@ def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
         return Verdict(in_words(number)[:60], Outcome.ERROR, error.tried, broken=error.seen, look_at=error.next_step)
     if down := _down(exercise, lab):
         return down
+    if exercise.file:
+        return _in_a_file(exercise, value, lab)
+    return judged(exercise, value, lab)
+
+
+def judged(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
+    """The verdict on the function `value`, in this process."""
     answer = Answer(value, exercise.call, exercise.seconds)
     try:
         answer.require_function()
@@ -59,6 +69,57 @@ def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
         with contextlib.suppress(Exception):  # if it cannot be deleted, the next lesson() does it
             lab.delete_topics([lab.namespace + CHECKED])
     return Verdict(exercise.id, Outcome.PASS, said if has_alarm() else f"{said} ({NO_ALARM})")
+
+
+def _in_a_file(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
+    """The verdict on a file of the learner's: the same, in a Python process that knows nothing of the notebook."""
+    path = Path(value) if isinstance(value, str | Path) else None
+    if path is None or not path.is_file():
+        return Verdict(
+            exercise.id,
+            Outcome.NOT_ATTEMPTED if value is ... else Outcome.TRY_AGAIN,
+            f"The answer to this exercise is the path of a file, {exercise.file}.",
+            given=shown(value),
+            look_at=f'path = lab.file("{exercise.id}") makes it; then lab.check("{exercise.id}", path)',
+        )
+    try:
+        ended = program.run(
+            file_verdict, exercise.id, str(path.resolve()), lab.number, timeout=exercise.seconds + 30, name=path.name
+        )
+    except LabError as error:
+        broken, look_at = f"{error.tried} {error.seen}"[-600:], error.next_step
+        says = "The file was not judged to its end."
+        return _down(exercise, lab) or Verdict(exercise.id, Outcome.ERROR, says, broken=broken, look_at=look_at)
+    if isinstance(ended.returned, Verdict):
+        return ended.returned
+    return Verdict(
+        exercise.id,
+        Outcome.ERROR,
+        f"The process with your file ended by itself, with exit code {ended.code}.",
+        printed=ended.printed[-600:].strip(),
+        look_at="os._exit() or a signal ends a process at once: use `return`",
+    )
+
+
+def file_verdict(number: str, path: str, lesson: str) -> Verdict:
+    """In the process of its own: read the file, and judge the function in it."""
+    from labsupport.broker.cluster import connect
+    from labsupport.course.session import Lesson
+
+    exercise, settings = find(number), Settings.from_environment()
+    names: dict[str, Any] = {}
+    reading = Answer(lambda: names.update(runpy.run_path(path)), "reading()", exercise.seconds)
+    with Lesson(lesson, connect(settings), settings) as lab:
+        try:
+            reading(returns=type(None))
+        except Judged as problem:
+            fields = problem.fields | {"given": Path(path).name, "printed": reading.printed.text.strip()}
+            return Verdict(exercise.id, OUTCOMES[type(problem)], **_readable(fields))
+        if exercise.function not in names:
+            says = f"{Path(path).name} has no function {exercise.function}."
+            look_at = "the exercise calls it by this name: is it misspelt, or was the file not saved?"
+            return Verdict(exercise.id, Outcome.TRY_AGAIN, says, look_at=look_at)
+        return judged(exercise, names[exercise.function], lab)
 
 
 def _readable(fields: dict[str, str]) -> dict[str, str]:

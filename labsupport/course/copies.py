@@ -1,4 +1,4 @@
-"""The learner's copies of the notebooks, in `work/`: theirs to change, never touched by an update."""
+"""The learner's copies of the notebooks and their files, in `work/`: theirs to change, never touched by an update."""
 
 import json
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from labsupport.base import CHECKOUT, LabError
 from labsupport.broker.process import write_atomically
+from labsupport.course.exercise import Exercise
 
 NOTEBOOKS = CHECKOUT / "notebooks"
 WORK = CHECKOUT / "work"
@@ -65,3 +66,20 @@ def renew(notebook: Path, target: Path = WORK) -> Path | None:
         copy.rename(kept)
     write_atomically(copy, text)
     return kept
+
+
+def answer_file(exercise: Exercise, home: Path) -> tuple[Path, bool]:
+    """The learner's file for that exercise, and whether it was made just now; one that is there stays as it is.
+
+    It lies beside the notebook that is running. The folder of the committed notebooks stays clean: for one that runs
+    there it lies in `home`. Raises LabError for an exercise whose answer is no file.
+    """
+    if not exercise.file:
+        raise LabError(
+            f"The answer to exercise {exercise.id} is no file.", "", f'lab.check("{exercise.id}", {exercise.function})'
+        )
+    path = (home / "work" if Path.cwd() == NOTEBOOKS else Path.cwd()) / exercise.file
+    if path.exists():
+        return path, False
+    write_atomically(path, exercise.stub + "\n")
+    return path, True

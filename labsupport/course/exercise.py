@@ -64,6 +64,7 @@ class Exercise:
     question. `explanation` follows the reference answer. `judge(answer, lab)` calls `answer` as if it were the
     learner's function and raises TryAgain at the first property that does not hold; what it returns is the sentence of
     a PASS. All calls of `answer` together have `seconds`. `other_styles` are right answers, written otherwise.
+    `file` is the name of the learner's file, if the answer is one: it is judged in a process of its own.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Exercise:
     judge: Callable[[Answer, "Lesson"], str]
     other_styles: tuple[str, ...] = ()
     seconds: float = 1.5
+    file: str = ""
 
     def hint(self, number: int) -> Note:
         """Hint `number`, counted from 1; beyond the last one, the last again and what comes after it."""

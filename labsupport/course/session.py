@@ -1,21 +1,28 @@
 """Opening a lesson: `lab = lesson("00")`. The first cell of every notebook."""
 
 import atexit
+import contextlib
 import logging
 import logging.handlers
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
+from kafka import KafkaConsumer
+from kafka.errors import KafkaError
+
 from labsupport.base import LabError, Settings
 from labsupport.broker import background
-from labsupport.broker.cluster import Cluster, connect
+from labsupport.broker.advice import advice
+from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.jars import kafka_version
-from labsupport.course import check, progress
+from labsupport.course import check, copies, progress
 from labsupport.course.answer import in_words
 from labsupport.course.exercise import Note
 from labsupport.course.verdict import Verdict
-from labsupport.experiments import log
+from labsupport.experiments import lag, log
 
 
 class Lesson(Cluster):
@@ -58,6 +65,25 @@ class Lesson(Cluster):
         """All of `topic` as the broker holds it now, for tables and pictures; `group` adds what it has committed."""
         return log.read(self, topic, group)
 
+    def lag(self, topic: str, group: str, consumer: KafkaConsumer | None = None) -> lag.Lag:
+        """How far `group` has come in `topic`, and how much is left; `consumer` adds its positions."""
+        begins, ends = log.edges(self, topic)
+        positions = {}
+        for place in consumer.assignment() if consumer else ():
+            if place.topic == topic:
+                positions[place.partition] = consumer.position(place, timeout_ms=5_000)
+        return lag.of(topic, begins, ends, log.committed(self, topic, group), positions)
+
+    @contextlib.contextmanager
+    def private(self, size: int = 1, **overrides: str) -> Iterator["Lesson"]:
+        """The lesson on `size` brokers of its own for the body of a `with`, whatever LAB_KAFKA says.
+
+        For experiments that freeze, stop or kill a broker, or look at its files; destroyed afterwards. `overrides` are
+        broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
+        """
+        with private(size, self.settings, **overrides) as own, Lesson(self.number, own, self.settings) as mine:
+            yield mine
+
     # Predictions and exercises
 
     def predict(self, number: str, value: Any = ...) -> None:
@@ -85,6 +111,12 @@ class Lesson(Cluster):
         except LabError as error:
             print(f"This could not be kept for `lab.progress()`. {error}")
         return verdict
+
+    def file(self, number: str) -> Path:
+        """The file for your answer to exercise `number`, made with the exercise's beginning if it is not there yet."""
+        path, made = copies.answer_file(check.find(number), self.settings.home)
+        print(f"{path.name} {'is new: write' if made else 'is there, as you left it: go on'} there, then check.")
+        return path
 
     def hint(self, number: str) -> Note:
         """The next hint for exercise `number`; each call shows one more."""
@@ -132,18 +164,24 @@ class _Warnings(logging.Handler):
                 logger.addHandler(self)
 
 
-def _explain_name_errors() -> None:
-    """In a notebook: a check whose function does not exist yet says that the cells above it come first."""
+def _explain_errors() -> None:
+    """In a notebook: below the client's errors stands what they mean and what to do.
+
+    And a check whose function does not exist yet says that the cells above it come first.
+    """
     from IPython import get_ipython
 
-    def explain(shell: Any, kind: type, error: NameError, traceback: Any, tb_offset: int | None = None) -> None:
-        if re.search(rf"lab\.check\(.*\b{error.name}\b", extract_tb(traceback)[-1].line or ""):
-            note = f"{error.name} does not exist yet: run the exercise's cell above this one, then this one again."
-            error._render_traceback_ = lambda: [note]  # what IPython shows instead of the stack
+    def explain(shell: Any, kind: type, error: Exception, traceback: Any, tb_offset: int | None = None) -> None:
+        if isinstance(error, NameError):
+            if re.search(rf"lab\.check\(.*\b{error.name}\b", extract_tb(traceback)[-1].line or ""):
+                note = f"{error.name} does not exist yet: run the exercise's cell above this one, then this one again."
+                error._render_traceback_ = lambda: [note]  # what IPython shows instead of the stack
+        elif meaning := advice(error):
+            error.add_note(f"What it means: {meaning}")
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
     if shell := get_ipython():
-        shell.set_custom_exc((NameError,), explain)
+        shell.set_custom_exc((NameError, KafkaError, TypeError, ValueError, RuntimeError), explain)
 
 
 _warnings = _Warnings()
@@ -159,7 +197,7 @@ def lesson(number: str) -> Lesson:
     if not re.fullmatch("[0-9]{2}", str(number)):
         raise LabError(f"There is no lesson {number!r}.", "", 'give its two digits, such as lesson("00")')
     _warnings.attach()
-    _explain_name_errors()
+    _explain_errors()
     close()
     settings = Settings.from_environment()
     background.sweep(settings)

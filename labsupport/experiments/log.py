@@ -3,17 +3,19 @@
 Lesson 02 looks at it; every later picture of a topic is drawn from it.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from labsupport.base import LabError, until
 from labsupport.broker.cluster import Cluster
+from labsupport.events.reading import to_the_end
 
 if TYPE_CHECKING:
     import pandas
@@ -60,45 +62,50 @@ def text(data: bytes | None) -> str:
 def read(cluster: Cluster, topic: str, group: str | None = None) -> Log:
     """Read all of `topic`, from its beginnings to what are its ends now; nobody's offsets change.
 
-    `group` adds what that group has committed. Raises LabError if there is no such topic, and after 10 s.
+    `group` adds what that group has committed. Raises LabError if there is no such topic, or nothing comes for 10 s.
     """
-    consumer = cluster.consumer(name="lab-log")
-    try:
-        places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
-        if not places:
-            raise LabError(f"There is no topic {topic!r}.", "", "run the episode from its first cell, which makes it")
-        begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
-        consumer.assign(places)
+    with _reader(cluster) as consumer:
+        begins, ends = _edges(consumer, topic)
+        consumer.assign([TopicPartition(topic, number) for number in ends])
         consumer.seek_to_beginning()
-        found: list[ConsumerRecord] = []
+        found = sorted(
+            (each for each in to_the_end(consumer) if each.offset < ends[each.partition]),
+            key=lambda record: (record.partition, record.offset),
+        )
+    return Log(topic, tuple(found), begins, ends, committed(cluster, topic, group) if group else {})
 
-        def all_read() -> bool:
-            for records in consumer.poll(timeout_ms=200).values():
-                found.extend(records)
-            # The position, not the last record seen: a transaction's marker has an offset and is no record.
-            return all(consumer.position(place) >= ends[place] for place in places)
 
-        until(all_read, 10, f"the records of {topic}", every=0)
+def edges(cluster: Cluster, topic: str) -> tuple[dict[int, int], dict[int, int]]:
+    """By partition: the first offset that is still there, and the one that the next record will get.
+
+    Raises LabError if there is no such topic.
+    """
+    with _reader(cluster) as consumer:
+        return _edges(consumer, topic)
+
+
+@contextlib.contextmanager
+def _reader(cluster: Cluster) -> Iterator[KafkaConsumer]:
+    try:
+        yield cluster.consumer(name="lab-log")
     finally:
         cluster.close_client("lab-log")
-    committed = _committed(cluster, group) if group else {}
-    return Log(
-        topic=topic,
-        records=tuple(
-            sorted(
-                (each for each in found if each.offset < ends[TopicPartition(topic, each.partition)]),
-                key=lambda record: (record.partition, record.offset),
-            )
-        ),
-        begins={place.partition: offset for place, offset in begins.items()},
-        ends={place.partition: offset for place, offset in ends.items()},
-        committed={place.partition: each.offset for place, each in committed.items() if place.topic == topic},
-    )
 
 
-def _committed(cluster: Cluster, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
-    """What the group has committed. A broker that has just started may need a moment to know its groups."""
-    answers: list[dict] = []
+def _edges(consumer: KafkaConsumer, topic: str) -> tuple[dict[int, int], dict[int, int]]:
+    places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    if not places:
+        raise LabError(f"There is no topic {topic!r}.", "", "run the episode from its first cell, which makes it")
+    begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
+    return {place.partition: begins[place] for place in places}, {place.partition: ends[place] for place in places}
+
+
+def committed(cluster: Cluster, topic: str, group: str) -> dict[int, int]:
+    """By partition, the next offset that the group will read; without those for which it has committed nothing.
+
+    A broker that has just started may need a moment to know its groups; raises LabError after 10 s.
+    """
+    answers: list[dict[TopicPartition, OffsetAndMetadata]] = []
 
     def answered() -> bool:
         try:
@@ -109,4 +116,4 @@ def _committed(cluster: Cluster, group: str) -> dict[TopicPartition, OffsetAndMe
         return bool(answers)
 
     until(answered, 10, f"what {group} has committed")
-    return answers[0]
+    return {place.partition: each.offset for place, each in answers[0].items() if place.topic == topic}

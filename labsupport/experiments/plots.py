@@ -5,16 +5,31 @@ are those of Okabe and Ito, which colour-blind readers can tell apart; hatching 
 shows is also its text: `repr` of the figure, which is what a reader without the picture gets.
 """
 
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
+from labsupport.experiments.lag import Lag, Place
 from labsupport.experiments.log import Log, text
+
+if TYPE_CHECKING:
+    import pandas
 
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#8DA0CB", "#BBBBBB")
 HATCHES = ("", "//", "..", "xx", "\\\\")  # with eight colours: forty keys before a pair comes again
 GROUND, INK = "#FCFCFA", "#222222"
+# How far a group has come in a partition.
+STRETCHES = {
+    "up to committed": {"facecolor": COLOURS[2], "hatch": ""},
+    "handed out": {"facecolor": COLOURS[3], "hatch": "//"},
+    "left": {"facecolor": "white", "hatch": ""},
+}
 
 
 class Described(Figure):
@@ -61,6 +76,98 @@ def log(log: Log, ax: Axes | None = None, *, most: int = 40) -> Axes:
         patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))
     ax.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize=8)
     _describe(ax, f"Picture: the log of {log.topic}. {_in_words(log)}")
+    return ax
+
+
+def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
+    """A group's places at several moments, one bar for each partition at each: what is committed, handed out, left.
+
+    The bar goes from the log's beginning to its end. A triangle above it marks what is committed, one below it the
+    consumer's position. `moments`: what to call each, in their order. Without `ax` a new figure is made.
+    """
+    rows = [(moment, place) for moment, lag in moments.items() for place in lag.places]
+    several = any(len(lag.places) > 1 for lag in moments.values())
+    ax = ax or _axes(9, 1.3 + 0.55 * len(rows))
+    for row, (_, place) in enumerate(rows):
+        committed = place.begin if place.committed is None or place.out_of_range else place.committed
+        position = max(committed, place.begin if place.position is None else place.position)
+        edges = (place.begin, committed, position, place.end)
+        for (begin, end), look in zip(itertools.pairwise(edges), STRETCHES.values(), strict=True):
+            ax.add_patch(Rectangle((begin, row - 0.25), end - begin, 0.5, edgecolor=INK, **look))
+        if place.committed is not None:
+            ax.plot(place.committed, row - 0.33, marker="v", color=INK, markersize=8, clip_on=False)
+        if place.position is not None:
+            ax.plot(place.position, row + 0.33, marker="^", color=INK, markersize=8, fillstyle="none", clip_on=False)
+        ax.text(place.end + 0.15, row, f"lag {place.lag}", fontsize=8, va="center", color=INK)
+    offsets = [edge for _, place in rows for edge in (place.begin, place.end, place.committed or place.begin)]
+    ax.set_xlim(min(offsets) - 0.2, max(offsets) + max(1.0, 0.12 * (max(offsets) - min(offsets))))
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    labels = [f"{moment} · {place.partition}" if several else moment for moment, place in rows]
+    ax.set_yticks(range(len(rows)), labels)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("offset (records)")
+    topic = next(iter(moments.values())).topic
+    ax.set_title(f"topic {topic}{': moment · partition' if several else ''}", fontsize=10, loc="left")
+    keys = [Patch(label=name, edgecolor=INK, **look) for name, look in STRETCHES.items()]
+    keys.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))
+    keys.append(plt.Line2D([], [], marker="^", linestyle="", color=INK, fillstyle="none", label="position"))
+    ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize=8)
+    _describe(ax, f"Picture: places in {topic}. {' '.join(_place_in_words(*row) for row in rows)}")
+    return ax
+
+
+def _place_in_words(moment: str, place: Place) -> str:
+    words = [f"{moment}, partition {place.partition}: begin {place.begin}"]
+    words += [] if place.position is None else [f"position {place.position}"]
+    words += [place.note] if place.committed is None else [f"committed {place.committed}", *filter(None, [place.note])]
+    return ", ".join([*words, f"end {place.end}, lag {place.lag}"]) + "."
+
+
+def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
+    """Latency against throughput, both axes logarithmic, a line for each series.
+
+    `points` has a row for each measurement: series and label (text), per_second (records), milliseconds (from send to
+    acknowledgement). Its words have no figures: they are others each time. Without `ax` a new figure is made.
+    """
+    ax = ax or _axes(9, 4.2)
+    ax.spines["left"].set_visible(True)
+    for number, (name, rows) in enumerate(points.groupby("series", sort=False)):
+        look = {"color": COLOURS[(0, 1, 2, 4)[number % 4]], "marker": "os^D"[number % 4], "markeredgecolor": INK}
+        ax.plot(rows.per_second, rows.milliseconds, label=name, linewidth=1.5, **look)
+        for row in rows.itertuples():
+            ax.annotate(row.label, (row.per_second, row.milliseconds), (6, 5), textcoords="offset points", fontsize=8)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.grid(visible=True, which="major", color="#DDDDDD", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.margins(0.12)
+    ax.set_xlabel("throughput (records per second)")
+    ax.set_ylabel("latency (ms, median)")
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.02))
+    series = [f"{name}: {', '.join(rows.label)}" for name, rows in points.groupby("series", sort=False)]
+    _describe(ax, f"Picture: latency against throughput. {'; '.join(series)}.")
+    return ax
+
+
+def ratios(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes:
+    """Horizontal bars: a group for each column of `table`, in it a bar for each row; every value is a ratio in `unit`.
+
+    Its words have no figures: they are others each time. Without `ax` a new figure is made.
+    """
+    ax = ax or _axes(9, 0.9 + 0.32 * table.size + 0.3 * len(table.columns))
+    ticks = {}
+    for group, column in enumerate(table.columns):
+        for row, (name, value) in enumerate(table[column].items()):
+            at = group * (len(table) + 1) + row
+            ax.barh(at, value, 0.8, color=COLOURS[row], hatch=HATCHES[row], edgecolor=INK, label="" if group else name)
+            ax.text(value, at, f" {value:.1f}", fontsize=8, va="center", color=INK)
+        ticks[group * (len(table) + 1) + (len(table) - 1) / 2] = column
+    ax.axvline(1, color=INK, linewidth=0.8)
+    ax.invert_yaxis()
+    ax.set_yticks(list(ticks), list(ticks.values()))
+    ax.set_xlabel(unit)
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.02))
+    _describe(ax, f"Picture: {' and '.join(table.columns)} of {', '.join(table.index)}, {unit}.")
     return ax
 
 

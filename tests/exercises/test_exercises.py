@@ -1,7 +1,10 @@
 """Every stub, reference, other right answer and known wrong answer, judged on a real broker."""
 
 import json
+import os
+import tempfile
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -22,8 +25,12 @@ def opened(own_home):
     return lesson("98")
 
 
-def function(exercise: Exercise, code: str):
-    """The learner's function, defined by `code` as a cell of the lesson would define it."""
+def answer(exercise: Exercise, code: str):
+    """What the learner hands to `check`: the function that `code` defines in a cell, or the file with that code."""
+    if exercise.file:
+        path = Path(tempfile.mkdtemp(dir=os.environ["LAB_HOME"]), exercise.file)
+        path.write_text(code + "\n", encoding="utf-8")
+        return path
     names = {"json": json, "Decimal": Decimal}
     exec(compile(code, f"<{exercise.id}>", "exec"), names)
     return names[exercise.function]
@@ -51,14 +58,14 @@ def test_an_exercise_is_complete(exercise):
 @each
 def test_the_stub_is_not_attempted(exercise, opened):
     """The committed notebook is unsolved."""
-    assert opened.check(exercise.id, function(exercise, exercise.stub)).outcome is Outcome.NOT_ATTEMPTED
+    assert opened.check(exercise.id, answer(exercise, exercise.stub)).outcome is Outcome.NOT_ATTEMPTED
 
 
 @each
 def test_the_reference_passes(exercise, opened):
     """What `lab.solution` shows is right, and stays so when it is tried again."""
     for _ in range(2):
-        verdict = opened.check(exercise.id, function(exercise, exercise.reference))
+        verdict = opened.check(exercise.id, answer(exercise, exercise.reference))
         assert verdict.passed, verdict
         assert verdict.says
 
@@ -66,14 +73,14 @@ def test_the_reference_passes(exercise, opened):
 @pytest.mark.parametrize(("exercise", "code"), STYLES, ids=[f"{e.id}-{n}" for n, (e, _) in enumerate(STYLES)])
 def test_a_right_answer_in_another_style_passes(exercise, code, opened):
     """Properties are judged, not the text of the code."""
-    verdict = opened.check(exercise.id, function(exercise, code))
+    verdict = opened.check(exercise.id, answer(exercise, code))
     assert verdict.passed, verdict
 
 
 @pytest.mark.parametrize(("exercise", "wrong"), WRONG, ids=[f"{e.id}: {w.misconception}" for e, w in WRONG])
 def test_a_known_wrong_answer_is_told_what_is_wrong(exercise, wrong, opened):
     """TRY AGAIN or ERROR, with the phrase that names the misconception and one thing to look at."""
-    verdict = opened.check(exercise.id, function(exercise, wrong.code))
+    verdict = opened.check(exercise.id, answer(exercise, wrong.code))
     assert verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR)
     assert wrong.phrase in repr(verdict)
     assert verdict.look_at or verdict.outcome is Outcome.ERROR
@@ -86,8 +93,8 @@ def test_a_learners_decimal_context_is_theirs_alone(opened):
     coarse = "from decimal import getcontext\n\n" + total.reference.replace(
         "    events =", "    getcontext().prec = 2\n    events ="
     )
-    assert opened.check("01-2", function(total, coarse)).outcome is Outcome.TRY_AGAIN
-    assert opened.check("01-2", function(total, total.reference)).passed
+    assert opened.check("01-2", answer(total, coarse)).outcome is Outcome.TRY_AGAIN
+    assert opened.check("01-2", answer(total, total.reference)).passed
 
 
 @each

@@ -9,6 +9,7 @@ from labsupport.base import LabError
 from labsupport.broker import roster
 from labsupport.course import exercises, progress, session
 from labsupport.course.verdict import MIME, Outcome
+from labsupport.experiments import faults
 
 ALL = list(exercises.by_id().values())
 
@@ -52,7 +53,7 @@ def test_a_killed_broker_is_not_the_learners_fault(breakable, elsewhere):
 
 def test_a_frozen_broker_is_not_the_learners_fault(breakable):
     """It listens and does not answer."""
-    with breakable.broker().paused():
+    with faults.paused(breakable.broker()):
         assert breakable.check("00-1", reference("00-1")).outcome is Outcome.LAB_DOWN
     assert breakable.check("00-1", reference("00-1")).passed
 

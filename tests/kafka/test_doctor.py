@@ -17,6 +17,7 @@ from labsupport.broker import roster
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.runtime import place_of_startup_cache
 from labsupport.commands import doctor
+from labsupport.experiments import faults
 
 
 def test_a_healthy_lab_is_said_to_be_well_and_stays_as_it_is(elsewhere, lab):
@@ -136,7 +137,7 @@ def test_a_copy_of_a_lesson_that_cannot_be_read(tmp_path):
 
 def test_brokers_and_topics_that_were_left_over(elsewhere, python):
     """Of a program that was killed, and of a check that was interrupted."""
-    python("import os; from labsupport import private; p = private(); p.__enter__(); os._exit(9)")
+    python("import os; from labsupport.broker.cluster import private; p = private(); p.__enter__(); os._exit(9)")
     line = doctor.left_over(elsewhere)
     assert not line.ok
     assert line.next_step.endswith("lab.py down")
@@ -170,7 +171,7 @@ def test_an_old_broker_is_said_to_be_one():
 
 def test_an_event_that_does_not_come_back(elsewhere, monkeypatch):
     """The broker is frozen between the check of its address and the event: a line and not a stack."""
-    with connect(elsewhere) as kafka, kafka.broker(1).paused():
+    with connect(elsewhere) as kafka, faults.paused(kafka.broker(1)):
         line = doctor._careful("one event out and back", lambda: doctor.event(kafka))
     assert not line.ok
     assert "no answer from" in line.seen

@@ -283,7 +283,7 @@ def test_a_private_cluster_has_a_sensible_size(size, settings):
 
 def test_what_a_dead_program_left_is_swept_and_never_adopted(elsewhere, python):
     """Its private brokers and their folders go, though its pid may have come back; a living program's stay."""
-    python("import os; from labsupport import private; p = private(); p.__enter__(); os._exit(9)")
+    python("import os; from labsupport.broker.cluster import private; p = private(); p.__enter__(); os._exit(9)")
     (orphan,) = roster.running(elsewhere, ["private"])
     (folder,) = (elsewhere.home / "private").iterdir()
     with private(settings=elsewhere) as mine:

@@ -72,7 +72,7 @@ def test_a_killed_kernels_members_are_removed(kernel):
 def test_a_killed_kernels_private_brokers_are_stopped_by_the_next_lesson(kernel, settings, lab):
     """Until then `status` shows them as left behind."""
     dead = kernel()
-    dead.run("from labsupport import private; p = private(); kafka = p.__enter__()")
+    dead.run("from labsupport.broker.cluster import private; p = private(); kafka = p.__enter__()")
     dead.kill()
     (orphan,) = [each for each in roster.running(settings) if each.role == "private"]
     assert orphan.orphan

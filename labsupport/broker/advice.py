@@ -1,0 +1,130 @@
+"""What the Kafka client's errors mean, in a sentence with the next step: pure. A notebook shows it below an error."""
+
+import re
+import traceback
+from pathlib import Path
+
+import kafka
+from kafka import errors
+
+# (error, what its message begins with or contains, what it means and what to do); the first that fits is taken.
+MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
+    (
+        TypeError,
+        "Unsupported type for serialized (key|value)",
+        "Kafka takes bytes, or None: encode text with .encode(), an event with event.encode().",
+    ),
+    (
+        TypeError,
+        "headers",
+        'Headers are a list of pairs of text and bytes: headers=[("event_type", b"OrderCreated")]; None is not taken.',
+    ),
+    (
+        ValueError,
+        "Need at least one: key or value",
+        "This client sends no record with neither: give it a key or a value.",
+    ),
+    (
+        ValueError,
+        "Unrecognized partition",
+        "The topic has no such partition: leave `partition` out, and the key decides.",
+    ),
+    (ValueError, "Topic name", "A topic's name has letters, digits, dots, dashes and underscores, and nothing else."),
+    (
+        ValueError,
+        "Offset must be int >= 0",
+        "An offset counts from 0: consumer.seek_to_beginning() or seek_to_end() go to the ends.",
+    ),
+    (
+        ValueError,
+        "Unassigned partition",
+        "The consumer does not have this partition: assign([…]) it, or poll() until the group gave it one.",
+    ),
+    (ValueError, "Unrecognized configs", "No client has a setting of that name: is it misspelt?"),
+    (
+        errors.MessageSizeTooLargeError,
+        "larger than the maximum request size",
+        "The client refused it, and nothing was sent: send less, or raise the producer's max_request_size "
+        "and the topic's max.message.bytes.",
+    ),
+    (
+        errors.MessageSizeTooLargeError,
+        "",
+        "The broker refused it, and it is not stored: send less, or raise the topic's max.message.bytes. An idempotent "
+        "producer of this client sends nothing any more after a refusal: make a new one.",
+    ),
+    (
+        errors.KafkaTimeoutError,
+        "Failed to update metadata",
+        "Nothing was sent, because no broker told of the topic: was it made, is its name right, and is Kafka up?",
+    ),
+    (
+        errors.KafkaTimeoutError,
+        "Unable to bootstrap",
+        "Nobody listens at that address: is Kafka up? In a terminal: python3 lab.py status",
+    ),
+    (
+        errors.KafkaTimeoutError,
+        "Expiring|Timeout after waiting|RequestTimedOut",
+        "Unknown: no answer came in time, so it may be stored or not. Look into the topic, or send it again "
+        "with the same event id.",
+    ),
+    (
+        errors.CommitFailedError,
+        "",
+        "The group refused the commit: this consumer is no member of it (any more). "
+        "Poll again; what was not committed is handed out again.",
+    ),
+    (
+        errors.NoOffsetForPartitionError,
+        "",
+        'Nothing is committed, and auto_offset_reset is neither "earliest" nor "latest" (a misspelt word is none; '
+        "lab.warnings() tells): set one of them, or seek().",
+    ),
+    (
+        errors.OffsetOutOfRangeError,
+        "",
+        "The log does not hold that offset: seek() to one between beginning_offsets() and end_offsets().",
+    ),
+    (errors.IllegalStateError, "closed", "This client was closed: make a new one (run the cell that makes it)."),
+    (RuntimeError, "NetworkSelector closed", "This client was closed: make a new one (run the cell that makes it)."),
+    (
+        errors.IllegalStateError,
+        "not assigned",
+        "The consumer does not have this partition: poll() until the group gave it one.",
+    ),
+    (
+        errors.IllegalStateError,
+        "Requires group_id",
+        "Without a group there is nobody to commit for: give the consumer a group_id.",
+    ),
+    (
+        errors.KafkaConnectionError,
+        "",
+        "The connection broke: is Kafka up? In a terminal: python3 lab.py status. A client connects again by itself.",
+    ),
+    (
+        errors.UnknownTopicOrPartitionError,
+        "",
+        "There is no such topic or partition: was it made, and is its name right?",
+    ),
+    (errors.KafkaTimeoutError, "", "No answer came in time: is Kafka up? In a terminal: python3 lab.py status"),
+)
+
+
+def advice(error: BaseException) -> str:
+    """What an error of the client's means and what to do; empty if the lab has nothing to say about it.
+
+    A TypeError or ValueError counts only if the client raised it.
+    """
+    if not isinstance(error, errors.KafkaError) and not _from_the_client(error):
+        return ""
+    for kind, words, meaning in MEANINGS:
+        if isinstance(error, kind) and re.search(words, str(error)):
+            return meaning
+    return ""
+
+
+def _from_the_client(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(Path(kafka.__file__).parent)

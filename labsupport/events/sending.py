@@ -1,0 +1,48 @@
+"""Publishing events so that each one's outcome is known: the loop that lesson 03 writes by hand, for later lessons."""
+
+from collections import deque
+from collections.abc import Iterable, Sized
+
+from kafka import KafkaProducer
+from kafka.future import Future
+
+from labsupport.base import progress
+from labsupport.events import shop
+from labsupport.events.event import Event
+
+
+def publish(producer: KafkaProducer, topic: str, events: Iterable[Event], *, in_flight: int = 1_000) -> int:
+    """Send the events in their order, with their keys and headers, and wait until all are acknowledged.
+
+    At most `in_flight` are on their way at once: `send()` itself has no limit. Returns how many there were. Raises the
+    client's error for the first that was not acknowledged, with a note which it was: all before it are stored, and
+    those after it that were on their way may be.
+    """
+    waiting: deque[tuple[Event, Future]] = deque()
+    count = 0
+    with progress("Publishing", len(events) if isinstance(events, Sized) else None, "event") as bar:
+        for event in events:
+            if len(waiting) >= in_flight:
+                _settle(*waiting.popleft())
+            waiting.append((event, _send(producer, topic, event)))
+            count += 1
+            bar.update()
+        while waiting:
+            _settle(*waiting.popleft())
+    return count
+
+
+def _send(producer: KafkaProducer, topic: str, event: Event) -> Future:
+    try:
+        return producer.send(topic, key=shop.key_of(event), value=event.encode(), headers=event.headers())
+    except Exception as error:
+        error.add_note(f"the event that was not sent: {event!r}")
+        raise
+
+
+def _settle(event: Event, sending: Future) -> None:
+    try:
+        sending.get(timeout=60)
+    except Exception as error:
+        error.add_note(f"the first event that was not acknowledged: {event!r}")
+        raise

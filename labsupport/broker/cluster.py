@@ -107,7 +107,13 @@ class Cluster:
 
     def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
         """A KafkaConsumer of `topics` with `client_id=name`. A client made earlier under this name is closed first."""
-        return self._make("consumer", name, *topics, **settings)
+        consumer = self._make("consumer", name, *topics, **settings)
+        # It asks for these topics now. Otherwise it joins its group without knowing them and joins again when it does;
+        # and if a poll() ends in the middle of that second join, this client (3.0.12) never gets its partitions.
+        with speaking(f"Could not ask for the topics {', '.join(topics)}."):
+            for topic in topics:
+                consumer.partitions_for_topic(topic)
+        return consumer
 
     def admin(self) -> KafkaAdminClient:
         """The KafkaAdminClient of this cluster; the same one each time, until you close it."""

@@ -17,15 +17,20 @@ def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[Cons
     Kafka does not answer.
     """
     ends: dict[TopicPartition, int] = {}
+    beyond: dict[TopicPartition, int] = {}  # where it stands past the end: what was committed there is no more
     moved = time.monotonic()
     with progress("Reading", 0, "record") as bar:
         while True:
             for place in consumer.assignment() - ends.keys():  # at first, and after a rebalance
                 (ends[place],) = consumer.end_offsets([place]).values()
-                bar.total += max(0, ends[place] - consumer.position(place, timeout_ms=1_000 * patience))
+                position = consumer.position(place, timeout_ms=1_000 * patience)
+                bar.total += max(0, ends[place] - position)
+                if position > ends[place]:
+                    beyond[place] = position
                 moved = time.monotonic()
             # The position, not the last record seen: a transaction's marker has an offset and is no record.
-            if ends and all(consumer.position(place) >= ends[place] for place in consumer.assignment()):
+            at = {place: consumer.position(place) for place in consumer.assignment()}
+            if at and all(at[place] >= ends[place] and at[place] != beyond.get(place) for place in at):
                 return
             for records in consumer.poll(timeout_ms=200).values():
                 yield from records

@@ -1,0 +1,585 @@
+"""Exercises of lesson 04, how a consumer keeps its place."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.structs import OffsetAndMetadata
+from tqdm import tqdm
+
+from labsupport.base import PATIENCE, until
+from labsupport.course.answer import Answer, Failed, TryAgain, shown
+from labsupport.course.exercise import CHECKED, Exercise, Wrong, through_kafka
+from labsupport.events import reading
+from labsupport.experiments import log
+from labsupport.experiments.lag import Place
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+# 04-1
+
+
+def _lag(answer: Answer, lab: "Lesson") -> str:
+    """All small logs with all that can be committed, the smallest first; then what real groups still get to read."""
+    logs = [
+        Place(0, begin, end, committed)
+        for begin, end, committed in product(range(4), range(6), (None, *range(8)))
+        if begin <= end
+    ]
+    for place in sorted(logs, key=_simplicity):
+        _compare(answer, place)
+    for place, got in _real_groups(lab):
+        if place.lag != got:
+            raise AssertionError(f"{place} got {got}")
+        _compare(answer, place)
+    return f"Right for all {len(logs)} small logs, and it is what four real groups then read."
+
+
+def _simplicity(place: Place) -> tuple[int, ...]:
+    """The short logs first; nothing committed before something, and what the log holds before what it does not."""
+    committed = -1 if place.committed is None else place.committed
+    return (place.out_of_range, committed > place.end, committed >= 0, place.end, place.begin, committed)
+
+
+def _compare(answer: Answer, place: Place) -> None:
+    came_back = answer(place.begin, place.end, place.committed, returns=int)
+    if came_back == place.lag:
+        return
+    held = (
+        f"the log holds the offsets {place.begin} to {place.end - 1}" if place.end > place.begin else "the log is empty"
+    )
+    if place.committed is None:
+        broken, look_at = "nothing is committed: no record counts as done", "what is `committed` then?"
+    elif place.committed < place.begin:
+        broken = f"the records before {place.begin} are gone: nobody can read them any more"
+        look_at = "from which offset can it go on at the earliest?"
+    elif place.committed > place.end:
+        broken = f"the log has no offset {place.committed}: it is another log than the one that was read"
+        look_at = "a committed offset that the log does not have counts as none"
+    else:
+        broken = f"committed is the next one to read, and {place.end} is the next one to be written"
+        look_at = "how many lie from `committed` up to, but without, `end`?"
+    raise TryAgain(
+        says=f"The lag is {place.lag} here.",
+        given=answer.called(place.begin, place.end, place.committed),
+        came_back=shown(came_back),
+        story=held,
+        broken=broken,
+        look_at=look_at,
+    )
+
+
+def _real_groups(lab: "Lesson") -> Iterator[tuple[Place, int]]:
+    """Groups whose place is known, with the number of records that each of them reads."""
+    topic = through_kafka(lab, ({"value": b"%d" % number} for number in range(8))).topic
+    lab.admin().delete_records({TopicPartition(topic, 0): 3})
+    for number, committed in enumerate((None, 5, 1, 40)):
+        group = _group(lab, number, {0: committed} if committed is not None else {}, topic)
+        consumer = _reader(lab, topic, group)
+        yield Place(0, 3, 8, committed), sum(1 for _ in reading.to_the_end(consumer))
+
+
+def _group(lab: "Lesson", number: object, committed: dict[int, int], topic: str) -> str:
+    """The name of a new group of the check's, which has committed these offsets."""
+    group = lab.group(f"{CHECKED}-{number}")
+    if group in lab.groups(group):
+        lab.delete_groups([group])
+    if committed:
+        offsets = {TopicPartition(topic, number): OffsetAndMetadata(at, "", -1) for number, at in committed.items()}
+        lab.admin().alter_group_offsets(group, offsets)
+    return group
+
+
+def _reader(lab: "Lesson", topic: str, group: str) -> KafkaConsumer:
+    """A consumer of all partitions of the topic that commits for `group`, without waiting to be let in."""
+    settings = {"group_id": group, "auto_offset_reset": "earliest", "enable_auto_commit": False}
+    consumer = lab.consumer(name="check", consumer_timeout_ms=1_000, **settings)
+    consumer.assign([TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))])
+    return consumer
+
+
+# 04-2
+
+
+def _commit(answer: Answer, lab: "Lesson") -> str:
+    """Five records in two partitions: it goes well, and then the handler fails at each of them; and a second start."""
+    records = [{"value": b"%d" % number, "partition": number % 2} for number in range(5)]
+    topic = through_kafka(lab, records, partitions=2).topic
+    for failing in (None, *range(5)):
+        _run_and_restart(answer, lab, topic, failing)
+    return "Never more committed than processed, and exactly that much in the end, wherever the handler failed."
+
+
+class _Handler:
+    """What the learner's loop is given: processes records, fails at one of them, and looks at what is committed."""
+
+    def __init__(self, lab: "Lesson", topic: str, group: str, failing: int | None = None):
+        self.lab, self.topic, self.group, self.failing = lab, topic, group, failing
+        self.before = log.committed(lab, topic, group)
+        self.processed: list[ConsumerRecord] = []
+        self.story: list[str] = []
+
+    def __call__(self, record: ConsumerRecord) -> None:
+        self.story.append(f"handle(record {record.offset} of partition {record.partition})")
+        self._require_not_ahead()
+        if int(record.value) == self.failing:
+            self.story[-1] += " raises ValueError"
+            raise ValueError("the check makes this record fail")
+        self.processed.append(record)
+
+    @property
+    def done(self) -> dict[int, int]:
+        """By partition, the offset after the last record that was processed."""
+        return self.before | {record.partition: record.offset + 1 for record in self.processed}
+
+    def _require_not_ahead(self) -> None:
+        for partition, committed in log.committed(self.lab, self.topic, self.group).items():
+            if committed > self.done.get(partition, 0):
+                self.story.append(f"at this moment {committed} is committed in partition {partition}")
+                raise _Ahead(self.story)
+
+
+class _Ahead(Exception):  # noqa: N818 - it ends a run, as StopIteration ends a loop
+    def __init__(self, story: list[str]):
+        super().__init__("more is committed than processed")
+        self.story = story
+
+
+def _run_and_restart(answer: Answer, lab: "Lesson", topic: str, failing: int | None) -> None:
+    group = _group(lab, "commit", {}, topic)
+    handler = _Handler(lab, topic, group, failing)
+    given = (
+        f"five records in two partitions; handle raises at value {failing}" if failing is not None else "five records"
+    )
+    _call(answer, lab, topic, group, handler, given)
+    committed, done = log.committed(lab, topic, group), handler.done
+    if failing is None and len(handler.processed) < 5:
+        raise TryAgain(
+            says=f"{len(handler.processed)} of 5 records were handled.",
+            given=given,
+            story="\n".join(handler.story) or "(handle was never called)",
+            broken="the function ends when all that lay in the topic has been handled",
+            look_at="for record in reading.to_the_end(consumer)",
+        )
+    for partition in (0, 1):
+        _require_exact(committed.get(partition, 0), done.get(partition, 0), partition, handler, given)
+    again = _Handler(lab, topic, group)
+    _call(answer, lab, topic, group, again, "the same again: what it does after a restart")
+    counts = Counter(int(record.value) for record in (*handler.processed, *again.processed))
+    if lost := [number for number in range(5) if not counts[number]]:
+        raise TryAgain(
+            says=f"After a restart value {lost[0]} was still not processed: it is lost.",
+            given=given,
+            story="\n".join([*handler.story, "restart", *again.story]),
+            look_at="after an error the function ends, with the error; it goes on with no other record",
+        )
+
+
+def _call(answer: Answer, lab: "Lesson", topic: str, group: str, handler: _Handler, given: str) -> None:
+    consumer = _reader(lab, topic, group)
+    ahead: list[_Ahead] = []
+
+    def handle(record: ConsumerRecord) -> None:
+        try:
+            handler(record)
+        except _Ahead as caught:
+            ahead.append(caught)
+            raise
+
+    try:
+        answer(consumer, handle, returns=object)
+    except Failed as failed:
+        if not ahead and "the check makes this record fail" not in failed.fields.get("says", ""):
+            raise
+    else:
+        if not ahead and handler.failing is not None and handler.story and "raises" in handler.story[-1]:
+            handler.story.append("consume returns, without an error")
+    finally:
+        lab.close_client("check")
+    if ahead:
+        raise TryAgain(
+            says="At one moment more was committed than processed.",
+            given=given,
+            story="\n".join(ahead[0].story),
+            broken="a crash at this moment would lose what is committed and not processed",
+            look_at="which call commits, and what is not processed yet at that line?",
+        )
+
+
+def _require_exact(committed: int, done: int, partition: int, handler: _Handler, given: str) -> None:
+    if committed == done:
+        return
+    more = committed > done
+    raise TryAgain(
+        says=f"In partition {partition} offset {committed} is committed, and {done} was due.",
+        given=given,
+        story="\n".join(handler.story),
+        broken="what is committed and was not processed never comes back"
+        if more
+        else "what was processed and not committed is processed once more after a restart",
+        look_at="commit() without arguments commits all that was handed out, and a skipped record counts as done"
+        if more
+        else "what is committed is the next one to read, offset + 1, for each partition, also when handle raises",
+    )
+
+
+# 04-3
+
+
+def _why(answer: Answer, lab: "Lesson") -> str:
+    """Real consumers that get nothing, each for a reason of its own; the learner sees the evidence only."""
+    found = 0
+    for right, evidence in tqdm(_silences(lab), "Consumers that get nothing", 8, leave=False, delay=PATIENCE, ncols=88):
+        came_back = answer(evidence, returns=str, asks=f"one of {', '.join(REASONS)}")
+        if came_back != right:
+            raise TryAgain(
+                says=f"The reason is {right!r} here.",
+                given="\n".join(f"{name} = {value}" for name, value in evidence.items()),
+                came_back=shown(came_back),
+                broken=REASONS[right],
+                look_at="which of these numbers is another one in the other cases?",
+            )
+        found += 1
+    return f"Right for {found} consumers that got nothing."
+
+
+REASONS = {
+    "no topic": "the topic does not exist",
+    "others": "it got no partition, and the group has members that have them",
+    "empty": "the log holds no record at all",
+    "all read": "what is committed is the log's end: the group has read everything",
+    "at the end": "nothing valid was committed, and its position is the end: auto_offset_reset is latest",
+}
+
+
+def _silences(lab: "Lesson") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Reasons, and the evidence of consumers that got nothing for that reason; the quickest to make come first."""
+    yield "no topic", _evidence(lab, lab.namespace + "nowhere", _group(lab, "why", {}, ""), "latest")
+    topic = lab.topic(CHECKED)
+    yield "empty", _evidence(lab, topic, _group(lab, "why", {}, topic), "earliest")
+    topic = through_kafka(lab, ({"value": b"x"} for _ in range(9))).topic
+    yield "all read", _evidence(lab, topic, _group(lab, "why", {0: 9}, topic), "earliest")
+    yield "at the end", _evidence(lab, topic, _group(lab, "why", {}, topic), "latest")
+    lab.admin().delete_records({TopicPartition(topic, 0): 6})
+    yield "at the end", _evidence(lab, topic, _group(lab, "why", {0: 3}, topic), "latest")
+    yield "all read", _evidence(lab, topic, _group(lab, "why", {0: 9}, topic), "latest")
+    yield "others", _evidence(lab, topic, _group(lab, "why", {0: 9}, topic), "latest", other="A")
+    lab.admin().delete_records({TopicPartition(topic, 0): 9})
+    yield "empty", _evidence(lab, topic, _group(lab, "why", {0: 2}, topic), "earliest")
+
+
+def _evidence(lab: "Lesson", topic: str, group: str, reset: str, other: str = "") -> dict[str, Any]:
+    """What is known of a consumer in that group after it got nothing; with `other`, a member that came first."""
+    settings = {"group_id": group, "auto_offset_reset": reset, "enable_auto_commit": False}
+    names = [other, "check"] if other else ["check"]
+    consumers = [lab.consumer(topic, name=name, **settings) for name in names]
+    try:
+        exists = topic in lab.topics(topic)
+        until(lambda: _settled(lab, group, consumers, exists), 15, "the consumers to find their places", every=0)
+        assigned = sorted(place.partition for place in consumers[-1].assignment())
+        places = lab.lag(topic, group, consumers[-1]).places if exists else [None]
+        offsets = {name: getattr(places[0], name, None) for name in ("begin", "position", "committed", "end")}
+        return {"topic_exists": exists, "assigned": assigned, "members": len(consumers)} | offsets
+    finally:
+        for name in names:
+            lab.close_client(name)
+
+
+def _settled(lab: "Lesson", group: str, consumers: list[KafkaConsumer], exists: bool) -> bool:
+    """Poll each in turn, until the group has all as members and one of them has the partition and its position."""
+    for consumer in consumers:
+        consumer.poll(timeout_ms=50)
+    described = lab.admin().describe_groups([group])[group]
+    if described["group_state"] != "Stable" or len(described["members"]) < len(consumers):
+        return False
+    return not exists or any(consumer.assignment() for consumer in consumers)
+
+
+def _wrong_lag(body: str) -> str:
+    return f"def lag(begin, end, committed):\n    {body}"
+
+
+def _wrong_loop(body: str) -> str:
+    kafka = "from kafka import TopicPartition\nfrom kafka.structs import OffsetAndMetadata\n"
+    return f"{kafka}from labsupport import reading\n\ndef consume(consumer, handle):\n{body}"
+
+
+def _wrong_reason(body: str) -> str:
+    return f"def why_nothing(e):\n{body}"
+
+
+EXERCISES = (
+    Exercise(
+        id="04-1",
+        title="How much is left?",
+        difficulty="easy",
+        minutes=5,
+        call="lag(begin, end, committed)",
+        stub='''def lag(begin, end, committed):
+    """How many records lie there that the group has not committed."""
+    return ...''',
+        hints=(
+            "With begin 0, end 6 and committed 4: which offsets are still to be read?",
+            "Nothing committed, or an offset that the log does not hold: then everything that is there is left.",
+        ),
+        reference='''def lag(begin, end, committed):
+    """How many records lie there that the group has not committed."""
+    if committed is None or not begin <= committed <= end:
+        committed = begin
+    return end - committed''',
+        explanation="`end` is the offset that the next record will get, `committed` the next one to read: their "
+        "difference is what is left. Without a valid committed offset it is all that the log still holds.",
+        wrong=(
+            Wrong(
+                "committed is the last one processed",
+                _wrong_lag(
+                    "return end - begin if committed is None or not begin <= committed <= end else end - committed - 1"
+                ),
+                "committed is the next one to read",
+            ),
+            Wrong(
+                "end is the last record",
+                _wrong_lag(
+                    "return end - begin if committed is None or not begin <= committed <= end else end - committed + 1"
+                ),
+                "committed is the next one to read",
+            ),
+            Wrong(
+                "nothing committed means nothing to do",
+                _wrong_lag("return end - committed if committed else 0"),
+                "no record counts as done",
+            ),
+            Wrong("a log begins at 0", _wrong_lag("return end - (committed or 0)"), "no record counts as done"),
+            Wrong(
+                "what is committed is always in the log",
+                _wrong_lag("return end - (begin if committed is None else committed)"),
+                "nobody can read them any more",
+            ),
+            Wrong(
+                "more than the end is nothing left",
+                _wrong_lag("return max(0, end - max(begin, committed if committed is not None else begin))"),
+                "counts as none",
+            ),
+        ),
+        other_styles=(
+            _wrong_lag("return len(range(committed if committed in range(begin, end + 1) else begin, end))"),
+        ),
+        judge=_lag,
+    ),
+    Exercise(
+        id="04-2",
+        title="Commit what is processed",
+        difficulty="medium",
+        minutes=9,
+        call="consume(consumer, handle)",
+        stub='''def consume(consumer, handle):
+    """Handle each record to the end; commit exactly what was processed."""
+    return ...''',
+        hints=(
+            "At which line of your loop is a record processed, and not before?",
+            "Call `handle(record)` first, then `consumer.commit(reading.after(record))`. What stands between them?",
+            "Let the error of `handle` out: whoever catches it and goes on will commit past that record.",
+        ),
+        reference='''from labsupport import reading
+
+
+def consume(consumer, handle):
+    """Handle each record to the end; commit exactly what was processed."""
+    for record in reading.to_the_end(consumer):
+        handle(record)
+        consumer.commit(reading.after(record))''',
+        explanation="Only what has been processed is committed, as the next offset to read, in its own partition. When "
+        "`handle` raises, nothing is caught: the record stays uncommitted and comes again after a restart.",
+        wrong=(
+            Wrong(
+                "a commit says that the record has arrived",
+                _wrong_loop(
+                    "    for record in reading.to_the_end(consumer):\n"
+                    "        consumer.commit(reading.after(record))\n"
+                    "        handle(record)"
+                ),
+                "more was committed than processed",
+            ),
+            Wrong(
+                "commit() commits what was processed",
+                _wrong_loop(
+                    "    for record in reading.to_the_end(consumer):\n        handle(record)\n        consumer.commit()"
+                ),
+                "more was committed than processed",
+            ),
+            Wrong(
+                "what is committed is the last one processed",
+                _wrong_loop(
+                    "    for record in reading.to_the_end(consumer):\n"
+                    "        handle(record)\n"
+                    "        place = TopicPartition(record.topic, record.partition)\n"
+                    "        consumer.commit({place: OffsetAndMetadata(record.offset, '', -1)})"
+                ),
+                "offset + 1",
+            ),
+            Wrong(
+                "a record that fails is skipped",
+                _wrong_loop(
+                    "    for record in reading.to_the_end(consumer):\n"
+                    "        try:\n"
+                    "            handle(record)\n"
+                    "        except Exception:\n"
+                    "            continue\n"
+                    "        consumer.commit(reading.after(record))"
+                ),
+                "it is lost",
+            ),
+            Wrong(
+                "at the end everything is committed, whatever happened",
+                _wrong_loop(
+                    "    try:\n"
+                    "        for record in reading.to_the_end(consumer):\n"
+                    "            handle(record)\n"
+                    "    finally:\n"
+                    "        consumer.commit()"
+                ),
+                "never comes back",
+            ),
+            Wrong(
+                "one commit at the end is enough",
+                _wrong_loop(
+                    "    for record in reading.to_the_end(consumer):\n        handle(record)\n    consumer.commit()"
+                ),
+                "processed once more after a restart",
+            ),
+            Wrong(
+                "there is one partition",
+                _wrong_loop(
+                    "    for record in reading.to_the_end(consumer):\n"
+                    "        handle(record)\n"
+                    "        first = TopicPartition(record.topic, 0)\n"
+                    "        consumer.commit({first: OffsetAndMetadata(record.offset + 1, '', -1)})"
+                ),
+                "partition",
+            ),
+        ),
+        other_styles=(
+            _wrong_loop(
+                "    done = {}\n"
+                "    try:\n"
+                "        for record in reading.to_the_end(consumer):\n"
+                "            handle(record)\n"
+                "            done |= reading.after(record)\n"
+                "    finally:\n"
+                "        if done:\n"
+                "            consumer.commit(done)"
+            ),
+            _wrong_loop(
+                "    places = list(consumer.assignment())\n"
+                "    ends = consumer.end_offsets(places)\n"
+                "    while any(consumer.position(place) < ends[place] for place in places):\n"
+                "        for place, records in consumer.poll(timeout_ms=200).items():\n"
+                "            for record in records:\n"
+                "                handle(record)\n"
+                "                consumer.commit({place: OffsetAndMetadata(record.offset + 1, '', -1)})"
+            ),
+            "def consume(consumer, handle):\n"
+            "    from labsupport import reading\n"
+            "    for record in consumer:\n"
+            "        handle(record)\n"
+            "        consumer.commit(reading.after(record))",
+        ),
+        judge=_commit,
+        seconds=20.0,
+    ),
+    Exercise(
+        id="04-3",
+        title="My consumer gets nothing",
+        difficulty="medium",
+        minutes=8,
+        call="why_nothing(evidence)",
+        stub='''def why_nothing(evidence):
+    """'no topic', 'others', 'empty', 'all read' or 'at the end'."""
+    return ...''',
+        hints=(
+            "Which of the five can be told without any offset?",
+            "Then compare `begin` with `end`; then `committed` with `end`.",
+            "What is left has nothing committed, or an offset that is gone, and stands at the end all the same.",
+        ),
+        reference='''def why_nothing(evidence):
+    """'no topic', 'others', 'empty', 'all read' or 'at the end'."""
+    if not evidence["topic_exists"]:
+        return "no topic"
+    if not evidence["assigned"]:
+        return "others"
+    if evidence["begin"] == evidence["end"]:
+        return "empty"
+    if evidence["committed"] == evidence["end"]:
+        return "all read"
+    return "at the end"''',
+        explanation="First what can be seen without offsets: is there a topic, did the consumer get a partition? Then "
+        "the offsets: an empty log, a group that has read all, and a position at the end with nothing valid committed.",
+        wrong=(
+            Wrong(
+                "a consumer at the end has read everything",
+                _wrong_reason(
+                    "    if not e['topic_exists']:\n        return 'no topic'\n"
+                    "    if not e['assigned']:\n        return 'others'\n"
+                    "    if e['begin'] == e['end']:\n        return 'empty'\n"
+                    "    return 'all read' if e['position'] == e['end'] else 'at the end'"
+                ),
+                "nothing valid was committed",
+            ),
+            Wrong(
+                "whoever has committed something did not start at the end",
+                _wrong_reason(
+                    "    if not e['topic_exists']:\n        return 'no topic'\n"
+                    "    if not e['assigned']:\n        return 'others'\n"
+                    "    if e['begin'] == e['end']:\n        return 'empty'\n"
+                    "    return 'at the end' if e['committed'] is None else 'all read'"
+                ),
+                "nothing valid was committed",
+            ),
+            Wrong(
+                "a log is empty if its end is 0",
+                _wrong_reason(
+                    "    if not e['topic_exists']:\n        return 'no topic'\n"
+                    "    if not e['assigned']:\n        return 'others'\n"
+                    "    if e['end'] == 0:\n        return 'empty'\n"
+                    "    return 'all read' if e['committed'] == e['end'] else 'at the end'"
+                ),
+                "no record at all",
+            ),
+            Wrong(
+                "a group with everything committed has no other reason",
+                _wrong_reason(
+                    "    if not e['topic_exists']:\n        return 'no topic'\n"
+                    "    if e['begin'] == e['end']:\n        return 'empty'\n"
+                    "    if e['committed'] == e['end']:\n        return 'all read'\n"
+                    "    return 'others' if not e['assigned'] else 'at the end'"
+                ),
+                "it got no partition",
+            ),
+            Wrong(
+                "without a partition there is no topic",
+                _wrong_reason(
+                    "    if not e['assigned']:\n        return 'no topic'\n"
+                    "    if e['begin'] == e['end']:\n        return 'empty'\n"
+                    "    return 'all read' if e['committed'] == e['end'] else 'at the end'"
+                ),
+                "it got no partition",
+            ),
+        ),
+        other_styles=(
+            _wrong_reason(
+                "    match e:\n"
+                "        case {'topic_exists': False}:\n            return 'no topic'\n"
+                "        case {'assigned': []}:\n            return 'others'\n"
+                "        case {'begin': b, 'end': n} if b == n:\n            return 'empty'\n"
+                "        case {'committed': c, 'end': n} if c == n:\n            return 'all read'\n"
+                "    return 'at the end'"
+            ),
+        ),
+        judge=_why,
+        seconds=4.0,
+    ),
+)

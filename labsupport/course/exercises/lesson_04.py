@@ -308,10 +308,17 @@ def _wrong_loop(body: str) -> str:
     return f"{kafka}from labsupport import reading\n\ndef consume(consumer, handle):\n{body}"
 
 
+NO_TOPIC = "    if not e['topic_exists']:\n        return 'no topic'\n"
+OTHERS = "    if not e['assigned']:\n        return 'others'\n"
+EMPTY = "    if e['begin'] == e['end']:\n        return 'empty'\n"
+
+
 def _wrong_reason(body: str) -> str:
     return f"def why_nothing(e):\n{body}"
 
 
+# A wrong answer on few lines is read at one glance.
+# fmt: off
 EXERCISES = (
     Exercise(
         id="04-1",
@@ -324,8 +331,7 @@ EXERCISES = (
     return ...''',
         hints=(
             "With begin 0, end 6 and committed 4: which offsets are still to be read?",
-            "Nothing committed, or an offset that the log does not hold: then everything that is there is left.",
-        ),
+            "Nothing committed, or an offset that the log does not hold: then everything that is there is left."),
         reference='''def lag(begin, end, committed):
     """How many records lie there that the group has not committed."""
     if committed is None or not begin <= committed <= end:
@@ -334,36 +340,17 @@ EXERCISES = (
         explanation="`end` is the offset that the next record will get, `committed` the next one to read: their "
         "difference is what is left. Without a valid committed offset it is all that the log still holds.",
         wrong=(
-            Wrong(
-                "committed is the last one processed",
-                _wrong_lag(
-                    "return end - begin if committed is None or not begin <= committed <= end else end - committed - 1"
-                ),
-                "committed is the next one to read",
-            ),
-            Wrong(
-                "end is the last record",
-                _wrong_lag(
-                    "return end - begin if committed is None or not begin <= committed <= end else end - committed + 1"
-                ),
-                "committed is the next one to read",
-            ),
-            Wrong(
-                "nothing committed means nothing to do",
-                _wrong_lag("return end - committed if committed else 0"),
-                "no record counts as done",
-            ),
-            Wrong("a log begins at 0", _wrong_lag("return end - (committed or 0)"), "no record counts as done"),
-            Wrong(
-                "what is committed is always in the log",
+            Wrong("committed is the last one processed",
+                _wrong_lag("return end - begin if committed is None else end - committed - 1"),
+                "committed is the next one to read"),
+            Wrong("end is the last record",
+                _wrong_lag("return end - begin if committed is None else end - committed + 1"),
+                "committed is the next one to read"),
+            Wrong("nothing committed means nothing to do",
+                _wrong_lag("return end - committed if committed else 0"), "no record counts as done"),
+            Wrong("what is committed is always in the log",
                 _wrong_lag("return end - (begin if committed is None else committed)"),
-                "nobody can read them any more",
-            ),
-            Wrong(
-                "more than the end is nothing left",
-                _wrong_lag("return max(0, end - max(begin, committed if committed is not None else begin))"),
-                "counts as none",
-            ),
+                "nobody can read them any more"),
         ),
         other_styles=(
             _wrong_lag("return len(range(committed if committed in range(begin, end + 1) else begin, end))"),
@@ -382,8 +369,7 @@ EXERCISES = (
         hints=(
             "At which line of your loop is a record processed, and not before?",
             "Call `handle(record)` first, then `consumer.commit(reading.after(record))`. What stands between them?",
-            "Let the error of `handle` out: whoever catches it and goes on will commit past that record.",
-        ),
+            "Let the error of `handle` out: whoever catches it and goes on will commit past that record."),
         reference='''from labsupport import reading
 
 
@@ -395,86 +381,52 @@ def consume(consumer, handle):
         explanation="Only what has been processed is committed, as the next offset to read, in its own partition. When "
         "`handle` raises, nothing is caught: the record stays uncommitted and comes again after a restart.",
         wrong=(
-            Wrong(
-                "a commit says that the record has arrived",
-                _wrong_loop(
-                    "    for record in reading.to_the_end(consumer):\n"
+            Wrong("a commit says that the record has arrived",
+                _wrong_loop("    for record in reading.to_the_end(consumer):\n"
                     "        consumer.commit(reading.after(record))\n"
-                    "        handle(record)"
-                ),
-                "more was committed than processed",
-            ),
-            Wrong(
-                "commit() commits what was processed",
-                _wrong_loop(
-                    "    for record in reading.to_the_end(consumer):\n        handle(record)\n        consumer.commit()"
-                ),
-                "more was committed than processed",
-            ),
-            Wrong(
-                "what is committed is the last one processed",
-                _wrong_loop(
-                    "    for record in reading.to_the_end(consumer):\n"
+                    "        handle(record)"), "more was committed than processed"),
+            Wrong("commit() commits what was processed",
+                _wrong_loop("    for record in reading.to_the_end(consumer):\n"
+                    "        handle(record)\n        consumer.commit()"),
+                "more was committed than processed"),
+            Wrong("what is committed is the last one processed",
+                _wrong_loop("    for record in reading.to_the_end(consumer):\n"
                     "        handle(record)\n"
                     "        place = TopicPartition(record.topic, record.partition)\n"
-                    "        consumer.commit({place: OffsetAndMetadata(record.offset, '', -1)})"
-                ),
-                "offset + 1",
-            ),
-            Wrong(
-                "a record that fails is skipped",
-                _wrong_loop(
-                    "    for record in reading.to_the_end(consumer):\n"
+                    "        consumer.commit({place: OffsetAndMetadata(record.offset, '', -1)})"), "offset + 1"),
+            Wrong("a record that fails is skipped",
+                _wrong_loop("    for record in reading.to_the_end(consumer):\n"
                     "        try:\n"
                     "            handle(record)\n"
                     "        except Exception:\n"
                     "            continue\n"
-                    "        consumer.commit(reading.after(record))"
-                ),
-                "it is lost",
-            ),
-            Wrong(
-                "at the end everything is committed, whatever happened",
-                _wrong_loop(
-                    "    try:\n"
+                    "        consumer.commit(reading.after(record))"), "it is lost"),
+            Wrong("at the end everything is committed, whatever happened",
+                _wrong_loop("    try:\n"
                     "        for record in reading.to_the_end(consumer):\n"
                     "            handle(record)\n"
                     "    finally:\n"
-                    "        consumer.commit()"
-                ),
-                "never comes back",
-            ),
-            Wrong(
-                "one commit at the end is enough",
-                _wrong_loop(
-                    "    for record in reading.to_the_end(consumer):\n        handle(record)\n    consumer.commit()"
-                ),
-                "processed once more after a restart",
-            ),
-            Wrong(
-                "there is one partition",
-                _wrong_loop(
-                    "    for record in reading.to_the_end(consumer):\n"
+                    "        consumer.commit()"), "never comes back"),
+            Wrong("one commit at the end is enough",
+                _wrong_loop("    for record in reading.to_the_end(consumer):\n"
+                    "        handle(record)\n    consumer.commit()"),
+                "processed once more after a restart"),
+            Wrong("there is one partition",
+                _wrong_loop("    for record in reading.to_the_end(consumer):\n"
                     "        handle(record)\n"
                     "        first = TopicPartition(record.topic, 0)\n"
-                    "        consumer.commit({first: OffsetAndMetadata(record.offset + 1, '', -1)})"
-                ),
-                "partition",
-            ),
+                    "        consumer.commit({first: OffsetAndMetadata(record.offset + 1, '', -1)})"), "partition"),
         ),
         other_styles=(
-            _wrong_loop(
-                "    done = {}\n"
+            _wrong_loop("    done = {}\n"
                 "    try:\n"
                 "        for record in reading.to_the_end(consumer):\n"
                 "            handle(record)\n"
                 "            done |= reading.after(record)\n"
                 "    finally:\n"
                 "        if done:\n"
-                "            consumer.commit(done)"
-            ),
-            _wrong_loop(
-                "    places = list(consumer.assignment())\n"
+                "            consumer.commit(done)"),
+            _wrong_loop("    places = list(consumer.assignment())\n"
                 "    ends = consumer.end_offsets(places)\n"
                 "    while any(consumer.position(place) < ends[place] for place in places):\n"
                 "        for place, records in consumer.poll(timeout_ms=200).items():\n"
@@ -503,8 +455,7 @@ def consume(consumer, handle):
         hints=(
             "Which of the five can be told without any offset?",
             "Then compare `begin` with `end`; then `committed` with `end`.",
-            "What is left has nothing committed, or an offset that is gone, and stands at the end all the same.",
-        ),
+            "What is left has nothing committed, or an offset that is gone, and stands at the end all the same."),
         reference='''def why_nothing(evidence):
     """'no topic', 'others', 'empty', 'all read' or 'at the end'."""
     if not evidence["topic_exists"]:
@@ -519,67 +470,33 @@ def consume(consumer, handle):
         explanation="First what can be seen without offsets: is there a topic, did the consumer get a partition? Then "
         "the offsets: an empty log, a group that has read all, and a position at the end with nothing valid committed.",
         wrong=(
-            Wrong(
-                "a consumer at the end has read everything",
-                _wrong_reason(
-                    "    if not e['topic_exists']:\n        return 'no topic'\n"
-                    "    if not e['assigned']:\n        return 'others'\n"
-                    "    if e['begin'] == e['end']:\n        return 'empty'\n"
-                    "    return 'all read' if e['position'] == e['end'] else 'at the end'"
-                ),
-                "nothing valid was committed",
-            ),
-            Wrong(
-                "whoever has committed something did not start at the end",
-                _wrong_reason(
-                    "    if not e['topic_exists']:\n        return 'no topic'\n"
-                    "    if not e['assigned']:\n        return 'others'\n"
-                    "    if e['begin'] == e['end']:\n        return 'empty'\n"
-                    "    return 'at the end' if e['committed'] is None else 'all read'"
-                ),
-                "nothing valid was committed",
-            ),
-            Wrong(
-                "a log is empty if its end is 0",
-                _wrong_reason(
-                    "    if not e['topic_exists']:\n        return 'no topic'\n"
-                    "    if not e['assigned']:\n        return 'others'\n"
+            Wrong("a consumer at the end has read everything",
+                _wrong_reason(NO_TOPIC + OTHERS + EMPTY +
+                    "    return 'all read' if e['position'] == e['end'] else 'at the end'"),
+                    "nothing valid was committed"),
+            Wrong("whoever has committed something did not start at the end",
+                _wrong_reason(NO_TOPIC + OTHERS + EMPTY +
+                    "    return 'at the end' if e['committed'] is None else 'all read'"),
+                    "nothing valid was committed"),
+            Wrong("a log is empty if its end is 0",
+                _wrong_reason(NO_TOPIC + OTHERS +
                     "    if e['end'] == 0:\n        return 'empty'\n"
-                    "    return 'all read' if e['committed'] == e['end'] else 'at the end'"
-                ),
-                "no record at all",
-            ),
-            Wrong(
-                "a group with everything committed has no other reason",
-                _wrong_reason(
-                    "    if not e['topic_exists']:\n        return 'no topic'\n"
-                    "    if e['begin'] == e['end']:\n        return 'empty'\n"
+                    "    return 'all read' if e['committed'] == e['end'] else 'at the end'"), "no record at all"),
+            Wrong("a group with everything committed has no other reason",
+                _wrong_reason(NO_TOPIC + EMPTY +
                     "    if e['committed'] == e['end']:\n        return 'all read'\n"
-                    "    return 'others' if not e['assigned'] else 'at the end'"
-                ),
-                "it got no partition",
-            ),
-            Wrong(
-                "without a partition there is no topic",
-                _wrong_reason(
-                    "    if not e['assigned']:\n        return 'no topic'\n"
-                    "    if e['begin'] == e['end']:\n        return 'empty'\n"
-                    "    return 'all read' if e['committed'] == e['end'] else 'at the end'"
-                ),
-                "it got no partition",
-            ),
+                    "    return 'others' if not e['assigned'] else 'at the end'"), "it got no partition"),
         ),
         other_styles=(
-            _wrong_reason(
-                "    match e:\n"
+            _wrong_reason("    match e:\n"
                 "        case {'topic_exists': False}:\n            return 'no topic'\n"
                 "        case {'assigned': []}:\n            return 'others'\n"
                 "        case {'begin': b, 'end': n} if b == n:\n            return 'empty'\n"
                 "        case {'committed': c, 'end': n} if c == n:\n            return 'all read'\n"
-                "    return 'at the end'"
-            ),
+                "    return 'at the end'"),
         ),
         judge=_why,
         seconds=4.0,
     ),
 )
+# fmt: on

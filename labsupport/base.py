@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -107,9 +107,14 @@ def storing(folder: Path, variable: str) -> Iterator[None]:
         ) from error
 
 
-def progress(what: str, total: float, unit: str = "it", *, scale: bool = False) -> tqdm:
-    """A progress bar on stderr, in a terminal and in a notebook alike, for what takes longer than 1.5 s."""
-    return tqdm(desc=what, total=total, unit=unit, unit_scale=scale, delay=PATIENCE, leave=False, ncols=88)
+def progress(
+    what: str, total: float | None = None, unit: str = "it", *, over: Iterable[T] | None = None, scale: bool = False
+) -> "tqdm[T]":
+    """A progress bar on stderr, in a terminal and in a notebook alike, for what takes longer than 1.5 s.
+
+    Call its `update(n)`, or go through `over` by it; then `total` is needed only if `over` does not know its length.
+    """
+    return tqdm(over, desc=what, total=total, unit=unit, unit_scale=scale, delay=PATIENCE, leave=False, ncols=88)
 
 
 def parse_addresses(text: str) -> list[tuple[str, int]]:

@@ -20,6 +20,12 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
         'Headers are a list of pairs of text and bytes: headers=[("event_type", b"OrderCreated")]; None is not taken.',
     ),
     (
+        TypeError,
+        "offsets must be dict",
+        "A commit names the next offset of each partition: commit(reading.after(record)), or "
+        "{TopicPartition(topic, 0): OffsetAndMetadata(offset, '', -1)}.",
+    ),
+    (
         ValueError,
         "Need at least one: key or value",
         "This client sends no record with neither: give it a key or a value.",

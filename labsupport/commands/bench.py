@@ -30,6 +30,7 @@ from labsupport.broker.process import Process, overlaid
 from labsupport.broker.properties import HOST
 from labsupport.broker.roster import java_marks
 from labsupport.broker.runtime import ENVIRONMENT, JAVA, Runtime, new_id, prepare
+from labsupport.commands import loops
 
 STOCK_FLAGS = ("-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-Djava.awt.headless=true")
 
@@ -45,13 +46,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `stock` and `ratio` are None where there is nothing to compare with."""
+    """One line of the table: the lab, what it is compared with (`against`), and their ratio, if there is any."""
 
     what: str
     unit: str
     lab: float
-    stock: float | None = None
+    other: float | None = None
     ratio: float | None = None
+    against: str = ""
 
 
 def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3)) -> list[Row]:
@@ -68,6 +70,7 @@ def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3)) -> lis
             for size in sizes:
                 pairs = [_pair(runtime, size, bar.update) for _ in range(runs)]
                 rows += _compare(size, pairs)
+            rows += _loops(own, runs)
             rows += _python_side(own)
             bar.update()
         return rows
@@ -95,7 +98,8 @@ def _compare(size: int, pairs: list[tuple[Sample, Sample]]) -> list[Row]:
     def row(what: str, unit: str, get: Callable[[Sample], float]) -> Row:
         lab = statistics.median(get(ours) for ours, _ in pairs)
         stock = statistics.median(get(theirs) for _, theirs in pairs)
-        return Row(what, unit, lab, stock, statistics.median(get(theirs) / get(ours) for ours, theirs in pairs))
+        ratio = statistics.median(get(theirs) / get(ours) for ours, theirs in pairs)
+        return Row(what, unit, lab, stock, ratio, "stock")
 
     name = "one broker" if size == 1 else f"{size} brokers"
     rows = [row(f"{name}: from nothing until a client has its metadata", "s", lambda sample: sample.start)]
@@ -188,6 +192,19 @@ def _memory(processes: list[Process]) -> int:
     """Resident bytes of a broker after two seconds without work, on average."""
     time.sleep(2)  # not a synchronisation: idle time is what is measured
     return sum(process.memory for process in processes) // len(processes)
+
+
+def _loops(settings: Settings, runs: int) -> list[Row]:
+    """The lessons' helpers against the loops by hand."""
+    with private(1, settings) as kafka:
+        measured = [loops.measure(kafka) for _ in range(runs)]
+    rows = []
+    for what in measured[0]:
+        pairs = [each[what] for each in measured]
+        helper, by_hand = (statistics.median(each) for each in zip(*pairs, strict=True))
+        ratio = statistics.median(theirs / ours for ours, theirs in pairs)
+        rows.append(Row(f"{what}, with the lab's helper", "s", helper, by_hand, ratio, "by hand"))
+    return rows
 
 
 PYTHON_SIDE = """

@@ -108,7 +108,7 @@ def file_verdict(number: str, path: str, lesson: str) -> Verdict:
 
     exercise, settings = find(number), Settings.from_environment()
     names: dict[str, Any] = {}
-    reading = Answer(lambda: names.update(runpy.run_path(path)), "reading()", exercise.seconds)
+    reading = Answer(lambda: names.update(runpy.run_path(path)), "reading()", seconds=3.0)
     with Lesson(lesson, connect(settings), settings) as lab:
         try:
             reading(returns=type(None))

@@ -1,10 +1,12 @@
 """Reading to the end: the poll loop that lesson 04 writes by hand, for all later lessons."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from labsupport.base import LabError, progress
@@ -17,19 +19,19 @@ def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[Cons
     Kafka does not answer.
     """
     ends: dict[TopicPartition, int] = {}
-    beyond: dict[TopicPartition, int] = {}  # where it stands past the end: what was committed there is no more
+    beyond: dict[TopicPartition, int] = {}  # positions past the end: auto_offset_reset will move them
     moved = time.monotonic()
-    with progress("Reading", 0, "record") as bar:
+    with progress("Reading", 0, "record") as bar, _patient(consumer, patience):
         while True:
             for place in consumer.assignment() - ends.keys():  # at first, and after a rebalance
-                (ends[place],) = consumer.end_offsets([place]).values()
+                (ends[place],) = consumer.end_offsets([place], timeout_ms=1_000 * patience).values()
                 position = consumer.position(place, timeout_ms=1_000 * patience)
-                bar.total += max(0, ends[place] - position)
                 if position > ends[place]:
                     beyond[place] = position
+                bar.total += max(0, ends[place] - position)
                 moved = time.monotonic()
             # The position, not the last record seen: a transaction's marker has an offset and is no record.
-            at = {place: consumer.position(place) for place in consumer.assignment()}
+            at = {place: consumer.position(place, timeout_ms=1_000 * patience) for place in consumer.assignment()}
             if at and all(at[place] >= ends[place] and at[place] != beyond.get(place) for place in at):
                 return
             for records in consumer.poll(timeout_ms=200).values():
@@ -43,6 +45,15 @@ def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[Cons
 def after(record: ConsumerRecord) -> dict[TopicPartition, OffsetAndMetadata]:
     """What to commit when this record, and all before it in its partition, have been processed: the next offset."""
     return {TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "", -1)}
+
+
+@contextlib.contextmanager
+def _patient(consumer: KafkaConsumer, patience: float) -> Iterator[None]:
+    """Turn a time-out of the client's in the body of a `with` into the sentence of `_stuck`."""
+    try:
+        yield
+    except KafkaTimeoutError as error:
+        raise _stuck(consumer, patience) from error
 
 
 def _stuck(consumer: KafkaConsumer, patience: float) -> LabError:

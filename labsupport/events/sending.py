@@ -1,12 +1,12 @@
 """Publishing events so that each one's outcome is known: the loop that lesson 03 writes by hand, for later lessons."""
 
 from collections import deque
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 
 from kafka import KafkaProducer
 from kafka.future import Future
 
-from labsupport.base import progress
+from labsupport.base import LabError, progress
 from labsupport.events import shop
 from labsupport.events.event import Event
 
@@ -18,17 +18,19 @@ def publish(producer: KafkaProducer, topic: str, events: Iterable[Event], *, in_
     client's error for the first that was not acknowledged, with a note which it was: all before it are stored, and
     those after it that were on their way may be.
     """
+    if not isinstance(in_flight, int) or in_flight < 1:
+        raise LabError(
+            f"in_flight is {in_flight!r}.", "it is how many may be on their way", "give a whole number from 1"
+        )
     waiting: deque[tuple[Event, Future]] = deque()
     count = 0
-    with progress("Publishing", len(events) if isinstance(events, Sized) else None, "event") as bar:
-        for event in events:
-            if len(waiting) >= in_flight:
-                _settle(*waiting.popleft())
-            waiting.append((event, _send(producer, topic, event)))
-            count += 1
-            bar.update()
-        while waiting:
+    for event in progress("Publishing", unit="event", over=events):
+        if len(waiting) >= in_flight:
             _settle(*waiting.popleft())
+        waiting.append((event, _send(producer, topic, event)))
+        count += 1
+    while waiting:
+        _settle(*waiting.popleft())
     return count
 
 

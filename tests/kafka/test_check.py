@@ -1,6 +1,7 @@
 """`lab.check` where things go wrong that are not the answer's content: the broker, the kernel, the id."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -199,3 +200,79 @@ def test_a_notebook_gets_all_three_forms(own_home, kernel):
     assert data[MIME]["outcome"] == "PASS"
     assert data["text/plain"].startswith("PASS 00-1 · ")
     assert "var(--jp-success-color1" in data["text/html"]
+
+
+# Answers that are files
+
+
+@pytest.fixture
+def sender(tmp_path):
+    """`sender(code)` writes the learner's file and gives its path."""
+
+    def write(code: str | bytes) -> Path:
+        path = tmp_path / "sender.py"
+        path.write_bytes(code if isinstance(code, bytes) else code.encode())
+        return path
+
+    return write
+
+
+def test_a_file_is_made_once_and_stays(opened, tmp_path, monkeypatch, capsys):
+    """Beside the notebook; what the learner wrote is never overwritten. Only for exercises whose answer is a file."""
+    monkeypatch.chdir(tmp_path)
+    path = opened.file("03-2")
+    assert path == tmp_path / "sender.py"
+    assert "sender.py is new" in capsys.readouterr().out
+    assert opened.check("03-2", path).outcome is Outcome.NOT_ATTEMPTED
+    path.write_text(exercises.by_id()["03-2"].reference)
+    assert opened.file("03-2") == path
+    assert "as you left it" in capsys.readouterr().out
+    assert opened.check("03-2", str(path)).passed
+    with pytest.raises(LabError, match="is no file"):
+        opened.file("03-1")
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "phrase"),
+    [
+        ("def send_all(producer, topic, values, limit) return", Outcome.ERROR, "SyntaxError"),
+        (b"\xff\xfe", Outcome.ERROR, "SyntaxError"),
+        ("import no_such_module", Outcome.ERROR, "no_such_module"),
+        ("def sendall(producer, topic, values, limit):\n    return []", Outcome.TRY_AGAIN, "has no function send_all"),
+        ("", Outcome.TRY_AGAIN, "has no function send_all"),
+        ("import sys\nsys.exit(3)", Outcome.ERROR, "exit()"),
+        ("import os\nos._exit(3)", Outcome.ERROR, "exit code 3"),
+        ("def send_all(p, t, v, l):\n    import os\n    os._exit(0)", Outcome.ERROR, "exit code 0"),
+        ("while True:\n    pass", Outcome.ERROR, "had not ended"),
+        ("print('x' * 1_000_000)", Outcome.TRY_AGAIN, "has no function"),
+        ("send_all = 3", Outcome.TRY_AGAIN, "not a function"),
+    ],
+)
+def test_a_file_that_is_no_answer_gets_a_sentence(opened, sender, code, outcome, phrase):
+    """Whatever is in it, and whatever it does to its process: the kernel lives, nothing is left running."""
+    verdict = opened.check("03-2", sender(code))
+    assert verdict.outcome is outcome, verdict
+    assert phrase in repr(verdict)
+    assert len(repr(verdict)) < 3_000
+
+
+@pytest.mark.parametrize("value", ["no/such/file.py", "/", 3, None, print])
+def test_what_is_no_path_is_told_what_is(opened, value):
+    """It says how the file is made."""
+    verdict = opened.check("03-2", value)
+    assert verdict.outcome is Outcome.TRY_AGAIN
+    assert 'lab.file("03-2")' in verdict.look_at
+    assert opened.check("03-2", ...).outcome is Outcome.NOT_ATTEMPTED
+
+
+def test_a_file_knows_nothing_of_the_notebook(opened, sender):
+    """The line and the file in which it raised are named; names of the kernel are not there."""
+    verdict = opened.check("03-2", sender("def send_all(producer, topic, values, limit):\n    return Outcome.PASS\n"))
+    assert "NameError: name 'Outcome' is not defined" in verdict.says
+    assert verdict.where == "line 2: return Outcome.PASS"
+
+
+def test_a_file_while_kafka_is_away(breakable, sender, elsewhere):
+    """Not the learner's fault."""
+    roster.stop(roster.running(elsewhere))
+    assert breakable.check("03-2", sender("")).outcome is Outcome.LAB_DOWN

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
-from tqdm import tqdm
 
-from labsupport.base import PATIENCE, until
+from labsupport.base import progress, until
 from labsupport.course.answer import Answer, Failed, TryAgain, shown
 from labsupport.course.exercise import CHECKED, Exercise, Wrong, through_kafka
 from labsupport.events import reading
@@ -233,7 +232,7 @@ def _require_exact(committed: int, done: int, partition: int, handler: _Handler,
 def _why(answer: Answer, lab: "Lesson") -> str:
     """Real consumers that get nothing, each for a reason of its own; the learner sees the evidence only."""
     found = 0
-    for right, evidence in tqdm(_silences(lab), "Consumers that get nothing", 8, leave=False, delay=PATIENCE, ncols=88):
+    for right, evidence in progress("Consumers that get nothing", 8, over=_silences(lab)):
         came_back = answer(evidence, returns=str, asks=f"one of {', '.join(REASONS)}")
         if came_back != right:
             raise TryAgain(

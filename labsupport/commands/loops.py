@@ -1,0 +1,84 @@
+"""For the bench: what the lessons' two helpers cost, against the same loop written by hand with plain kafka-python.
+
+Both do the same work on the same topic, in turn, so that a machine that gets slower meets both.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from labsupport.broker.cluster import Cluster
+from labsupport.events import reading, sending, shop
+from labsupport.events.event import Event
+
+WINDOW = 1_000  # sends on their way, for both
+
+
+def publish_by_hand(producer: KafkaProducer, topic: str, events: Sequence[Event]) -> None:
+    """The loop that lesson 03 writes."""
+    waiting: deque = deque()
+    for event in events:
+        if len(waiting) == WINDOW:
+            waiting.popleft().get(timeout=60)
+        key, value, headers = shop.key_of(event), event.encode(), event.headers()
+        waiting.append(producer.send(topic, key=key, value=value, headers=headers))
+    while waiting:
+        waiting.popleft().get(timeout=60)
+
+
+def read_by_hand(consumer: KafkaConsumer, place: TopicPartition) -> int:
+    """The loop that lesson 04 writes; returns the number of records."""
+    count = 0
+    end = consumer.end_offsets([place])[place]
+    while consumer.position(place) < end:
+        for records in consumer.poll(timeout_ms=200).values():
+            for _ in records:
+                count += 1
+    return count
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    begin = time.monotonic()
+    work()
+    return time.monotonic() - begin
+
+
+def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, tuple[float, float]]:
+    """Seconds of the helper and of the loop by hand, publishing so many events and reading them `rounds` times."""
+    batch = shop.events(events, seed=1)
+    topic = kafka.create_topic("97-loops")
+    producer = kafka.producer(name="loops")
+    sending.publish(producer, topic, batch[:500], in_flight=WINDOW)  # connected, and its code is warm
+    published = [
+        (
+            seconds(lambda: sending.publish(producer, topic, batch, in_flight=WINDOW)),
+            seconds(lambda: publish_by_hand(producer, topic, batch)),
+        )
+        for _ in range(rounds)
+    ]
+    place = TopicPartition(topic, 0)
+    consumer = kafka.consumer(name="loops-reader", auto_offset_reset="earliest")
+    consumer.assign([place])
+
+    def read(loop: Callable[[], object]) -> float:
+        consumer.seek_to_beginning(place)
+        consumer.position(place)
+        return seconds(loop)
+
+    def with_helper() -> int:
+        return sum(1 for _ in reading.to_the_end(consumer))
+
+    read(with_helper)
+    done = [(read(with_helper), read(lambda: read_by_hand(consumer, place))) for _ in range(rounds)]
+    return {
+        f"publish {rounds * events:,} events": _sums(published),
+        f"read {consumer.position(place) * rounds:,} events": _sums(done),
+    }
+
+
+def _sums(rounds: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    helper, by_hand = zip(*rounds, strict=True)
+    return sum(helper), sum(by_hand)

@@ -1,0 +1,136 @@
+"""Every error of the client that a learner is likely to meet has a sentence with the next step: raised for real."""
+
+import pytest
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import MemberToRemove
+from kafka.structs import OffsetAndMetadata
+
+from labsupport import advice, lesson, reading
+from labsupport.base import LabError
+from labsupport.broker import advice as rules
+
+
+@pytest.fixture(scope="module")
+def lab(own_home):
+    """A lesson of no notebook."""
+    return lesson("98")
+
+
+@pytest.fixture(scope="module")
+def topic(lab):
+    """Takes 1,000 bytes at most, and holds one record."""
+    name = lab.topic("advice", max_message_bytes=1_000)
+    lab.producer(name="first").send(name, b"1").get(timeout=10)
+    return name
+
+
+@pytest.fixture(scope="module")
+def place(topic):
+    """Its one partition."""
+    return TopicPartition(topic, 0)
+
+
+def reader(lab, place, reset="none", **settings):
+    """A consumer that has that partition."""
+    consumer = lab.consumer(name="reader", auto_offset_reset=reset, **settings)
+    consumer.assign([place])
+    return consumer
+
+
+def closed(client):
+    """The client, closed."""
+    client.close()
+    return client
+
+
+def thrown_out(lab, topic):
+    """A member that its group does not know any more."""
+    member = lab.consumer(topic, name="member", group_id="98-out", auto_offset_reset="earliest")
+    member.poll(timeout_ms=5_000)
+    (described,) = lab.admin().describe_groups(["98-out"])["98-out"]["members"]
+    lab.admin().remove_group_members("98-out", [MemberToRemove(described["member_id"])])
+    return member
+
+
+def one(place, offset=1):
+    """What to commit."""
+    return {place: OffsetAndMetadata(offset, "", -1)}
+
+
+def send(lab, topic, settings=None, **record):
+    """Send and wait for the outcome."""
+    return lab.producer(name="p", **(settings or {})).send(topic, **record).get(timeout=10)
+
+
+CASES = {
+    "text for bytes": (lambda lab, topic, place: send(lab, topic, value="1"), "takes bytes"),
+    "text for a key": (lambda lab, topic, place: send(lab, topic, value=b"1", key="k"), "takes bytes"),
+    "neither key nor value": (lambda lab, topic, place: send(lab, topic), "neither"),
+    "header with text": (lambda lab, topic, place: send(lab, topic, value=b"1", headers=[("a", "b")]), "pairs of text"),
+    "header of None": (lambda lab, topic, place: send(lab, topic, value=b"1", headers=[("a", None)]), "pairs of text"),
+    "headers as a dict": (lambda lab, topic, place: send(lab, topic, value=b"1", headers={"a": b"b"}), "pairs of text"),
+    "too large, client": (lambda lab, topic, place: send(lab, topic, value=b"x" * 2_000_000), "client refused it"),
+    "too large, broker": (lambda lab, topic, place: send(lab, topic, value=b"x" * 2_000), "broker refused it"),
+    "no such partition": (lambda lab, topic, place: send(lab, topic, value=b"1", partition=7), "no such partition"),
+    "no such topic": (
+        lambda lab, topic, place: send(lab, "98-nowhere", {"max_block_ms": 500}, value=b"1"), "was it made"),
+    "a bad name": (lambda lab, topic, place: send(lab, "no topic!", value=b"1"), "letters, digits"),
+    "no answer yet": (
+        lambda lab, topic, place: lab.producer(name="p", linger_ms=9_000).send(topic, b"1").get(timeout=0.1),
+        "Unknown:"),
+    "closed producer": (lambda lab, topic, place: closed(lab.producer(name="p")).send(topic, b"1"), "was closed"),
+    "nobody listens": (
+        lambda lab, topic, place: KafkaProducer(bootstrap_servers="127.0.0.1:1", bootstrap_timeout_ms=500), "listens"),
+    "a misspelt setting": (lambda lab, topic, place: KafkaProducer(lingerms=1), "misspelt"),
+    "misspelt reset": (
+        lambda lab, topic, place: list(reading.to_the_end(reader(lab, place, "earlest", group_id="98-x"))), "earliest"),
+    "seek outside": (
+        lambda lab, topic, place: [(r := reader(lab, place)).seek(place, 99), list(reading.to_the_end(r))], "seek()"),
+    "seek below 0": (lambda lab, topic, place: reader(lab, place).seek(place, -1), "counts from 0"),
+    "seek elsewhere": (lambda lab, topic, place: reader(lab, place).seek(TopicPartition(topic, 9), 0), "assign"),
+    "position elsewhere": (lambda lab, topic, place: reader(lab, place).position(TopicPartition(topic, 9)), "poll()"),
+    "commit refused": (lambda lab, topic, place: thrown_out(lab, topic).commit(one(place)), "refused the commit"),
+    "commit without group": (lambda lab, topic, place: reader(lab, place).commit(one(place)), "group_id"),
+    "commit a number": (
+        lambda lab, topic, place: reader(lab, place, group_id="98-n").commit({place: 1}), "after(record)"),
+    "closed consumer polls": (lambda lab, topic, place: closed(reader(lab, place)).poll(), "was closed"),
+    "closed consumer commits": (
+        lambda lab, topic, place: closed(reader(lab, place, group_id="98-c")).commit(one(place)), "was closed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_error_has_its_sentence(case, lab, topic, place):
+    """It says what happened and what to do."""
+    action, phrase = CASES[case]
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one it is, is the point
+        action(lab, topic, place)
+    assert phrase in advice(caught.value), f"{type(caught.value).__name__}: {caught.value}"
+
+
+def test_what_is_not_the_clients_is_left_alone():
+    """A TypeError of the learner's own, an error of the lab's."""
+    with pytest.raises(TypeError) as caught:
+        _ = "1" + 1
+    assert advice(caught.value) == ""
+    assert advice(TypeError("Unsupported type for serialized value: <class 'str'>")) == ""
+    assert advice(LabError("tried")) == ""
+
+
+def test_every_sentence_ends_and_is_no_essay():
+    """One or two sentences; none twice for the same words."""
+    for _, _, meaning in rules.MEANINGS:
+        assert meaning.endswith((".", "?", "status"))
+        assert len(meaning.split()) <= 40
+    assert len({(kind, words) for kind, words, _ in rules.MEANINGS}) == len(rules.MEANINGS)
+
+
+def test_in_a_notebook_the_sentence_stands_below_the_error(kernel):
+    """After the stack, where a reader looks first; a check of a name that does not exist still says its own."""
+    notebook = kernel()
+    notebook.run('from labsupport import lesson; lab = lesson("98"); topic = lab.topic("notes")')
+    printed = notebook.run('lab.producer(name="p").send(topic, value="text")')
+    assert "Unsupported type" in printed
+    assert printed.rstrip().endswith("encode text with .encode(), an event with event.encode().")
+    assert "What it means" not in notebook.run('"1" + 1')
+    assert "send_and_know does not exist yet" in notebook.run('lab.check("03-1", send_and_know)')

@@ -1,11 +1,17 @@
 """What the Kafka client's errors mean, in a sentence with the next step: pure. A notebook shows it below an error."""
 
+import contextlib
 import re
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import kafka
 from kafka import errors
+
+from labsupport.base import LabError
+
+DOWN = "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status"
 
 # (error, what its message begins with or contains, what it means and what to do); the first that fits is taken.
 MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
@@ -134,3 +140,18 @@ def advice(error: BaseException) -> str:
 def _from_the_client(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and Path(frames[-1].filename).is_relative_to(Path(kafka.__file__).parent)
+
+
+@contextlib.contextmanager
+def speaking(tried: str) -> Iterator[None]:
+    """Turn kafka-python's errors in the body of a `with` into a LabError that says what was tried."""
+    try:
+        yield
+    except (errors.KafkaError, ValueError) as error:
+        # What the broker says itself stands, where there is one, at the end of a dump of request and response.
+        said = re.search(r"""error_message=(['"])(.+?)\1, """, str(error))
+        raise LabError(
+            tried,
+            f"{type(error).__name__}: {said[2]}" if said else str(error),
+            DOWN if getattr(error, "retriable", False) else advice(error),
+        ) from error

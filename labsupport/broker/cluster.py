@@ -7,15 +7,20 @@ import contextlib
 import logging
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, MemberToRemove, NewTopic
-from kafka.errors import CoordinatorLoadInProgressError, KafkaError, KafkaTimeoutError, NodeNotReadyError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    NodeNotReadyError,
+)
 
 from labsupport.base import LabError, Settings, parse_addresses, until
 from labsupport.broker import background
+from labsupport.broker.advice import DOWN, speaking
 from labsupport.broker.embedded import EmbeddedBroker, EmbeddedCluster
 from labsupport.broker.jars import kafka_version
 from labsupport.broker.metadata import FOREIGN, reach
@@ -36,24 +41,9 @@ TIMEOUTS = {
 }
 CLIENTS = {"producer": KafkaProducer, "consumer": KafkaConsumer, "admin": KafkaAdminClient}
 
-DOWN = "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status"
+T = TypeVar("T")
 
 log = logging.getLogger("labsupport")
-
-
-@contextlib.contextmanager
-def speaking(tried: str) -> Iterator[None]:
-    """Turn kafka-python's errors in the body of a `with` into a LabError that says what was tried."""
-    try:
-        yield
-    except (KafkaError, ValueError) as error:
-        # What the broker says itself stands, where there is one, at the end of a dump of request and response.
-        said = re.search(r"""error_message=(['"])(.+?)\1, """, str(error))
-        raise LabError(
-            tried,
-            f"{type(error).__name__}: {said[2]}" if said else str(error),
-            DOWN if getattr(error, "retriable", False) or isinstance(error, KafkaTimeoutError) else "",
-        ) from error
 
 
 class Cluster:
@@ -121,6 +111,19 @@ class Cluster:
             self._admin = self._connect("admin", client_id="lab-admin")
         return self._admin
 
+    def ask(self, what: str, question: Callable[[KafkaAdminClient], T]) -> T:
+        """What `question(admin)` answers; asked again, for 15 s, while its broker comes back or reads its groups."""
+        answers: list[T] = []
+
+        def answered() -> bool:
+            with contextlib.suppress(NodeNotReadyError, CoordinatorLoadInProgressError, CoordinatorNotAvailableError):
+                answers.append(question(self.admin()))
+            return bool(answers)
+
+        with speaking(f"Could not ask for {what}."):
+            until(answered, 15, what, next_step=DOWN)
+        return answers[0]
+
     def _make(self, kind: str, name: str, *topics: str, **settings: Any) -> Any:
         self.close_client(name)
         client = self._connect(kind, *topics, **({"client_id": name} | settings))
@@ -171,17 +174,9 @@ class Cluster:
 
     def topics(self, namespace: str = "") -> list[str]:
         """The names of all topics that begin with `namespace`, sorted."""
-        listed: list[str] = []
-
-        def answered() -> bool:
-            with contextlib.suppress(NodeNotReadyError):  # its broker went and came back; it connects again by itself
-                listed[:] = self.admin().list_topics()
-                return True
-            return False
-
-        with speaking("Could not list the topics."):
-            until(answered, 10, "the list of topics", next_step=DOWN)
-        return sorted(name for name in listed if name.startswith(namespace))
+        return sorted(
+            name for name in self.ask("the topics", KafkaAdminClient.list_topics) if name.startswith(namespace)
+        )
 
     def create_topic(self, name: str, partitions: int = 1, **config: Any) -> str:
         """Create the topic `name` empty, deleting an earlier one, and wait until it can be used; returns its name.
@@ -216,17 +211,8 @@ class Cluster:
 
     def groups(self, namespace: str = "") -> list[str]:
         """The ids of all consumer groups that begin with `namespace`, sorted."""
-        listed: list[dict] = []
-
-        def loaded() -> bool:
-            with contextlib.suppress(CoordinatorLoadInProgressError):  # a broker that just started reads them first
-                listed[:] = self.admin().list_groups()
-                return True
-            return False
-
-        with speaking("Could not list the groups."):
-            until(loaded, 15, "the broker to load its groups")
-        return sorted(group["group_id"] for group in listed if group["group_id"].startswith(namespace))
+        listed = [group["group_id"] for group in self.ask("the groups", KafkaAdminClient.list_groups)]
+        return sorted(name for name in listed if name.startswith(namespace))
 
     def delete_groups(self, names: Sequence[str]) -> None:
         """Delete these groups, removing their members first: a killed kernel leaves members that still count.

@@ -251,6 +251,7 @@ def describe(each: Any) -> str:
     words = {
         "background": "Kafka",
         "private": f"a private broker of process {each.owner}",
+        "program": f"a lesson's program, of process {each.owner}",
         "training": "the training run for the start-up cache (ends by itself)",
         "training-broker": "the broker of the training run",
         "jupyter": "JupyterLab",

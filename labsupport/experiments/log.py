@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError
-from kafka.structs import OffsetAndMetadata
 
-from labsupport.base import LabError, until
+from labsupport.base import LabError
 from labsupport.broker.cluster import Cluster
 from labsupport.events.reading import to_the_end
 
@@ -103,17 +101,7 @@ def _edges(consumer: KafkaConsumer, topic: str) -> tuple[dict[int, int], dict[in
 def committed(cluster: Cluster, topic: str, group: str) -> dict[int, int]:
     """By partition, the next offset that the group will read; without those for which it has committed nothing.
 
-    A broker that has just started may need a moment to know its groups; raises LabError after 10 s.
+    Raises LabError if Kafka does not tell.
     """
-    answers: list[dict[TopicPartition, OffsetAndMetadata]] = []
-
-    def answered() -> bool:
-        try:
-            answers.append(cluster.admin().list_group_offsets(group)[group])
-        except KafkaError as error:
-            if not error.retriable:
-                raise
-        return bool(answers)
-
-    until(answered, 10, f"what {group} has committed")
-    return {place.partition: each.offset for place, each in answers[0].items() if place.topic == topic}
+    offsets = cluster.ask(f"what {group} has committed", lambda admin: admin.list_group_offsets(group)[group])
+    return {place.partition: each.offset for place, each in offsets.items() if place.topic == topic}

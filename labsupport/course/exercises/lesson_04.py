@@ -316,7 +316,6 @@ def _wrong_reason(body: str) -> str:
     return f"def why_nothing(e):\n{body}"
 
 
-# A wrong answer on few lines is read at one glance.
 # fmt: off
 EXERCISES = (
     Exercise(

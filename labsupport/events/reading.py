@@ -1,6 +1,5 @@
 """Reading to the end: the poll loop that lesson 04 writes by hand, for all later lessons."""
 
-import contextlib
 import time
 from collections.abc import Iterator
 
@@ -18,28 +17,11 @@ def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[Cons
     It commits nothing. Raises LabError when nothing has moved for `patience` seconds: no partition was assigned, or
     Kafka does not answer.
     """
-    ends: dict[TopicPartition, int] = {}
-    beyond: dict[TopicPartition, int] = {}  # positions past the end: auto_offset_reset will move them
-    moved = time.monotonic()
-    with progress("Reading", 0, "record") as bar, _patient(consumer, patience):
-        while True:
-            for place in consumer.assignment() - ends.keys():  # at first, and after a rebalance
-                (ends[place],) = consumer.end_offsets([place], timeout_ms=1_000 * patience).values()
-                position = consumer.position(place, timeout_ms=1_000 * patience)
-                if position > ends[place]:
-                    beyond[place] = position
-                bar.total += max(0, ends[place] - position)
-                moved = time.monotonic()
-            # The position, not the last record seen: a transaction's marker has an offset and is no record.
-            at = {place: consumer.position(place, timeout_ms=1_000 * patience) for place in consumer.assignment()}
-            if at and all(at[place] >= ends[place] and at[place] != beyond.get(place) for place in at):
-                return
+    with _Ends(consumer, patience) as ends:
+        while not ends.reached():
             for records in consumer.poll(timeout_ms=200).values():
                 yield from records
-                bar.update(len(records))
-                moved = time.monotonic()
-            if time.monotonic() - moved > patience:
-                raise _stuck(consumer, patience)
+                ends.came_nearer(len(records))
 
 
 def after(record: ConsumerRecord) -> dict[TopicPartition, OffsetAndMetadata]:
@@ -47,13 +29,53 @@ def after(record: ConsumerRecord) -> dict[TopicPartition, OffsetAndMetadata]:
     return {TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "", -1)}
 
 
-@contextlib.contextmanager
-def _patient(consumer: KafkaConsumer, patience: float) -> Iterator[None]:
-    """Turn a time-out of the client's in the body of a `with` into the sentence of `_stuck`."""
-    try:
-        yield
-    except KafkaTimeoutError as error:
-        raise _stuck(consumer, patience) from error
+class _Ends:
+    """Where each partition ended when the consumer got it; and whether anything has moved in the last `patience` s."""
+
+    def __init__(self, consumer: KafkaConsumer, patience: float):
+        self.consumer, self.patience = consumer, patience
+        self.ends: dict[TopicPartition, int] = {}
+        self.beyond: dict[TopicPartition, int] = {}  # positions past the end: auto_offset_reset will move them
+        self.moved = time.monotonic()
+        self.bar = progress("Reading", 0, "record")
+
+    def __enter__(self) -> "_Ends":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def came_nearer(self, records: int) -> None:
+        self.bar.update(records)
+        self.moved = time.monotonic()
+
+    def reached(self) -> bool:
+        """Whether all has been handed out. Raises LabError if nothing moves."""
+        places = self.consumer.assignment()
+        try:
+            for place in places - self.ends.keys():  # at first, and after a rebalance
+                self._add(place)
+            # The position, not the last record seen: a transaction's marker has an offset and is no record.
+            at = {place: self._position(place) for place in places}
+        except KafkaTimeoutError as error:
+            raise _stuck(self.consumer, self.patience) from error
+        if at and all(at[place] >= self.ends[place] and at[place] != self.beyond.get(place) for place in at):
+            return True
+        if time.monotonic() - self.moved > self.patience:
+            raise _stuck(self.consumer, self.patience)
+        return False
+
+    def _add(self, place: TopicPartition) -> None:
+        (end,) = self.consumer.end_offsets([place], timeout_ms=1_000 * self.patience).values()
+        position = self._position(place)
+        if position > end:
+            self.beyond[place] = position
+        self.ends[place] = end
+        self.bar.total += max(0, end - position)
+        self.came_nearer(0)
+
+    def _position(self, place: TopicPartition) -> int:
+        return self.consumer.position(place, timeout_ms=1_000 * self.patience)
 
 
 def _stuck(consumer: KafkaConsumer, patience: float) -> LabError:

@@ -134,8 +134,11 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
     for number, (name, rows) in enumerate(points.groupby("series", sort=False)):
         look = {"color": COLOURS[(0, 1, 2, 4)[number % 4]], "marker": "os^D"[number % 4], "markeredgecolor": INK}
         ax.plot(rows.per_second, rows.milliseconds, label=name, linewidth=1.5, **look)
+        # Series that meet write on different sides.
+        beside = {"xytext": (-7, -10), "ha": "right"} if number % 2 else {"xytext": (7, 5), "ha": "left"}
         for row in rows.itertuples():
-            ax.annotate(row.label, (row.per_second, row.milliseconds), (6, 5), textcoords="offset points", fontsize=8)
+            at = (row.per_second, row.milliseconds)
+            ax.annotate(row.label, at, textcoords="offset points", fontsize=8, **beside)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.grid(visible=True, which="major", color="#DDDDDD", linewidth=0.6)

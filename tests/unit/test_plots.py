@@ -1,0 +1,41 @@
+"""The pictures that are drawn from figures: what they show, and that their words hold on every machine."""
+
+import pandas
+from matplotlib import pyplot
+
+from labsupport.experiments import plots
+
+POINTS = pandas.DataFrame(
+    [("one", "0 ms", 900.0, 1.1), ("one", "1000 ms", 1.0, 1000.0), ("many", "16 kB", 20_000.0, 30.0)],
+    columns=["series", "label", "per_second", "milliseconds"],
+)
+RATIOS = pandas.DataFrame({"records per second": [1.0, 8.5], "latency": [1.0, 0.3]}, index=["kafka-python", "other"])
+
+
+def test_the_curve_has_a_line_for_each_series_and_a_label_for_each_point():
+    """Both axes logarithmic and with units; its words are the same whatever was measured."""
+    ax = plots.speed(POINTS)
+    assert [list(line.get_xdata()) for line in ax.lines] == [[900.0, 1.0], [20_000.0]]
+    assert {text.get_text() for text in ax.texts} == {"0 ms", "1000 ms", "16 kB"}
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert "(records per second)" in ax.get_xlabel()
+    assert "(ms, median)" in ax.get_ylabel()
+    again = plots.speed(POINTS.assign(per_second=POINTS.per_second * 1.3))
+    assert repr(again.figure) == repr(ax.figure)
+    assert "one: 0 ms, 1000 ms; many: 16 kB" in repr(ax.figure)
+
+
+def test_ratios_are_bars_of_one_unit():
+    """Each bar has its figure, each row its colour and its name once."""
+    ax = plots.ratios(RATIOS, "times kafka-python's")
+    assert [bar.get_width() for bar in ax.patches] == [1.0, 8.5, 1.0, 0.3]
+    assert [text.get_text().strip() for text in ax.texts] == ["1.0", "8.5", "1.0", "0.3"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(RATIOS.index)
+    assert repr(ax.figure).endswith("of kafka-python, other, times kafka-python's.")
+
+
+def test_a_picture_is_drawn_into_the_axes_that_it_is_given():
+    """No figure of its own is made then."""
+    _, (left, right) = pyplot.subplots(1, 2)
+    assert plots.speed(POINTS, left) is left
+    assert plots.ratios(RATIOS, "times", right) is right

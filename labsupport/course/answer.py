@@ -121,7 +121,7 @@ class Answer:
 
     def called(self, *arguments: Any) -> str:
         """The call as the learner would type it."""
-        inside = ", ".join(_role(each) if isinstance(each, CLIENTS) else shown(each) for each in arguments)
+        inside = ", ".join(_role(each) for each in arguments)
         return f"{self.signature.partition('(')[0]}({inside})"
 
     def _require_kind(self, result: Any, returns: type | tuple[type, ...], asks: str, arguments: tuple) -> None:
@@ -176,8 +176,11 @@ def shown(value: Any, most: int = 300) -> str:
     return line if len(line) <= most else line[: most - 2] + " …"
 
 
-def _role(client: KafkaProducer | KafkaConsumer) -> str:
-    return "producer" if isinstance(client, KafkaProducer) else "consumer"
+def _role(argument: Any) -> str:
+    """An argument as the learner would type it: a value in full, a client or a function by its name."""
+    if isinstance(argument, CLIENTS):
+        return "producer" if isinstance(argument, KafkaProducer) else "consumer"
+    return argument.__name__ if inspect.isfunction(argument) else shown(argument)
 
 
 def _is_a(value: Any, kind: type) -> bool:

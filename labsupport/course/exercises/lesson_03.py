@@ -129,9 +129,9 @@ def _send(answer: Answer, lab: "Lesson", values: list[bytes], limit: int) -> Non
         producer.flush(timeout=10)
     finally:
         producer.close(timeout=5)
-    stored = Counter(record.value for record in lab.log(topic).records)
+    stored = [record.value for record in lab.log(topic).records]
     failed = [value for value in values if len(value) > 5_000]
-    _require_all(stored, Counter(values) - Counter(failed), given)
+    _require_all(stored, [value for value in values if value not in failed], given)
     _require_window(producer.most, limit, len(values), given)
     if without_outcome:
         raise TryAgain(
@@ -140,7 +140,7 @@ def _send(answer: Answer, lab: "Lesson", values: list[bytes], limit: int) -> Non
             broken="who has returned cannot say any more which of them failed",
             look_at="wait for what is still on its way, after the loop",
         )
-    if Counter(came_back) != Counter(failed):
+    if Counter(each if isinstance(each, bytes) else shown(each) for each in came_back) != Counter(failed):
         raise TryAgain(
             says=f"{len(failed)} of these {len(values)} values were not acknowledged.",
             given=given + ", of which the broker or the client refuses " + (_sizes(failed) or "none"),
@@ -156,18 +156,20 @@ def _sizes(values: list[Any]) -> str:
     )
 
 
-def _require_all(stored: Counter[bytes], wanted: Counter[bytes], given: str) -> None:
-    if lost := wanted - stored:
+def _require_all(stored: list[bytes | None], wanted: list[bytes], given: str) -> None:
+    if lost := Counter(wanted) - Counter(stored):
         raise TryAgain(
-            says=f"{lost.total()} of {wanted.total()} good values are not in the topic.",
+            says=f"{lost.total()} of {len(wanted)} good values are not in the topic.",
             given=given,
             broken="one value that is refused must not keep the others from being sent",
             look_at="does the loop go on after an error? Is the last window sent?",
         )
-    if stored - wanted:
-        raise TryAgain(
-            says="The topic holds more than was to be sent.", given=given, look_at="send each value once, as it is"
-        )
+    if len(stored) > len(wanted):
+        says, look_at = "The topic holds more than was to be sent.", "send each value once, as it is"
+        raise TryAgain(says=says, given=given, look_at=look_at)
+    if stored != wanted:
+        says = "The topic holds the values in another order."
+        raise TryAgain(says=says, given=given, look_at="one loop, one producer, from the first value to the last")
 
 
 def _require_window(most: int, limit: int, count: int, given: str) -> None:

@@ -121,6 +121,7 @@ class _Handler:
         self.before = log.committed(lab, topic, group)
         self.processed: list[ConsumerRecord] = []
         self.story: list[str] = []
+        self.ahead = False  # whether more was committed than processed, at any moment
 
     def __call__(self, record: ConsumerRecord) -> None:
         self.story.append(f"handle(record {record.offset} of partition {record.partition})")
@@ -139,13 +140,8 @@ class _Handler:
         for partition, committed in log.committed(self.lab, self.topic, self.group).items():
             if committed > self.done.get(partition, 0):
                 self.story.append(f"at this moment {committed} is committed in partition {partition}")
-                raise _Ahead(self.story)
-
-
-class _Ahead(Exception):  # noqa: N818 - it ends a run, as StopIteration ends a loop
-    def __init__(self, story: list[str]):
-        super().__init__("more is committed than processed")
-        self.story = story
+                self.ahead = True
+                raise RuntimeError("more is committed than processed")
 
 
 def _run_and_restart(answer: Answer, lab: "Lesson", topic: str, failing: int | None) -> None:
@@ -169,6 +165,13 @@ def _run_and_restart(answer: Answer, lab: "Lesson", topic: str, failing: int | N
     again = _Handler(lab, topic, group)
     _call(answer, lab, topic, group, again, "the same again: what it does after a restart")
     counts = Counter(int(record.value) for record in (*handler.processed, *again.processed))
+    if twice := [number for number, count in counts.items() if count > 1]:
+        raise TryAgain(
+            says=f"Value {twice[0]} was processed {counts[twice[0]]} times.",
+            given=given,
+            story="\n".join([*handler.story, "restart", *again.story]),
+            look_at="one call of handle(record) for each record",
+        )
     if lost := [number for number in range(5) if not counts[number]]:
         raise TryAgain(
             says=f"After a restart value {lost[0]} was still not processed: it is lost.",
@@ -180,30 +183,30 @@ def _run_and_restart(answer: Answer, lab: "Lesson", topic: str, failing: int | N
 
 def _call(answer: Answer, lab: "Lesson", topic: str, group: str, handler: _Handler, given: str) -> None:
     consumer = _reader(lab, topic, group)
-    ahead: list[_Ahead] = []
 
-    def handle(record: ConsumerRecord) -> None:
-        try:
-            handler(record)
-        except _Ahead as caught:
-            ahead.append(caught)
-            raise
+    def handle(record: ConsumerRecord) -> None:  # a function, which is handed over uncopied
+        handler(record)
 
     try:
         answer(consumer, handle, returns=object)
     except Failed as failed:
-        if not ahead and "the check makes this record fail" not in failed.fields.get("says", ""):
+        if not handler.ahead and "the check makes this record fail" not in failed.fields.get("says", ""):
             raise
     else:
-        if not ahead and handler.failing is not None and handler.story and "raises" in handler.story[-1]:
-            handler.story.append("consume returns, without an error")
+        if handler.story and "raises" in handler.story[-1] and not handler.ahead:
+            raise TryAgain(
+                says="handle raised, and consume returned as if nothing had happened.",
+                given=given,
+                story="\n".join(handler.story),
+                look_at="let the error out; `finally` can still commit what was processed",
+            )
     finally:
         lab.close_client("check")
-    if ahead:
+    if handler.ahead:
         raise TryAgain(
             says="At one moment more was committed than processed.",
             given=given,
-            story="\n".join(ahead[0].story),
+            story="\n".join(handler.story),
             broken="a crash at this moment would lose what is committed and not processed",
             look_at="which call commits, and what is not processed yet at that line?",
         )
@@ -212,18 +215,13 @@ def _call(answer: Answer, lab: "Lesson", topic: str, group: str, handler: _Handl
 def _require_exact(committed: int, done: int, partition: int, handler: _Handler, given: str) -> None:
     if committed == done:
         return
-    more = committed > done
-    raise TryAgain(
-        says=f"In partition {partition} offset {committed} is committed, and {done} was due.",
-        given=given,
-        story="\n".join(handler.story),
-        broken="what is committed and was not processed never comes back"
-        if more
-        else "what was processed and not committed is processed once more after a restart",
-        look_at="commit() without arguments commits all that was handed out, and a skipped record counts as done"
-        if more
-        else "what is committed is the next one to read, offset + 1, for each partition, also when handle raises",
-    )
+    broken = "what was processed and not committed is processed once more after a restart"
+    look_at = "what is committed is the next one to read, offset + 1, for each partition, also when handle raises"
+    if committed > done:
+        broken = "what is committed and was not processed never comes back"
+        look_at = "commit() without arguments commits all that was handed out, and a skipped record counts as done"
+    says = f"In partition {partition} offset {committed} is committed, and {done} was due."
+    raise TryAgain(says=says, given=given, story="\n".join(handler.story), broken=broken, look_at=look_at)
 
 
 # 04-3

@@ -88,12 +88,7 @@ def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None 
         raise LabError(f"A cluster of {size!r} brokers cannot be started.", "", "1 to 5 brokers: private(3)")
     runtime = prepare(settings)
     with storing(settings.home, "LAB_HOME"):
-        home = settings.home / "private"
-        home.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=home, prefix=f"{os.getpid()}-"))
-        me = Process("owner", os.getpid(), started(os.getpid()) or "", folder / "owner.log")
-        me.record(folder / "owner.json")
-        cluster = EmbeddedCluster(folder, runtime, size=size, overrides=overrides)
+        cluster = EmbeddedCluster(own_folder(settings), runtime, size=size, overrides=overrides)
         atexit.register(cluster.destroy)
         try:
             cluster.start()
@@ -103,8 +98,18 @@ def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None 
     return cluster
 
 
+def own_folder(settings: Settings) -> Path:
+    """A new folder of this program's; if it is killed before it deletes the folder, `sweep` does."""
+    home = settings.home / "private"
+    home.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=home, prefix=f"{os.getpid()}-"))
+    me = Process("owner", os.getpid(), started(os.getpid()) or "", folder / "owner.log")
+    me.record(folder / "owner.json")
+    return folder
+
+
 def sweep(settings: Settings) -> None:
-    """Stop the private brokers of programs that are gone, and delete what they left."""
+    """Stop what programs that are gone had started for themselves, and delete what they left."""
     roster.stop([each for each in roster.running(settings, roster.FOR_THEIR_OWNER) if each.orphan])
     for folder in (settings.home / "private").glob("*-*"):
         if (folder / "owner.json").exists() and Process.recorded(folder / "owner.json") is None:

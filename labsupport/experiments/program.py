@@ -2,8 +2,8 @@
 
 import contextlib
 import pickle
+import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any
 
 import cloudpickle
 
-from labsupport.base import LabError, Settings, until
+from labsupport.base import LabError, Settings, storing, until
+from labsupport.broker import background
 from labsupport.broker.process import Process
 from labsupport.broker.roster import python_marks
 
@@ -35,23 +36,28 @@ def run(function: Callable, *arguments: Any, timeout: float = 60.0, name: str = 
     `timeout` seconds.
     """
     name = name or function.__name__
-    with tempfile.TemporaryDirectory(prefix="lab-program-", ignore_cleanup_errors=True) as folder:
-        call, printed = Path(folder, "call"), Path(folder, "printed")
-        call.write_bytes(_packed(function, arguments, name))
-        command = [sys.executable, *python_marks(Settings.from_environment(), "program"), "-c", CHILD, folder]
-        process = Process.start("the program", command, printed, cwd=Path.cwd(), env={"PYTHONUNBUFFERED": "1"})
+    packed, settings = _packed(function, arguments, name), Settings.from_environment()
+    with storing(settings.home, "LAB_HOME"):
+        folder = background.own_folder(settings)
+        Path(folder, "call").write_bytes(packed)
+    command = [sys.executable, *python_marks(settings, "program"), "-c", CHILD, str(folder)]
+    try:
+        process = Process.start(name, command, folder / "printed", cwd=Path.cwd(), env={"PYTHONUNBUFFERED": "1"})
         try:
             until(lambda: not process.alive, timeout, f"{name}, in a process of its own,")
         except LabError as error:
-            error.seen += "; it printed:\n" + process.tail()
-            raise LabError(error.tried, error.seen, "does it wait for something, or loop for ever?") from None
+            seen = f"{error.seen}; it printed:\n{process.tail()}"
+            raise LabError(error.tried, seen, "does it wait for something, or loop for ever?") from None
         finally:
             process.kill()
             process.wait()
         returned = None
         with contextlib.suppress(OSError):  # one that was killed has returned nothing
-            returned = pickle.loads(Path(folder, "returned").read_bytes())
-        return Ended(printed.read_text(encoding="utf-8", errors="replace"), process.popen.returncode, returned)
+            returned = pickle.loads((folder / "returned").read_bytes())
+        printed = (folder / "printed").read_text(encoding="utf-8", errors="replace")
+        return Ended(printed, process.popen.returncode, returned)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def answer(folder: str) -> None:

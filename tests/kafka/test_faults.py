@@ -164,8 +164,10 @@ def test_a_killed_kernels_program_is_swept(own_home, kernel):
     dead.kill()
     (orphan,) = roster.running(own_home, ["program"])
     assert orphan.orphan
+    assert [*(own_home.home / "private").glob("*/call")]
     lesson("98")
     assert not roster.running(own_home, ["program"])
+    assert not [*(own_home.home / "private").iterdir()]
 
 
 def test_a_program_returns_what_its_function_returns(own_home):

@@ -12,11 +12,7 @@ from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, MemberToRemove, NewTopic
-from kafka.errors import (
-    CoordinatorLoadInProgressError,
-    CoordinatorNotAvailableError,
-    NodeNotReadyError,
-)
+from kafka.errors import BrokerResponseError, NodeNotReadyError
 
 from labsupport.base import LabError, Settings, parse_addresses, until
 from labsupport.broker import background
@@ -116,8 +112,11 @@ class Cluster:
         answers: list[T] = []
 
         def answered() -> bool:
-            with contextlib.suppress(NodeNotReadyError, CoordinatorLoadInProgressError, CoordinatorNotAvailableError):
+            try:
                 answers.append(question(self.admin()))
+            except (NodeNotReadyError, BrokerResponseError) as error:
+                if not error.retriable:
+                    raise
             return bool(answers)
 
         with speaking(f"Could not ask for {what}."):

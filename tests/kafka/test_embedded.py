@@ -70,19 +70,6 @@ def test_records_survive_the_killing_of_the_broker(settings):
         assert read(kafka, topic) == [b"%d" % number for number in range(100)]
 
 
-def test_a_broker_is_stopped_or_frozen_for_the_body_of_a_with(settings):
-    """Inside nothing answers; afterwards it answers again, also when the body raised."""
-    with private(settings=settings) as kafka:
-        broker = kafka.broker(1)
-        for situation, state in ((broker.stopped, "stopped"), (broker.paused, "paused")):
-            with pytest.raises(ZeroDivisionError), situation():
-                assert broker.state == state
-                assert known_brokers(broker.port) == set()
-                1 / 0  # noqa: B018
-            assert broker.state == "running"
-            assert known_brokers(broker.port) == {1}
-
-
 def test_three_brokers_know_each_other_and_one_of_them_can_go(settings):
     """A topic has three copies; with one broker killed a write is still acknowledged, and the broker comes back."""
     with private(3, settings=settings) as kafka:

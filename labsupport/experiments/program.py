@@ -4,7 +4,7 @@ import contextlib
 import pickle
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,38 @@ class Ended:
     returned: Any = None
 
 
-def run(function: Callable, *arguments: Any, timeout: float = 60.0, name: str = "") -> Ended:
-    """Call `function(*arguments)` in a Python process of its own, and wait until that has ended.
+@dataclass(frozen=True)
+class Running:
+    """A program that was started: its process (to stop, kill, freeze), and the folder where it leaves what it says."""
 
-    The function may come from a notebook's cell; it takes along the names that it uses. Ctrl-C ends the process too.
-    `name` is what errors call it. Raises LabError if something of it cannot be sent (a client, a lesson), and after
-    `timeout` seconds.
+    process: Process
+    folder: Path
+
+    @property
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return (self.folder / "printed").read_text(encoding="utf-8", errors="replace")
+
+    def ended(self, timeout: float) -> Ended:
+        """Wait for its end. Raises LabError after `timeout` seconds."""
+        try:
+            until(lambda: not self.process.alive, timeout, f"{self.process.name}, in a process of its own,")
+        except LabError as error:
+            seen = f"{error.seen}; it printed:\n{self.process.tail()}"
+            raise LabError(error.tried, seen, "does it wait for something, or loop for ever?") from None
+        self.process.wait()
+        returned = None
+        with contextlib.suppress(OSError):  # one that was killed has returned nothing
+            returned = pickle.loads((self.folder / "returned").read_bytes())
+        return Ended(self.printed, self.process.popen.returncode, returned)
+
+
+@contextlib.contextmanager
+def started(function: Callable, *arguments: Any, name: str = "") -> Iterator[Running]:
+    """`function(*arguments)` in a Python process of its own, for the body of a `with`; killed at its end, if it runs.
+
+    The function may come from a notebook's cell; it takes along the names that it uses. `name` is what errors call it.
+    Raises LabError if something of it cannot be sent (a client, a lesson).
     """
     name = name or function.__name__
     packed, settings = _packed(function, arguments, name), Settings.from_environment()
@@ -44,24 +70,25 @@ def run(function: Callable, *arguments: Any, timeout: float = 60.0, name: str = 
     try:
         process = Process.start(name, command, folder / "printed", cwd=Path.cwd(), env={"PYTHONUNBUFFERED": "1"})
         try:
-            until(lambda: not process.alive, timeout, f"{name}, in a process of its own,")
-        except LabError as error:
-            seen = f"{error.seen}; it printed:\n{process.tail()}"
-            raise LabError(error.tried, seen, "does it wait for something, or loop for ever?") from None
+            yield Running(process, folder)
         finally:
             process.kill()
             process.wait()
-        returned = None
-        with contextlib.suppress(OSError):  # one that was killed has returned nothing
-            returned = pickle.loads((folder / "returned").read_bytes())
-        printed = (folder / "printed").read_text(encoding="utf-8", errors="replace")
-        return Ended(printed, process.popen.returncode, returned)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def run(function: Callable, *arguments: Any, timeout: float = 60.0, name: str = "") -> Ended:
+    """Call `function(*arguments)` in a Python process of its own, and wait until that has ended.
+
+    As `started`; Ctrl-C ends the process too. Raises LabError after `timeout` seconds.
+    """
+    with started(function, *arguments, name=name) as program:
+        return program.ended(timeout)
+
+
 def answer(folder: str) -> None:
-    """In the process of its own: call what `run` has put into `folder`, and leave there what comes back."""
+    """In the process of its own: call what `started` has put into `folder`, and leave there what comes back."""
     function, arguments = pickle.loads(Path(folder, "call").read_bytes())
     returned = function(*arguments)
     Path(folder, "returned").write_bytes(cloudpickle.dumps(returned))

@@ -223,10 +223,7 @@ class Cluster:
         def all_gone() -> bool:
             left = sorted(set(names) & set(self.groups()))
             for name in left:
-                members = self.admin().describe_groups([name])[name]["members"]
-                if members:
-                    who = [MemberToRemove(m["member_id"], m["group_instance_id"]) for m in members]
-                    self.admin().remove_group_members(name, who)
+                self.evict(name)
             if left:
                 self.admin().delete_groups(left)
             return not left
@@ -239,6 +236,14 @@ class Cluster:
                 next_step="somebody keeps joining: shut down other kernels (Kernel, Shut Down All) and stop programs\n"
                 "that read with these groups, then run the cell again",
             )
+
+    def evict(self, group: str) -> None:
+        """Take all members out of the group, alive or not; what it has committed stays. One that lives joins again."""
+        self._require_ours([group])
+        described = self.ask(f"the members of {group}", lambda admin: admin.describe_groups([group])[group])
+        if members := described["members"]:
+            who = [MemberToRemove(member["member_id"], member["group_instance_id"]) for member in members]
+            self.admin().remove_group_members(group, who)
 
     def _require_ours(self, names: Sequence[str]) -> None:
         foreign = [name for name in names if not self.is_ours(name)]

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import logging.handlers
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -22,7 +22,7 @@ from labsupport.course import check, copies, progress
 from labsupport.course.answer import in_words
 from labsupport.course.exercise import Note
 from labsupport.course.verdict import Verdict
-from labsupport.experiments import lag, log
+from labsupport.experiments import lag, log, members
 
 
 class Lesson(Cluster):
@@ -83,6 +83,19 @@ class Lesson(Cluster):
         """
         with private(size, self.settings, **overrides) as own, Lesson(self.number, own, self.settings) as mine:
             yield mine
+
+    def owners(self, group: str) -> dict[str, list[int]]:
+        """By consumer (its name), the partitions that the broker holds it for; empty while the group rebalances."""
+        return members.owners(self, group)
+
+    def members(
+        self, topic: str, group: str, handle: Callable = members.nothing, **settings: Any
+    ) -> contextlib.AbstractContextManager[members.Members]:
+        """Members of `group` as processes, for the body of a `with`: `members.start("A")`, `kill`, `freeze` ….
+
+        `handle(record)` is what they do with each record, `settings` their consumers' own.
+        """
+        return members.of(self, topic, group, handle, **settings)
 
     # Predictions and exercises
 

@@ -25,7 +25,8 @@ class Moment:
 
     `what`: handling, handled (a record); committing, committed, refused, unanswered (a commit); assigned, revoked, lost
     (partitions). `at`: seconds of the monotonic clock, which all processes of a machine share. `who`: the consumer's
-    client_id. `places`: the partitions it is about; `offset`: the record's; `key`: the record's, as text.
+    client_id. `places`: the partitions it is about; `offset`: the record's; `key`: the record's, as text. `generation`:
+    the group's, which counts its rebalances; of assigned only.
     """
 
     what: str
@@ -34,6 +35,7 @@ class Moment:
     places: tuple[TopicPartition, ...] = ()
     offset: int | None = None
     key: str = ""
+    generation: int | None = None
 
 
 class Worker:
@@ -102,15 +104,15 @@ class Worker:
 
     def assigned(self, places: Iterable[TopicPartition]) -> None:
         """Partitions that were given."""
-        self._tell("assigned", tuple(sorted(places)))
+        self._tell("assigned", tuple(sorted(places)), generation=self.consumer.group_metadata().generation_id)
 
     def _tell_of(self, what: str, record: ConsumerRecord) -> None:
         place = TopicPartition(record.topic, record.partition)
         key = "" if record.key is None else record.key.decode(errors="backslashreplace")
-        self._tell(what, (place,), record.offset, key)
+        self._tell(what, (place,), offset=record.offset, key=key)
 
-    def _tell(self, what: str, places: tuple[TopicPartition, ...], offset: int | None = None, key: str = "") -> None:
-        moment = Moment(what, time.monotonic(), self.consumer.config["client_id"], places, offset, key)
+    def _tell(self, what: str, places: tuple[TopicPartition, ...], **more: Any) -> None:
+        moment = Moment(what, time.monotonic(), self.consumer.config["client_id"], places, **more)
         for hook in self.hooks:
             hook(moment)
 

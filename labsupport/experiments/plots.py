@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from labsupport.experiments.history import History
 from labsupport.experiments.lag import Lag, Place
 from labsupport.experiments.log import Log, text
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#8DA0CB", "#BBBBBB")
 HATCHES = ("", "//", "..", "xx", "\\\\")  # with eight colours: forty keys before a pair comes again
-GROUND, INK = "#FCFCFA", "#222222"
+GROUND, INK, ALARM = "#FCFCFA", "#222222", "#B00020"
 # How far a group has come in a partition.
 STRETCHES = {
     "up to committed": {"facecolor": COLOURS[2], "hatch": ""},
@@ -157,20 +158,76 @@ def ratios(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes
 
     Its words have no figures: they are others each time. Without `ax` a new figure is made.
     """
+    ax = _bars(table, unit, ax, "{:.1f}")
+    ax.axvline(1, color=INK, linewidth=0.8)
+    _describe(ax, f"Picture: {' and '.join(table.columns)} of {', '.join(table.index)}, {unit}.")
+    return ax
+
+
+def counts(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes:
+    """Horizontal bars: a group for each column of `table`, in it a bar for each row; every value is a whole number.
+
+    Its words have the figures. Without `ax` a new figure is made.
+    """
+    ax = _bars(table, unit, ax, "{:.0f}")
+    groups = (f"{column}: {', '.join(f'{row} {value}' for row, value in table[column].items())}" for column in table)
+    _describe(ax, f"Picture: {unit}. {'; '.join(groups)}.")
+    return ax
+
+
+def _bars(table: "pandas.DataFrame", unit: str, ax: Axes | None, form: str) -> Axes:
     ax = ax or _axes(9, 0.9 + 0.32 * table.size + 0.3 * len(table.columns))
     ticks = {}
     for group, column in enumerate(table.columns):
         for row, (name, value) in enumerate(table[column].items()):
             at = group * (len(table) + 1) + row
-            ax.barh(at, value, 0.8, color=COLOURS[row], hatch=HATCHES[row], edgecolor=INK, label="" if group else name)
-            ax.text(value, at, f" {value:.1f}", fontsize=8, va="center", color=INK)
+            ax.barh(at, value, 0.8, label="" if group else name, edgecolor=INK, **_look(row))
+            ax.text(value, at, " " + form.format(value), fontsize=8, va="center", color=INK)
         ticks[group * (len(table) + 1) + (len(table) - 1) / 2] = column
-    ax.axvline(1, color=INK, linewidth=0.8)
     ax.invert_yaxis()
     ax.set_yticks(list(ticks), list(ticks.values()))
     ax.set_xlabel(unit)
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.02))
-    _describe(ax, f"Picture: {' and '.join(table.columns)} of {', '.join(table.index)}, {unit}.")
+    return ax
+
+
+def timeline(history: History, ax: Axes | None = None) -> Axes:
+    """Who had which partition when: partitions are rows, members colours; a partition of two owners is split.
+
+    Hatched is the time in which nobody had a partition, a triangle is the end of a rebalance, a line what was done to
+    a member. Its words have no times: they are others each time. Without `ax` a new figure is made.
+    """
+    spans = history.spans
+    names, rows = sorted({span.member for span in spans}), sorted({span.partition for span in spans})
+    looks = {name: _look(number) for number, name in enumerate(names)}
+    ax = ax or _axes(11, 2.0 + 0.5 * len(rows))
+    for gap in history.gaps:
+        ax.broken_barh([(gap.begin, gap.seconds)], (gap.partition - 0.36, 0.72), facecolor="none", edgecolor=ALARM,
+                       hatch="xxx", linewidth=0)  # fmt: skip
+        if gap.seconds > 0.5:
+            plate = {"facecolor": GROUND, "edgecolor": "none", "pad": 1}
+            ax.text((gap.begin + gap.end) / 2, gap.partition, f"{gap.seconds:.1f} s", fontsize=8, ha="center",
+                    va="center", color=INK, bbox=plate)  # fmt: skip
+    for span in spans:
+        lane = names.index(span.member) if any(span.meets(other) for other in spans) else None
+        height, shift = (0.72, 0) if lane is None else (0.34, 0.19 * (1 if lane % 2 else -1))
+        ax.barh(span.partition + shift, span.seconds, height, left=span.begin, edgecolor=INK, **looks[span.member])
+    for at in history.rebalances:
+        ax.plot(at, -0.62, marker="v", color=INK, markersize=6, clip_on=False)
+    for number, moment in enumerate(history.done_to):
+        at = moment.at - history.zero
+        ax.axvline(at, color=INK, linewidth=0.9, linestyle="--")
+        ax.text(at, -0.85 - 0.3 * (number % 2), f" {moment.who} {moment.what}", fontsize=8, color=INK)
+    ax.set_ylim(max(rows, default=0) + 0.6, -1.4)
+    ax.set_yticks(rows)
+    ax.set_xlabel("time (s)")
+    ax.set_ylabel("partition")
+    patches = [Patch(label=name, edgecolor=INK, **look) for name, look in looks.items()]
+    patches.append(Patch(label="nobody", facecolor="none", edgecolor=ALARM, hatch="xxx"))
+    patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="rebalance done"))
+    ax.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize=8)
+    done = ", ".join(f"{moment.who} {moment.what}" for moment in history.done_to)
+    _describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}; {done}.")
     return ax
 
 
@@ -186,10 +243,11 @@ def _in_words(log: Log) -> str:
 
 def _looks(keys: list[str]) -> dict[str, dict[str, str]]:
     """A colour and a hatching for each key; the same key looks the same wherever its topic is drawn."""
-    return {
-        key: {"facecolor": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number % len(HATCHES)]}
-        for number, key in enumerate(sorted(set(keys)))
-    }
+    return {key: _look(number) for number, key in enumerate(sorted(set(keys)))}
+
+
+def _look(number: int) -> dict[str, str]:
+    return {"facecolor": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number % len(HATCHES)]}
 
 
 def _axes(width: float, height: float) -> Axes:

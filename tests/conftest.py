@@ -45,8 +45,11 @@ def elsewhere(monkeypatch, settings, tmp_path) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def own_home(tmp_path_factory) -> Settings:
-    """A home for the tests of one module, for those that solve exercises: the lessons' own run finds nothing solved."""
+def own_home(tmp_path_factory, settings) -> Settings:
+    """A home for the tests of one module, for those that solve exercises: the lessons' own run finds nothing solved.
+
+    It asks for `settings`, which hold for all modules, before it changes the environment.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("own-home")))
         own = Settings.from_environment()
@@ -102,6 +105,23 @@ class Kernel:
 
         self.client.execute_interactive(code, timeout=timeout, output_hook=keep, allow_stdin=False)
         return "".join(printed)
+
+    def begin(self, code: str, word: str) -> str:
+        """Start a cell, and return its message's id when it has printed `word`.
+
+        The cell says itself where it is: an interrupt between the kernel's "busy" and the cell's first line is lost.
+        """
+        begun = self.client.execute(code, allow_stdin=False)
+        while word not in self.client.get_iopub_msg(timeout=30)["content"].get("text", ""):
+            pass
+        return begun
+
+    def interrupt(self, begun: str) -> dict:
+        """Interrupt the cell of that message, as the square button does; what the kernel replies about it."""
+        self.manager.interrupt_kernel()
+        while (reply := self.client.get_shell_msg(timeout=30))["parent_header"].get("msg_id") != begun:
+            pass
+        return reply["content"]
 
     def kill(self):
         """SIGKILL, as the system does when memory runs out."""

@@ -63,6 +63,13 @@ class History:
                     owned = [number for number in owned or () if number not in gone]
         return owned
 
+    def frozen(self, member: str) -> bool:
+        """Whether this member was frozen, and not woken or started since."""
+        last = [
+            each.what for each in self.moments if each.who == member and each.what in ("started", "frozen", "woken")
+        ]
+        return last[-1:] == ["frozen"]
+
     @property
     def zero(self) -> float:
         """When it begins, on the clock of its moments."""

@@ -76,7 +76,6 @@ class Members:
         self._folder = background.own_folder(Settings.from_environment())
         self._processes = contextlib.ExitStack()
         self._running: dict[str, program.Running] = {}  # those that nobody has stopped or killed
-        self._frozen: set[str] = set()
         self._diaries: list[_Diary] = []
         self._own = _Diary(self._folder / "notebook")  # what is done to members, rather than by them
         self._diaries.append(self._own)
@@ -125,15 +124,13 @@ class Members:
 
     def freeze(self, name: str) -> None:
         """Freeze the whole process (SIGSTOP): it stays in the group until the broker misses its heartbeats."""
-        self._find(name).process.pause()
         self._tell("frozen", name)
-        self._frozen.add(name)
+        self._find(name).process.pause()
 
     def wake(self, name: str) -> None:
         """Let a frozen member go on. It does not know that it was away."""
         self._tell("woken", name)
         self._find(name).process.resume()
-        self._frozen.discard(name)
 
     def slow(self, name: str, seconds: float) -> None:
         """From now on this member takes so many seconds longer for each record; 0 ends that."""
@@ -176,7 +173,7 @@ class Members:
 
     def _settled(self) -> bool:
         owners, history = self.owners, self.history
-        expected = {name for name in self._running if name not in self._frozen}
+        expected = {name for name in self._running if not history.frozen(name)}
         return set(owners) == expected and all(history.owned(name) == owners[name] for name in expected)
 
     def _find(self, name: str) -> program.Running:
@@ -187,7 +184,6 @@ class Members:
     def _take(self, name: str, what: str) -> program.Running:
         self._find(name)
         self._tell(what, name)
-        self._frozen.discard(name)
         return self._running.pop(name)
 
     def _pace(self, name: str) -> Path:

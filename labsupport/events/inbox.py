@@ -1,11 +1,12 @@
 """The inbox: which events a service has already processed, in the same transaction as what it did. Lesson 08.
 
 Kafka hands an event out again whenever it cannot know that it was processed. Whoever wants each effect once has to
-remember the events; and since the memory changes in the same transaction as the effect, a crash leaves both or neither.
+remember the events; and since the memory changes in the same transaction as the effect, a crash leaves both or
+neither.
 
-How long must it remember? As long as an event can come again: as far back as the topic is kept (`retention.ms`; somebody
-may reset the group to the beginning), and as dead letters are kept and redriven. A topic that is kept for ever needs an
-inbox that is kept for ever. `forget` takes out what is older.
+How long must it remember? As long as an event can come again: as far back as the topic is kept (`retention.ms`;
+somebody may reset the group to the beginning), and as dead letters are kept and redriven. A topic that is kept for ever
+needs an inbox that is kept for ever. `forget` takes out what is older.
 """
 
 import sqlite3

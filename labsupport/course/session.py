@@ -99,7 +99,7 @@ class Lesson(Cluster):
         return members.of(self, topic, group, handle, **settings)
 
     def database(self, name: str) -> Path:
-        """An empty database of this lesson (SQLite, with the tables `effects` and `inbox`), made anew; returns its file."""
+        """An empty database (SQLite; tables `effects` and `inbox`), made anew; returns its file."""
         return orders.create(self.settings.home / "databases" / f"{self.number}-{name}.db")
 
     def balance(self, topic: str, group: str, database: Path, **more: Any) -> balance.Sheet:

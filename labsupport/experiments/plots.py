@@ -22,6 +22,8 @@ from labsupport.experiments.log import Log, text
 if TYPE_CHECKING:
     import pandas
 
+    from labsupport.experiments.crashes import Matrix
+
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#8DA0CB", "#BBBBBB")
 HATCHES = ("", "//", "..", "xx", "\\\\")  # with eight colours: forty keys before a pair comes again
 GROUND, INK, ALARM = "#FCFCFA", "#222222", "#B00020"
@@ -30,6 +32,12 @@ STRETCHES = {
     "up to committed": {"facecolor": COLOURS[2], "hatch": ""},
     "handed out": {"facecolor": COLOURS[3], "hatch": "//"},
     "left": {"facecolor": "white", "hatch": ""},
+}
+# What a crash did, in a cell of the matrix.
+HARMS = {
+    "lost": {"facecolor": COLOURS[5], "hatch": "//"},
+    "twice": {"facecolor": COLOURS[0], "hatch": ".."},
+    "nothing": {"facecolor": "white", "hatch": ""},
 }
 
 
@@ -50,7 +58,7 @@ def log(log: Log, ax: Axes | None = None, *, most: int = 40) -> Axes:
     """
     first = max(0, max(log.ends.values()) - most)
     width = max(log.ends.values()) - first
-    ax = ax or _axes(2.6 + 0.46 * max(width, 6), 1.5 + 0.5 * len(log.ends))
+    ax = ax or described_axes(2.6 + 0.46 * max(width, 6), 1.5 + 0.5 * len(log.ends))
     looks = _looks([text(record.key) for record in log.records])
     for record in log.records:
         if record.offset >= first:
@@ -76,7 +84,7 @@ def log(log: Log, ax: Axes | None = None, *, most: int = 40) -> Axes:
     if log.committed:
         patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))
     ax.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize=8)
-    _describe(ax, f"Picture: the log of {log.topic}. {_in_words(log)}")
+    describe(ax, f"Picture: the log of {log.topic}. {_in_words(log)}")
     return ax
 
 
@@ -88,7 +96,7 @@ def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
     """
     rows = [(moment, place) for moment, lag in moments.items() for place in lag.places]
     several = any(len(lag.places) > 1 for lag in moments.values())
-    ax = ax or _axes(9, 1.3 + 0.55 * len(rows))
+    ax = ax or described_axes(9, 1.3 + 0.55 * len(rows))
     for row, (_, place) in enumerate(rows):
         committed = place.begin if place.committed is None or place.out_of_range else place.committed
         position = max(committed, place.begin if place.position is None else place.position)
@@ -113,7 +121,7 @@ def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
     keys.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))
     keys.append(plt.Line2D([], [], marker="^", linestyle="", color=INK, fillstyle="none", label="position"))
     ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize=8)
-    _describe(ax, f"Picture: places in {topic}. {' '.join(_place_in_words(*row) for row in rows)}")
+    describe(ax, f"Picture: places in {topic}. {' '.join(_place_in_words(*row) for row in rows)}")
     return ax
 
 
@@ -130,7 +138,7 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
     `points` has a row for each measurement: series and label (text), per_second (records), milliseconds (from send to
     acknowledgement). Its words have no figures: they are others each time. Without `ax` a new figure is made.
     """
-    ax = ax or _axes(9, 4.2)
+    ax = ax or described_axes(9, 4.2)
     ax.spines["left"].set_visible(True)
     for number, (name, rows) in enumerate(points.groupby("series", sort=False)):
         look = {"color": COLOURS[(0, 1, 2, 4)[number % 4]], "marker": "os^D"[number % 4], "markeredgecolor": INK}
@@ -149,7 +157,7 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
     ax.set_ylabel("latency (ms, median)")
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.02))
     series = [f"{name}: {', '.join(rows.label)}" for name, rows in points.groupby("series", sort=False)]
-    _describe(ax, f"Picture: latency against throughput. {'; '.join(series)}.")
+    describe(ax, f"Picture: latency against throughput. {'; '.join(series)}.")
     return ax
 
 
@@ -160,7 +168,7 @@ def ratios(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes
     """
     ax = _bars(table, unit, ax, "{:.1f}")
     ax.axvline(1, color=INK, linewidth=0.8)
-    _describe(ax, f"Picture: {' and '.join(table.columns)} of {', '.join(table.index)}, {unit}.")
+    describe(ax, f"Picture: {' and '.join(table.columns)} of {', '.join(table.index)}, {unit}.")
     return ax
 
 
@@ -171,12 +179,12 @@ def counts(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes
     """
     ax = _bars(table, unit, ax, "{:.0f}")
     groups = (f"{column}: {', '.join(f'{row} {value}' for row, value in table[column].items())}" for column in table)
-    _describe(ax, f"Picture: {unit}. {'; '.join(groups)}.")
+    describe(ax, f"Picture: {unit}. {'; '.join(groups)}.")
     return ax
 
 
 def _bars(table: "pandas.DataFrame", unit: str, ax: Axes | None, form: str) -> Axes:
-    ax = ax or _axes(9, 0.9 + 0.32 * table.size + 0.3 * len(table.columns))
+    ax = ax or described_axes(9, 0.9 + 0.32 * table.size + 0.3 * len(table.columns))
     ticks = {}
     for group, column in enumerate(table.columns):
         for row, (name, value) in enumerate(table[column].items()):
@@ -200,7 +208,7 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     spans = history.spans
     names, rows = sorted({span.member for span in spans}), sorted({span.partition for span in spans})
     looks = {name: _look(number) for number, name in enumerate(names)}
-    ax = ax or _axes(11, 2.0 + 0.5 * len(rows))
+    ax = ax or described_axes(11, 2.0 + 0.5 * len(rows))
     for gap in history.gaps:
         ax.broken_barh([(gap.begin, gap.seconds)], (gap.partition - 0.36, 0.72), facecolor="none", edgecolor=ALARM,
                        hatch="xxx", linewidth=0)  # fmt: skip
@@ -227,7 +235,42 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="rebalance done"))
     ax.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize=8)
     done = ", ".join(f"{moment.who} {moment.what}" for moment in history.done_to)
-    _describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}; {done}.")
+    describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}; {done}.")
+
+    return ax
+
+
+def crashes(matrix: "Matrix", ax: Axes | None = None) -> Axes:
+    """The matrix of strategies (rows) and crash points (columns): what is lost and what happens twice, for each trial.
+
+    Colour and hatching say which of the two; a dash stands where a strategy has no such point. Without `ax` a new
+    figure is made.
+    """
+    lost, twice = matrix.cells("lost"), matrix.cells("twice")
+    rows, columns = list(lost.index), list(lost.columns)
+    ax = ax or described_axes(4.0 + 1.1 * len(columns), 1.6 + 0.5 * len(rows))
+    said = {}
+    for (row, strategy), (column, point) in itertools.product(enumerate(rows), enumerate(columns)):
+        harm = {"lost": lost.loc[strategy, point], "twice": twice.loc[strategy, point]}
+        words = "\n".join(f"{value:.2g} {what}" for what, value in harm.items() if value > 0)
+        if harm["lost"] != harm["lost"]:  # not a number: no such point
+            look, words = {"facecolor": GROUND, "hatch": ""}, "–"
+        else:
+            look = HARMS[next((what for what, value in harm.items() if value > 0), "nothing")]
+        said.setdefault(strategy, []).append(f"{point} {words.replace(chr(10), ' ') or 'nothing'}")
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, edgecolor=INK, **look))
+        plate = {"facecolor": look["facecolor"], "edgecolor": "none", "pad": 1}
+        ax.text(column, row, words, fontsize=8, ha="center", va="center", color=INK, bbox=plate)
+    ax.set_xlim(-0.5, len(columns) - 0.5)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xticks(range(len(columns)), [point.replace(" ", "\n", 1) for point in columns], fontsize=8)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_xlabel("where the process crashes")
+    ax.set_title("events lost and processed twice, per trial", fontsize=10, loc="left")
+    patches = [Patch(label=what, edgecolor=INK, **look) for what, look in HARMS.items()]
+    ax.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize=8)
+    told = " ".join(f"{strategy}: {', '.join(cells)}." for strategy, cells in said.items())
+    describe(ax, f"Picture: crash matrix. {told}")
     return ax
 
 
@@ -250,7 +293,8 @@ def _look(number: int) -> dict[str, str]:
     return {"facecolor": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number % len(HATCHES)]}
 
 
-def _axes(width: float, height: float) -> Axes:
+def described_axes(width: float, height: float) -> Axes:
+    """Axes in a figure of their own, of that many inches, on the ground of all pictures."""
     figure = plt.figure(FigureClass=Described, figsize=(min(width, 11), height), facecolor=GROUND, layout="constrained")
     axes = figure.add_subplot(facecolor=GROUND)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -258,6 +302,7 @@ def _axes(width: float, height: float) -> Axes:
     return axes
 
 
-def _describe(ax: Axes, words: str) -> None:
+def describe(ax: Axes, words: str) -> None:
+    """Add what these axes show to their figure's words."""
     if isinstance(ax.figure, Described):
         ax.figure.words = f"{ax.figure.words} {words}".strip()

@@ -102,7 +102,9 @@ def play(
     try:
         live(1)
         if all(life.ended.code for life in lives):
-            problem = f"it failed {len(lives)} times; in the end it printed: {lives[-1].ended.printed[-1500:]}"
+            last = lives[-1].ended
+            said = last.printed.strip().rpartition("\n")[2] or "without a word"
+            problem = f"{len(lives)} processes failed, the last with exit code {last.code}: {said}"
     except LabError as error:
         problem = str(error)
     return Played(tuple(lives), journal.read(folder / JOURNAL), problem)

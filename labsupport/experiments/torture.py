@@ -26,7 +26,6 @@ from labsupport.experiments.faults import Fault
 from labsupport.experiments.laboratory import Ended, Job, Laboratory
 from labsupport.experiments.strategies import Strategy
 
-EVENTS = 3
 # Where a process can crash; of what else is told, the one is a name for the other, or no crash of its own.
 SKIPPED = ("writing", "second write", "assigned", "revoked", "lost")
 
@@ -88,7 +87,7 @@ def judge(
     `twice_is_fine`, no event may have more than one effect. One process of a trial may take `seconds`.
     """
     search = _Search(Strategy("yours", consume, handle, settings), twice_is_fine)
-    events = [each for each in shop.events(30, seed=1) if each.event_type == "OrderCreated"][:EVENTS]
+    events = _three()
     with Laboratory(kafka, events, "torture", seconds=seconds) as lab:
         calm = search.through(lab, [_Trial("Nothing crashed.")])
         search.through(lab, _trials(calm, seeds))
@@ -96,6 +95,14 @@ def judge(
         with Laboratory(kafka, [*events, events[1]], "torture", seconds=seconds) as lab:
             search.through(lab, [_Trial("Event 2 was published twice: its producer sent it again, with the same id.")])
     return Judgement(search.tried, search.story)
+
+
+def _three() -> list[Event]:
+    """An order, its payment, and another order: two of three have one key."""
+    created, *later = (each for each in shop.events(40, seed=1) if "order_id" in each.payload)
+    paid = next(each for each in later if shop.key_of(each) == shop.key_of(created))
+    other = next(each for each in later if shop.key_of(each) != shop.key_of(created))
+    return [created, paid, other]
 
 
 def told(story: Story) -> str:

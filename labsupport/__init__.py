@@ -24,7 +24,6 @@ __all__ = [
     "reading",
     "sending",
     "shop",
-    "spacetime",
     "strategies",
     "torture",
     "until",
@@ -47,7 +46,6 @@ _HOMES = {
     "balance": "labsupport.experiments",
     "crashes": "labsupport.experiments",
     "faults": "labsupport.experiments",
-    "spacetime": "labsupport.experiments",
     "strategies": "labsupport.experiments",
     "torture": "labsupport.experiments",
 }

@@ -35,7 +35,7 @@ class Story:
     """The smallest trial in which a property did not hold.
 
     `broken` is lost, twice, strangers (effects of no event), uncommitted, or no end; `crash` and `result` are the two
-    sentences of `says`. `moments` are for `spacetime.draw`; `printed` is what the code printed.
+    sentences of `says`. `moments` are for `plots.spacetime`; `printed` is what the code printed.
     """
 
     broken: str

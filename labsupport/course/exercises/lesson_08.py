@@ -115,7 +115,7 @@ def _survives(answer: Answer, lab: "Lesson") -> str:
         _at_ease(answer, Path(folder, "shop.db"))
     judged = torture.judge(lab, handle=answer.value)
     if story := judged.story:
-        from labsupport.experiments import spacetime
+        from labsupport.experiments import plots  # here: it takes longer to import than all the rest
 
         raise TryAgain(
             says=story.says,
@@ -123,7 +123,7 @@ def _survives(answer: Answer, lab: "Lesson") -> str:
             broken=BROKEN.get(story.broken, ""),
             printed=story.printed[-600:].strip(),
             look_at=LOOK_AT.get(story.broken, "what did it print?"),
-            picture=drawn(spacetime.draw(story.moments)),
+            picture=drawn(plots.spacetime(story.moments)),
         )
     return f"{judged.tried} trials: each event has one effect, wherever the process died, froze, or was thrown out."
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from labsupport.events.worker import Moment
-from labsupport.experiments.plots import COLOURS, GROUND, INK, describe, described_axes
+from labsupport.experiments.plots.figure import COLOURS, GROUND, INK, describe, described_axes
 
 QUIET = ("assigned", "revoked", "committing", "writing", "second write", "handled", "slowed")  # no mark of their own
 
 
-def draw(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
+def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
     """Draw the moments in their order. Arrows: sent, handed out, a statement to the database, a commit to the broker.
 
     An event has the same colour in all lanes; a cross marks a crash. Without `ax` a new figure is made.

@@ -5,8 +5,8 @@ are those of Okabe and Ito, which colour-blind readers can tell apart; hatching 
 shows is also its text: `repr` of the figure, which is what a reader without the picture gets.
 """
 
-from labsupport.experiments.plots.matrix import crashes
 from labsupport.experiments.plots.groups import timeline
+from labsupport.experiments.plots.matrix import crashes
 from labsupport.experiments.plots.measures import counts, ratios, speed
 from labsupport.experiments.plots.story import spacetime
 from labsupport.experiments.plots.topics import lag, log

@@ -1,5 +1,6 @@
 """Exercises of lesson 06, why a consumer is thrown out."""
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ SLOW = 1.8  # seconds: well over the poll interval
 
 def _stays(answer: Answer, lab: "Lesson") -> str:
     """Four quick records; then one that takes longer than the poll interval, and two after it."""
-    _work_off(answer, lab, "quick", [0.0] * 4)
+    _work_off(answer, lab, "quick", [0.1] * 4)
     _work_off(answer, lab, "slow", [0.0, SLOW, 0.0])
     return f"A record took {SLOW:g} s, the poll interval is {POLL_INTERVAL:g} s, and it was a member all the time."
 
@@ -57,8 +58,8 @@ def _work_off(answer: Answer, lab: "Lesson", what: str, takes: list[float]) -> N
     group = lab.group(f"{CHECKED}-{what}")
     if group in lab.groups(group):
         lab.delete_groups([group])
-    poll_interval = {"max_poll_interval_ms": int(1_000 * POLL_INTERVAL)}
-    consumer = lab.consumer(topic, name="check", group_id=group, **SETTINGS, **poll_interval)
+    limits = {"max_poll_interval_ms": int(1_000 * POLL_INTERVAL), "max_poll_records": 1}
+    consumer = lab.consumer(topic, name="check", group_id=group, **SETTINGS, **limits)
     work = _Work(consumer, takes)
 
     def handle(record: ConsumerRecord) -> None:  # a function, which is handed over uncopied
@@ -101,11 +102,6 @@ def _require(work: _Work, generation: int, committed: int, due: int, given: str)
             broken="what poll() returns is handed out: if nobody handles it now, nobody will",
             look_at="does poll() return records while you wait? pause() the partitions first, resume() them after",
         )
-    if committed != due:
-        says = f"{committed} is committed in the end, and {due} was due."
-        raise TryAgain(
-            says=says, given=given, came_back=came_back, look_at="one commit for each record, when it is done"
-        )
     if generation != 1:
         raise TryAgain(
             says=f"It had to join its group again: this is generation {generation}.",
@@ -113,6 +109,11 @@ def _require(work: _Work, generation: int, committed: int, due: int, given: str)
             came_back=came_back,
             broken="a member that comes in time is never thrown out, and there is no rebalance",
             look_at="who polls while handle runs?",
+        )
+    if committed != due:
+        says = f"{committed} is committed in the end, and {due} was due."
+        raise TryAgain(
+            says=says, given=given, came_back=came_back, look_at="one commit for each record, when it is done"
         )
 
 
@@ -138,13 +139,17 @@ def _second_joins(answer: Answer, lab: "Lesson", number: int, processed: dict[in
     words = ", ".join(f"up to {offset} in partition {place}" for place, offset in processed.items()) or "nothing"
     given = f"three records of each of two partitions handed out; processed: {words}; then a second member joins"
 
-    def last(place: TopicPartition) -> int | None:
-        return processed.get(place.partition)
+    so_far: dict[int, int] = {}
 
-    first = lab.consumer(name="check", group_id=group, **SETTINGS)
+    def last(place: TopicPartition) -> int | None:
+        return so_far.get(place.partition)
+
+    first = lab.consumer(topic, name="check", group_id=group, **SETTINGS)
     made = answer(first, last, returns=LISTENERS, asks="a ConsumerRebalanceListener, an object of your class")
     first.subscribe([topic], listener=made)
     try:
+        _read_all(first, given)
+        so_far |= processed
         _join(lab, topic, group, first, given)
         _require_exact(log.committed(lab, topic, group), {place: last + 1 for place, last in processed.items()}, given)
     finally:
@@ -152,22 +157,39 @@ def _second_joins(answer: Answer, lab: "Lesson", number: int, processed: dict[in
             lab.close_client(name)
 
 
-def _join(lab: "Lesson", topic: str, group: str, first: KafkaConsumer, given: str) -> None:
+def _read_all(first: KafkaConsumer, given: str) -> None:
     handed: list[ConsumerRecord] = []
 
     def all_handed_out() -> bool:
         handed.extend(each for records in _polled(first, given, 200).values() for each in records)
         return len(handed) == 6
 
-    until(all_handed_out, 15, "six records to be handed out", every=0)
+    try:
+        until(all_handed_out, 10, "six records to be handed out", every=0)
+    except LabError:
+        raise TryAgain(
+            says="With this listener the consumer was handed nothing.",
+            given=given,
+            broken="what a listener calls when partitions are assigned comes before the first record",
+            look_at="is there anything to commit when partitions have just been assigned?",
+        ) from None
+
+
+def _join(lab: "Lesson", topic: str, group: str, first: KafkaConsumer, given: str) -> None:
+    """Both poll at the same time: of a join in which polls end early this client does not always come back."""
     second = lab.consumer(topic, name="check-second", group_id=group, **SETTINGS)
-    got: list[ConsumerRecord] = []
+    enough = threading.Event()
+
+    def in_its_thread() -> None:
+        while not (second.assignment() or enough.is_set()):
+            second.poll(timeout_ms=1_000)
 
     def shared() -> bool:
-        _polled(first, given, 20)
-        got.extend(each for records in second.poll(timeout_ms=50).values() for each in records)
+        _polled(first, given, 1_000)
         return len(first.assignment()) == len(second.assignment()) == 1
 
+    joining = threading.Thread(target=in_its_thread)
+    joining.start()
     try:
         until(shared, 12, "the second member to be let in", every=0)
     except LabError:
@@ -177,6 +199,9 @@ def _join(lab: "Lesson", topic: str, group: str, first: KafkaConsumer, given: st
             broken="while a listener waits, nothing of this consumer goes on: neither heartbeat nor commit",
             look_at="do not wait in the listener; commit_async(offsets) does not",
         ) from None
+    finally:
+        enough.set()
+        joining.join()
 
 
 def _polled(consumer: KafkaConsumer, given: str, timeout_ms: int) -> dict[TopicPartition, list[ConsumerRecord]]:
@@ -356,7 +381,8 @@ def listener(consumer, processed):
             Wrong("committed is the last one processed",
                 _listener(f"consumer.commit_async({OFFSETS.replace(' + 1', '')})"), "the next offset to read"),
             Wrong("it is early enough when the new partitions come",
-                _listener("pass", f"consumer.commit_async({OFFSETS.replace('revoked', 'assigned')})"),
+                _listener("pass", f"offsets = {OFFSETS.replace('revoked', 'assigned')}\n"
+                    "            if offsets:\n                consumer.commit_async(offsets)"),
                 "when partitions are revoked"),
             Wrong("the group commits by itself", _listener("pass"), "does it again"),
             Wrong("0 is as good as nothing",

@@ -198,7 +198,7 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     a member. Its words have no times: they are others each time. Without `ax` a new figure is made.
     """
     spans = history.spans
-    names, rows = sorted({span.member for span in spans}), sorted({span.partition for span in spans})
+    names, rows = sorted({each.who for each in history.told("assigned")}), sorted({span.partition for span in spans})
     looks = {name: _look(number) for number, name in enumerate(names)}
     ax = ax or _axes(11, 2.0 + 0.5 * len(rows))
     for gap in history.gaps:
@@ -226,8 +226,8 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     patches.append(Patch(label="nobody", facecolor="none", edgecolor=ALARM, hatch="xxx"))
     patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="rebalance done"))
     ax.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, fontsize=8)
-    done = ", ".join(f"{moment.who} {moment.what}" for moment in history.done_to)
-    _describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}; {done}.")
+    done = "".join(f", {moment.who} {moment.what}" for moment in history.done_to).replace(",", ";", 1)
+    _describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}{done}.")
     return ax
 
 

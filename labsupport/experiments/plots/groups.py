@@ -15,7 +15,8 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     a member. Its words have no times: they are others each time. Without `ax` a new figure is made.
     """
     spans = history.spans
-    names, rows = sorted({span.member for span in spans}), sorted({span.partition for span in spans})
+    names, rows = sorted({each.who for each in history.told("assigned")}), sorted({span.partition for span in spans})
+    last = max((span.end for span in spans), default=0.0)
     looks = {name: look(number) for number, name in enumerate(names)}
     ax = ax or described_axes(11, 2.0 + 0.5 * len(rows))
     for gap in history.gaps:
@@ -28,7 +29,8 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     for span in spans:
         lane = names.index(span.member) if any(span.meets(other) for other in spans) else None
         height, shift = (0.72, 0) if lane is None else (0.34, 0.19 * (1 if lane % 2 else -1))
-        ax.barh(span.partition + shift, span.seconds, height, left=span.begin, edgecolor=INK, **looks[span.member])
+        seconds = span.seconds + (0.04 * last if span.end == last else 0)  # what somebody has in the end is to be seen
+        ax.barh(span.partition + shift, seconds, height, left=span.begin, edgecolor=INK, **looks[span.member])
     for at in history.rebalances:
         ax.plot(at, -0.62, marker="v", color=INK, markersize=6, clip_on=False)
     for number, moment in enumerate(history.done_to):
@@ -43,7 +45,7 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     patches.append(Patch(label="nobody", facecolor="none", edgecolor=ALARM, hatch="xxx"))
     patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="rebalance done"))
     legend(ax, patches)
-    done = ", ".join(f"{moment.who} {moment.what}" for moment in history.done_to)
-    describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}; {done}.")
+    done = "".join(f", {moment.who} {moment.what}" for moment in history.done_to).replace(",", ";", 1)
+    describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}{done}.")
 
     return ax

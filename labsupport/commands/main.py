@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -225,6 +226,23 @@ def bench(runs: int, as_json: bool) -> None:
         table.add_row(row.what, f"{row.lab:.3g} {row.unit}", other, "" if row.ratio is None else f"{row.ratio:.2g}")
     console.print(table)
     console.print(f"Medians of {runs} runs on {measuring.machine()}", soft_wrap=True)
+
+
+@lab.command(
+    short_help="Crash consumers in hundreds of ways, and count.",
+    **example("python3 lab.py crashlab --seeds 2", "python3 lab.py crashlab --seeds 12 --results my.jsonl"),
+)
+@click.option("--seeds", type=click.IntRange(1, 1000), default=12, show_default=True, help="Trials for each cell.")
+@click.option(
+    "--results",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where results are kept (default: crashlab.jsonl in .lab/); what is there is not played again.",
+)
+def crashlab(seeds: int, results: Path | None) -> None:
+    """Play every strategy at every crash point, on a Kafka of its own. Stop it when you like: it goes on from there."""
+    from labsupport.commands import crashlab as laboratory
+
+    laboratory.show(laboratory.play(Settings.from_environment(), seeds, results), console)
 
 
 @lab.command(

@@ -118,7 +118,6 @@ def _slow(_: "At", seconds: float) -> None:
 
 
 def _freeze(at: "At") -> None:
-    at("frozen")
     at.woken.unlink(missing_ok=True)
     psutil.Process().suspend()
     # Other threads may get the signal first, and this one a few steps ahead: it waits to be woken on purpose.

@@ -76,6 +76,7 @@ class Members:
         self._folder = background.own_folder(Settings.from_environment())
         self._processes = contextlib.ExitStack()
         self._running: dict[str, program.Running] = {}  # those that nobody has stopped or killed
+        self._held: set[str] = set()  # frozen from here; one that a fault froze tells itself that it is awake
         self._told: tuple[Moment, ...] | None = None  # all of it, once the folder is gone
         # What is done to members, rather than by them.
         self._tell_own = journal.appending(self._journal("notebook"))
@@ -124,13 +125,17 @@ class Members:
 
     def freeze(self, name: str) -> None:
         """Freeze the whole process (SIGSTOP): it stays in the group until the broker misses its heartbeats."""
+        member = self._find(name)
         self._tell("frozen", name)
-        self._find(name).process.pause()
+        self._held.add(name)
+        member.process.pause()
 
     def wake(self, name: str) -> None:
         """Let a frozen member go on. It does not know that it was away."""
         member = self._find(name)
-        self._tell("woken", name)
+        if name in self._held:
+            self._tell("woken", name)
+            self._held.discard(name)
         faults.wake(self._journal(name).parent, member.process)
 
     def slow(self, name: str, seconds: float) -> None:

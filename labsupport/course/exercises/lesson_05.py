@@ -3,8 +3,10 @@
 import contextlib
 import difflib
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import permutations
 from types import SimpleNamespace
@@ -28,24 +30,38 @@ QUICK = {"enable_auto_commit": False, "auto_offset_reset": "earliest", "heartbea
 
 @contextlib.contextmanager
 def _joined(lab: "Lesson", topic: str, group: str, names: Sequence[str]) -> Iterator[list[KafkaConsumer]]:
-    """Consumers of these names (their client_id) in this process, polled in turn until each has its share."""
+    """Consumers of these names (their client_id) in this process; each has its share.
+
+    They poll at the same time, each in a thread of its own: polled in turn this client (3.0.12) can join for ever,
+    because a join that was answered between two polls is begun anew.
+    """
     keys = [f"{CHECKED} {group} {name}" for name in names]
+    enough = threading.Event()
     try:
         consumers = [
             lab.consumer(topic, name=key, client_id=name, group_id=group, **QUICK)
             for key, name in zip(keys, names, strict=True)
         ]
 
+        def polling(consumer: KafkaConsumer) -> None:
+            while not enough.is_set():
+                consumer.poll(timeout_ms=300)
+
         def settled() -> bool:
-            for consumer in consumers:
-                consumer.poll(timeout_ms=20)
             known = {
                 consumer.config["client_id"]: sorted(place.partition for place in consumer.assignment())
                 for consumer in consumers
             }
             return lab.owners(group) == known
 
-        until(settled, 20, f"{', '.join(names)} to share the partitions", every=0)
+        with ThreadPoolExecutor(len(consumers)) as pool:
+            threads = [pool.submit(polling, consumer) for consumer in consumers]
+            try:
+                until(lambda: settled() or any(thread.done() for thread in threads), 20, f"{group} to share")
+            finally:
+                enough.set()
+        for thread in threads:
+            thread.result()  # raises what its poll raised
         yield consumers
     finally:
         for key in keys:

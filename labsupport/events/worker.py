@@ -93,13 +93,15 @@ class Worker:
         self._stopping = True
 
     def _work_off(self, place: TopicPartition, record: ConsumerRecord) -> None:
-        self._tell_of("handling", record)
+        if self.hooks:
+            self._tell_of("handling", record)
         try:
             self.handle(self.decode(record))
         except Exception:  # here it is decided what becomes of it: it stays, and the worker stops
             self._tell_of("failed", record)
             raise
-        self._tell_of("handled", record)
+        if self.hooks:
+            self._tell_of("handled", record)
         self.offsets.finish(place, record.offset)
 
     def _commit(self) -> None:
@@ -132,8 +134,7 @@ class Worker:
         self._tell("assigned", places, generation=self.consumer.group_metadata().generation_id)
 
     def _tell_of(self, what: str, record: ConsumerRecord) -> None:
-        if self.hooks:
-            self._say(Moment.of(what, self.consumer.config["client_id"], record))
+        self._say(Moment.of(what, self.consumer.config["client_id"], record))
 
     def _tell(
         self, what: str, places: Iterable[TopicPartition] | dict[TopicPartition, int], generation: int | None = None

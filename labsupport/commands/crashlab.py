@@ -30,7 +30,10 @@ def show(matrix: Matrix, console: Console) -> None:
         sums.add_row(name, *map(str, row))
     console.print(sums)
     lost, twice = matrix.cells("lost"), matrix.cells("twice")
-    cells = Table("lost / twice, per trial", *lost.columns, box=None, header_style="dim")
+    cells = Table(title="lost / twice, per trial", title_justify="left", box=None, header_style="dim")
+    cells.add_column(no_wrap=True)
+    for point in lost.columns:
+        cells.add_column(point)
     for name in lost.index:
         pairs = zip(lost.loc[name], twice.loc[name], strict=True)
         cells.add_row(name, *("–" if math.isnan(left) else f"{left:.2g} / {right:.2g}" for left, right in pairs))

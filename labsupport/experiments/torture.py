@@ -11,6 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
 from kafka import KafkaConsumer
@@ -147,7 +148,7 @@ def _trials(calm: Sequence[Moment], seeds: int) -> list[_Trial]:
     points: list[tuple[str, Fault]] = []
     passed: Counter[str] = Counter()
     told = [moment for moment in calm if moment.what not in SKIPPED]
-    for moment, following in zip(told, (*told[1:], None), strict=True):
+    for moment, following in pairwise([*told, None]):
         passed[moment.what] += 1
         points.append((_where(moment, following), faults.crash(moment.what, passed[moment.what])))
     trials = [_Trial(f"The process died {where}.", (crash,)) for where, crash in points]

@@ -214,7 +214,7 @@ class Cluster:
         return sorted(name for name in listed if name.startswith(namespace))
 
     def delete_groups(self, names: Sequence[str]) -> None:
-        """Delete these groups, removing their members first: a killed kernel leaves members that still count.
+        """Delete those of these groups that exist, members first: a killed kernel leaves some that still count.
 
         Raises LabError for a foreign name, and for a group that somebody keeps joining.
         """

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from kafka.admin import MemberToRemove
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.base import LabError, until
@@ -93,7 +92,7 @@ def slow(point: str, seconds: float, times: int = 1, nth: int = 1) -> Fault:
 
 
 def freeze(point: str, nth: int = 1) -> Fault:
-    """The process is frozen there (SIGSTOP), until somebody wakes it: `restarted` does, when another has taken over."""
+    """The process is frozen there (SIGSTOP), until somebody wakes it: `wake` does."""
     return Fault(point, "frozen", _freeze, nth)
 
 
@@ -132,9 +131,7 @@ def wake(folder: Path, process: Process) -> None:
 
 
 def _throw_out(at: "At") -> None:
-    members = at.kafka.admin().describe_groups([at.group])[at.group]["members"]
-    who = [MemberToRemove(each["member_id"], each["group_instance_id"]) for each in members]
-    at.kafka.admin().remove_group_members(at.group, who)
+    at.kafka.evict(at.group)
 
 
 class At:

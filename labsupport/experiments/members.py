@@ -45,8 +45,7 @@ def of(
     The group begins empty, whatever an earlier run left of it. At the end every process is killed and nobody is left
     in the group; what it has committed, and `history`, stay. Raises LabError if somebody else keeps joining it.
     """
-    if group in cluster.groups(group):
-        cluster.delete_groups([group])
+    cluster.delete_groups([group])
     members = Members(cluster, topic, group, handle, settings)
     try:
         yield members
@@ -102,8 +101,10 @@ class Members:
                 raise LabError(f"{name} is running.", "", f'members.stop("{name}") or kill("{name}") ends it')
             self._tell("started", name)
             work = (self.topic, self.group, self.handle, self.settings | settings | {"name": name}, self._pace(name))
-            passed = sum(moment.what == freeze_at for moment in journal.read(self._journal(name)))  # in earlier lives
-            suffers = [faults.freeze(freeze_at, passed + nth)] if freeze_at else []
+            suffers = []
+            if freeze_at:
+                passed = sum(each.what == freeze_at for each in journal.read(self._journal(name)))  # in earlier lives
+                suffers = [faults.freeze(freeze_at, passed + nth)]
             journal_of = self._journal(name).parent
             self._running[name] = self._processes.enter_context(
                 program.started(

@@ -85,8 +85,7 @@ def _real_groups(lab: "Lesson") -> Iterator[tuple[Place, int]]:
 def _group(lab: "Lesson", number: object, committed: dict[int, int], topic: str) -> str:
     """The name of a new group of the check's, which has committed these offsets."""
     group = lab.group(f"{CHECKED}-{number}")
-    if group in lab.groups(group):
-        lab.delete_groups([group])
+    lab.delete_groups([group])
     if committed:
         offsets = {TopicPartition(topic, number): OffsetAndMetadata(at, "", -1) for number, at in committed.items()}
         lab.admin().alter_group_offsets(group, offsets)

@@ -17,6 +17,7 @@ from labsupport.base import LabError, progress
 from labsupport.events.account import Account, Tally, place_of
 from labsupport.events.choice import Choice, fix
 from labsupport.events.event import EventError
+from labsupport.events.sending import require_window
 from labsupport.events.stretches import Stretch, read
 
 REPLAY_ID, ORIGIN = "replay_id", "replay_origin"
@@ -148,6 +149,7 @@ class Replay:
         send. At most `in_flight` are on their way at once. Raises LabError if there is no such topic, and the client's
         error for the first record that was not acknowledged, with the account as a note.
         """
+        require_window(in_flight)
         self._tally = Tally(self.choice.topic, self.replay_id, self.stretches, "sent", dry_run)
         make = to if callable(to) else partial(copy, topic=to, replay_id=self.replay_id)
         topics: set[str] = set()

@@ -18,10 +18,7 @@ def publish(producer: KafkaProducer, topic: str, events: Iterable[Event], *, in_
     client's error for the first that was not acknowledged, with a note which it was: all before it are stored, and
     those after it that were on their way may be.
     """
-    if not isinstance(in_flight, int) or in_flight < 1:
-        raise LabError(
-            f"in_flight is {in_flight!r}.", "it is how many may be on their way", "give a whole number from 1"
-        )
+    require_window(in_flight)
     waiting: deque[tuple[Event, Future]] = deque()
     count = 0
     for event in progress("Publishing", unit="event", over=events):
@@ -32,6 +29,14 @@ def publish(producer: KafkaProducer, topic: str, events: Iterable[Event], *, in_
     while waiting:
         _settle(*waiting.popleft())
     return count
+
+
+def require_window(in_flight: int) -> None:
+    """Raise LabError if that is no number of records that may be on their way."""
+    if not isinstance(in_flight, int) or in_flight < 1:
+        raise LabError(
+            f"in_flight is {in_flight!r}.", "it is how many may be on their way", "give a whole number from 1"
+        )
 
 
 def _send(producer: KafkaProducer, topic: str, event: Event) -> Future:

@@ -143,6 +143,14 @@ def unwrap(record: ConsumerRecord) -> DeadLetter:
     return DeadLetter(*known, key=record.key, value=value, headers=tuple(headers))
 
 
+def original(record: ConsumerRecord) -> ConsumerRecord:
+    """The record of which this one is the dead letter, as it was and where it lay. Raises as `unwrap` does."""
+    letter = unwrap(record)
+    place = {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset}
+    content = {"key": letter.key, "value": letter.value, "headers": list(letter.headers)}
+    return record._replace(timestamp=letter.timestamp, **place, **content)
+
+
 # Sent back
 
 
@@ -166,8 +174,7 @@ def mark_of(headers: Iterable[tuple[str, bytes | None]]) -> tuple[str, str | Non
 
 def for_others(record: ConsumerRecord, group: str) -> bool:
     """Whether the record was redriven for another group than this one, which skips it."""
-    mark = mark_of(record.headers)
-    return mark is not None and mark[1] not in (None, group)
+    return any(name == REDRIVE_GROUP and value != group.encode() for name, value in record.headers)
 
 
 # Topics

@@ -89,16 +89,19 @@ def read(
     """
     reader = _Reader(consumer, topic, stretches, expired)
     moved = time.monotonic()
-    while reader.left:
-        for step in reader.poll():
-            yield step
-            moved = time.monotonic()  # after the yield: how long the work on the records takes does not count
-        if time.monotonic() - moved > patience:
-            raise LabError(
-                f"Nothing came from {topic} in {patience:g} s, though it is not read to its end.",
-                "Kafka does not answer, or the topic is gone",
-                "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status",
-            )
+    try:
+        while reader.left:
+            for step in reader.poll():
+                yield step
+                moved = time.monotonic()  # after the yield: how long the work on the records takes does not count
+            if time.monotonic() - moved > patience:
+                raise LabError(
+                    f"Nothing came from {topic} in {patience:g} s, though it is not read to its end.",
+                    "Kafka does not answer, or the topic is gone",
+                    "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status",
+                )
+    finally:
+        consumer.resume(*reader.due)  # whoever uses the consumer next shall not wait for ever
 
 
 class _Reader:
@@ -110,7 +113,6 @@ class _Reader:
         self.due = {place: stretch.start for place, stretch in self.left.items()}
         if self.left:
             consumer.assign(list(self.left))
-            consumer.resume(*self.left)
         for place, offset in self.due.items():
             consumer.seek(place, offset)
 

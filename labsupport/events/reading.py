@@ -1,7 +1,8 @@
 """Reading to the end: the poll loop that lesson 04 writes by hand, for all later lessons."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -21,12 +22,33 @@ def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[Cons
         while not ends.reached():
             for records in consumer.poll(timeout_ms=200).values():
                 yield from records
-                ends.came_nearer(len(records))
+
+
+def at_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Callable[[], bool]:
+    """The same end as a condition that can be asked between two polls; it raises as `to_the_end` does."""
+    return _Ends(consumer, patience).reached
 
 
 def after(record: ConsumerRecord) -> dict[TopicPartition, OffsetAndMetadata]:
     """What to commit when this record, and all before it in its partition, have been processed: the next offset."""
     return {TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "", -1)}
+
+
+def id_of(record: ConsumerRecord) -> str:
+    """The id of the event in a record: its header `event_id`, else its value's, else topic-partition-offset.
+
+    Never raises: what is counted by it may be no event at all.
+    """
+    for name, value in record.headers:
+        if name == "event_id" and value:
+            return value.decode(errors="backslashreplace")
+    try:
+        event_id = json.loads(record.value)["event_id"]
+    except (TypeError, ValueError, KeyError, RecursionError):
+        event_id = None
+    if isinstance(event_id, str) and event_id:
+        return event_id
+    return f"{record.topic}-{record.partition}-{record.offset}"
 
 
 class _Ends:
@@ -36,6 +58,7 @@ class _Ends:
         self.consumer, self.patience = consumer, patience
         self.ends: dict[TopicPartition, int] = {}
         self.beyond: dict[TopicPartition, int] = {}  # positions past the end: auto_offset_reset will move them
+        self.positions: dict[TopicPartition, int] = {}
         self.moved = time.monotonic()
         self.bar = progress("Reading", 0, "record")
 
@@ -44,10 +67,6 @@ class _Ends:
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
-
-    def came_nearer(self, records: int) -> None:
-        self.bar.update(records)
-        self.moved = time.monotonic()
 
     def reached(self) -> bool:
         """Whether all has been handed out. Raises LabError if nothing moves."""
@@ -59,6 +78,9 @@ class _Ends:
             at = {place: self._position(place) for place in places}
         except KafkaTimeoutError as error:
             raise _stuck(self.consumer, self.patience) from error
+        if at != self.positions:
+            self.bar.update(sum(at[place] - self.positions.get(place, at[place]) for place in at))
+            self.positions, self.moved = at, time.monotonic()
         if at and all(at[place] >= self.ends[place] and at[place] != self.beyond.get(place) for place in at):
             return True
         if time.monotonic() - self.moved > self.patience:
@@ -72,7 +94,6 @@ class _Ends:
             self.beyond[place] = position
         self.ends[place] = end
         self.bar.total += max(0, end - position)
-        self.came_nearer(0)
 
     def _position(self, place: TopicPartition) -> int:
         return self.consumer.position(place, timeout_ms=1_000 * self.patience)

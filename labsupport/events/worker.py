@@ -11,9 +11,11 @@ from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import CommitFailedError, KafkaTimeoutError, RebalanceInProgressError
+from kafka.errors import CommitFailedError, FencedInstanceIdError, KafkaTimeoutError, RebalanceInProgressError
+from kafka.structs import OffsetAndMetadata
 
-from labsupport.events.reading import after
+from labsupport.events.offsets import Offsets
+from labsupport.events.reading import id_of
 
 POLL_MS = 200  # how long one poll waits for records, and so how long a request to stop goes unheard
 COMMIT_MS = 5_000
@@ -23,10 +25,11 @@ COMMIT_MS = 5_000
 class Moment:
     """Something that a worker did.
 
-    `what`: handling, handled (a record); committing, committed, refused, unanswered (a commit); assigned, revoked, lost
-    (partitions). `at`: seconds of the monotonic clock, which all processes of a machine share. `who`: the consumer's
-    client_id. `places`: the partitions it is about; `offset`: the record's; `key`: the record's, as text. `generation`:
-    the group's, which counts its rebalances; of assigned only.
+    `what`: handling, handled, failed (a record); committing, committed, refused, unanswered (a commit); assigned,
+    revoked, lost (partitions). `at`: seconds of the monotonic clock, which all processes of a machine share. `who`: the
+    consumer's client_id. `places`: the partitions it is about. `offset`: the record's, or of one partition what is
+    committed. `key` and `event_id`: the record's, as text. `generation`: the group's, which counts its rebalances; of
+    assigned only.
     """
 
     what: str
@@ -35,11 +38,19 @@ class Moment:
     places: tuple[TopicPartition, ...] = ()
     offset: int | None = None
     key: str = ""
+    event_id: str = ""
     generation: int | None = None
+
+    @classmethod
+    def of(cls, what: str, who: str, record: ConsumerRecord) -> "Moment":
+        """A moment of this record, now."""
+        place = TopicPartition(record.topic, record.partition)
+        key = "" if record.key is None else record.key.decode(errors="backslashreplace")
+        return cls(what, time.monotonic(), who, (place,), record.offset, key, id_of(record))
 
 
 class Worker:
-    """Handles each record of a consumer's partitions, then commits it; never more than what is handled.
+    """Handles each record of a consumer's partitions, then commits it; never past one that is not handled.
 
     `decode(record)` makes what `handle` gets; without it that is the record itself. The consumer needs a group, and
     auto-commit switched off; whoever made it closes it, and so leaves the group. Each of `hooks` is called with each
@@ -55,19 +66,25 @@ class Worker:
         hooks: Iterable[Callable[[Moment], None]] = (),
     ):
         self.consumer, self.handle, self.decode, self.hooks = consumer, handle, decode, tuple(hooks)
-        self._due: dict = {}  # what is handled and not committed yet: the next offset, by partition
+        self.offsets = Offsets()
         self._stopping = False
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Work until `stop()`, or until `until()` says so between two polls. What `handle` raises comes out."""
+        """Work until `stop()`, or until `until()` says so between two polls.
+
+        What `decode` or `handle` raises comes out: that record is not committed, all before it are. So does
+        FencedInstanceIdError: another consumer has this one's `group_instance_id`, and nothing it does counts.
+        """
         if topics := self.consumer.subscription():
             self.consumer.subscribe(list(topics), listener=_Listener(self))
         while not (self._stopping or until()):
             try:
-                for records in self.consumer.poll(timeout_ms=POLL_MS).values():
+                for place, records in self.consumer.poll(timeout_ms=POLL_MS).items():
+                    self.offsets.hand_out(place, [record.offset for record in records])
                     for record in records:
-                        if not self._stopping:
-                            self._work_off(record)
+                        # A partition can go while its records are in hand: others handle the rest.
+                        if not self._stopping and self.offsets.holds(place, record.offset):
+                            self._work_off(place, record)
             finally:
                 self._commit()
 
@@ -75,44 +92,56 @@ class Worker:
         """End after the record in hand, with everything committed that is handled. For a signal handler too."""
         self._stopping = True
 
-    def _work_off(self, record: ConsumerRecord) -> None:
+    def _work_off(self, place: TopicPartition, record: ConsumerRecord) -> None:
         self._tell_of("handling", record)
-        self.handle(self.decode(record))
+        try:
+            self.handle(self.decode(record))
+        except Exception:  # here it is decided what becomes of it: it stays, and the worker stops
+            self._tell_of("failed", record)
+            raise
         self._tell_of("handled", record)
-        self._due |= after(record)
+        self.offsets.finish(place, record.offset)
 
     def _commit(self) -> None:
-        if not self._due:
+        due = self.offsets.due
+        if not due:
             return
-        places = tuple(self._due)
-        self._tell("committing", places)
+        self._tell("committing", due)
         try:
-            self.consumer.commit(self._due, timeout_ms=COMMIT_MS)
+            offsets = {place: OffsetAndMetadata(offset, "", -1) for place, offset in due.items()}
+            self.consumer.commit(offsets, timeout_ms=COMMIT_MS)
         except (CommitFailedError, RebalanceInProgressError):
-            self._tell("refused", places)  # others have these partitions, and get the records again
+            self._tell("refused", due)  # others have these partitions, and get the records again
+        except FencedInstanceIdError:
+            self._tell("refused", due)
+            raise
         except KafkaTimeoutError:
-            self._tell("unanswered", places)  # committed or not: nobody knows, so it is said again after the next poll
+            self._tell("unanswered", due)  # committed or not: nobody knows, so it is said again after the next poll
             return
         else:
-            self._tell("committed", places)
-        self._due = {}
+            self._tell("committed", due)
+        self.offsets.settle(due)
 
     def gone(self, what: str, places: Iterable[TopicPartition]) -> None:
         """Partitions that were taken away: others commit there now."""
-        self._tell(what, tuple(sorted(places)))
-        self._due = {place: offset for place, offset in self._due.items() if place not in places}
+        self.offsets.gone(places)
+        self._tell(what, places)
 
     def assigned(self, places: Iterable[TopicPartition]) -> None:
         """Partitions that were given."""
-        self._tell("assigned", tuple(sorted(places)), generation=self.consumer.group_metadata().generation_id)
+        self._tell("assigned", places, generation=self.consumer.group_metadata().generation_id)
 
     def _tell_of(self, what: str, record: ConsumerRecord) -> None:
-        place = TopicPartition(record.topic, record.partition)
-        key = "" if record.key is None else record.key.decode(errors="backslashreplace")
-        self._tell(what, (place,), offset=record.offset, key=key)
+        if self.hooks:
+            self._say(Moment.of(what, self.consumer.config["client_id"], record))
 
-    def _tell(self, what: str, places: tuple[TopicPartition, ...], **more: Any) -> None:
-        moment = Moment(what, time.monotonic(), self.consumer.config["client_id"], places, **more)
+    def _tell(self, what: str, places: Iterable[TopicPartition] | dict[TopicPartition, int], **more: Any) -> None:
+        if self.hooks:
+            offset = next(iter(places.values())) if isinstance(places, dict) and len(places) == 1 else None
+            who = self.consumer.config["client_id"]
+            self._say(Moment(what, time.monotonic(), who, tuple(sorted(places)), offset, **more))
+
+    def _say(self, moment: Moment) -> None:
         for hook in self.hooks:
             hook(moment)
 

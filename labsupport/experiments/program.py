@@ -47,11 +47,15 @@ class Running:
         except LabError as error:
             seen = f"{error.seen}; it printed:\n{self.process.tail()}"
             raise LabError(error.tried, seen, "does it wait for something, or loop for ever?") from None
-        self.process.wait()
-        returned = None
+        code, returned = self.code(), None
         with contextlib.suppress(OSError):  # one that was killed has returned nothing
             returned = pickle.loads((self.folder / "returned").read_bytes())
-        return Ended(self.printed, self.process.popen.returncode, returned)
+        return Ended(self.printed, code, returned)
+
+    def code(self) -> int:
+        """Its exit code, when it has ended; minus the signal's number if a signal ended it."""
+        self.process.wait()
+        return self.process.popen.returncode
 
 
 @contextlib.contextmanager
@@ -62,18 +66,30 @@ def started(function: Callable, *arguments: Any, name: str = "") -> Iterator[Run
     Raises LabError if something of it cannot be sent (a client, a lesson).
     """
     name = name or function.__name__
-    packed, settings = _packed(function, arguments, name), Settings.from_environment()
-    with storing(settings.home, "LAB_HOME"):
-        folder = background.own_folder(settings)
-        Path(folder, "call").write_bytes(packed)
-    command = [sys.executable, *python_marks(settings, "program"), "-c", CHILD, str(folder)]
-    try:
+    packed, settings = packed_call(function, arguments, name), Settings.from_environment()
+    with scratch() as folder:
+        with storing(folder, "LAB_HOME"):
+            Path(folder, "call").write_bytes(packed)
+        command = [sys.executable, *python_marks(settings, "program"), "-c", CHILD, str(folder)]
         process = Process.start(name, command, folder / "printed", cwd=Path.cwd(), env={"PYTHONUNBUFFERED": "1"})
         try:
             yield Running(process, folder)
         finally:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty folder in the lab's home for the body of a `with`; if this program is killed, the next lesson sweeps it.
+
+    Raises LabError if it cannot be made.
+    """
+    settings = Settings.from_environment()
+    with storing(settings.home, "LAB_HOME"):
+        folder = background.own_folder(settings)
+    try:
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -94,7 +110,8 @@ def answer(folder: str) -> None:
     Path(folder, "returned").write_bytes(cloudpickle.dumps(returned))
 
 
-def _packed(function: Callable, arguments: tuple, name: str) -> bytes:
+def packed_call(function: Callable, arguments: tuple, name: str) -> bytes:
+    """A call, to be sent to another process. Raises LabError if something of it cannot be (a client, a lesson)."""
     try:
         return cloudpickle.dumps((function, arguments))
     except (TypeError, pickle.PicklingError) as error:

@@ -1,0 +1,55 @@
+"""What of each partition is done, and so may be committed: pure. The worker keeps its accounts with it (lesson 07).
+
+Committed is one number for each partition, and it says that *all* before it is done. So it may never pass a record that
+was handed out and is not finished, even if later ones are.
+"""
+
+from collections import deque
+from collections.abc import Hashable, Iterable, Mapping
+
+
+class Offsets:
+    """The accounts of one consumer. Places are partitions, in whatever form the caller names them."""
+
+    def __init__(self) -> None:
+        self._open: dict[Hashable, deque[int]] = {}  # handed out and not finished, in order; done ones wait behind it
+        self._done: dict[Hashable, set[int]] = {}  # finished, but a record before it is not
+        self._due: dict[Hashable, int] = {}
+
+    def hand_out(self, place: Hashable, offsets: Iterable[int]) -> None:
+        """These records, in the order of their offsets, are about to be handled."""
+        self._open.setdefault(place, deque()).extend(offsets)
+
+    def holds(self, place: Hashable, offset: int) -> bool:
+        """Whether that record was handed out and is still ours: its partition may have gone meanwhile."""
+        return offset in self._open.get(place, ())
+
+    def finish(self, place: Hashable, offset: int) -> None:
+        """That record is done. Nothing comes of it if its partition has gone: whoever has it now gets it again."""
+        waiting = self._open.get(place)
+        if not waiting:
+            return
+        if waiting[0] == offset:
+            waiting.popleft()
+            self._due[place] = offset + 1
+        elif offset in waiting:
+            self._done.setdefault(place, set()).add(offset)
+        done = self._done.get(place)
+        while done and waiting and waiting[0] in done:
+            done.remove(waiting[0])
+            self._due[place] = waiting.popleft() + 1
+
+    @property
+    def due(self) -> dict[Hashable, int]:
+        """What to commit, by partition: the offset of the next record, below which all is done."""
+        return dict(self._due)
+
+    def settle(self, due: Mapping[Hashable, int]) -> None:
+        """That much is committed; or was refused, and is no longer ours to commit."""
+        self._due = {place: offset for place, offset in self._due.items() if due.get(place) != offset}
+
+    def gone(self, places: Iterable[Hashable]) -> None:
+        """These partitions were taken away: what is open or due in them is no longer ours."""
+        for place in places:
+            for accounts in (self._open, self._done, self._due):
+                accounts.pop(place, None)

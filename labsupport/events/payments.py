@@ -1,4 +1,4 @@
-"""A service in a terminal: it processes each event of a topic once, whenever it is killed. The end of Part I, lesson 12.
+"""A service in a terminal: it processes each event once, whenever it is killed. The end of Part I, lesson 12.
 
     .venv/bin/python -m labsupport.events.payments 127.0.0.1:9092 12-orders --group 12-payments --database work/shop.db
 
@@ -6,6 +6,7 @@ The address is the one that `python3 lab.py status` shows. Ctrl-C and SIGTERM le
 """
 
 import argparse
+import contextlib
 import signal
 import sqlite3
 import sys
@@ -80,11 +81,12 @@ def main(words: list[str] | None = None) -> int:
     given = parser.parse_args(words)
     try:
         handle = function_of(given.handle) if given.handle else process
-        with (
-            closing(orders.database(given.database)) as database,
-            closing(connect(given.address, given.topic, given.group, given.name)) as consumer,
-        ):
+        with closing(orders.database(given.database)) as database, contextlib.ExitStack() as stack:
+            consumer = connect(given.address, given.topic, given.group, given.name)
+            stack.callback(consumer.close, timeout_ms=5_000)
             serve(consumer, database, handle)
+    except KeyboardInterrupt:  # before it has begun; later it is a wish to end
+        return 130
     except FencedInstanceIdError:
         return _failed(f"Another service of this group runs as {given.name}.", "give this one another --name")
     except EventError as error:
@@ -99,6 +101,8 @@ def _say(moment: Moment) -> None:
     if moment.what in ("assigned", "revoked", "lost"):
         places = ", ".join(str(place.partition) for place in moment.places) or "none"
         print(f"{moment.what}: partitions {places}", flush=True)
+    if moment.what == "failed":
+        print(f"failed: partition {moment.places[0].partition}, offset {moment.offset}", flush=True)
 
 
 def _failed(what: str, next_step: str) -> int:

@@ -50,6 +50,7 @@ def connect(address: str, topic: str, group: str, name: str) -> KafkaConsumer:
     """The service's consumer. `name` makes it a static member: started again, it has its partitions at once."""
     consumer = KafkaConsumer(
         bootstrap_servers=address.split(","),
+        bootstrap_timeout_ms=5_000,
         client_id=name,
         group_id=group,
         group_instance_id=name,

@@ -27,12 +27,13 @@ def rebuild(
     *,
     decode: Callable[[ConsumerRecord], Any] = lambda record: record,
     keep: Callable[[], object] = lambda: None,
+    every: float = EVERY,
     patience: float = 10.0,
 ) -> Account:
     """Hand all that `topic` holds now to `handle(decode(record))`, for the consumer's group, which is a new one.
 
-    About every second, and at the end, `keep()` makes the state durable and then the group's place is committed. So it
-    can be killed and run again: it goes on where it was, and the last second's events come twice. Afterwards a service
+    Every `every` seconds, and at the end, `keep()` makes the state durable, and then the group's place is committed. So
+    it can be killed and run again: it goes on where it was, and what was not kept comes again. Afterwards a service
     with this group goes on with what came since. `decode` as in `Replay.handle`; the replay's id is the group's name.
 
     The consumer has no topics of its own, and auto-commit switched off. Raises LabError if the group has members, or a
@@ -48,7 +49,7 @@ def rebuild(
     replaying = choose(consumer, Choice(topic), replay_id=group, patience=patience)
     starts = tuple(_started(consumer, topic, each) for each in replaying.stretches)
     replaying = Replay(consumer, replaying.choice, starts, group, patience)
-    saving = _Saving(consumer, topic, keep)
+    saving = _Saving(consumer, topic, keep, every)
     saving.commit({each.partition: each.start for each in starts}, UNFINISHED)  # refused now, if there are members
     account = replaying.handle(handle, decode=decode, between=saving.now_and_then)
     keep()
@@ -75,12 +76,12 @@ def _started(consumer: KafkaConsumer, topic: str, stretch: Stretch) -> Stretch:
 class _Saving:
     """First the state is kept, then the place is committed: a crash in between hands some events out twice."""
 
-    def __init__(self, consumer: KafkaConsumer, topic: str, keep: Callable[[], object]):
-        self.consumer, self.topic, self.keep = consumer, topic, keep
+    def __init__(self, consumer: KafkaConsumer, topic: str, keep: Callable[[], object], every: float):
+        self.consumer, self.topic, self.keep, self.every = consumer, topic, keep, every
         self.last = time.monotonic()
 
     def now_and_then(self, reached: Mapping[int, int]) -> None:
-        if time.monotonic() - self.last >= EVERY:
+        if time.monotonic() - self.last >= self.every:
             self.keep()
             self.commit(reached, UNFINISHED)
             self.last = time.monotonic()

@@ -89,16 +89,22 @@ def read(
     """
     reader = _Reader(consumer, topic, stretches, expired)
     moved = time.monotonic()
-    while reader.left:
-        for step in reader.poll():
-            yield step
-            moved = time.monotonic()  # after the yield: how long the work on the records takes does not count
-        if time.monotonic() - moved > patience:
-            raise LabError(
-                f"Nothing came from {topic} in {patience:g} s, though it is not read to its end.",
-                "Kafka does not answer, or the topic is gone",
-                "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status",
-            )
+    try:
+        while reader.left:
+            idle = True
+            for step in reader.poll():
+                yield step
+                idle, moved = False, time.monotonic()  # after the yield: what is done with the records does not count
+            if idle:
+                reader.require_ends()
+            if time.monotonic() - moved > patience:
+                raise LabError(
+                    f"Nothing came from {topic} in {patience:g} s, though it is not read to its end.",
+                    "Kafka does not answer, or the topic is gone",
+                    "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status",
+                )
+    finally:
+        consumer.resume(*reader.due)  # whoever uses the consumer next shall not wait for ever
 
 
 class _Reader:
@@ -110,7 +116,6 @@ class _Reader:
         self.due = {place: stretch.start for place, stretch in self.left.items()}
         if self.left:
             consumer.assign(list(self.left))
-            consumer.resume(*self.left)
         for place, offset in self.due.items():
             consumer.seek(place, offset)
 
@@ -154,9 +159,22 @@ class _Reader:
             self.consumer.seek(place, begin)
             return [], begin
         if first < due or out_of_range:
-            raise LabError(
-                f"{self.topic}, partition {place.partition}, was read up to offset {due}, and does not reach it now.",
-                "the topic was deleted and made anew meanwhile",
-                "begin again",
-            )
+            raise self._made_anew(place)
         return records, position  # markers, or what compaction took out
+
+    def require_ends(self) -> None:
+        """Raise LabError if a partition ends before its stretch does. Harmless if Kafka does not answer."""
+        try:
+            ends = self.consumer.end_offsets(list(self.left), timeout_ms=1_000)
+        except KafkaTimeoutError:
+            return
+        for place, stretch in self.left.items():
+            if ends[place] < stretch.stop:
+                raise self._made_anew(place)
+
+    def _made_anew(self, place: TopicPartition) -> LabError:
+        return LabError(
+            f"{self.topic}, partition {place.partition}, ends before offset {self.left[place].stop - 1}, which it had.",
+            "the topic was deleted and made anew while it was read",
+            "begin again",
+        )

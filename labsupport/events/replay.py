@@ -17,6 +17,7 @@ from labsupport.base import LabError, progress
 from labsupport.events.account import Account, Tally, place_of
 from labsupport.events.choice import Choice, fix
 from labsupport.events.event import EventError
+from labsupport.events.exact import ExactProducer
 from labsupport.events.sending import require_window
 from labsupport.events.stretches import Stretch, read
 
@@ -42,7 +43,7 @@ class Outgoing:
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
     timestamp: int | None = None
     partition: int | None = None
 
@@ -135,9 +136,21 @@ class Replay:
 
         return self._run(lambda record: decode(marked(record, self.replay_id)), work, between)
 
+    def look(self, see: Callable[[ConsumerRecord], object]) -> Account:
+        """Call `see(record)` for each record as it lies, without the mark: to look at it, not to process it.
+
+        If it raises Skip, that is counted.
+        """
+        self._tally = Tally(self.choice.topic, self.replay_id, self.stretches, "seen")
+
+        def work(_seen: object) -> None:
+            self._tally.done += 1
+
+        return self._run(see, work, _nothing)
+
     def send(
         self,
-        producer: KafkaProducer,
+        producer: KafkaProducer | ExactProducer,
         to: str | Callable[[ConsumerRecord], Outgoing],
         *,
         in_flight: int = 1_000,
@@ -145,9 +158,9 @@ class Replay:
     ) -> Account:
         """Send a copy of each record, marked, to the topic `to`; or what `to(record)` makes of it, which has no mark.
 
-        A record for which `to` raises EventError or Skip is counted and left, and so is one that this client cannot
-        send. At most `in_flight` are on their way at once. Raises LabError if there is no such topic, and the client's
-        error for the first record that was not acknowledged, with the account as a note.
+        A record for which `to` raises EventError or Skip is counted and left, and so is one that a KafkaProducer cannot
+        send; an `exact.ExactProducer` can. At most `in_flight` are on their way at once. Raises LabError if there is no
+        such topic, and the client's error for the first record that was not acknowledged, with the account as a note.
         """
         require_window(in_flight)
         self._tally = Tally(self.choice.topic, self.replay_id, self.stretches, "sent", dry_run)
@@ -159,7 +172,8 @@ class Replay:
             if out.topic not in topics:
                 self._require_topic(out.topic)
                 topics.add(out.topic)
-            _require_sendable(out)
+            if isinstance(producer, KafkaProducer):
+                _require_sendable(out)
             return record, out
 
         def work(prepared: tuple[ConsumerRecord, Outgoing]) -> None:

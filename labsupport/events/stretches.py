@@ -10,6 +10,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from labsupport.base import LabError
+from labsupport.events import reading
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -104,7 +105,7 @@ def read(
                     "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status",
                 )
     finally:
-        consumer.resume(*reader.due)  # whoever uses the consumer next shall not wait for ever
+        reading.resume(consumer, reader.due)  # whoever uses the consumer next shall not wait for ever
 
 
 class _Reader:

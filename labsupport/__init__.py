@@ -28,7 +28,6 @@ __all__ = [
     "resetting",
     "sending",
     "shop",
-    "spacetime",
     "strategies",
     "torture",
     "until",
@@ -55,7 +54,6 @@ _HOMES = {
     "balance": "labsupport.experiments",
     "crashes": "labsupport.experiments",
     "faults": "labsupport.experiments",
-    "spacetime": "labsupport.experiments",
     "strategies": "labsupport.experiments",
     "torture": "labsupport.experiments",
 }

@@ -59,7 +59,7 @@ def test_opening_a_lesson_does_not_wait_for_tables_and_pictures(tmp_path):
 def test_no_module_is_long():
     """When a file passes 250 lines, ask what second thing moved in. Exercises are data, and most of it texts."""
     for path in (CHECKOUT / "labsupport").rglob("*.py"):
-        most = 500 if path.parent.name == "exercises" else 300
+        most = 750 if path.parent.name == "exercises" else 300
         assert len(path.read_text(encoding="utf-8").splitlines()) <= most, path
 
 

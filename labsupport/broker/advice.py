@@ -88,6 +88,33 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
         "Poll again; what was not committed is handed out again.",
     ),
     (
+        errors.InvalidSessionTimeoutError,
+        "",
+        "The broker refuses this session_timeout_ms: it takes 1 s to 30 min in the lab, 6 s to 30 min by default "
+        "(group.min.session.timeout.ms, group.max.session.timeout.ms).",
+    ),
+    (
+        errors.KafkaConfigurationError,
+        "Heartbeat interval",
+        "Several heartbeats fit into a session: make heartbeat_interval_ms a third of session_timeout_ms, or less.",
+    ),
+    (
+        errors.FencedInstanceIdError,
+        "",
+        "Another member joined with the same group_instance_id and took this one's place: each needs one of its own.",
+    ),
+    (
+        errors.InconsistentGroupProtocolError,
+        "",
+        "The group's members have no assignor in common: give all of them one that each has in its "
+        "partition_assignment_strategy.",
+    ),
+    (
+        TypeError,
+        "'str' object is not callable",
+        "A setting wants a function or a class and got its name as text; assignors are classes, in a list.",
+    ),
+    (
         errors.NoOffsetForPartitionError,
         "",
         'Nothing is committed, and auto_offset_reset is neither "earliest" nor "latest" (a misspelt word is none; '

@@ -1,4 +1,4 @@
-"""For the bench: what the lessons' helpers cost, against the same loop written by hand with plain kafka-python.
+"""For the bench: what the lessons' helpers cost, against the same loops written by hand with plain kafka-python.
 
 Both do the same work on the same topic, in turn, so that a machine that gets slower meets both.
 """
@@ -18,6 +18,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labsupport.broker.cluster import Cluster
 from labsupport.events import reading, rebuilding, report, sending, shop
 from labsupport.events.event import Event
+from labsupport.events.reading import after
+from labsupport.events.worker import Worker
 
 WINDOW = 1_000  # sends on their way, for both
 
@@ -74,6 +76,16 @@ def decode(record: ConsumerRecord) -> Event:
     return Event.decode(record.value)
 
 
+def work_by_hand(consumer: KafkaConsumer, place: TopicPartition, handle: Callable[[object], object]) -> None:
+    """The loop of lesson 07, which commits what a poll returned when it is handled, as the worker does."""
+    end = consumer.end_offsets([place])[place]
+    while consumer.position(place) < end:
+        for records in consumer.poll(timeout_ms=200).values():
+            for record in records:
+                handle(record)
+            consumer.commit(after(records[-1]), timeout_ms=5_000)
+
+
 def seconds(work: Callable[[], object]) -> float:
     """How long it takes."""
     begin = time.monotonic()
@@ -95,7 +107,8 @@ def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, t
         for _ in range(rounds)
     ]
     place = TopicPartition(topic, 0)
-    consumer = kafka.consumer(name="loops-reader", auto_offset_reset="earliest")
+    settings = {"group_id": "97-loops", "auto_offset_reset": "earliest", "enable_auto_commit": False}
+    consumer = kafka.consumer(name="loops-reader", **settings)
     consumer.assign([place])
 
     def read(loop: Callable[[], object]) -> float:
@@ -108,10 +121,20 @@ def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, t
 
     read(with_helper)
     done = [(read(with_helper), read(lambda: read_by_hand(consumer, place))) for _ in range(rounds)]
+    handle = deque(maxlen=1).append  # as little work as there is
+    working = [
+        (
+            read(lambda: Worker(consumer, handle).run(until=reading.at_the_end(consumer))),
+            read(lambda: work_by_hand(consumer, place, handle)),
+        )
+        for _ in range(rounds)
+    ]
     rebuilt = [_rebuild(kafka, place, number) for number in range(rounds // 2)]
+    records = f"{consumer.position(place) * rounds:,}"
     return {
         f"publish {rounds * events:,} events": _sums(published),
-        f"read {consumer.position(place) * rounds:,} events": _sums(done),
+        f"read {records} events": _sums(done),
+        f"handle and commit {records} events": _sums(working),
         f"rebuild a report from {consumer.position(place) * len(rebuilt):,} events": _sums(rebuilt),
     }
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -64,6 +65,7 @@ def up() -> None:
 def down() -> None:
     """Stop everything of this lab that runs: Kafka, JupyterLab, what a killed notebook left behind. Topics stay."""
     from labsupport.broker import background
+    from labsupport.commands.status import describe
 
     processes = background.stop_all(Settings.from_environment())
     for each in processes:
@@ -79,43 +81,9 @@ def down() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
 def status(as_json: bool) -> None:
     """Show what runs, and the address for other tools. Exit code 1 if Kafka does not answer."""
-    from labsupport.broker import background, roster
-    from labsupport.broker.metadata import reach
+    from labsupport.commands import status as looking
 
-    settings = Settings.from_environment()
-    problem, address = "", background.address(settings) if settings.embedded else settings.kafka
-    try:
-        if address:
-            address = reach(parse_addresses(address))
-        else:
-            problem = "it is not running"
-    except LabError as error:
-        problem = error.seen + ("\nIts process runs: python3 lab.py down, then up" if settings.embedded else "")
-    processes = roster.running(settings)
-    if as_json:
-        listed = [{"pid": e.process.pid, "role": e.role, "owner": e.owner, "orphan": e.orphan} for e in processes]
-        told = {"kafka": address or None, "answers": not problem, "problem": problem or None, "processes": listed}
-        click.echo(json.dumps(told))
-    else:
-        if problem:
-            console.print(f"Kafka{f' at {address}' if address else ''} does not answer: {problem}", markup=False)
-            if settings.embedded and not address:
-                console.print("Start it: python3 lab.py up")
-        else:
-            console.print(f"Kafka answers at [bold]{address}[/]")
-            console.print("For other tools, for example:")
-            console.print(f'  "{sys.executable}" -m kafka.admin -b {address} topics list', soft_wrap=True)
-        if processes:
-            table = Table("process", "pid", "MB", "minutes", box=None, header_style="dim")
-            for each in processes:
-                table.add_row(
-                    describe(each),
-                    str(each.process.pid),
-                    str(each.process.memory >> 20),
-                    f"{each.process.seconds / 60:.0f}",
-                )
-            console.print(table)
-    sys.exit(1 if problem else 0)
+    sys.exit(looking.show(Settings.from_environment(), console, as_json))
 
 
 @lab.command(
@@ -223,6 +191,23 @@ def bench(runs: int, as_json: bool) -> None:
 
 
 @lab.command(
+    short_help="Crash consumers in hundreds of ways, and count.",
+    **example("python3 lab.py crashlab --seeds 2", "python3 lab.py crashlab --seeds 12 --results my.jsonl"),
+)
+@click.option("--seeds", type=click.IntRange(1, 1000), default=12, show_default=True, help="Trials for each cell.")
+@click.option(
+    "--results",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where results are kept (default: crashlab.jsonl in .lab/); what is there is not played again.",
+)
+def crashlab(seeds: int, results: Path | None) -> None:
+    """Play every strategy at every crash point, on a Kafka of its own. Stop it when you like: it goes on from there."""
+    from labsupport.commands import crashlab as laboratory
+
+    laboratory.show(laboratory.play(Settings.from_environment(), seeds, results), console)
+
+
+@lab.command(
     short_help="Delete all topics, to start over.", **example("python3 lab.py wipe", "python3 lab.py wipe --yes")
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -242,20 +227,6 @@ def wipe(yes: bool) -> None:
 
 
 lab.add_command(replay)
-
-
-def describe(each: Any) -> str:
-    """One of the lab's processes in words."""
-    words = {
-        "background": "Kafka",
-        "private": f"a private broker of process {each.owner}",
-        "program": f"a lesson's program, of process {each.owner}",
-        "training": "the training run for the start-up cache (ends by itself)",
-        "training-broker": "the broker of the training run",
-        "jupyter": "JupyterLab",
-    }
-    left_behind = ", left behind" if each.orphan else ""
-    return words.get(each.role, each.role) + left_behind
 
 
 def interrupt_once(_number: int, _frame: object) -> None:

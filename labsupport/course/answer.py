@@ -4,6 +4,7 @@ import contextlib
 import copy
 import decimal
 import inspect
+import sqlite3
 import time
 from collections.abc import Collection, Iterator
 from decimal import Decimal
@@ -16,7 +17,8 @@ from kafka import KafkaConsumer, KafkaProducer
 from labsupport.course.guard import Kept, TimeUp, alarm, exit_raises, where
 
 STUB = "Write your code in place of the three dots, run that cell, then this one."
-CLIENTS = (KafkaProducer, KafkaConsumer)
+# What is handed over itself and not a copy, and how a learner would call it.
+HANDLES = {KafkaProducer: "producer", KafkaConsumer: "consumer", sqlite3.Connection: "database"}
 MOST_ITEMS = 10_000  # of a collection that comes back
 
 
@@ -79,12 +81,12 @@ class Answer:
     def __call__(self, *arguments: Any, returns: type | tuple[type, ...], asks: str = "") -> Any:
         """Call the learner's function with copies of `arguments`; what comes back has to be of type `returns`.
 
-        A client of Kafka's is handed over itself.
+        A client of Kafka's and a database are handed over themselves.
 
         `asks` says in words what the exercise asks for, where the types do not. The result is handed on as a plain int,
         Decimal, bytes …, a Collection as a tuple. Otherwise raises NotAttempted, TryAgain or Failed.
         """
-        given = copy.deepcopy(arguments, {id(each): each for each in arguments if isinstance(each, CLIENTS)})
+        given = copy.deepcopy(arguments, {id(each): each for each in arguments if isinstance(each, tuple(HANDLES))})
         try:
             with (
                 self._clock(),
@@ -178,8 +180,9 @@ def shown(value: Any, most: int = 300) -> str:
 
 def _role(argument: Any) -> str:
     """An argument as the learner would type it: a value in full, a client or a function by its name."""
-    if isinstance(argument, CLIENTS):
-        return "producer" if isinstance(argument, KafkaProducer) else "consumer"
+    for kind, name in HANDLES.items():
+        if isinstance(argument, kind):
+            return name
     return argument.__name__ if inspect.isfunction(argument) else shown(argument)
 
 

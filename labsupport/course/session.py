@@ -22,7 +22,8 @@ from labsupport.course import check, copies, progress
 from labsupport.course.answer import in_words
 from labsupport.course.exercise import Note
 from labsupport.course.verdict import Verdict
-from labsupport.experiments import lag, log, members
+from labsupport.events import orders
+from labsupport.experiments import balance, lag, log, members
 
 
 class Lesson(Cluster):
@@ -96,6 +97,14 @@ class Lesson(Cluster):
         `handle(record)` is what they do with each record, `settings` their consumers' own.
         """
         return members.of(self, topic, group, handle, **settings)
+
+    def database(self, name: str) -> Path:
+        """An empty database (SQLite; tables `effects` and `inbox`), made anew; returns its file."""
+        return orders.create(self.settings.home / "databases" / f"{self.number}-{name}.db")
+
+    def balance(self, topic: str, group: str, database: Path, **more: Any) -> balance.Sheet:
+        """What became of each event of `topic` for `group`, from the broker and the database; as `balance.read`."""
+        return balance.read(self, topic, group, database, **more)
 
     # Predictions and exercises
 

@@ -1,9 +1,14 @@
 """What `lab.check` answers: a value that a terminal, a notebook and a program can each read."""
 
+import base64
 import html
+import io
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MIME = "application/vnd.kafka-lab.verdict+json"
 
@@ -39,7 +44,7 @@ class Verdict:
     `says` is the sentence that comes first. `given` is what the learner's code was given, `came_back` what it made of
     it, `where` the line of it that raised, `broken` the property that does not hold, `story` the smallest course of
     events that shows it (lines, drawn in one width), `printed` what the code printed, `look_at` the one thing to look
-    at next.
+    at next, `picture` a drawing of the story (`drawn`), which only a notebook shows.
     """
 
     exercise: str
@@ -52,6 +57,7 @@ class Verdict:
     story: str = ""
     printed: str = ""
     look_at: str = ""
+    picture: str = ""
 
     @property
     def passed(self) -> bool:
@@ -77,6 +83,8 @@ class Verdict:
             for label, value in self._lines()
         )
         table = f'<table style="margin: 0.3em 0">{rows}</table>' if rows else ""
+        if self.picture:
+            table += f'<img alt="{html.escape(self.story)}" src="data:image/png;base64,{self.picture}">'
         return (
             f'<div style="{BOX}{colour}"><b>{self.outcome}</b> '
             f"<b>{html.escape(self.exercise)}</b> {html.escape(self.says)}{table}</div>"
@@ -84,7 +92,19 @@ class Verdict:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """The three forms at once; the third is for programs, and not part of what the lab promises."""
-        return {"text/plain": repr(self), "text/html": self._repr_html_(), MIME: asdict(self)}
+        fields = asdict(self)
+        del fields["picture"]
+        return {"text/plain": repr(self), "text/html": self._repr_html_(), MIME: fields}
+
+
+def drawn(axes: "Axes") -> str:
+    """What these axes show, as a PNG in base64; their figure is closed."""
+    from matplotlib import pyplot  # here, because it takes longer to import than all the rest of a lesson
+
+    png = io.BytesIO()
+    axes.figure.savefig(png, format="png", dpi=72)
+    pyplot.close(axes.figure)
+    return base64.b64encode(png.getvalue()).decode("ascii")
 
 
 def _cell(label: str, value: str) -> str:

@@ -27,17 +27,17 @@ class Offsets:
     def finish(self, place: Hashable, offset: int) -> None:
         """That record is done. Nothing comes of it if its partition has gone: whoever has it now gets it again."""
         waiting = self._open.get(place)
-        if not waiting:
+        if not waiting or offset not in waiting:
             return
-        if waiting[0] == offset:
-            waiting.popleft()
-            self._due[place] = offset + 1
-        elif offset in waiting:
+        if waiting[0] != offset:
             self._done.setdefault(place, set()).add(offset)
+            return
+        waiting.popleft()
         done = self._done.get(place)
         while done and waiting and waiting[0] in done:
-            done.remove(waiting[0])
-            self._due[place] = waiting.popleft() + 1
+            offset = waiting.popleft()
+            done.remove(offset)
+        self._due[place] = offset + 1
 
     def take_back(self, place: Hashable, offset: int) -> None:
         """That record and those after it will be handed out again: they are not open any more."""

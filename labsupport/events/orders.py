@@ -30,6 +30,15 @@ def database(path: Path | str, *, patience: float = 5.0) -> sqlite3.Connection:
     return connection
 
 
+def create(path: Path) -> Path:
+    """An empty database in that file, in place of an earlier one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for file in path.parent.glob(f"{path.name}*"):  # an earlier one's journal too
+        file.unlink()
+    database(path).close()
+    return path
+
+
 def effect(database: sqlite3.Connection, event: Event) -> None:
     """What processing this event does: one row, in the transaction that is open or else in a new one."""
     row = (event.event_id, shop.key_of(event).decode(), str(event.payload.get("amount", "")))

@@ -78,9 +78,9 @@ class Recovery:
         waiting = {place for place, wait in list(self._waits.items()) if wait.until > time.monotonic()}
         reading.resume(consumer, consumer.paused() - waiting)
 
-    def done(self, record: ConsumerRecord) -> None:
-        """That record is processed, or dead-lettered: nothing waits for it."""
-        self.gone([TopicPartition(record.topic, record.partition)])
+    def done(self, place: TopicPartition) -> None:
+        """The record that this partition was at is processed, or dead-lettered: nothing waits for it."""
+        self._waits.pop(place, None)
 
     def gone(self, places: Iterable[TopicPartition]) -> None:
         """These partitions went to other members, which count for themselves."""

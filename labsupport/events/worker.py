@@ -78,6 +78,7 @@ class Worker:
         self.consumer, self.handle, self.decode, self.hooks = consumer, handle, decode, tuple(hooks)
         self.recovery = recovery
         self.offsets = Offsets()
+        self._group = consumer.config["group_id"]
         self._stopping = False
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
@@ -107,10 +108,11 @@ class Worker:
         self._stopping = True
 
     def _work_off(self, place: TopicPartition, record: ConsumerRecord) -> None:
-        if for_others(record, self.consumer.config["group_id"]):
+        if for_others(record, self._group):
             self._tell_of("skipped", record)
         else:
-            self._tell_of("handling", record)
+            if self.hooks:
+                self._tell_of("handling", record)
             try:
                 self.handle(self.decode(record))
             except Exception as error:
@@ -120,9 +122,10 @@ class Worker:
                 if not self._recover(self.recovery, place, record, error):
                     return
             else:
-                self._tell_of("handled", record)
-        if self.recovery:
-            self.recovery.done(record)
+                if self.hooks:
+                    self._tell_of("handled", record)
+                if self.recovery:
+                    self.recovery.done(place)
         self.offsets.finish(place, record.offset)
 
     def _recover(self, recovery: Recovery, place: TopicPartition, record: ConsumerRecord, error: Exception) -> bool:
@@ -131,8 +134,9 @@ class Worker:
             return False  # its partition went to another member meanwhile, which decides for itself
         decision, attempts = recovery.decide(record, error)
         if decision.what == DEAD_LETTER:
-            recovery.bury(record, error, attempts, self.consumer.config["group_id"])
+            recovery.bury(record, error, attempts, self._group)
             self._tell_of("dead-lettered", record)
+            recovery.done(place)
             return True
         self.offsets.take_back(place, record.offset)
         recovery.wait(self.consumer, record)

@@ -21,11 +21,12 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labsupport.base import LabError, until
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.embedded import EmbeddedBroker
+from labsupport.broker.process import Process
 from labsupport.events.worker import Moment
 from labsupport.experiments import journal, program
 
 KILLED = 137  # the exit code of a process that was killed (128 + 9), as a shell reports it
-JOURNAL = "journal"
+JOURNAL, WOKEN = "journal", "woken"
 
 
 @contextlib.contextmanager
@@ -56,10 +57,11 @@ class FaultError(Exception):
 class Fault:
     """Something that happens when a program is at `point` the `nth` time, and the next `times` - 1 times. Then no more.
 
-    The times are counted over all lives of the program that share a folder.
+    The times are counted over all lives of the program that share a folder. `called` is what the journal calls it.
     """
 
     point: str
+    called: str
     does: Callable[["At"], object]
     nth: int = 1
     times: int = 1
@@ -77,22 +79,22 @@ class Fault:
 
 def crash(point: str, nth: int = 1) -> Fault:
     """The process dies there, as by kill -9: nothing is closed, committed or tidied up."""
-    return Fault(point, _crash, nth)
+    return Fault(point, "crashed", _crash, nth)
 
 
 def fail(point: str, times: int = 1, nth: int = 1) -> Fault:
     """A FaultError is raised there, `times` times."""
-    return Fault(point, _fail, nth, times)
+    return Fault(point, "failed on purpose", _fail, nth, times)
 
 
 def slow(point: str, seconds: float, times: int = 1, nth: int = 1) -> Fault:
     """It takes so many seconds longer there, `times` times."""
-    return Fault(point, partial(_slow, seconds=seconds), nth, times)
+    return Fault(point, "slowed", partial(_slow, seconds=seconds), nth, times)
 
 
 def freeze(point: str, nth: int = 1) -> Fault:
     """The process is frozen there (SIGSTOP), until somebody wakes it: `restarted` does, when another has taken over."""
-    return Fault(point, _freeze, nth)
+    return Fault(point, "frozen", _freeze, nth)
 
 
 def throw_out(point: str, nth: int = 1) -> Fault:
@@ -100,7 +102,7 @@ def throw_out(point: str, nth: int = 1) -> Fault:
 
     The program says which group that is: `at.group = group`.
     """
-    return Fault(point, _throw_out, nth)
+    return Fault(point, "thrown out", _throw_out, nth)
 
 
 def _crash(_: "At") -> None:
@@ -116,9 +118,17 @@ def _slow(_: "At", seconds: float) -> None:
 
 
 def _freeze(at: "At") -> None:
+    at.woken.unlink(missing_ok=True)
     psutil.Process().suspend()
     # Other threads may get the signal first, and this one a few steps ahead: it waits to be woken on purpose.
     until(at.woken.exists, 60, "somebody to wake this process", every=0.01)
+    at("woken")
+
+
+def wake(folder: Path, process: Process) -> None:
+    """Let the process go on that was frozen, by a fault or from outside; `folder` is where its journal is."""
+    (folder / WOKEN).touch()
+    process.resume()
 
 
 def _throw_out(at: "At") -> None:
@@ -137,7 +147,7 @@ class At:
     def __init__(self, kafka: Cluster, faults: Sequence[Fault], folder: Path, who: str):
         self.kafka, self.faults, self.who = kafka, tuple(faults), who
         self.group = ""
-        self.woken = folder / "woken"
+        self.woken = folder / WOKEN
         self.passed = Counter(moment.what for moment in journal.read(folder / JOURNAL))
         self._append = journal.appending(folder / JOURNAL)
 
@@ -150,10 +160,12 @@ class At:
 
     def hook(self, moment: Moment) -> None:
         """The program is at the point that this moment is called by."""
-        self._append(replace(moment, who=self.who))
+        moment = replace(moment, who=self.who)
+        self._append(moment)
         self.passed[moment.what] += 1
         for fault in self.faults:
             if fault.strikes(moment.what, self.passed[moment.what]):
+                self._append(replace(moment, what=fault.called))
                 fault.does(self)
 
 

@@ -6,7 +6,6 @@ worker, and what the worker tells it writes down: who owned what and handled wha
 
 import contextlib
 import os
-import pickle
 import shutil
 import signal
 import time
@@ -20,7 +19,8 @@ from labsupport.broker import background
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.process import tail, write_atomically
 from labsupport.events.worker import Moment, Worker
-from labsupport.experiments import program
+from labsupport.experiments import faults, journal, program
+from labsupport.experiments.faults import At
 from labsupport.experiments.history import History
 
 # What lessons shorten: a member that is gone is missed after 3 s, and the others hear of it within 0.3 s.
@@ -76,14 +76,15 @@ class Members:
         self._folder = background.own_folder(Settings.from_environment())
         self._processes = contextlib.ExitStack()
         self._running: dict[str, program.Running] = {}  # those that nobody has stopped or killed
-        self._diaries: list[_Diary] = []
-        self._own = _Diary(self._folder / "notebook")  # what is done to members, rather than by them
-        self._diaries.append(self._own)
+        self._held: set[str] = set()  # frozen from here; one that a fault froze tells itself that it is awake
+        self._told: tuple[Moment, ...] | None = None  # all of it, once the folder is gone
+        # What is done to members, rather than by them.
+        self._tell_own = journal.appending(self._journal("notebook"))
 
     @property
     def history(self) -> History:
         """What has happened so far, of all members that there were."""
-        return History.of(moment for diary in self._diaries for moment in diary.read())
+        return History.of(self._told if self._told is not None else self._read())
 
     @property
     def owners(self) -> dict[str, list[int]]:
@@ -98,13 +99,13 @@ class Members:
         for name in names:
             if name in self._running:
                 raise LabError(f"{name} is running.", "", f'members.stop("{name}") or kill("{name}") ends it')
-            diary = _Diary(self._folder / f"{name}-{len(self._diaries)}")
-            self._diaries.append(diary)
             self._tell("started", name)
+            work = (self.topic, self.group, self.handle, self.settings | settings | {"name": name}, self._pace(name))
+            suffers = [faults.freeze(freeze_at, nth)] if freeze_at else []
+            journal_of = self._journal(name).parent
             self._running[name] = self._processes.enter_context(
                 program.started(
-                    _serve, self.cluster.bootstrap, self.cluster.prefix, self.topic, self.group, self.handle,
-                    self.settings | settings | {"name": name}, diary.path, self._pace(name), freeze_at, nth,
+                    faults.serve, self.cluster.bootstrap, self.cluster.prefix, _work, work, suffers, journal_of, name,
                     name=f"member {name}",
                 )
             )  # fmt: skip
@@ -124,13 +125,18 @@ class Members:
 
     def freeze(self, name: str) -> None:
         """Freeze the whole process (SIGSTOP): it stays in the group until the broker misses its heartbeats."""
+        member = self._find(name)
         self._tell("frozen", name)
-        self._find(name).process.pause()
+        self._held.add(name)
+        member.process.pause()
 
     def wake(self, name: str) -> None:
         """Let a frozen member go on. It does not know that it was away."""
-        self._tell("woken", name)
-        self._find(name).process.resume()
+        member = self._find(name)
+        if name in self._held:
+            self._tell("woken", name)
+            self._held.discard(name)
+        faults.wake(self._journal(name).parent, member.process)
 
     def slow(self, name: str, seconds: float) -> None:
         """From now on this member takes so many seconds longer for each record; 0 ends that."""
@@ -164,8 +170,7 @@ class Members:
         """Kill all members and take them out of the group. Harmless if there is none."""
         try:
             self._processes.close()
-            for diary in self._diaries:
-                diary.read()  # all that is left, before the folder goes
+            self._told = self._read()
         finally:
             self._running.clear()
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -186,66 +191,35 @@ class Members:
         self._tell(what, name)
         return self._running.pop(name)
 
+    def _journal(self, name: str) -> Path:
+        """Where what is told of a member, or by the notebook, is written; a member that starts again goes on there."""
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        return folder / faults.JOURNAL
+
     def _pace(self, name: str) -> Path:
-        return self._folder / f"{name}.pace"
+        return self._folder / name / "pace"
 
     def _tell(self, what: str, name: str) -> None:
-        self._own.write(Moment(what, time.monotonic(), name))
+        self._tell_own(Moment(what, time.monotonic(), name))
+
+    def _read(self) -> tuple[Moment, ...]:
+        return tuple(moment for file in self._folder.glob(f"*/{faults.JOURNAL}") for moment in journal.read(file))
 
 
-class _Diary:
-    """Moments in a file: written by one process, read by another while it is written."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._read: list[Moment] = []
-        self._at = 0
-
-    def write(self, moment: Moment) -> None:
-        with self.path.open("ab") as file:
-            pickle.dump(moment, file)
-
-    def read(self) -> list[Moment]:
-        """All that is there. The last one may be half: its writer was killed, or is writing."""
-        with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError), self.path.open("rb") as file:
-            file.seek(self._at)
-            while True:
-                self._read.append(pickle.load(file))
-                self._at = file.tell()
-        return self._read
-
-
-def _serve(
-    bootstrap: str,
-    prefix: str,
-    topic: str,
-    group: str,
-    handle: Callable,
-    settings: dict[str, Any],
-    diary: Path,
-    pace: Path,
-    freeze_at: str,
-    nth: int,
+def _work(
+    kafka: Cluster, at: At, topic: str, group: str, handle: Callable, settings: dict[str, Any], pace: Path
 ) -> None:
     """In a member's process: work until SIGTERM, or until the notebook that started it is gone."""
-    written, parent, name = _Diary(diary), os.getppid(), settings["name"]
-    left = nth
+    parent = os.getppid()
 
     def slowed(moment: Moment) -> None:
         if moment.what == "handling" and pace.exists():
             time.sleep(float(pace.read_text()))
 
-    def freezing(moment: Moment) -> None:
-        nonlocal left
-        if moment.what == freeze_at:
-            left -= 1
-            if left == 0:
-                written.write(Moment("frozen", time.monotonic(), name))
-                os.kill(os.getpid(), signal.SIGSTOP)
-
-    with Cluster(bootstrap, prefix=prefix) as kafka:
-        consumer = kafka.consumer(topic, group_id=group, **settings)
-        worker = Worker(consumer, handle, hooks=[written.write, slowed, freezing])
-        signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-        worker.run(until=lambda: os.getppid() != parent)
-    written.write(Moment("left", time.monotonic(), name))
+    consumer = kafka.consumer(topic, group_id=group, **settings)
+    worker = Worker(consumer, handle, hooks=[at.hook, slowed])
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    worker.run(until=lambda: os.getppid() != parent)
+    kafka.close_client(settings["name"])
+    at("left")

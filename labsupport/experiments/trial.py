@@ -24,7 +24,7 @@ from labsupport.events import orders
 from labsupport.events.event import Event
 from labsupport.events.worker import Moment
 from labsupport.experiments import journal, program
-from labsupport.experiments.faults import JOURNAL, At, Fault, serve
+from labsupport.experiments.faults import JOURNAL, At, Fault, serve, wake
 from labsupport.experiments.program import Ended, Running
 from labsupport.experiments.strategies import Strategy
 
@@ -92,8 +92,7 @@ def play(
             until(lambda: process.paused or not process.alive, seconds, f"{process.name} to end", every=0.004)
             if frozen := process.paused:
                 live(number + 1)
-                (folder / "woken").touch()
-                process.resume()
+                wake(folder, process)
             ended = running.ended(seconds)
             lives.append(Life(str(number), ended))
         if ended.code and not frozen and number < MOST_LIVES:
@@ -103,7 +102,9 @@ def play(
     try:
         live(1)
         if all(life.ended.code for life in lives):
-            problem = f"it failed {len(lives)} times; in the end it printed: {lives[-1].ended.printed[-1500:]}"
+            last = lives[-1].ended
+            said = last.printed.strip().rpartition("\n")[2] or "without a word"
+            problem = f"{len(lives)} processes failed, the last with exit code {last.code}: {said}"
     except LabError as error:
         problem = str(error)
     return Played(tuple(lives), journal.read(folder / JOURNAL), problem)

@@ -1,12 +1,14 @@
 """Every error of the client that a learner is likely to meet has a sentence with the next step: raised for real."""
 
 import pytest
-from kafka import KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import MemberToRemove
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.structs import OffsetAndMetadata
 
 from labsupport import advice, lesson, reading
-from labsupport.base import LabError
+from labsupport.base import LabError, until
 from labsupport.broker import advice as rules
 
 
@@ -52,6 +54,26 @@ def thrown_out(lab, topic):
     return member
 
 
+def joined(lab, topic, name, **settings):
+    """A member that has its partitions."""
+    member = lab.consumer(topic, name=name, **settings)
+    until(lambda: member.poll(timeout_ms=100) or member.assignment(), 15, f"{name} to be let in")
+    return member
+
+
+def twins(lab, topic):
+    """The first of two members with the same instance id."""
+    first, _ = (joined(lab, topic, name, group_id="98-twins", group_instance_id="one") for name in ("t1", "t2"))
+    return first
+
+
+def strangers(lab, topic):
+    """A member that assigns otherwise than the one that is there."""
+    joined(lab, topic, "s1", group_id="98-strangers", partition_assignment_strategy=[RangePartitionAssignor])
+    other = {"partition_assignment_strategy": [RoundRobinPartitionAssignor]}
+    return lab.consumer(topic, name="s2", group_id="98-strangers", **other)
+
+
 def one(place, offset=1):
     """What to commit."""
     return {place: OffsetAndMetadata(offset, "", -1)}
@@ -93,6 +115,18 @@ CASES = {
     "commit without group": (lambda lab, topic, place: reader(lab, place).commit(one(place)), "group_id"),
     "commit a number": (
         lambda lab, topic, place: reader(lab, place, group_id="98-n").commit({place: 1}), "after(record)"),
+    "session too short": (
+        lambda lab, topic, place: lab.consumer(
+            topic, name="m", group_id="98-s", session_timeout_ms=500, heartbeat_interval_ms=100
+        ).poll(timeout_ms=5_000), "1 s to 30 min"),
+    "heartbeat too slow": (
+        lambda lab, topic, place: KafkaConsumer(**lab.config("consumer", group_id="98-h", heartbeat_interval_ms=6_000)),
+        "a third"),
+    "one instance id for two": (lambda lab, topic, place: twins(lab, topic).commit(one(place)), "one of its own"),
+    "no assignor in common": (lambda lab, topic, place: strangers(lab, topic).poll(timeout_ms=5_000), "in common"),
+    "an assignor's name": (
+        lambda lab, topic, place: lab.consumer(
+            topic, name="m", group_id="98-a", partition_assignment_strategy=["range"]), "classes, in a list"),
     "closed consumer polls": (lambda lab, topic, place: closed(reader(lab, place)).poll(), "was closed"),
     "closed consumer commits": (
         lambda lab, topic, place: closed(reader(lab, place, group_id="98-c")).commit(one(place)), "was closed"),

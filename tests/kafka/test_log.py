@@ -12,6 +12,7 @@ from labsupport.base import LabError
 from labsupport.course import session
 from labsupport.experiments import plots
 from labsupport.experiments.log import Log
+from labsupport.experiments.plots import topics
 
 matplotlib.use("Agg")
 
@@ -124,6 +125,6 @@ def test_a_picture_can_be_drawn_into_given_axes(held):
 
 def test_keys_can_be_told_apart_without_colours():
     """Forty keys, forty pairs of colour and hatching; neighbours differ in both."""
-    looks = list(plots._looks([f"{number:02}" for number in range(40)]).values())
+    looks = list(topics._looks([f"{number:02}" for number in range(40)]).values())
     assert len({tuple(look.values()) for look in looks}) == 40
     assert all(a["hatch"] != b["hatch"] for a, b in pairwise(looks))

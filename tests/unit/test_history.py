@@ -99,6 +99,12 @@ def test_a_timeline_says_in_words_who_there_was_and_what_was_done():
     assert words == "Picture: who had which partition when. Members A, B; A killed."
 
 
+def test_a_member_without_a_partition_is_in_the_timelines_words_too():
+    """The fourth of three partitions; and nothing was done to anybody."""
+    idle = history(moment(0, "A", "assigned", 0, generation=1), moment(1, "B", "assigned", generation=1))
+    assert repr(plots.timeline(idle).figure) == "Picture: who had which partition when. Members A, B."
+
+
 def test_an_empty_history_can_be_asked_and_drawn():
     """Nothing has happened: nothing is shown, and nothing fails."""
     nothing = history()

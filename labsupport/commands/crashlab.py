@@ -1,0 +1,40 @@
+"""`python3 lab.py crashlab`: the whole matrix of strategies and crash points, on a broker of its own."""
+
+import math
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from labsupport.base import Settings, storing
+from labsupport.broker.cluster import private
+from labsupport.experiments import crashes
+from labsupport.experiments.crashes import Matrix
+
+DEFAULT = "crashlab.jsonl"
+
+
+def play(settings: Settings, seeds: int, file: Path | None) -> Matrix:
+    """Play what is not in the results file yet; without `file` that is `crashlab.jsonl` in the lab's home."""
+    file = file or settings.home / DEFAULT
+    with storing(file.parent, "LAB_HOME"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with private(1, settings) as kafka, storing(file.parent, "LAB_HOME"):
+        return crashes.run(kafka, seeds=seeds, file=file)
+
+
+def show(matrix: Matrix, console: Console) -> None:
+    """The sums for each strategy, then what each crash point did, per trial."""
+    sums = Table("strategy", *("trials", "lost", "twice", "redelivered"), box=None, header_style="dim")
+    for name, row in matrix.table.iterrows():
+        sums.add_row(name, *map(str, row))
+    console.print(sums)
+    lost, twice = matrix.cells("lost"), matrix.cells("twice")
+    cells = Table(title="lost / twice, per trial", title_justify="left", box=None, header_style="dim")
+    cells.add_column(no_wrap=True)
+    for point in lost.columns:
+        cells.add_column(point)
+    for name in lost.index:
+        pairs = zip(lost.loc[name], twice.loc[name], strict=True)
+        cells.add_row(name, *("–" if math.isnan(left) else f"{left:.2g} / {right:.2g}" for left, right in pairs))
+    console.print(cells)

@@ -1,0 +1,64 @@
+"""`python3 lab.py status`: what of this lab runs, and Kafka's address for other tools."""
+
+import json
+import sys
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from labsupport.base import LabError, Settings, parse_addresses
+from labsupport.broker import background, roster
+from labsupport.broker.metadata import reach
+from labsupport.broker.roster import Running
+
+
+def show(settings: Settings, console: Console, as_json: bool) -> int:
+    """Print it, as one JSON object if asked for; returns 1 if Kafka does not answer, else 0."""
+    problem, address = "", background.address(settings) if settings.embedded else settings.kafka
+    try:
+        if address:
+            address = reach(parse_addresses(address))
+        else:
+            problem = "it is not running"
+    except LabError as error:
+        problem = error.seen + ("\nIts process runs: python3 lab.py down, then up" if settings.embedded else "")
+    processes = roster.running(settings)
+    if as_json:
+        listed = [{"pid": e.process.pid, "role": e.role, "owner": e.owner, "orphan": e.orphan} for e in processes]
+        told = {"kafka": address or None, "answers": not problem, "problem": problem or None, "processes": listed}
+        click.echo(json.dumps(told))
+    else:
+        if problem:
+            console.print(f"Kafka{f' at {address}' if address else ''} does not answer: {problem}", markup=False)
+            if settings.embedded and not address:
+                console.print("Start it: python3 lab.py up")
+        else:
+            console.print(f"Kafka answers at [bold]{address}[/]")
+            console.print("For other tools, for example:")
+            console.print(f'  "{sys.executable}" -m kafka.admin -b {address} topics list', soft_wrap=True)
+        if processes:
+            table = Table("process", "pid", "MB", "minutes", box=None, header_style="dim")
+            for each in processes:
+                table.add_row(
+                    describe(each),
+                    str(each.process.pid),
+                    str(each.process.memory >> 20),
+                    f"{each.process.seconds / 60:.0f}",
+                )
+            console.print(table)
+    return 1 if problem else 0
+
+
+def describe(each: Running) -> str:
+    """One of the lab's processes in words."""
+    words = {
+        "background": "Kafka",
+        "private": f"a private broker of process {each.owner}",
+        "program": f"a lesson's program, of process {each.owner}",
+        "training": "the training run for the start-up cache (ends by itself)",
+        "training-broker": "the broker of the training run",
+        "jupyter": "JupyterLab",
+    }
+    left_behind = ", left behind" if each.orphan else ""
+    return words.get(each.role, each.role) + left_behind

@@ -1,0 +1,227 @@
+"""The worker: what it commits when things go wrong, on a real broker."""
+
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+from kafka.errors import FencedInstanceIdError
+
+from labsupport import faults, inbox, lesson, orders, reading, sending, shop
+from labsupport.base import until
+from labsupport.broker.cluster import private
+from labsupport.events.event import Event
+from labsupport.events.worker import Worker
+from labsupport.experiments import log
+
+SETTINGS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
+
+
+@pytest.fixture(scope="module")
+def lab(own_home):
+    """A lesson of no notebook."""
+    return lesson("91")
+
+
+def topic_of(lab, events):
+    """An empty topic with these events."""
+    topic = lab.topic("orders")
+    sending.publish(lab.producer(name="shop"), topic, events)
+    return topic
+
+
+def consumer(lab, topic, group="worker", name="A", **settings):
+    """A consumer of that topic in a group of this lesson."""
+    return lab.consumer(topic, name=name, group_id=lab.group(group), **SETTINGS | settings)
+
+
+def fresh(lab, group="worker"):
+    """The group's name, without an earlier test's offsets."""
+    name = lab.group(group)
+    lab.delete_groups([name])
+    return name
+
+
+def committed(lab, topic, group="worker"):
+    """The next offset that the group will read; None if nothing is committed."""
+    return log.committed(lab, topic, lab.group(group)).get(0)
+
+
+def test_it_works_off_everything_and_commits_once_for_a_poll(lab):
+    """Each step is told, in its order."""
+    topic, moments = topic_of(lab, shop.events(3)), []
+    fresh(lab)
+    member = consumer(lab, topic)
+    Worker(member, lambda record: None, hooks=[moments.append]).run(until=reading.at_the_end(member))
+    assert committed(lab, topic) == 3
+    steps = [moment.what for moment in moments if moment.what not in ("assigned", "revoked")]
+    assert steps == ["handling", "handled"] * 3 + ["committing", "committed"]
+    assert [moment.event_id for moment in moments if moment.what == "handled"] == [e.event_id for e in shop.events(3)]
+
+
+@pytest.mark.parametrize("broken", ["decode", "handle"])
+def test_an_error_comes_out_and_everything_before_it_is_committed(lab, broken):
+    """The record itself is not: it comes again."""
+    topic = topic_of(lab, shop.events(5))
+    fresh(lab)
+
+    def raises_at_3(record):
+        if getattr(record, "offset", None) == 3:
+            raise ValueError("cannot process 3")
+        return record
+
+    member = consumer(lab, topic)
+    worker = Worker(member, raises_at_3) if broken == "handle" else Worker(member, print, decode=raises_at_3)
+    with pytest.raises(ValueError, match="cannot process 3"):
+        worker.run()
+    assert committed(lab, topic) == 3
+    again = consumer(lab, topic)
+    assert next(reading.to_the_end(again)).offset == 3
+
+
+def test_what_a_handler_returns_does_not_matter(lab):
+    """Nothing, False, an error as a value: it has come to its end."""
+    topic = topic_of(lab, shop.events(3))
+    fresh(lab)
+    answers = iter([None, False, ValueError("a value")])
+    member = consumer(lab, topic)
+    Worker(member, lambda record: next(answers)).run(until=reading.at_the_end(member))
+    assert committed(lab, topic) == 3
+
+
+def test_to_stop_ends_it_after_the_record_in_hand(lab):
+    """From the handler itself, or from a signal: what is handled is committed, the rest is not begun."""
+    topic = topic_of(lab, shop.events(5))
+    fresh(lab)
+    handled = []
+
+    def handle(record):
+        handled.append(record.offset)
+        if record.offset == 1:
+            worker.stop()
+
+    worker = Worker(consumer(lab, topic), handle)
+    worker.run()
+    assert handled == [0, 1]
+    assert committed(lab, topic) == 2
+
+
+def test_a_commit_without_an_answer_is_unknown_and_said_again(runtime):
+    """The broker is frozen in the middle of it: nothing is lost, and the next commit settles it."""
+    with private(settings=runtime.settings) as kafka:
+        topic = kafka.create_topic("91-orders")
+        sending.publish(kafka.producer(name="shop"), topic, shop.events(2))
+        member = kafka.consumer(topic, name="A", group_id="91-frozen", request_timeout_ms=1_000, **SETTINGS)
+        moments, frozen = [], threading.Event()
+
+        def freeze_once(moment):
+            moments.append(moment.what)
+            if moment.what == "committing" and not frozen.is_set():
+                frozen.set()
+                kafka.broker(1).pause()
+            if moment.what == "unanswered":
+                kafka.broker(1).start()
+
+        worker = Worker(member, lambda record: None, hooks=[freeze_once])
+        worker.run(until=lambda: "committed" in moments)
+        assert "unanswered" in moments
+        assert moments.index("unanswered") < moments.index("committed")
+        assert log.committed(kafka, topic, "91-frozen") == {0: 2}
+
+
+def test_a_member_that_is_thrown_out_while_handling_does_not_commit(lab):
+    """Others have its records now; it joins again and goes on."""
+    topic, group = topic_of(lab, shop.events(2)), fresh(lab)
+    moments = []
+
+    def evict_once(moment):
+        moments.append(moment.what)
+        if moment.what == "handled" and moments.count("handled") == 1:
+            lab.evict(group)
+
+    member = consumer(lab, topic, max_poll_records=1)
+    Worker(member, lambda record: None, hooks=[evict_once]).run(until=lambda: moments.count("committed") == 2)
+    assert "refused" in moments
+    assert moments.count("handled") == 3  # the first one again
+    assert committed(lab, topic) == 2
+
+
+def test_of_two_workers_with_one_instance_id_the_first_stops_and_says_why(lab):
+    """The broker takes the second for the first one come back; nothing that the first does counts."""
+    topic = topic_of(lab, shop.events(1))
+    fresh(lab)
+    first = consumer(lab, topic, name="first", group_instance_id="A")
+
+    def second_comes(_record):
+        second = consumer(lab, topic, name="second", group_instance_id="A")
+        until(lambda: second.poll(timeout_ms=200) or second.assignment(), 15, "the second to be let in")
+
+    with pytest.raises(FencedInstanceIdError):
+        Worker(first, second_comes).run()
+    assert committed(lab, topic) is None
+
+
+def test_an_event_without_an_id_is_told_by_its_place(lab):
+    """Bytes that are no event: the handler decides, the worker only says which record it is."""
+    topic, moments = lab.topic("orders"), []
+    fresh(lab)
+    lab.producer(name="shop").send(topic, b"not an event").get(timeout=10)
+    member = consumer(lab, topic)
+    Worker(member, lambda record: None, hooks=[moments.append]).run(until=reading.at_the_end(member))
+    assert {moment.event_id for moment in moments if moment.what == "handled"} == {f"{topic}-0-0"}
+
+
+@pytest.mark.parametrize("trouble", ["locked", "full"])
+def test_a_database_that_cannot_write_stops_the_worker_uncommitted(lab, trouble):
+    """Another connection holds it, or its disk is full: the event waits, with neither mark nor effect."""
+    topic, path = topic_of(lab, shop.events(1)), lab.database("shop")
+    fresh(lab)
+    with closing(orders.database(path, patience=0.1)) as database, closing(sqlite3.connect(path)) as other:
+        if trouble == "locked":
+            other.execute("BEGIN IMMEDIATE")
+        else:
+            database.execute(f"PRAGMA max_page_count = {database.execute('PRAGMA page_count').fetchone()[0]}")
+
+        def handle(event):
+            wide = ("INSERT INTO effects VALUES (?, ?, ?)", (event.event_id, "x" * 100_000, ""))
+            inbox.once(database, event.event_id, lambda: database.execute(*wide))
+
+        worker = Worker(consumer(lab, topic), handle, decode=lambda record: Event.decode(record.value))
+        with pytest.raises(sqlite3.OperationalError, match=trouble):
+            worker.run()
+        other.rollback()
+    sheet = lab.balance(topic, lab.group("worker"), path)
+    assert (sheet.count("waiting"), sheet.count("processed")) == (1, 0)
+
+
+def hangs(kafka, at, topic, group):
+    """A service whose handler never comes back."""
+    member = kafka.consumer(topic, name="A", group_id=group, **SETTINGS)
+    Worker(member, lambda record: at("stuck") or threading.Event().wait()).run()
+
+
+def prints_and_dies(kafka, at, topic, group):
+    """A service whose handler ends the process."""
+    import os
+
+    member = kafka.consumer(topic, name="A", group_id=group, **SETTINGS)
+
+    def handle(record):
+        print("I was here")
+        at("printed")
+        os._exit(3)
+
+    Worker(member, handle).run()
+
+
+def test_a_handler_that_hangs_or_ends_the_process_loses_nothing(lab):
+    """Killed from outside, or by itself: the event is handed out again."""
+    topic, group = topic_of(lab, shop.events(1)), fresh(lab)
+    assert faults.run(lab, hangs, topic, group, kill_at="stuck").killed_at == "stuck"
+    lab.evict(group)
+    with pytest.raises(Exception, match="raised") as caught:
+        faults.run(lab, prints_and_dies, topic, group)
+    assert "I was here" in caught.value.seen
+    lab.evict(group)
+    assert committed(lab, topic) is None
+    assert [record.offset for record in reading.to_the_end(consumer(lab, topic))] == [0]

@@ -10,7 +10,6 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from labsupport.base import LabError
-from labsupport.events import reading
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -84,28 +83,25 @@ def read(
     """Yield (partition, records, position) until every stretch has been read; `position` is the next offset.
 
     The end is where the position says so: the marker of a transaction has an offset and is no record, and a compacted
-    log has gaps. What was deleted before it could be read is told: `expired(partition, start, stop)`. The partitions
-    are assigned to the consumer; nothing is committed. Raises LabError when nothing has moved for `patience` seconds,
-    and when the topic was made anew meanwhile.
+    log has gaps. What was deleted before it could be read is told: `expired(partition, start, stop)`. The consumer is
+    given the partitions that are left to read, and keeps the last ones; nothing is committed. Raises LabError when
+    nothing has moved for `patience` seconds, and when the topic was made anew meanwhile.
     """
     reader = _Reader(consumer, topic, stretches, expired)
     moved = time.monotonic()
-    try:
-        while reader.left:
-            idle = True
-            for step in reader.poll():
-                yield step
-                idle, moved = False, time.monotonic()  # after the yield: what is done with the records does not count
-            if idle:
-                reader.require_ends()
-            if time.monotonic() - moved > patience:
-                raise LabError(
-                    f"Nothing came from {topic} in {patience:g} s, though it is not read to its end.",
-                    "Kafka does not answer, or the topic is gone",
-                    "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status",
-                )
-    finally:
-        reading.resume(consumer, reader.due)  # whoever uses the consumer next shall not wait for ever
+    while reader.left:
+        idle = True
+        for step in reader.poll():
+            yield step
+            idle, moved = False, time.monotonic()  # after the yield: what is done with the records does not count
+        if idle:
+            reader.require_ends()
+        if time.monotonic() - moved > patience:
+            raise LabError(
+                f"Nothing came from {topic} in {patience:g} s, though it is not read to its end.",
+                "Kafka does not answer, or the topic is gone",
+                "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status",
+            )
 
 
 class _Reader:
@@ -134,9 +130,11 @@ class _Reader:
                 continue
             self.due[place] = position
             if position >= stretch.stop:
-                # What was added since is not fetched, however much it is, while the other partitions are read.
-                self.consumer.pause(place)
                 del self.left[place]
+                if self.left:
+                    # What was added since is not fetched, however much it is, while the others are read. It is not
+                    # paused: this client can leave a partition standing after it was resumed.
+                    self.consumer.assign(list(self.left))
                 records = [record for record in records if record.offset < stretch.stop]
             yield place.partition, records, min(position, stretch.stop)
 

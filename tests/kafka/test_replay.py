@@ -169,13 +169,19 @@ def test_what_is_added_after_the_choice_does_not_belong_to_it(cluster):
     assert "120 would be handled" in str(counted)
 
 
-def test_the_consumer_can_be_used_afterwards(cluster):
-    """None of its partitions is left paused."""
-    topic = published(cluster, partitions=1)
-    consumer = cluster.consumer(name="replay")
-    replay.choose(consumer, Choice(topic, stop=50)).handle(str)
+def test_the_consumer_can_be_used_again(cluster):
+    """For another replay, of partitions that came to their ends at different times; and for reading by hand."""
+    topic = published(cluster, shop.events(3_000, seed=6))
+    consumer = cluster.consumer(name="replay", max_poll_records=50)
+    for stop in (900, 30, 400):
+        seen = []
+        replay.choose(consumer, Choice(topic, stop=stop)).handle(seen.append)
+        everything = replay.choose(consumer, Choice(topic)).handle(seen.append)
+        assert everything.done == 3_000
+        assert {each.partition for each in seen[-3_000:]} == {0, 1, 2}
+    consumer.assign([TopicPartition(topic, 0)])
     consumer.seek(TopicPartition(topic, 0), 0)
-    assert len(list(reading.to_the_end(consumer))) == 120
+    assert len(list(reading.to_the_end(consumer))) == everything.reached[0]
 
 
 @pytest.mark.parametrize("reset", ["latest", "earliest", "none"])

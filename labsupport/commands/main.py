@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
+from labsupport.commands.dead_letters import dead_letters
 from labsupport.commands.replay import replay
 from labsupport.commands.terminal import console, example
 
@@ -227,6 +228,7 @@ def wipe(yes: bool) -> None:
 
 
 lab.add_command(replay)
+lab.add_command(dead_letters)
 
 
 def interrupt_once(_number: int, _frame: object) -> None:

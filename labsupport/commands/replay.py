@@ -6,37 +6,19 @@ What needs the Kafka client is imported where it is used, so that `lab.py --help
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from labsupport.base import LabError, Settings, function_of, in_short
-from labsupport.commands.terminal import console, example
+from labsupport.base import LabError, function_of, in_short
+from labsupport.commands.terminal import MOMENT, connected, console, example, require_ours, telling
 
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
     from labsupport.events.replay import Choice, Replay
 
 
-class Moment(click.ParamType):
-    """A time with its zone, in ISO 8601."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Refuse a time without a zone: it is another moment on another machine."""
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time such as 2026-04-16T10:30:00Z", param, ctx)
-        if moment.utcoffset() is None:
-            self.fail(f"{value!r} names no time zone: end it in Z for UTC, or in +02:00", param, ctx)
-        return moment
-
-
-MOMENT = Moment()
 OFFSET = click.IntRange(min=0)
 CHOICE = (
     click.option("--partition", "partitions", type=OFFSET, multiple=True, help="Only this one; may be repeated."),
@@ -84,10 +66,10 @@ def replay() -> None:
 @DRY_RUN
 def send(topic: str, target: str, replay_id: str, dry_run: bool, **chosen: Any) -> None:
     """Send the chosen records of TOPIC to the topic TARGET, marked; else as they are."""
-    with _kafka() as kafka:
-        _require_ours(kafka, "send to", target)
+    with connected() as kafka:
+        require_ours(kafka, "send to", target)
         replaying = _choose(kafka, _choice(topic, chosen), replay_id)
-        with _telling(f"Could not send to {target}."):
+        with telling(f"Could not send to {target}."):
             account = replaying.send(kafka.producer(name="replay-out"), target, dry_run=dry_run)
         console.print(str(account), markup=False, soft_wrap=True)
 
@@ -107,9 +89,9 @@ def handle(topic: str, function: str, records: bool, dry_run: bool, **chosen: An
 
     work = function_of(function)
     decode = (lambda record: record) if records else (lambda record: Event.decode(record.value))
-    with _kafka() as kafka:
+    with connected() as kafka:
         replaying = _choose(kafka, _choice(topic, chosen))
-        with _telling(f"Could not read {topic}."):
+        with telling(f"Could not read {topic}."):
             account = replaying.handle(_speaking_for(function, work), decode=decode, dry_run=dry_run)
         console.print(str(account), markup=False, soft_wrap=True)
 
@@ -129,8 +111,8 @@ def rebuild(topic: str, group: str, into: Path) -> None:
     from labsupport.events import rebuilding, report
     from labsupport.events.event import Event
 
-    with _kafka() as kafka:
-        _require_ours(kafka, "commit for", group)
+    with connected() as kafka:
+        require_ours(kafka, "commit for", group)
         if not into.exists() and group in kafka.groups():
             raise LabError(
                 f"{group} has begun already, and {into} is not there.",
@@ -138,7 +120,7 @@ def rebuild(topic: str, group: str, into: Path) -> None:
                 "give the file that belongs to the group, or take the name of a new group",
             )
         consumer = kafka.consumer(name="replay", group_id=group, enable_auto_commit=False)
-        with _database(into) as database, _telling(f"Could not rebuild from {topic}."):
+        with _database(into) as database, telling(f"Could not rebuild from {topic}."):
             account = rebuilding.rebuild(
                 consumer,
                 topic,
@@ -173,17 +155,11 @@ def reset(group: str, topic: str, partitions: tuple[int, ...], dry_run: bool, **
 
     if sum(value is not None for value in where.values()) != 1:
         raise click.UsageError("Say where: one of --to, --time, --offset, --shift.")
-    with _kafka() as kafka, speaking(f"Could not reset {group}."):
-        _require_ours(kafka, "reset", group)
+    with connected() as kafka, speaking(f"Could not reset {group}."):
+        require_ours(kafka, "reset", group)
         kafka.ask(f"the group {group}", lambda admin: admin.describe_groups([group]))  # until it is loaded
         done = resetting.reset(kafka.admin(), group, topic, partitions=partitions or None, dry_run=dry_run, **where)
         console.print(str(done), markup=False, soft_wrap=True)
-
-
-def _kafka() -> "Cluster":
-    from labsupport.broker.cluster import connect
-
-    return connect(Settings.from_environment())
 
 
 def _choice(topic: str, chosen: dict[str, Any]) -> "Choice":
@@ -198,29 +174,6 @@ def _choose(kafka: "Cluster", choice: "Choice", replay_id: str = "") -> "Replay"
 
     with speaking(f"Could not look into {choice.topic}."):
         return replaying.choose(kafka.consumer(name="replay"), choice, replay_id=replay_id)
-
-
-@contextlib.contextmanager
-def _telling(tried: str) -> Iterator[None]:
-    """If the body of a `with` does not come to its end, say how far it came: the account is a note of the error."""
-    from labsupport.broker.advice import speaking
-
-    with speaking(tried):
-        try:
-            yield
-        except BaseException as error:
-            if notes := getattr(error, "__notes__", None):
-                click.echo("\n".join(["Not to the end.", *notes]), err=True)
-            raise
-
-
-def _require_ours(kafka: "Cluster", verb: str, name: str) -> None:
-    if not kafka.is_ours(name):
-        raise LabError(
-            f"The lab does not {verb} {name!r}.",
-            f"its own names have the form {kafka.prefix}NN-name: a lesson's two digits, then letters, digits, . _ -",
-            "choose such a name; in Python, with the functions of labsupport.events, you may do it to any",
-        )
 
 
 def _speaking_for(function: str, work: Callable[[Any], object]) -> Callable[[Any], None]:

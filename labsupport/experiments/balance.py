@@ -6,7 +6,8 @@ The unit is the event (its id; topic-partition-offset where it has none), for on
 07 draws one up by hand.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
 from labsupport.events import orders
-from labsupport.events.dead_letter import for_others, original, unwrap
+from labsupport.events.dead_letter import NotADeadLetterError, for_others, original, unwrap
 from labsupport.events.reading import id_of
 from labsupport.experiments import log
 
@@ -129,9 +130,13 @@ def read(
     """
     held = log.read(kafka, topic, group)
     records = [record for record in held.records if not for_others(record, group)]
-    dead = {
-        id_of(original(record))
-        for record in (log.read(kafka, dead_letters).records if dead_letters else ())
-        if unwrap(record).group == group
-    }
+    dead = {id_of(each) for each in _dead(log.read(kafka, dead_letters).records if dead_letters else (), group)}
     return of(records, held.committed, orders.effects(database), dead=dead, unknown=unknown)
+
+
+def _dead(records: Iterable[ConsumerRecord], group: str) -> Iterator[ConsumerRecord]:
+    """The records, as they were, of which these are dead letters of the group."""
+    for record in records:
+        with contextlib.suppress(NotADeadLetterError):
+            if unwrap(record).group == group:
+                yield original(record)

@@ -49,6 +49,21 @@ def test_a_commit_that_got_no_answer_stays_due():
     assert offsets.due == {"p": 2}
 
 
+def test_what_is_taken_back_is_handed_out_again():
+    """A record that is tried again later, and those behind it; what is before it stays due."""
+    offsets = Offsets()
+    offsets.hand_out("p", [0, 1, 2, 3])
+    offsets.finish("p", 0)
+    offsets.finish("p", 2)
+    offsets.take_back("p", 1)
+    assert offsets.due == {"p": 1}
+    assert not any(offsets.holds("p", offset) for offset in (1, 2, 3))
+    offsets.take_back("q", 0)  # a partition that has gone
+    offsets.hand_out("p", [1, 2, 3])
+    offsets.finish("p", 1)
+    assert offsets.due == {"p": 2}
+
+
 class Delivery(RuleBasedStateMachine):
     """A partition, a broker that remembers one offset, and a service with an inbox that may do anything but lie."""
 
@@ -90,6 +105,15 @@ class Delivery(RuleBasedStateMachine):
         """The handler raises: the worker stops, and is started again."""
         self.commit()
         self.crash()
+
+    @precondition(lambda self: self.in_hand)
+    @rule(data=st.data())
+    def retry(self, data):
+        """A record fails and is to be tried again later: the consumer goes back to it."""
+        offset = data.draw(st.sampled_from(self.in_hand))
+        self.offsets.take_back("p", offset)
+        self.in_hand = [each for each in self.in_hand if each < offset]
+        self.position = offset
 
     @rule()
     def crash(self):

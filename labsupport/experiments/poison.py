@@ -6,6 +6,7 @@ hundreds in a soak.
 
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -82,10 +83,12 @@ def play(kafka: Cluster, seed: int, *, events: int = EVENTS) -> Trial:
     kafka.create_topic(name, PARTITIONS)
     kafka.create_topic(dead, PARTITIONS, **dead_letter.topic_settings())
     try:
-        kinds = _publish(kafka, name, chance, shop.events(events, seed=seed))
+        healthy = shop.events(events, seed=seed)
+        kinds = _publish(kafka, name, chance, healthy)
+        failing = {event.event_id: chance.choice([1, 2]) for event in chance.sample(healthy, len(healthy) // 8)}
         with program.scratch() as folder:
-            moments = _work(kafka, name, folder / "shop.db", chance)
-            return _judged(kafka, name, folder / "shop.db", seed, kinds, moments)
+            moments = _work(kafka, name, folder / "shop.db", dict(failing), max_poll_records=chance.randint(1, 10))
+            return _judged(kafka, name, folder / "shop.db", seed, kinds, failing, moments)
     finally:
         kafka.delete_groups([name])
         kafka.delete_topics([name, dead])
@@ -104,16 +107,16 @@ def _publish(kafka: Cluster, topic: str, chance: random.Random, healthy: Sequenc
     return tuple(kind for kind, _ in wires if kind)
 
 
-def _work(kafka: Cluster, topic: str, path: Path, chance: random.Random) -> list[Moment]:
+def _work(kafka: Cluster, topic: str, path: Path, failing: dict[str, int], **settings: int) -> list[Moment]:
     moments: list[Moment] = []
-    settings = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
-    consumer = kafka.consumer(topic, name="poison", group_id=topic, max_poll_records=chance.randint(1, 10), **settings)
+    always = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
+    consumer = kafka.consumer(topic, name="poison", group_id=topic, **always | settings)
     producer = kafka.producer(name="poison-dead-letters", **dead_letter.producer_settings())
     try:
         with closing(orders.database(path)) as database:
             worker = Worker(
                 consumer,
-                partial(_handle, database, chance, {}),
+                partial(_handle, database, failing),
                 decode=lambda record: Event.decode(record.value),
                 hooks=[moments.append],
                 recovery=Recovery(producer, QUICK),
@@ -125,17 +128,22 @@ def _work(kafka: Cluster, topic: str, path: Path, chance: random.Random) -> list
     return moments
 
 
-def _handle(database: sqlite3.Connection, chance: random.Random, failing: dict[str, int], event: Event) -> None:
-    """One in eight fails once or twice for the moment; every other has its effect once."""
-    left = failing.setdefault(event.event_id, chance.choice([1, 2]) if chance.random() < 1 / 8 else 0)
-    if left:
-        failing[event.event_id] = left - 1
-        raise TransientError("busy, for once")
+def _handle(database: sqlite3.Connection, failing: dict[str, int], event: Event) -> None:
+    """Each event has its effect once; `failing` says by id how often it fails before that."""
+    if failing.get(event.event_id, 0):
+        failing[event.event_id] -= 1
+        raise TransientError("busy, for the moment")
     inbox.once(database, event.event_id, lambda: orders.effect(database, event))
 
 
 def _judged(
-    kafka: Cluster, topic: str, path: Path, seed: int, kinds: tuple[str, ...], moments: Sequence[Moment]
+    kafka: Cluster,
+    topic: str,
+    path: Path,
+    seed: int,
+    kinds: tuple[str, ...],
+    failing: Mapping[str, int],
+    moments: Sequence[Moment],
 ) -> Trial:
     """What the broker and the database say about it."""
     held = log.read(kafka, topic, topic)
@@ -152,8 +160,13 @@ def _judged(
         problems.append(f"{sheet} Expected: {expected}")
     if rebalances := sum(moment.what == "assigned" for moment in moments) - 1:
         problems.append(f"the group rebalanced {rebalances} times")
-    retries = sum(moment.what == "retrying" for moment in moments)
-    return Trial(seed, len(poison), kinds, sheet, retries, tuple(problems))
+    retries = Counter(moment.event_id for moment in moments if moment.what == "retrying")
+    if retries != Counter(failing):
+        problems.append(f"retried by event: {dict(retries)}, and failed for the moment: {dict(failing)}")
+    waits = [moment.seconds or 0 for moment in moments if moment.what == "retrying"]
+    if not all(QUICK.first * (1 - QUICK.jitter) <= wait <= QUICK.most for wait in waits):
+        problems.append(f"waits outside their bounds: {waits}")
+    return Trial(seed, len(poison), kinds, sheet, retries.total(), tuple(problems))
 
 
 def _is_event(record: ConsumerRecord) -> bool:

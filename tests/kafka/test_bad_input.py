@@ -4,6 +4,7 @@ import random
 from contextlib import closing
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import MessageSizeTooLargeError
 
 from labsupport import lesson, reading, shop
@@ -136,8 +137,6 @@ def there_and_back_without_mark(lab, topic, producer, value):
 
 def set_largest(lab, topic, size):
     """Give the topic another `max.message.bytes`."""
-    from kafka.admin import ConfigResource, ConfigResourceType
-
     lab.admin().alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(size)})])
 
 

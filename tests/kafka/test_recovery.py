@@ -2,6 +2,7 @@
 
 import pytest
 from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from labsupport import lesson, reading, sending, shop
 from labsupport.base import LabError
@@ -82,6 +83,18 @@ class Failing:
             self.left[event.event_id] -= 1
             raise self.error
         self.done.append(event.event_id)
+
+
+def test_a_lesson_makes_the_topic_for_dead_letters(lab):
+    """As many partitions, ten times as large records, kept for ever; empty each time."""
+    topic = lab.topic("large", partitions=2, max_message_bytes=2_000)
+    name = lab.dead_letters(topic)
+    lab.producer(name="p").send(name, b"x").get(timeout=10)
+    assert lab.dead_letters(topic) == name == "97-large-dlt"
+    assert lab.log(name).ends == {0: 0, 1: 0}
+    resource = ConfigResource(ConfigResourceType.TOPIC, name)
+    settings = lab.admin().describe_configs([resource])["topic"][name]
+    assert (settings["max.message.bytes"]["value"], settings["retention.ms"]["value"]) == ("20000", "-1")
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])

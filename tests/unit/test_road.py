@@ -62,7 +62,7 @@ def test_the_picture_says_the_same_in_words():
     """A lane for the dead letters; after the redrive the event has the number that it had."""
     ax = plots.spacetime(road.of(RECORDS, MOMENTS, "b"))
     assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "producer", "broker", "dead letters", "consumer A", "database",
+        "producer", "broker", "consumer A", "dead letters", "database",
     ]  # fmt: skip
     assert repr(ax.figure) == (
         "Picture: space-time diagram. producer: send 2; consumer A: event 2; failed; retry; event 2; failed; "

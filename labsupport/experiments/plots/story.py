@@ -1,8 +1,8 @@
 """The space-time diagram of a story: who did what in which order, from the event that was sent to its effect.
 
-Lanes are the producer, the topic at the broker, the topic of its dead letters if there are any, each process that
-consumed, and the database; a step to the right is the next thing that happened, and says nothing about how long it
-took. It draws moments: those of a torture's story, of `faults.run`, of a worker's hook, or of `road.of`.
+Lanes are the producer, the topic at the broker, each process that consumed, the topic of its dead letters if there are
+any, and the database; a step to the right is the next thing that happened, and says nothing about how long it took. It
+draws moments: those of a torture's story, of `faults.run`, of a worker's hook, or of `road.of`.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
     shown = [moment for moment, then in zip(moments, (*moments[1:], None), strict=True) if _shows(moment, then)]
     dead = ["dead letters"] if any(each.what in ("dead-lettered", "redriven") for each in shown) else []
     consumers = dict.fromkeys(_lane(each) for each in shown if each.what not in ARRIVALS)
-    lanes = ["producer", "broker", *dead, *consumers, "database"]
+    lanes = ["producer", "broker", *consumers, *dead, "database"]
     heights = {lane: -number for number, lane in enumerate(lanes)}
     numbers = _numbers(shown)
     ids = list(dict.fromkeys(each.event_id for each in shown if each.event_id))

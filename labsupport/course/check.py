@@ -3,8 +3,12 @@
 import contextlib
 import decimal
 import difflib
+import inspect
+import os
 import runpy
+import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +52,8 @@ def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
         return down
     if exercise.file:
         return _in_a_file(exercise, value, lab)
+    if exercise.apart and callable(value) and not inspect.isclass(value):
+        return _apart(exercise, exercise.function, function_verdict, value, lab)
     return judged(exercise, value, lab)
 
 
@@ -83,23 +89,42 @@ def _in_a_file(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
             given=shown(value),
             look_at=f'path = lab.file("{exercise.id}") makes it; then lab.check("{exercise.id}", path)',
         )
+    return _apart(exercise, path.name, file_verdict, str(path.resolve()), lab)
+
+
+def _apart(exercise: Exercise, name: str, judge: Callable, value: Any, lab: "Lesson") -> Verdict:
+    """The verdict of `judge(id, value, lesson)` in a process of its own; `name` is what errors call the answer."""
+    what = "file" if exercise.file else "function"
     try:
-        ended = program.run(
-            file_verdict, exercise.id, str(path.resolve()), lab.number, timeout=exercise.seconds + 30, name=path.name
-        )
+        ended = program.run(judge, exercise.id, value, lab.number, timeout=exercise.seconds + 30, name=name)
     except LabError as error:
         broken, look_at = f"{error.tried} {error.seen}"[-600:], error.next_step
-        says = "The file was not judged to its end."
+        says = f"The {what} was not judged to its end."
         return _down(exercise, lab) or Verdict(exercise.id, Outcome.ERROR, says, broken=broken, look_at=look_at)
     if isinstance(ended.returned, Verdict):
         return ended.returned
     return Verdict(
         exercise.id,
         Outcome.ERROR,
-        f"The process with your file ended by itself, with exit code {ended.code}.",
+        f"The process with your {what} ended by itself, with exit code {ended.code}.",
         printed=ended.printed[-600:].strip(),
         look_at="os._exit() or a signal ends a process at once: use `return`",
     )
+
+
+def function_verdict(number: str, function: Callable, lesson: str) -> Verdict:
+    """In the process of its own: judge a function that came from a notebook's cell."""
+    from labsupport.broker.cluster import connect
+    from labsupport.course.session import Lesson
+
+    settings = Settings.from_environment()
+    with Lesson(lesson, connect(settings), settings) as lab:
+        verdict = judged(find(number), function, lab)
+    # Its threads may wait for ever; this process has nothing more to do than to hand over the verdict.
+    end = threading.Timer(1.0, os._exit, [0])
+    end.daemon = True
+    end.start()
+    return verdict
 
 
 def file_verdict(number: str, path: str, lesson: str) -> Verdict:

@@ -64,7 +64,8 @@ class Exercise:
     question. `explanation` follows the reference answer. `judge(answer, lab)` calls `answer` as if it were the
     learner's function and raises TryAgain at the first property that does not hold; what it returns is the sentence of
     a PASS. All calls of `answer` together have `seconds`. `other_styles` are right answers, written otherwise.
-    `file` is the name of the learner's file, if the answer is one: it is judged in a process of its own.
+    `file` is the name of the learner's file, if the answer is one: it is judged in a process of its own. So is the
+    function itself with `apart`: where it can hold up a thread that no alarm reaches.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Exercise:
     other_styles: tuple[str, ...] = ()
     seconds: float = 1.5
     file: str = ""
+    apart: bool = False
 
     def hint(self, number: int) -> Note:
         """Hint `number`, counted from 1; beyond the last one, the last again and what comes after it."""

@@ -94,14 +94,16 @@ class Members:
     def start(self, *names: str, settle: bool = True, freeze_at: str = "", nth: int = 1, **settings: Any) -> None:
         """Start these members, with `settings` of their own, and wait until the group has settled with them.
 
-        With `settle=False` it does not wait. `freeze_at="handling"` freezes each in the nth moment of that name.
+        With `settle=False` it does not wait. `freeze_at="handling"` freezes each in the nth moment of that name
+        from this start on.
         """
         for name in names:
             if name in self._running:
                 raise LabError(f"{name} is running.", "", f'members.stop("{name}") or kill("{name}") ends it')
             self._tell("started", name)
             work = (self.topic, self.group, self.handle, self.settings | settings | {"name": name}, self._pace(name))
-            suffers = [faults.freeze(freeze_at, nth)] if freeze_at else []
+            passed = sum(moment.what == freeze_at for moment in journal.read(self._journal(name)))  # in earlier lives
+            suffers = [faults.freeze(freeze_at, passed + nth)] if freeze_at else []
             journal_of = self._journal(name).parent
             self._running[name] = self._processes.enter_context(
                 program.started(

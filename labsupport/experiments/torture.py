@@ -11,6 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
 from kafka import KafkaConsumer
@@ -82,9 +83,10 @@ def judge(
 ) -> Judgement:
     """Try the loop and the handler, two trials at a time, with progress; some forty trials, or until one fails.
 
-    At each point of each event the process crashes; before the first write it is frozen, and another takes over; after
-    handling it is thrown out of its group; an event is published again; then seeds, with two crashes each. Unless
-    `twice_is_fine`, no event may have more than one effect. One process of a trial may take `seconds`.
+    The process crashes at each point of each event; the handler fails once at each event; before it writes the process
+    is frozen, and another takes over; after handling it is thrown out of its group; then seeds, with two crashes each;
+    and an event is published again. Unless `twice_is_fine`, no event may have more than one effect. One process of a
+    trial may take `seconds`.
     """
     search = _Search(Strategy("yours", consume, handle, settings), twice_is_fine)
     events = _three()
@@ -146,10 +148,12 @@ def _trials(calm: Sequence[Moment], seeds: int) -> list[_Trial]:
     points: list[tuple[str, Fault]] = []
     passed: Counter[str] = Counter()
     told = [moment for moment in calm if moment.what not in SKIPPED]
-    for moment, following in zip(told, (*told[1:], None), strict=True):
+    for moment, following in pairwise([*told, None]):
         passed[moment.what] += 1
         points.append((_where(moment, following), faults.crash(moment.what, passed[moment.what])))
     trials = [_Trial(f"The process died {where}.", (crash,)) for where, crash in points]
+    for number in range(1, passed["handling"] + 1):
+        trials.append(_Trial(f"The handler failed once, at event {number}.", (faults.fail("handling", nth=number),)))
     for number in range(1, sum(moment.what == "writing" for moment in calm) + 1):
         says = f"The process was frozen before it wrote for event {number}; another took over, and then it was woken."
         trials.append(_Trial(says, (faults.freeze("writing", number),)))

@@ -1,12 +1,17 @@
 """Crash for real: strategies in processes that die, and the laboratory that finds the smallest story."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from labsupport import lesson, plots, reading
-from labsupport.base import LabError
+from labsupport.base import CHECKOUT, LabError, until
 from labsupport.broker import roster
+from labsupport.events import orders
 from labsupport.experiments import crashes, strategies, torture
 from labsupport.experiments.crashes import POINTS
 from labsupport.experiments.strategies import STRATEGIES, Strategy
@@ -89,6 +94,16 @@ def skips_ahead(consumer, handle):
             handle(batch[0])
 
 
+def skips_what_fails(consumer, handle):
+    """A loop that goes on after an error, and commits past it with the next record."""
+    for record in reading.to_the_end(consumer):
+        try:
+            handle(record)
+        except Exception:
+            continue
+        consumer.commit(reading.after(record))
+
+
 @pytest.mark.parametrize(
     ("how", "broken"),
     [
@@ -97,8 +112,9 @@ def skips_ahead(consumer, handle):
         ({"consume": skips_ahead, "handle": strategies.inbox_and_effect, "settings": {"max_poll_records": 2}}, "lost"),
         ({"handle": strategies.effect_then_mark}, "twice"),
         ({"handle": strategies.mark_then_effect}, "lost"),
+        ({"consume": skips_what_fails, "handle": strategies.inbox_and_effect}, "lost"),
     ],
-    ids=["commit first", "no inbox", "commit past a gap", "inbox in another transaction", "mark first"],
+    ids=["commit first", "no inbox", "past a gap", "inbox in another transaction", "mark first", "skips what fails"],
 )
 def test_each_broken_worker_is_caught_with_its_story(lab, how, broken):
     """The laboratory that judges learners is judged itself."""
@@ -108,7 +124,7 @@ def test_each_broken_worker_is_caught_with_its_story(lab, how, broken):
     assert "process 1" in torture.told(judged.story)
     words = repr(plots.spacetime(judged.story.moments).figure)
     assert "producer" in words
-    assert "consumer 2" in words
+    assert ("consumer 2" in words) == ("died" in judged.story.crash)
     assert not roster.running(lab.settings, ["program"])
 
 
@@ -152,3 +168,63 @@ def test_the_strategies_have_names_of_their_own():
     """Results are kept by name."""
     assert len({strategy.name for strategy in STRATEGIES}) == len(STRATEGIES) == 6
     assert Strategy("mine").consume is strategies.worker
+
+
+def once_per_place(event, database):
+    """An inbox whose id is the number of effects so far: as an offset, it is another one for a copy."""
+    with database:
+        number = database.execute("SELECT count(*) FROM effects").fetchone()[0]
+        if database.execute("INSERT OR IGNORE INTO inbox VALUES (?, 0)", (str(number),)).rowcount:
+            orders.effect(database, event)
+
+
+def never_commits(consumer, handle):
+    for record in reading.to_the_end(consumer):
+        handle(record)
+
+
+def writes_another_id(event, database):
+    with database:
+        database.execute("INSERT INTO effects VALUES ('mine', '', '')")
+
+
+@pytest.mark.parametrize(
+    ("code", "broken", "says"),
+    [
+        ({"handle": lambda event, database: os._exit(3)}, "no end", "exit code 3"),
+        ({"handle": lambda event, database: sys.exit(4)}, "no end", "exit code 4"),
+        ({"handle": lambda event, database: None}, "lost", "no effect"),
+        ({"handle": writes_another_id}, "lost", "no effect"),
+        ({"consume": never_commits, "handle": strategies.inbox_and_effect}, "uncommitted", "3 records uncommitted"),
+        ({"consume": lambda consumer, handle: None}, "uncommitted", "3 records uncommitted"),
+    ],
+)
+def test_code_of_any_kind_gets_a_verdict(lab, own_home, code, broken, says):
+    """Kills its process, leaves, does nothing, does something else: and nothing of it runs on."""
+    story = torture.judge(lab, **code).story
+    assert (story.broken, story.crash) == (broken, "Nothing crashed.")
+    assert says in story.says
+    assert not roster.running(own_home, ["program"])
+
+
+def test_an_event_that_was_published_again_is_part_of_the_torture(lab):
+    """An id that is another one for the copy is no id."""
+    story = torture.judge(lab, handle=once_per_place, seeds=0).story
+    assert story.broken == "twice"
+
+
+def test_a_crash_lab_that_is_interrupted_cleans_up_and_goes_on(elsewhere):
+    """Ctrl-C: what was played is kept, and nothing runs on."""
+    file = elsewhere.home / "crashlab.jsonl"
+    command = [sys.executable, "-m", "labsupport", "crashlab", "--seeds", "1"]
+    running = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until(lambda: file.exists() and len(crashes.read(file)) > 2, 120, "some trials")
+    running.send_signal(signal.SIGINT)
+    assert "Stopped." in running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    assert not roster.running(elsewhere, ["program", "private"])
+    kept = len(crashes.read(file))
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert "inbox" in ended.stdout
+    assert len(crashes.read(file)) == 42 > kept

@@ -134,6 +134,23 @@ def test_a_frozen_member_that_wakes_up_handles_what_is_not_its_own_and_may_not_c
     assert any(span.meets(other) for span in team.history.spans for other in team.history.spans)
 
 
+def test_a_member_is_frozen_at_the_moment_that_its_present_start_asks_for(lab):
+    """What it did in an earlier life does not count: frozen before its commit, killed, and all is handled again."""
+    topic, group = filled(lab, records=3, partitions=1), lab.group("again")
+    with lab.members(topic, group, **QUICK) as team:
+        team.start("A")
+        team.wait(lambda history: history.told("committed", "A"), "A to have handled all")
+        team.stop("A")
+        send(lab, topic, 2)
+        team.start("A", settle=False, freeze_at="handled", nth=2)
+        team.wait(lambda history: history.told("frozen", "A"), "A to be frozen")
+        assert len(team.history.handled()) == 5
+        team.kill("A")
+        team.start("A")
+        team.wait(lambda history: history.handled()[0, 4] == 2, "A to handle them again")
+    assert [team.history.handled()[0, offset] for offset in range(5)] == [1, 1, 1, 2, 2]
+
+
 def test_a_slow_member_makes_the_others_wait_for_the_join(lab):
     """It does not hear of the rebalance before its record is done; meanwhile nobody else has a partition."""
     topic, group = filled(lab, records=0), lab.group("slow")

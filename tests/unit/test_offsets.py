@@ -1,41 +1,258 @@
-"""What is done and may be committed: any course of events keeps what lesson 07 promises. Pure, hypothesis."""
+"""The worker's accounts: whatever comes in whatever order, never is more committed than is done."""
 
 import sqlite3
-from contextlib import closing
+from types import SimpleNamespace
 
-from hypothesis import settings
+import pytest
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from labsupport.events import inbox
+from labsupport.events import inbox, orders
 from labsupport.events.offsets import Offsets
+from labsupport.experiments import balance
 
-EVENTS = 6  # in one partition; an event's id is its offset, as text
-
-
-def test_what_is_due_is_the_next_offset_and_never_passes_a_gap():
-    """Record 1 is finished before record 0: nothing may be committed; then both at once."""
-    offsets = Offsets()
-    offsets.hand_out("p", [0, 1, 2])
-    offsets.finish("p", 1)
-    assert offsets.due == {}
-    offsets.finish("p", 0)
-    assert offsets.due == {"p": 2}
-    offsets.settle(offsets.due)
-    assert offsets.due == {}
-    assert offsets.holds("p", 2)
+# Two partitions; the event "b" was published twice.
+LOG = {0: ["a", "b", "c", "b"], 1: ["d", "e", "f"]}
+PARTITIONS = st.sampled_from(sorted(LOG))
 
 
-def test_what_was_taken_away_is_nobodys_to_commit():
-    """Neither what was due there nor what is finished there afterwards; other partitions keep theirs."""
-    offsets = Offsets()
-    for place in "p", "q":
-        offsets.hand_out(place, [0, 1])
-        offsets.finish(place, 0)
-    offsets.gone(["p"])
-    offsets.finish("p", 1)
-    assert offsets.due == {"q": 1}
-    assert not offsets.holds("p", 1)
+class CrashError(Exception):
+    """The process died here."""
+
+
+class Member:
+    """A consumer: its accounts, where it reads on, and what it has in hand."""
+
+    def __init__(self, accounts: Offsets, committed: dict[int, int]):
+        self.accounts, self.position, self.in_hand = accounts, dict(committed), []
+
+
+class Service(RuleBasedStateMachine):
+    """A service with the inbox: records come, fail, come again; members crash, lose partitions, freeze and wake."""
+
+    accounts = Offsets
+
+    def __init__(self):
+        super().__init__()
+        self.database = sqlite3.connect(":memory:")
+        self.database.execute(orders.TABLE)
+        self.database.execute(inbox.TABLE)
+        self.committed = dict.fromkeys(LOG, 0)
+        self.done: set[tuple[int, int]] = set()
+        self.member, self.zombie = Member(self.accounts(), self.committed), None
+
+    def teardown(self):
+        """Left alone, it comes to its end: every event has its effect, once."""
+        self.restart()
+        for place, ids in LOG.items():
+            self.deliver(place, len(ids))
+            while self.member.in_hand:
+                self.work_off(self.member, 0)
+        self.commit(refused=False)
+        self.no_event_has_two_effects_and_each_has_one_outcome()
+        assert self.committed == {place: len(ids) for place, ids in LOG.items()}
+        self.database.close()
+
+    def effect(self, event_id: str) -> None:
+        self.database.execute("INSERT INTO effects VALUES (?, '', '')", (event_id,))
+
+    def process(self, event_id: str, crash: bool) -> None:
+        """What the handler does; with `crash` the process dies when the effect is written and not all is done."""
+
+        def effect():
+            self.effect(event_id)
+            if crash:
+                raise CrashError
+
+        inbox.once(self.database, event_id, effect)
+
+    def work_off(self, member: Member, choice: int) -> None:
+        place, offset = member.in_hand.pop(choice % len(member.in_hand))
+        self.process(LOG[place][offset], crash=False)
+        self.done.add((place, offset))
+        member.accounts.finish(place, offset)
+
+    def restart(self) -> None:
+        self.member = Member(self.accounts(), self.committed)
+
+    @rule(place=PARTITIONS, count=st.integers(1, 3))
+    def deliver(self, place, count):
+        begin = self.member.position[place]
+        offsets = range(begin, min(begin + count, len(LOG[place])))
+        self.member.position[place] = begin + len(offsets)
+        self.member.accounts.hand_out(place, offsets)
+        self.member.in_hand += [(place, offset) for offset in offsets]
+
+    @precondition(lambda self: self.member.in_hand)
+    @rule(choice=st.integers(0, 10))
+    def finish(self, choice):
+        self.work_off(self.member, choice)
+
+    @precondition(lambda self: self.member.in_hand)
+    @rule(choice=st.integers(0, 10))
+    def fail(self, choice):
+        self.member.in_hand.pop(choice % len(self.member.in_hand))
+
+    @precondition(lambda self: self.member.in_hand)
+    @rule(choice=st.integers(0, 10))
+    def retry_later(self, choice):
+        """The consumer goes back to the record; what is behind it in its partition will come again too."""
+        place, offset = self.member.in_hand[choice % len(self.member.in_hand)]
+        if self.member.accounts.holds(place, offset):
+            self.member.accounts.take_back(place, offset)
+            self.member.in_hand = [each for each in self.member.in_hand if each[0] != place or each[1] < offset]
+            self.member.position[place] = offset
+
+    @rule()
+    def crash(self):
+        self.restart()
+
+    @precondition(lambda self: self.member.in_hand)
+    @rule(choice=st.integers(0, 10))
+    def crash_while_processing(self, choice):
+        place, offset = self.member.in_hand[choice % len(self.member.in_hand)]
+        try:
+            self.process(LOG[place][offset], crash=True)
+        except CrashError:
+            self.restart()
+
+    @rule(place=PARTITIONS)
+    def rebalance(self, place):
+        """The partition goes, and comes again; what was handed out of it before is still in hand."""
+        self.member.accounts.gone([place])
+        self.member.position[place] = self.committed[place]
+
+    @rule()
+    def freeze(self):
+        self.zombie = self.member
+        self.restart()
+
+    @precondition(lambda self: self.zombie and self.zombie.in_hand)
+    @rule(choice=st.integers(0, 10))
+    def wake(self, choice):
+        self.work_off(self.zombie, choice)
+        self.zombie.accounts.settle(self.zombie.accounts.due)  # its commit is refused
+
+    @rule(refused=st.booleans())
+    def commit(self, refused):
+        due = self.member.accounts.due
+        if not refused:
+            self.committed |= due
+        self.member.accounts.settle(due)
+
+    @invariant()
+    def nothing_is_committed_that_is_not_done(self):
+        for place, committed in self.committed.items():
+            assert all((place, offset) in self.done for offset in range(committed))
+
+    @invariant()
+    def no_event_has_two_effects_and_each_has_one_outcome(self):
+        effects = dict(self.database.execute("SELECT event_id, count(*) FROM effects GROUP BY event_id"))
+        sheet = balance.of(RECORDS, self.committed, effects)
+        assert sheet.count("produced") == 6 == sum(sheet.count(outcome) for outcome in balance.OUTCOMES)
+        assert (sheet.count("twice"), sheet.count("lost"), sheet.strangers) == (0, 0, ())
+
+
+RECORDS = [
+    SimpleNamespace(
+        topic="t", partition=place, offset=offset, key=b"k", value=b"", headers=[("event_id", event_id.encode())]
+    )
+    for place, ids in LOG.items()
+    for offset, event_id in enumerate(ids)
+]
+
+TestService = Service.TestCase
+TestService.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+
+
+class CommitsFirst(Offsets):
+    """What was handed out counts as done."""
+
+    def hand_out(self, place, offsets):
+        super().hand_out(place, offsets)
+        for offset in offsets:
+            self._due[place] = offset + 1
+
+
+class CommitsPastGaps(Offsets):
+    """The last one that is done is what is committed."""
+
+    def finish(self, place, offset):
+        if self.holds(place, offset):
+            self._due[place] = max(self._due.get(place, 0), offset + 1)
+
+
+class CommitsFirstService(Service):
+    accounts = CommitsFirst
+
+
+class CommitsPastGapsService(Service):
+    accounts = CommitsPastGaps
+
+
+class NoInbox(Service):
+    def process(self, event_id, crash):  # noqa: ARG002
+        with self.database:
+            self.effect(event_id)
+
+
+class InboxInAnotherTransaction(Service):
+    def process(self, event_id, crash):
+        if self.database.execute("SELECT 1 FROM inbox WHERE event_id = ?", (event_id,)).fetchone():
+            return
+        with self.database:
+            self.effect(event_id)
+        if crash:
+            raise CrashError
+        with self.database:
+            self.database.execute("INSERT INTO inbox VALUES (?, 0)", (event_id,))
+
+
+class OffsetAsId(Service):
+    def work_off(self, member, choice):
+        place, offset = member.in_hand.pop(choice % len(member.in_hand))
+        inbox.once(self.database, f"{place}-{offset}", lambda: self.effect(LOG[place][offset]))
+        self.done.add((place, offset))
+        member.accounts.finish(place, offset)
+
+
+@pytest.mark.parametrize(
+    "broken", [CommitsFirstService, CommitsPastGapsService, NoInbox, InboxInAnotherTransaction, OffsetAsId]
+)
+def test_the_same_rules_catch_what_is_known_to_be_wrong(broken):
+    """Commit first, past a gap; no inbox, one in another transaction, one that takes the offset for an id."""
+    found_is_enough = {"phases": [Phase.generate], "report_multiple_bugs": False, "database": None}
+    thorough = settings(max_examples=1_000, stateful_step_count=30, deadline=None, **found_is_enough)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(broken, settings=thorough)
+
+
+def test_what_is_finished_out_of_order_waits_for_what_is_before_it():
+    """Per partition; records that the log has no more leave no gap."""
+    accounts = Offsets()
+    accounts.hand_out("p", [3, 4, 7])
+    accounts.hand_out("q", [0])
+    accounts.finish("p", 4)
+    assert accounts.due == {}
+    accounts.finish("p", 3)
+    assert accounts.due == {"p": 5}
+    accounts.finish("p", 7)
+    accounts.finish("q", 0)
+    assert accounts.due == {"p": 8, "q": 1}
+    accounts.settle({"p": 8})
+    assert accounts.due == {"q": 1}
+
+
+def test_what_is_no_longer_ours_is_not_committed():
+    """A record that is finished after its partition has gone counts for nobody."""
+    accounts = Offsets()
+    accounts.hand_out("p", [0, 1])
+    accounts.finish("p", 0)
+    accounts.gone(["p"])
+    accounts.finish("p", 1)
+    assert accounts.due == {}
+    assert not accounts.holds("p", 1)
 
 
 def test_a_commit_that_got_no_answer_stays_due():
@@ -62,141 +279,3 @@ def test_what_is_taken_back_is_handed_out_again():
     offsets.hand_out("p", [1, 2, 3])
     offsets.finish("p", 1)
     assert offsets.due == {"p": 2}
-
-
-class Delivery(RuleBasedStateMachine):
-    """A partition, a broker that remembers one offset, and a service with an inbox that may do anything but lie."""
-
-    def __init__(self):
-        super().__init__()
-        self.database = sqlite3.connect(":memory:")
-        self.database.execute(inbox.TABLE)
-        self.database.execute("CREATE TABLE effects (event_id TEXT)")
-        self.committed, self.position = 0, 0
-        self.offsets, self.in_hand = Offsets(), []
-
-    @rule(count=st.integers(1, 3))
-    def deliver(self, count):
-        """A poll hands out the next records."""
-        batch = list(range(self.position, min(self.position + count, EVENTS)))
-        self.offsets.hand_out("p", batch)
-        self.in_hand += batch
-        self.position += len(batch)
-
-    @precondition(lambda self: self.in_hand)
-    @rule(data=st.data())
-    def process(self, data):
-        """Any record in hand, in whatever order: a pool of threads would do that."""
-        offset = data.draw(st.sampled_from(self.in_hand))
-        self.in_hand.remove(offset)
-        self._handle(offset)
-        self.offsets.finish("p", offset)
-
-    @precondition(lambda self: self.in_hand)
-    @rule(data=st.data(), halfway=st.booleans())
-    def crash_while_processing(self, data, halfway):
-        """Before the record is finished; with its effect in the database, or without."""
-        if halfway:
-            self._handle(data.draw(st.sampled_from(self.in_hand)))
-        self.crash()
-
-    @rule()
-    def fail(self):
-        """The handler raises: the worker stops, and is started again."""
-        self.commit()
-        self.crash()
-
-    @precondition(lambda self: self.in_hand)
-    @rule(data=st.data())
-    def retry(self, data):
-        """A record fails and is to be tried again later: the consumer goes back to it."""
-        offset = data.draw(st.sampled_from(self.in_hand))
-        self.offsets.take_back("p", offset)
-        self.in_hand = [each for each in self.in_hand if each < offset]
-        self.position = offset
-
-    @rule()
-    def crash(self):
-        """All that was in memory is gone; the next process begins at what is committed."""
-        self.offsets, self.in_hand, self.position = Offsets(), [], self.committed
-
-    @rule()
-    def rebalance(self):
-        """The partition goes and comes back: work in hand may go on, but counts no more."""
-        self.offsets.gone(["p"])
-        self.in_hand, self.position = [], self.committed
-
-    @rule(answered=st.booleans())
-    def commit(self, answered=True):
-        """The broker takes what is due; its answer may be lost."""
-        due = self.offsets.due
-        self.committed = max(self.committed, due.get("p", 0))
-        if answered:
-            self.offsets.settle(due)
-
-    def _handle(self, offset):
-        insert = ("INSERT INTO effects VALUES (?)", (str(offset),))
-        inbox.once(self.database, str(offset), lambda: self.database.execute(*insert))
-
-    def _effects(self):
-        rows = self.database.execute("SELECT event_id, count(*) FROM effects GROUP BY event_id")
-        return {int(event_id): count for event_id, count in rows}
-
-    @invariant()
-    def committed_never_passes_what_is_unfinished(self):
-        """So nothing is lost, whatever happens next: each event below it has its effect."""
-        effects = self._effects()
-        assert all(effects.get(offset) for offset in range(self.committed))
-
-    @invariant()
-    def an_event_has_one_effect_at_most(self):
-        """However often it was delivered."""
-        assert all(count == 1 for count in self._effects().values())
-
-    @invariant()
-    def an_event_has_one_outcome(self):
-        """Processed, or still to come; never neither."""
-        effects = self._effects()
-        for offset in range(EVENTS):
-            waits = offset >= self.committed
-            assert bool(effects.get(offset)) or waits
-
-    def teardown(self):
-        """Left alone, it comes to its end: nothing lost, nothing twice."""
-        self.crash()
-        while self.committed < EVENTS:
-            self.deliver(3)
-            for offset in self.in_hand:
-                self._handle(offset)
-                self.offsets.finish("p", offset)
-            self.in_hand = []
-            self.commit()
-        assert self._effects() == dict.fromkeys(range(EVENTS), 1)
-        self.database.close()
-
-
-TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
-
-
-def test_the_property_test_would_catch_a_commit_past_a_gap():
-    """Accounts that commit the highest finished offset lose what lies before it."""
-
-    class Careless(Offsets):
-        def finish(self, place, offset):
-            super().finish(place, offset)
-            self._due[place] = max(self._due.get(place, 0), offset + 1)
-
-    with closing(sqlite3.connect(":memory:")):
-        careless = Careless()
-        careless.hand_out("p", [0, 1])
-        careless.finish("p", 1)
-        assert careless.due == {"p": 2}
-        machine = Delivery()
-        machine.offsets = careless
-        machine.committed = careless.due["p"]
-        try:
-            machine.committed_never_passes_what_is_unfinished()
-        except AssertionError:
-            return
-    raise AssertionError("a commit past record 0 was not noticed")

@@ -1,404 +1,730 @@
-"""Exercises of lesson 06, why a consumer is thrown out."""
+"""Exercises of lesson 06, why a consumer is thrown out of its group."""
 
+import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kafka import AsyncConsumerRebalanceListener, ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
+from kafka.structs import MemberState, OffsetAndMetadata
 
-from labsupport.base import LabError, until
+from labsupport.base import until
 from labsupport.course.answer import Answer, Failed, TryAgain, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong, through_kafka
+from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.course.guard import where
 from labsupport.experiments import log
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
-SETTINGS = {"auto_offset_reset": "earliest", "enable_auto_commit": False, "heartbeat_interval_ms": 200}
+SETTINGS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
+
+
+def _send(lab: "Lesson", topic: str, counts: Collection[int]) -> None:
+    """So many records in each partition; the value of each is its offset."""
+    producer = lab.producer(name="check", max_block_ms=3_000)
+    sent = [
+        producer.send(topic, b"%d" % offset, partition=partition)
+        for partition, count in enumerate(counts)
+        for offset in range(count)
+    ]
+    producer.flush(timeout=5)
+    for sending in sent:
+        sending.get(timeout=5)
+
+
+def _fresh_group(lab: "Lesson", name: str) -> str:
+    """The name of a group of the check's that has no members and has committed nothing."""
+    group = lab.group(f"{CHECKED}-{name}")
+    if group in lab.groups(group):
+        lab.delete_groups([group])
+    return group
+
 
 # 06-1
 
-POLL_INTERVAL = 1.0  # seconds
-SLOW = 1.8  # seconds: well over the poll interval
+POLL_INTERVAL = 1.0  # s
+SLOW = 1.5  # s for a record
+DROPPED = {
+    "says": "slow raised, and work_off went on as if nothing had happened.",
+    "broken": "an error in a thread stays in the thread, until somebody asks for the result",
+    "look_at": "pool.submit(…) returns a future: its result() raises what slow raised",
+}
 
 
-def _stays(answer: Answer, lab: "Lesson") -> str:
-    """Four quick records; then one that takes longer than the poll interval, and two after it."""
-    _work_off(answer, lab, "quick", [0.1] * 4)
-    _work_off(answer, lab, "slow", [0.0, SLOW, 0.0])
-    return f"A record took {SLOW:g} s, the poll interval is {POLL_INTERVAL:g} s, and it was a member all the time."
+def _work_off(answer: Answer, lab: "Lesson") -> str:
+    """One slow record; a quick one that fails; then several slow ones in two partitions."""
+    _run(answer, lab, counts=[1], seconds=6)
+    _run(answer, lab, counts=[4], seconds=5, takes=0.0, failing=2)
+    _run(answer, lab, counts=[3, 1], seconds=11)
+    return f"A member all the time, with {SLOW:g} s for each record and a poll interval of {POLL_INTERVAL:g} s."
 
 
-class _Work:
-    """What the learner's loop is given: takes its time, and looks at what is committed."""
+class _Slow:
+    """The slow work that the learner's loop is given; it looks at the group and at what is committed meanwhile."""
 
-    def __init__(self, consumer: KafkaConsumer, takes: list[float]):
-        self.takes, self.handled, self.busy, self.together, self.ahead = takes, [], False, False, False
-        self._commit = consumer.commit
-        consumer.commit = self.commit
+    def __init__(self, lab: "Lesson", topic: str, consumer: KafkaConsumer, takes: float, failing: int | None):
+        self.lab, self.topic, self.consumer = lab, topic, consumer
+        self.takes, self.failing = takes, failing
+        self.group, self.generation = consumer.config["group_id"], consumer.group_metadata().generation_id
+        self.done: dict[int, int] = {}  # by partition, the next offset
+        self.story: list[str] = []
+        self.broken: dict[str, str] = {}  # what is wrong, as fields of a verdict; the first thing counts
+        self.errors: list[Exception] = []  # all that it has raised
+        self.paused: list[int] = []  # at the end: partitions
+        self.positions: dict[int, int] = {}  # at the end, by partition
+        self.raised = self.ended = False
+        self._lock = threading.Lock()
 
-    def commit(self, offsets: Any = None, *rest: Any, **named: Any) -> Any:
-        """The consumer's own, which is told apart if a record that it covers is still in hand."""
-        committed = max((each.offset for each in (offsets or {}).values()), default=None)
-        self.ahead |= self.busy or (committed is not None and committed > len(self.handled))
-        return self._commit(offsets, *rest, **named)
+    def __call__(self, record: ConsumerRecord) -> None:
+        if self.ended or self.broken:  # a thread of the learner's that is still at work
+            self._raise(RuntimeError("the check has ended"))
+        name = f"record {record.offset} of partition {record.partition}"
+        self._note(f"slow({name}) begins")
+        if self.raised:
+            self._fail(**DROPPED)
+        self._look(record, name)
+        if record.offset == self.failing:
+            self.raised = True
+            self._note(f"slow({name}) raises ValueError")
+            self._raise(ValueError("the check makes this record fail"))
+        time.sleep(self.takes)
+        self._note(f"slow({name}) ends")
+        if self.consumer.group_metadata().generation_id != self.generation:
+            self._fail(
+                says=f"The consumer was thrown out of its group while slow({name}) was at work.",
+                broken=f"between two polls lay {self.takes:g} s, and the poll interval is {POLL_INTERVAL:g} s",
+                look_at="who calls consumer.poll() while slow(record) is at work?",
+            )
+        self._look(record, name, ends=True)
+        self.done[record.partition] = record.offset + 1
 
-    def handle(self, record: ConsumerRecord) -> None:
-        self.together |= self.busy
-        self.busy = True
-        time.sleep(self.takes[record.offset])
-        self.handled.append(record.offset)
-        self.busy = False
+    def _look(self, record: ConsumerRecord, name: str, ends: bool = False) -> None:
+        due = self.done.get(record.partition, 0)
+        if record.offset > due:
+            self._fail(
+                says=f"slow({name}) began before record {due} of that partition was done.",
+                broken="each record once, and in a partition in the order of the offsets",
+                look_at="what becomes of the records that a poll() in between hands out? "
+                "And does one piece of work end before the next one begins?",
+            )
+        if record.offset < due or (ends and record.offset != due):
+            self._fail(
+                says=f"slow({name}) was called a second time.",
+                broken="each record is handled once",
+                look_at="one call of slow(record) for each record that is handed out",
+            )
+        for partition, committed in log.committed(self.lab, self.topic, self.group).items():
+            if committed > self.done.get(partition, 0):
+                self._note(f"at this moment {committed} is committed in partition {partition}")
+                self._fail(
+                    says="At one moment more was committed than processed.",
+                    broken="a crash at this moment would lose what is committed and not processed",
+                    look_at="a piece of work that was begun in a thread is not done yet; and commit() without "
+                    "an offset commits all that was handed out",
+                )
+
+    def _note(self, line: str) -> None:
+        with self._lock:
+            self.story.append(line)
+
+    def _fail(self, **fields: str) -> None:
+        with self._lock:
+            self.broken = self.broken or fields
+        self._raise(RuntimeError("the check has seen enough"))
+
+    def _raise(self, error: Exception) -> NoReturn:
+        self.errors.append(error)
+        raise error
+
+    def ends(self) -> None:
+        """How the learner's function has left the consumer."""
+        self.ended = True
+        self.paused = sorted(place.partition for place in self.consumer.paused())
+        with contextlib.suppress(KafkaError):  # it may have closed the consumer
+            for place in self.consumer.assignment():
+                self.positions[place.partition] = self.consumer.position(place, timeout_ms=5_000)
+
+    @contextlib.contextmanager
+    def not_printed(self) -> Iterator[None]:
+        """What `slow` raises in a thread in which nobody catches it is not printed, for the body of a `with`."""
+        before = threading.excepthook
+
+        def hook(thrown: threading.ExceptHookArgs) -> None:
+            if thrown.exc_value not in self.errors:
+                before(thrown)
+
+        threading.excepthook = hook
+        try:
+            yield
+        finally:
+            threading.excepthook = before
 
 
-def _work_off(answer: Answer, lab: "Lesson", what: str, takes: list[float]) -> None:
-    topic = through_kafka(lab, ({"value": b"%d" % number} for number in range(len(takes)))).topic
-    group = lab.group(f"{CHECKED}-{what}")
-    if group in lab.groups(group):
-        lab.delete_groups([group])
-    limits = {"max_poll_interval_ms": int(1_000 * POLL_INTERVAL), "max_poll_records": 1}
-    consumer = lab.consumer(topic, name="check", group_id=group, **SETTINGS, **limits)
-    work = _Work(consumer, takes)
-
-    def handle(record: ConsumerRecord) -> None:  # a function, which is handed over uncopied
-        work.handle(record)
-
-    seconds = ", ".join(f"{each:g} s" for each in takes)
-    given = f"{len(takes)} records, which take {seconds}; the poll interval is {POLL_INTERVAL:g} s"
+def _run(
+    answer: Answer,
+    lab: "Lesson",
+    counts: Collection[int],
+    seconds: float,
+    takes: float = SLOW,
+    failing: int | None = None,
+) -> None:
+    """Let the learner's function work off so many records in each partition, and look at what it left."""
+    topic = lab.topic(CHECKED, partitions=len(counts))
+    consumer = lab.consumer(
+        topic, name="check-A", group_id=_fresh_group(lab, "slow"), max_poll_records=2,
+        max_poll_interval_ms=int(1_000 * POLL_INTERVAL), heartbeat_interval_ms=200, **SETTINGS,
+    )  # fmt: skip
+    until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "the consumer to be let in", every=0)
+    _send(lab, topic, counts)
+    given = f"{sum(counts)} record{'s' * (sum(counts) > 1)} in {len(counts)} partition{'s' * (len(counts) > 1)}; "
+    given += f"slow takes {takes:g} s for each" if failing is None else f"slow raises at record {failing}"
+    slow = _Slow(lab, topic, consumer, takes, failing)
+    timed = Answer(answer.value, answer.signature, seconds)
+    timed.printed = answer.printed
+    error: Failed | None = None
     try:
-        answer(consumer, handle, returns=object)
+        with slow.not_printed():
+            timed(consumer, _as_function(slow), returns=object)
     except Failed as failed:
-        if "CommitFailedError" not in failed.fields.get("says", ""):
-            raise
-        raise TryAgain(
-            says="It was thrown out of its group: a commit was refused.",
-            given=given,
-            came_back=f"handled: {shown(work.handled)}",
-            broken="between two polls more time passed than the poll interval",
-            look_at="pause() the partitions, and poll() while handle runs in a thread of its own",
-        ) from None
+        error = failed
     finally:
-        generation = consumer.group_metadata().generation_id
-        lab.close_client("check")
-    committed = log.committed(lab, topic, group).get(0, 0)
-    _require(work, generation, committed, len(takes), given)
+        slow.ends()
+        lab.close_client("check-A")
+    _judge_run(slow, error, counts, given)
 
 
-def _require(work: _Work, generation: int, committed: int, due: int, given: str) -> None:
-    came_back = f"handled: {shown(work.handled)}, committed: {committed}"
-    if work.together:
-        says = "Two records were being handled at the same time."
-        raise TryAgain(says=says, given=given, came_back=came_back, look_at="wait for one before you begin the next")
-    if work.ahead:
-        says = "A commit covered a record that was still being handled."
-        raise TryAgain(says=says, given=given, came_back=came_back, look_at="commit when the work is done")
-    if work.handled != [*range(due)]:
+def _as_function(slow: _Slow) -> Any:
+    def work(record: ConsumerRecord) -> None:  # a function, which is handed over uncopied
+        slow(record)
+
+    work.__name__ = "slow"
+    return work
+
+
+def _judge_run(slow: _Slow, error: Failed | None, counts: Collection[int], given: str) -> None:
+    told = {"given": given, "story": "\n".join(slow.story) or "(slow was never called)"}
+    if slow.broken:
+        raise TryAgain(**slow.broken, **told)
+    if error and "the check makes this record fail" not in error.fields.get("says", ""):
+        if "had not ended" in error.fields["says"] or "LabError" in error.fields["says"]:
+            _judge_standstill(slow, told)
+        raise Failed(**({"story": told["story"]} | error.fields))
+    if slow.raised and not error:
+        raise TryAgain(**DROPPED, **told)
+    for partition, count in enumerate(counts):
+        done, due = slow.done.get(partition, 0), count if slow.failing is None else slow.failing
+        if done < due:
+            _judge_standstill(slow, told)
+            raise TryAgain(
+                says=f"{done} of {due} records of partition {partition} were processed when work_off ended.",
+                broken="each record that lay in the topic is processed",
+                look_at="for record in reading.to_the_end(consumer)",
+                **told,
+            )
+        committed = log.committed(slow.lab, slow.topic, slow.group).get(partition, 0)
+        if committed != done:
+            raise TryAgain(
+                says=f"In partition {partition} offset {committed} is committed, and {done} was due.",
+                broken="what was processed and not committed is processed once more after a restart"
+                if committed < done
+                else "what is committed and was not processed never comes back",
+                look_at="after each piece of work: consumer.commit(reading.after(record))",
+                **told,
+            )
+
+
+def _judge_standstill(slow: _Slow, told: dict[str, str]) -> None:
+    """Why not all records came: some were dropped, or none are handed out any more."""
+    for partition, position in sorted(slow.positions.items()):
+        if position > (done := slow.done.get(partition, 0)):
+            raise TryAgain(
+                says=f"Record {done} of partition {partition} was handed out, and slow was never called with it.",
+                broken="each record that lay in the topic is processed",
+                look_at="what becomes of the records that a poll() in between hands out? "
+                "A partition that is paused hands out none",
+                **told,
+            )
+    if slow.paused:
         raise TryAgain(
-            says="Not every record was handled once, in order.",
-            given=given,
-            came_back=came_back,
-            broken="what poll() returns is handed out: if nobody handles it now, nobody will",
-            look_at="does poll() return records while you wait? pause() the partitions first, resume() them after",
-        )
-    if generation != 1:
-        raise TryAgain(
-            says=f"It had to join its group again: this is generation {generation}.",
-            given=given,
-            came_back=came_back,
-            broken="a member that comes in time is never thrown out, and there is no rebalance",
-            look_at="who polls while handle runs?",
-        )
-    if committed != due:
-        says = f"{committed} is committed in the end, and {due} was due."
-        raise TryAgain(
-            says=says, given=given, came_back=came_back, look_at="one commit for each record, when it is done"
+            says=f"It came to no end, and partition {', '.join(map(str, slow.paused))} is still paused.",
+            broken="what is paused hands out nothing, until it is resumed",
+            look_at="consumer.resume(*consumer.paused()), after each piece of work",
+            **told,
         )
 
 
 # 06-2
 
-LISTENERS = (ConsumerRebalanceListener, AsyncConsumerRebalanceListener)
+PATIENCE = 4.0  # s that one poll may take, with the listener in it
+THREAD = "the client calls a listener on the thread that talks to Kafka: whatever waits there for Kafka waits for ever"
+SENDS = "commit_async(offsets) sends, and does not wait; an AsyncConsumerRebalanceListener may await it"
+# How many records of each partition A has processed when B joins, and how many of partition 0 it processes after that.
+COURSES = (((2, 0, 2), 1), ((1, 3, 1), 0))
+EACH = 3  # records in each partition
 
 
-def _revocation(answer: Answer, lab: "Lesson") -> str:
-    """A real second member joins: with nothing processed, with one partition, with both."""
-    trials = ({}, {0: 1}, {0: 0, 1: 1}, {0: 2, 1: 2})
-    for number, processed in enumerate(trials):
-        _second_joins(answer, lab, number, processed)
-    return f"{len(trials)} rebalances: committed is what was processed, and the next owner begins there."
+def _listener(answer: Answer, lab: "Lesson") -> str:
+    """A member with the learner's listener; a second one joins, works on, and leaves again."""
+    for processed, more in COURSES:
+        _Joining(answer, lab, processed, more).play()
+    return "A second member joined and left again, twice: nothing was processed twice, and nothing was lost."
 
 
-def _second_joins(answer: Answer, lab: "Lesson", number: int, processed: dict[int, int]) -> None:
-    """`processed`: the offset of the last processed record, by partition; three records of each are handed out."""
-    topic = through_kafka(lab, [{"value": b"x", "partition": each % 2} for each in range(6)], partitions=2).topic
-    group = lab.group(f"{CHECKED}-{number}")
-    if group in lab.groups(group):
-        lab.delete_groups([group])
-    words = ", ".join(f"up to {offset} in partition {place}" for place, offset in processed.items()) or "nothing"
-    given = f"three records of each of two partitions handed out; processed: {words}; then a second member joins"
+class _Second:
+    """The member that joins, B: it polls in a thread of its own, and keeps what it is handed out."""
 
-    so_far: dict[int, int] = {}
+    def __init__(self, consumer: KafkaConsumer, topic: str):
+        self.consumer, self.topic = consumer, topic
+        self.records: list[ConsumerRecord] = []
+        self.at_the_end = False  # whether it has partitions, and has been handed out all of them
+        self._leaves = threading.Event()
+        self._thread = threading.Thread(target=self._poll, daemon=True)
 
-    def last(place: TopicPartition) -> int | None:
-        return so_far.get(place.partition)
+    def join(self) -> None:
+        """Begin to poll."""
+        self.consumer.subscribe([self.topic])
+        self._thread.start()
 
-    first = lab.consumer(topic, name="check", group_id=group, **SETTINGS)
-    made = answer(first, last, returns=LISTENERS, asks="a ConsumerRebalanceListener, an object of your class")
-    first.subscribe([topic], listener=made)
-    try:
-        _read_all(first, given)
-        so_far |= processed
-        _join(lab, topic, group, first, given)
-        _require_exact(log.committed(lab, topic, group), {place: last + 1 for place, last in processed.items()}, given)
-    finally:
-        for name in "check-second", "check":
-            lab.close_client(name)
+    def leave(self) -> None:
+        """Commit all of partition 2, which it has, and leave the group."""
+        self._leaves.set()
+        self._thread.join(timeout=15)
 
-
-def _read_all(first: KafkaConsumer, given: str) -> None:
-    handed: list[ConsumerRecord] = []
-
-    def all_handed_out() -> bool:
-        handed.extend(each for records in _polled(first, given, 200).values() for each in records)
-        return len(handed) == 6
-
-    try:
-        until(all_handed_out, 10, "six records to be handed out", every=0)
-    except LabError:
-        raise TryAgain(
-            says="With this listener the consumer was handed nothing.",
-            given=given,
-            broken="what a listener calls when partitions are assigned comes before the first record",
-            look_at="is there anything to commit when partitions have just been assigned?",
-        ) from None
+    def _poll(self) -> None:
+        while not self._leaves.is_set():
+            for records in self.consumer.poll(timeout_ms=100).values():
+                self.records += records
+            places = self.consumer.assignment()
+            self.at_the_end = bool(places) and all(self.consumer.position(place) >= EACH for place in places)
+        self.consumer.commit({TopicPartition(self.topic, 2): OffsetAndMetadata(EACH, "", -1)}, timeout_ms=5_000)
+        self.consumer.close(timeout_ms=5_000)
 
 
-def _join(lab: "Lesson", topic: str, group: str, first: KafkaConsumer, given: str) -> None:
-    """Both poll at the same time: of a join in which polls end early this client does not always come back."""
-    second = lab.consumer(topic, name="check-second", group_id=group, **SETTINGS)
-    enough = threading.Event()
+class _Joining:
+    """A has three partitions and the learner's listener. B joins, gets partition 2, and works on there; it leaves."""
 
-    def in_its_thread() -> None:
-        while not (second.assignment() or enough.is_set()):
-            second.poll(timeout_ms=1_000)
+    def __init__(self, answer: Answer, lab: "Lesson", processed: tuple[int, ...], more: int):
+        self.answer, self.lab, self.processed, self.more = answer, lab, processed, more
+        self.topic = lab.topic(CHECKED, partitions=EACH)
+        self.group = _fresh_group(lab, "joining")
+        self.done: dict[TopicPartition, int] = {}  # the offset of the last record that A has processed
+        self.story: list[str] = []
+        self.a, self.b = self._consumer("A"), _Second(self._consumer("B"), self.topic)
 
-    def shared() -> bool:
-        _polled(first, given, 1_000)
-        return len(first.assignment()) == len(second.assignment()) == 1
+    def play(self) -> None:
+        """From the first poll to the last. Raises the verdict at the first thing that is not as it has to be."""
+        _send(self.lab, self.topic, [EACH] * 3)
+        self._a_alone()
+        self._b_joins()
+        self._b_leaves()
+        self._require_committed("When B had left", {2: EACH})
+        with contextlib.suppress(KafkaError):  # the listener is called here too, and may raise
+            self.a.close(timeout_ms=5_000)
 
-    joining = threading.Thread(target=in_its_thread)
-    joining.start()
-    try:
-        until(shared, 12, "the second member to be let in", every=0)
-    except LabError:
-        raise TryAgain(
-            says="The rebalance did not come to its end.",
-            given=given,
-            broken="while a listener waits, nothing of this consumer goes on: neither heartbeat nor commit",
-            look_at="do not wait in the listener; commit_async(offsets) does not",
-        ) from None
-    finally:
-        enough.set()
-        joining.join()
+    def _consumer(self, name: str) -> KafkaConsumer:
+        settings = SETTINGS | {"group_id": self.group, "heartbeat_interval_ms": 100, "client_id": name}
+        # Not the lab's own, which it would close: a listener that waits for ever keeps its consumer from closing.
+        consumer = KafkaConsumer(**self.lab.config("consumer", **settings))
+        consumer.partitions_for_topic(self.topic)
+        return consumer
+
+    def _a_alone(self) -> None:
+        def done() -> dict[TopicPartition, int]:
+            return dict(self.done)
+
+        made = self.answer(self.a, done, returns=object)
+        if not isinstance(made, ConsumerRebalanceListener | AsyncConsumerRebalanceListener):
+            raise TryAgain(
+                says="What came back is no rebalance listener.",
+                came_back="nothing (None)" if made is None else shown(made),
+                look_at="an object of a class that derives from ConsumerRebalanceListener",
+            )
+        self.a.subscribe([self.topic], listener=made)
+        handed_out: list[ConsumerRecord] = []
+
+        def all_are() -> bool:
+            for records in self._poll_a(500).values():
+                handed_out.extend(records)
+            return len(handed_out) == 3 * EACH
+
+        until(all_are, 15, "A to be handed its records", every=0)
+        for partition, count in enumerate(self.processed):
+            if count:
+                self.done[TopicPartition(self.topic, partition)] = count - 1
+        told = ", ".join(f"{count} of partition {partition}" for partition, count in enumerate(self.processed))
+        self.story.append(f"A has been handed out {EACH} records of each partition, and has processed {told}")
+
+    def _b_joins(self) -> None:
+        """A hears of it, calls the listener, and joins again; what it is given then it does not hear before B does."""
+        self.b.join()
+
+        def a_joins_again() -> bool:
+            self._poll_a(0)
+            return self.a.group_metadata().state == MemberState.REBALANCING
+
+        until(a_joins_again, 15, "A to hear that B has joined")
+        until(lambda: self.b.at_the_end, 15, "B to be let in")
+        first = min((record.offset for record in self.b.records), default=None)
+        got = "nothing" if first is None else f"the records from {first} on"
+        self.story.append(f"B joins: partition 2 is taken from A and given to B, which is handed out {got}")
+        self._require_committed("When B had joined")
+
+    def _b_leaves(self) -> None:
+        until(lambda: self._poll_a(500) or len(self.a.assignment()) == 2, 15, "A to have what is left", every=0)
+        self.done[TopicPartition(self.topic, 0)] += self.more
+        if self.more:
+            self.story.append(f"A has processed {self.more} more of partition 0")
+        self.b.leave()
+        self.story.append(f"B processes the rest of partition 2, commits {EACH} there, and leaves")
+        until(lambda: self._poll_a(500) or len(self.a.assignment()) == 3, 15, "A to have all partitions", every=0)
+
+    def _poll_a(self, timeout_ms: int) -> dict:
+        """One poll of A, in which the client may call the learner's listener. Raises the verdict on what it raised."""
+        causes: list[BaseException] = []
+
+        def poll() -> dict:
+            try:
+                return self.a.poll(timeout_ms=timeout_ms)
+            except KafkaError as error:
+                if error.__cause__ is None:
+                    raise
+                causes.append(error.__cause__)
+                return {}
+
+        timed = Answer(poll, "poll()", PATIENCE)
+        timed.printed = self.answer.printed
+        try:
+            records = timed(returns=dict)
+        except Failed as failed:
+            if "had not ended" not in failed.fields.get("says", ""):
+                raise
+            raise TryAgain(
+                says=f"The listener had not returned after {PATIENCE:g} s.",
+                story="\n".join(self.story),
+                broken=THREAD,
+                look_at=SENDS,
+            ) from None
+        if causes:
+            raise _raised(causes[0], "\n".join(self.story))
+        return records
+
+    def _require_committed(self, when: str, others: dict[int, int] | None = None) -> None:
+        """What is committed is what A has processed of each partition; where `others` worked after A, what they did."""
+        committed = log.committed(self.lab, self.topic, self.group)
+        for partition in (2, 0, 1):
+            mine = self.done.get(TopicPartition(self.topic, partition), -1) + 1
+            due, at = (others or {}).get(partition, mine), committed.get(partition, 0)
+            if at == due:
+                continue
+            told = f"offset {at}" if partition in committed else "nothing"
+            given = f"A had processed {mine} record{'s' * (mine != 1)} of partition {partition}"
+            look_at = "what has to be committed is the next offset: that of the last processed record + 1"
+            if due != mine:
+                given += f"; then B had it, and processed it up to {due}"
+                broken = f"the records from {at} on, which B has processed, are handed out again: twice"
+                look_at = (
+                    "done() knows of partitions that A does not have any more; `revoked` says which it had just now"
+                )
+            elif at > due:
+                broken = f"the records from {due} on were handed out to A and not processed: they are lost"
+                look_at = "the position is what was handed out; done() says what was processed"
+            else:
+                broken = f"what A has processed from {at} on is handed out again, to whoever has the partition: twice"
+                if partition not in committed:
+                    look_at = (
+                        "which method does the client call before others get the partitions? Does it commit there?"
+                    )
+            raise TryAgain(
+                says=f"{when}, {told} was committed in partition {partition}, and {due} was due.",
+                given=given,
+                story="\n".join(self.story),
+                broken=broken,
+                look_at=look_at,
+            )
 
 
-def _polled(consumer: KafkaConsumer, given: str, timeout_ms: int) -> dict[TopicPartition, list[ConsumerRecord]]:
-    try:
-        return consumer.poll(timeout_ms=timeout_ms)
-    except KafkaError as error:
-        cause = error.__cause__ or error
-        raise TryAgain(
-            says="The listener raised, and poll() with it.",
-            given=given,
-            came_back=f"{type(cause).__name__}: {cause}"[:300],
-            broken="a listener runs on the thread that does the network's work, and may not wait for the network",
-            look_at="commit() waits for an answer; commit_async(offsets) does not",
-        ) from None
+def _raised(cause: BaseException, story: str) -> TryAgain:
+    says = f"The listener raised {type(cause).__name__}: {cause}"[:160]
+    fields = {
+        "says": says,
+        "where": where(cause),
+        "story": story or "(at the very first poll)",
+        "broken": "what a listener raises ends poll()",
+    }
+    if "IO thread" in str(cause):
+        return TryAgain(**(fields | {"broken": THREAD, "look_at": SENDS}))
+    look_at = (
+        "revoked is a set of partitions, empty at the first join; done() lacks those of which nothing was processed"
+    )
+    return TryAgain(**(fields | {"look_at": look_at}))
 
 
-def _require_exact(committed: dict[int, int], due: dict[int, int], given: str) -> None:
-    for place in (0, 1):
-        there, wanted = committed.get(place, 0), due.get(place, 0)
-        if there == wanted:
-            continue
-        broken = "the next owner begins before what was processed, and does it again"
-        look_at = "committed is the next offset to read; and is the commit sent when partitions are revoked?"
-        if there > wanted:
-            broken = "what is committed and was not processed is lost: the next owner begins behind it"
-            look_at = "which offsets does a commit without offsets take?"
-        says = f"In partition {place} {there or 'nothing'} is committed, and {wanted or 'nothing'} was due."
-        raise TryAgain(says=says, given=given, broken=broken, look_at=look_at)
+def _wrong_loop(body: str) -> str:
+    return (
+        "from concurrent.futures import ThreadPoolExecutor\nfrom threading import Thread\n"
+        f"from labsupport import reading\n\ndef work_off(consumer, slow):\n{body}"
+    )
 
 
-def _loop(body: str) -> str:
-    imports = "import threading\nfrom concurrent.futures import ThreadPoolExecutor\nfrom labsupport import reading\n"
-    return f"{imports}\n\ndef work_off(consumer, handle):\n{body}"
+def _wrong_listener(body: str, assigned: str = "pass", before: str = "") -> str:
+    """A listener with this body of on_partitions_revoked, which may use `offsets(revoked)`."""
+    return (
+        "from kafka import AsyncConsumerRebalanceListener, ConsumerRebalanceListener\n"
+        "from kafka.structs import OffsetAndMetadata\n\n"
+        "def listener(consumer, done):\n"
+        f"{before}"
+        "    def offsets(places):\n"
+        "        known = done()\n"
+        "        return {each: OffsetAndMetadata(known[each] + 1, '', -1) for each in places if each in known}\n"
+        "    class Mine(ConsumerRebalanceListener):\n"
+        "        def on_partitions_revoked(self, revoked):\n"
+        f"            {body}\n"
+        "        def on_partitions_assigned(self, assigned):\n"
+        f"            {assigned}\n"
+        "    return Mine()"
+    )
 
 
-def _listener(revoked: str, assigned: str = "pass", base: str = "ConsumerRebalanceListener") -> str:
-    word = "async def" if base.startswith("Async") else "def"
-    return f"""from kafka import {base}
-from kafka.structs import OffsetAndMetadata
-
-
-def listener(consumer, processed):
-    class Commits({base}):
-        {word} on_partitions_revoked(self, revoked):
-            {revoked}
-
-        {word} on_partitions_assigned(self, assigned):
-            {assigned}
-
-    return Commits()"""
-
-
-OFFSETS = "{p: OffsetAndMetadata(processed(p) + 1, '', -1) for p in revoked if processed(p) is not None}"
+THREADED = (
+    "    with ThreadPoolExecutor(1) as pool:\n"
+    "        for record in reading.to_the_end(consumer):\n"
+)  # fmt: skip
+POLLING = "            while not work.done():\n                consumer.poll(timeout_ms=100)\n"
 
 # fmt: off
 EXERCISES = (
     Exercise(
         id="06-1",
-        title="Stay in the group",
+        title="Slow work, and still a member",
         difficulty="medium",
         minutes=8,
-        call="work_off(consumer, handle)",
-        stub='''def work_off(consumer, handle):
-    """Handle and commit each record; stay in the group meanwhile."""
+        call="work_off(consumer, slow)",
+        stub='''def work_off(consumer, slow):
+    """slow(record) for each record, to the end, without being thrown out."""
     return ...''',
         hints=(
-            "While `handle` runs, who calls `poll()`?",
-            "Let `handle` run in a thread (`pool.submit(handle, record)`), and poll until that is `done()`.",
-            "Before: `consumer.pause(*consumer.assignment())`, so that these polls hand out nothing. After: "
-            "`consumer.resume(*consumer.paused())`, then the commit."),
+            "Which call tells the group that this consumer still makes progress, and who makes it while `slow` is at "
+            "work?",
+            "Let `slow(record)` run in a thread (`pool.submit`), and poll until it is `done()`. What does a poll hand "
+            "out meanwhile, if nothing is paused?",
+            "In this order: submit, `pause` all that is assigned, poll until done, `resume`, ask for the `result()`, "
+            "commit."),
         reference='''from concurrent.futures import ThreadPoolExecutor
 from labsupport import reading
 
 
-def work_off(consumer, handle):
-    """Handle and commit each record; stay in the group meanwhile."""
-    with ThreadPoolExecutor(1) as pool:
+def work_off(consumer, slow):
+    """slow(record) for each record, to the end, without being thrown out."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
         for record in reading.to_the_end(consumer):
+            work = pool.submit(slow, record)
             consumer.pause(*consumer.assignment())
-            work = pool.submit(handle, record)
             while not work.done():
                 consumer.poll(timeout_ms=100)
-            work.result()
             consumer.resume(*consumer.paused())
+            work.result()
             consumer.commit(reading.after(record))''',
-        explanation="The work runs in a thread, and the loop goes on polling: that is what the poll interval asks for. "
-        "The partitions are paused meanwhile, so these polls return nothing that could be lost. The commit waits.",
+        explanation="The work runs in a thread, and the loop goes on polling: that keeps the consumer in its group. "
+        "What is paused hands out nothing meanwhile, so that no record is dropped. `result()` raises here what `slow` "
+        "raised there; only what is really done is committed, by its own offset.",
         wrong=(
-            Wrong("heartbeats are enough",
-                _loop("    for record in reading.to_the_end(consumer):\n"
-                    "        handle(record)\n"
-                    "        consumer.commit(reading.after(record))"), "a commit was refused"),
-            Wrong("poll() can be called and its records left alone",
-                _loop("    with ThreadPoolExecutor(1) as pool:\n"
-                    "        for record in reading.to_the_end(consumer):\n"
-                    "            work = pool.submit(handle, record)\n"
-                    "            while not work.done():\n"
-                    "                consumer.poll(timeout_ms=100, max_records=1)\n"
-                    "            consumer.commit(reading.after(record))"), "handled"),
-            Wrong("a thread makes it quick, and the commit need not wait",
-                _loop("    with ThreadPoolExecutor(1) as pool:\n"
-                    "        for record in reading.to_the_end(consumer):\n"
-                    "            pool.submit(handle, record)\n"
-                    "            consumer.commit(reading.after(record))"), "still being handled"),
-            Wrong("each record in a thread of its own",
-                _loop("    threads = []\n"
-                    "    for record in reading.to_the_end(consumer):\n"
-                    "        threads.append(threading.Thread(target=handle, args=(record,)))\n"
-                    "        threads[-1].start()\n"
-                    "    for thread in threads:\n"
-                    "        thread.join()\n"
-                    "    consumer.commit(reading.after(record))"), "at the same time"),
-            Wrong("joining again is as good as staying",
-                "from kafka.errors import CommitFailedError\n" + _loop("    done = set()\n"
-                    "    for record in reading.to_the_end(consumer):\n"
-                    "        if record.offset not in done:\n"
-                    "            handle(record)\n"
-                    "            done.add(record.offset)\n"
-                    "        try:\n"
+            Wrong("heartbeats keep a busy consumer in its group",
+                _wrong_loop("    for record in reading.to_the_end(consumer):\n"
+                    "        slow(record)\n"
+                    "        consumer.commit(reading.after(record))"), "was thrown out"),
+            Wrong("small polls are enough, however long one record takes",
+                _wrong_loop("    (place,) = consumer.assignment()\n"
+                    "    end = consumer.end_offsets([place])[place]\n"
+                    "    while consumer.position(place) < end:\n"
+                    "        for records in consumer.poll(timeout_ms=200, max_records=1).values():\n"
+                    "            slow(records[0])\n"
+                    "            consumer.commit(reading.after(records[0]))"), "between two polls"),
+            Wrong("a poll in between only says that one is there",
+                _wrong_loop(THREADED +
+                    "            work = pool.submit(slow, record)\n" + POLLING +
+                    "            work.result()\n"
+                    "            consumer.commit(reading.after(record))"), "handed out, and slow was never called"),
+            Wrong("the record's own partition is to be paused, and no other",
+                _wrong_loop("    from kafka import TopicPartition\n" + THREADED +
+                    "            consumer.pause(TopicPartition(record.topic, record.partition))\n"
+                    "            work = pool.submit(slow, record)\n" + POLLING +
+                    "            consumer.resume(*consumer.paused())\n"
+                    "            work.result()\n"
+                    "            consumer.commit(reading.after(record))"), "handed out, and slow was never called"),
+            Wrong("what was begun is as good as done",
+                _wrong_loop(THREADED +
+                    "            work = pool.submit(slow, record)\n"
                     "            consumer.commit(reading.after(record))\n"
-                    "        except CommitFailedError:\n"
-                    "            pass"), "generation"),
+                    "            consumer.pause(*consumer.assignment())\n" + POLLING +
+                    "            consumer.resume(*consumer.paused())\n"
+                    "            work.result()"), "more was committed than processed"),
+            Wrong("commit() commits what was processed",
+                _wrong_loop(THREADED +
+                    "            work = pool.submit(slow, record)\n"
+                    "            consumer.pause(*consumer.assignment())\n" + POLLING +
+                    "            consumer.resume(*consumer.paused())\n"
+                    "            work.result()\n"
+                    "            consumer.commit()"), "more was committed than processed"),
+            Wrong("an error in a thread comes out by itself",
+                _wrong_loop("    for record in reading.to_the_end(consumer):\n"
+                    "        work = Thread(target=slow, args=[record])\n"
+                    "        work.start()\n"
+                    "        consumer.pause(*consumer.assignment())\n"
+                    "        while work.is_alive():\n"
+                    "            consumer.poll(timeout_ms=100)\n"
+                    "        consumer.resume(*consumer.paused())\n"
+                    "        consumer.commit(reading.after(record))"), "stays in the thread"),
+            Wrong("an error may be dropped, if nothing is committed for it",
+                _wrong_loop(THREADED +
+                    "            work = pool.submit(slow, record)\n"
+                    "            consumer.pause(*consumer.assignment())\n" + POLLING +
+                    "            consumer.resume(*consumer.paused())\n"
+                    "            if work.exception():\n"
+                    "                return\n"
+                    "            consumer.commit(reading.after(record))"), "as if nothing had happened"),
+            Wrong("more threads do it faster",
+                _wrong_loop("    with ThreadPoolExecutor(4) as pool:\n"
+                    "        begun = []\n"
+                    "        for record in reading.to_the_end(consumer):\n"
+                    "            begun.append((record, pool.submit(slow, record)))\n"
+                    "        for record, work in begun:\n" + POLLING +
+                    "            work.result()\n"
+                    "            consumer.commit(reading.after(record))"), "in the order of the offsets"),
+            Wrong("a pause ends by itself",
+                _wrong_loop(THREADED +
+                    "            work = pool.submit(slow, record)\n"
+                    "            consumer.pause(*consumer.assignment())\n" + POLLING +
+                    "            work.result()\n"
+                    "            consumer.commit(reading.after(record))"), "still paused"),
         ),
         other_styles=(
-            _loop("    ended = reading.at_the_end(consumer)\n"
-                "    while not ended():\n"
-                "        for place, records in consumer.poll(timeout_ms=200).items():\n"
-                "            consumer.pause(place)\n"
-                "            for record in records:\n"
-                "                thread = threading.Thread(target=handle, args=(record,))\n"
-                "                thread.start()\n"
-                "                while thread.is_alive():\n"
-                "                    consumer.poll(timeout_ms=0)\n"
-                "                    thread.join(0.1)\n"
-                "                consumer.commit(reading.after(record))\n"
-                "            consumer.resume(place)"),
+            _wrong_loop("    waiting, begun = [], None\n"
+                "    places = list(consumer.assignment())\n"
+                "    ends = consumer.end_offsets(places)\n"
+                "    with ThreadPoolExecutor(1) as pool:\n"
+                "        while begun or waiting or any(consumer.position(each) < ends[each] for each in places):\n"
+                "            for records in consumer.poll(timeout_ms=50).values():\n"
+                "                waiting += records\n"
+                "            if begun and begun[1].done():\n"
+                "                begun[1].result()\n"
+                "                consumer.commit(reading.after(begun[0]))\n"
+                "                begun = None\n"
+                "            if waiting and not begun:\n"
+                "                record = waiting.pop(0)\n"
+                "                begun = record, pool.submit(slow, record)"),
+            _wrong_loop("    for record in reading.to_the_end(consumer):\n"
+                "        errors = []\n"
+                "        def work(record=record):\n"
+                "            try:\n"
+                "                slow(record)\n"
+                "            except Exception as error:\n"
+                "                errors.append(error)\n"
+                "        thread = Thread(target=work)\n"
+                "        thread.start()\n"
+                "        consumer.pause(*consumer.assignment())\n"
+                "        while thread.is_alive():\n"
+                "            assert not consumer.poll(timeout_ms=200)\n"
+                "        consumer.resume(*consumer.assignment())\n"
+                "        if errors:\n"
+                "            raise errors[0]\n"
+                "        consumer.commit(reading.after(record))"),
         ),
-        judge=_stays,
-        seconds=15.0,
+        judge=_work_off,
     ),
     Exercise(
         id="06-2",
-        title="Commit on revocation",
+        title="Commit before the partition goes",
         difficulty="hard",
         minutes=9,
-        call="listener(consumer, processed)",
-        stub='''def listener(consumer, processed):
-    """A ConsumerRebalanceListener that commits what is processed."""
+        call="listener(consumer, done)",
+        stub='''from kafka import ConsumerRebalanceListener
+
+
+def listener(consumer, done):
+    """Commits what is done of the partitions that are taken away."""
     return ...''',
         hints=(
-            "Which method is called before the partitions are given to somebody else?",
-            "For each revoked partition with something processed: `OffsetAndMetadata(processed(place) + 1, \"\", -1)`.",
-            "If there are any: `consumer.commit_async(offsets)`. It goes out before the consumer joins again."),
+            "Which of the two methods is called while nobody else has the partitions yet?",
+            "`commit()` waits for Kafka on the very thread that talks to Kafka. Which call only sends?",
+            "`{place: OffsetAndMetadata(last + 1, \"\", -1)}` for each place of `done()` that is in `revoked`; "
+            "then `consumer.commit_async(…)`."),
         reference='''from kafka import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
 
-def listener(consumer, processed):
-    """A ConsumerRebalanceListener that commits what is processed."""
+def listener(consumer, done):
+    """Commits what is done of the partitions that are taken away."""
 
-    class Commits(ConsumerRebalanceListener):
+    class CommitsFirst(ConsumerRebalanceListener):
         def on_partitions_revoked(self, revoked):
-            done = {place: processed(place) for place in revoked if processed(place) is not None}
-            offsets = {place: OffsetAndMetadata(last + 1, "", -1) for place, last in done.items()}
-            if offsets:
-                consumer.commit_async(offsets)
+            offsets = {}
+            for place, last in done().items():
+                if place in revoked:
+                    offsets[place] = OffsetAndMetadata(last + 1, "", -1)
+            consumer.commit_async(offsets)
 
         def on_partitions_assigned(self, assigned):
             pass
 
-    return Commits()''',
-        explanation="When partitions are revoked, this consumer is still a member, so its commit counts. It is sent "
-        "without waiting, before the consumer joins again; the next owner then begins behind what was processed.",
+    return CommitsFirst()''',
+        explanation="`on_partitions_revoked` comes before the consumer joins again, so its commit reaches the broker "
+        "before anybody gets the partitions. It runs on the client's own thread: `commit_async` only sends. It commits "
+        "what was processed and not the position, and only for the partitions in `revoked`: others may be further.",
         wrong=(
-            Wrong("commit() is the safe one", _listener(f"consumer.commit({OFFSETS})"), "the network"),
-            Wrong("what was handed out is what was processed", _listener("consumer.commit_async()"), "is lost"),
-            Wrong("committed is the last one processed",
-                _listener(f"consumer.commit_async({OFFSETS.replace(' + 1', '')})"), "the next offset to read"),
-            Wrong("it is early enough when the new partitions come",
-                _listener("pass", f"offsets = {OFFSETS.replace('revoked', 'assigned')}\n"
-                    "            if offsets:\n                consumer.commit_async(offsets)"),
-                "when partitions are revoked"),
-            Wrong("the group commits by itself", _listener("pass"), "does it again"),
-            Wrong("0 is as good as nothing",
-                _listener(f"consumer.commit_async({OFFSETS.replace(' is not None', '')})"), "was due"),
-            Wrong("the class is the listener",
-                _listener("pass").replace("return Commits()", "return Commits"), "an object of your class"),
+            Wrong("a listener may wait for its commit",
+                _wrong_listener("consumer.commit(offsets(revoked))"), "the thread that talks to Kafka"),
+            Wrong("the result of a commit can be waited for, if not by commit()",
+                _wrong_listener("import threading; answered = threading.Event(); "
+                    "consumer.commit_async(offsets(revoked), callback=lambda *_: answered.set()); answered.wait()"),
+                "had not returned"),
+            Wrong("without offsets it commits what was processed",
+                _wrong_listener("consumer.commit_async()"), "they are lost"),
+            Wrong("the position is what was processed",
+                _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(consumer.position(each), '', -1) "
+                    "for each in revoked})"), "they are lost"),
+            Wrong("there is time until the new assignment",
+                _wrong_listener("self.mine = revoked",
+                    "consumer.commit_async(offsets(getattr(self, 'mine', ())))"), "before others get the partitions"),
+            Wrong("whoever gets the partition knows how far it is processed",
+                _wrong_listener("pass"), "before others get the partitions"),
+            Wrong("what is committed is the last one processed",
+                _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(last, '', -1) "
+                    "for each, last in done().items() if each in revoked})"), "+ 1"),
+            Wrong("what was processed once is still one's own to commit",
+                _wrong_listener("consumer.commit_async(offsets(done()))"), "`revoked` says"),
+            Wrong("done() stays as it was",
+                _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(last + 1, '', -1) "
+                    "for each, last in known.items() if each in revoked})", before="    known = done()\n"),
+                "before others get the partitions"),
+            Wrong("something was processed of each partition",
+                _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(done()[each] + 1, '', -1) "
+                    "for each in revoked})"), "KeyError"),
         ),
         other_styles=(
-            _listener(f"offsets = {OFFSETS}\n            if offsets:\n"
-                "                await consumer.commit_async(offsets)",
-                base="AsyncConsumerRebalanceListener"),
-            _listener("for p in revoked:\n                if (last := processed(p)) is not None:\n"
-                "                    consumer.commit_async({p: OffsetAndMetadata(last + 1, '', -1)})"),
+            _wrong_listener("consumer.commit_async(offsets(revoked), callback=lambda *_: None)"),
+            "from kafka import AsyncConsumerRebalanceListener\n"
+            "from kafka.structs import OffsetAndMetadata\n\n"
+            "class Awaits(AsyncConsumerRebalanceListener):\n"
+            "    def __init__(self, consumer, done):\n"
+            "        self.consumer, self.done = consumer, done\n"
+            "    async def on_partitions_revoked(self, revoked):\n"
+            "        last = self.done()\n"
+            "        mine = {p: OffsetAndMetadata(last[p] + 1, '', -1) for p in set(revoked) & set(last)}\n"
+            "        if mine:\n"
+            "            await self.consumer.commit_async(mine)\n"
+            "    async def on_partitions_assigned(self, assigned):\n"
+            "        pass\n"
+            "    async def on_partitions_lost(self, lost):\n"
+            "        pass\n\n"
+            "def listener(consumer, done):\n"
+            "    return Awaits(consumer, done)",
         ),
-        judge=_revocation,
-        seconds=2.0,
+        judge=_listener,
+        apart=True,
     ),
 )
 # fmt: on

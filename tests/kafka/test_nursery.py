@@ -1,0 +1,47 @@
+"""Programs that are forked from one that has imported the client: as quick as can be, and as easy to get rid of."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from labsupport.base import LabError, until
+from labsupport.broker import roster
+from labsupport.experiments.nursery import Nursery
+
+
+def test_a_forked_program_is_as_one_of_its_own(own_home):
+    """What it printed, its exit code, what it returned; and it can be frozen, woken and killed."""
+    with Nursery() as nursery:
+        with nursery.started(lambda: print("hello") or os.getppid()) as first:
+            ended = first.ended(20)
+        assert (ended.printed, ended.code, ended.returned) == ("hello\n", 0, nursery.process.pid)
+        with nursery.started(lambda: 1 / 0, name="divides") as second:
+            ended = second.ended(20)
+        assert (ended.code, ended.returned) == (1, None)
+        assert "ZeroDivisionError" in ended.printed
+        with nursery.started(time.sleep, 600) as third:
+            third.process.pause()
+            assert third.process.paused
+            third.process.resume()
+            third.process.kill()
+            assert third.ended(20).code == -signal.SIGKILL
+        with nursery.started(time.sleep, 600) as fourth:
+            pass
+        assert not fourth.process.alive
+        with pytest.raises(LabError, match="did not happen"), nursery.started(time.sleep, 600) as fifth:
+            fifth.ended(0.1)
+    assert not roster.running(own_home, ["program"])
+
+
+def test_a_killed_notebook_takes_its_trials_along(own_home, kernel):
+    """The nursery hears that nobody calls any more, and ends what it started."""
+    dead = kernel()
+    dead.client.execute(
+        "import time; from labsupport.experiments.nursery import Nursery\n"
+        "with Nursery() as nursery, nursery.started(time.sleep, 600): time.sleep(600)"
+    )
+    until(lambda: len(roster.running(own_home, ["program"])) == 2, 60, "the program to run")
+    dead.kill()
+    until(lambda: not roster.running(own_home, ["program"]), 20, "both to be gone")

@@ -84,15 +84,15 @@ class Worker:
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Work until `stop()`, or until `until()` says so between two polls.
 
-        Without a recovery, what `decode` or `handle` raises comes out: that record is not committed, all before it are.
-        With one, DeadLetterError comes out likewise, if a dead letter cannot be written. So does FencedInstanceIdError:
-        another consumer has this one's `group_instance_id`, and nothing it does counts.
+        What `decode` or `handle` raises comes out: that record is not committed, all before it are. With a recovery
+        (lesson 09) only DeadLetterError does. FencedInstanceIdError comes out too: another consumer has this one's
+        `group_instance_id`, and nothing it does counts.
         """
         if topics := self.consumer.subscription():
             self.consumer.subscribe(list(topics), listener=_Listener(self))
         while not (self._stopping or until()):
             if self.recovery:
-                self.recovery.resume(self.consumer)
+                self.recovery.resume(self.consumer)  # partitions whose wait is over
             try:
                 for place, records in self.consumer.poll(timeout_ms=POLL_MS).items():
                     self.offsets.hand_out(place, [record.offset for record in records])

@@ -3,14 +3,20 @@
 Both do the same work on the same topic, in turn, so that a machine that gets slower meets both.
 """
 
+import sqlite3
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
-from labsupport.events import reading, sending, shop
+from labsupport.events import reading, rebuilding, report, sending, shop
 from labsupport.events.event import Event
 from labsupport.events.reading import after
 from labsupport.events.worker import Worker
@@ -39,6 +45,35 @@ def read_by_hand(consumer: KafkaConsumer, place: TopicPartition) -> int:
             for _ in records:
                 count += 1
     return count
+
+
+def rebuild_with_helper(consumer: KafkaConsumer, place: TopicPartition, database: sqlite3.Connection) -> None:
+    """The same with the lab's helper."""
+    add = partial(report.add, database)
+    rebuilding.rebuild(consumer, place.topic, add, decode=decode, keep=database.commit)
+
+
+def rebuild_by_hand(consumer: KafkaConsumer, place: TopicPartition, database: sqlite3.Connection) -> None:
+    """The loop that lesson 11 writes: handle all there is, and once a second keep it and commit."""
+    consumer.assign([place])
+    consumer.seek_to_beginning(place)
+    end = consumer.end_offsets([place])[place]
+    last = time.monotonic()
+    while consumer.position(place) < end:
+        for records in consumer.poll(timeout_ms=200).values():
+            for record in records:
+                report.add(database, decode(record))
+        if time.monotonic() - last >= rebuilding.EVERY:
+            database.commit()
+            consumer.commit()
+            last = time.monotonic()
+    database.commit()
+    consumer.commit()
+
+
+def decode(record: ConsumerRecord) -> Event:
+    """The event in a record."""
+    return Event.decode(record.value)
 
 
 def work_by_hand(consumer: KafkaConsumer, place: TopicPartition, handle: Callable[[object], object]) -> None:
@@ -94,12 +129,28 @@ def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, t
         )
         for _ in range(rounds)
     ]
+    rebuilt = [_rebuild(kafka, place, number) for number in range(rounds // 2)]
     records = f"{consumer.position(place) * rounds:,}"
     return {
         f"publish {rounds * events:,} events": _sums(published),
         f"read {records} events": _sums(done),
         f"handle and commit {records} events": _sums(working),
+        f"rebuild a report from {consumer.position(place) * len(rebuilt):,} events": _sums(rebuilt),
     }
+
+
+def _rebuild(kafka: Cluster, place: TopicPartition, number: int) -> tuple[float, float]:
+    """Seconds of the helper and of the loop by hand; each in a group and a file of its own."""
+    taken = []
+    for work in (rebuild_with_helper, rebuild_by_hand):
+        group = f"97-{work.__name__}-{number}"
+        consumer = kafka.consumer(name="rebuilder", group_id=group, enable_auto_commit=False)
+        consumer.committed(place, timeout_ms=30_000)  # the group's coordinator is there
+        with tempfile.TemporaryDirectory() as folder, closing(report.database(Path(folder, "report.db"))) as database:
+            begin = time.monotonic()
+            work(consumer, place, database)
+            taken.append(time.monotonic() - begin)
+    return taken[0], taken[1]
 
 
 def _sums(rounds: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -18,13 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
-
-console = Console(highlight=False)
-
-
-def example(*lines: str) -> dict[str, str]:
-    """The end of a command's help: what one types."""
-    return {"epilog": "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)}
+from labsupport.commands.dead_letters import dead_letters
+from labsupport.commands.replay import replay
+from labsupport.commands.terminal import console, example
 
 
 @click.group(
@@ -229,6 +225,10 @@ def wipe(yes: bool) -> None:
         sys.exit(1)
     background.wipe(settings)
     console.print("Wiped. The next lesson starts with an empty Kafka.")
+
+
+lab.add_command(replay)
+lab.add_command(dead_letters)
 
 
 def interrupt_once(_number: int, _frame: object) -> None:

@@ -11,6 +11,7 @@ from traceback import extract_tb
 from typing import Any
 
 from kafka import KafkaConsumer
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from labsupport.base import LabError, Settings
@@ -22,7 +23,7 @@ from labsupport.course import check, copies, progress
 from labsupport.course.answer import in_words
 from labsupport.course.exercise import Note
 from labsupport.course.verdict import Verdict
-from labsupport.events import orders
+from labsupport.events import dead_letter, orders
 from labsupport.experiments import balance, lag, log, members
 
 
@@ -52,6 +53,19 @@ class Lesson(Cluster):
     def topic(self, name: str, partitions: int = 1, **config: Any) -> str:
         """An empty topic of this lesson, made anew; returns its whole name. `config` as in `create_topic`."""
         return self.create_topic(self.namespace + name, partitions, **config)
+
+    def dead_letters(self, topic: str) -> str:
+        """An empty topic for the dead letters of `topic`, made anew; returns its name.
+
+        It has as many partitions, takes much larger records, and keeps them for ever.
+        """
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        _, ends = log.edges(self, topic)
+        found = self.ask(
+            f"the settings of {topic}", lambda admin: admin.describe_configs([resource], config_filter="all")
+        )
+        largest = int(found["topic"][topic]["max.message.bytes"]["value"])
+        return self.create_topic(dead_letter.topic_of(topic), len(ends), **dead_letter.topic_settings(largest))
 
     def group(self, name: str) -> str:
         """The whole name of a consumer group of this lesson; Kafka makes the group when the first member joins."""

@@ -39,6 +39,13 @@ class Offsets:
             done.remove(offset)
         self._due[place] = offset + 1
 
+    def take_back(self, place: Hashable, offset: int) -> None:
+        """That record and those after it will be handed out again: they are not open any more."""
+        waiting = self._open.get(place, deque())
+        while waiting and waiting[-1] >= offset:
+            waiting.pop()
+        self._done[place] = {each for each in self._done.get(place, ()) if each < offset}
+
     @property
     def due(self) -> dict[Hashable, int]:
         """What to commit, by partition: the offset of the next record, below which all is done."""

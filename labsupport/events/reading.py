@@ -1,8 +1,9 @@
 """Reading to the end: the poll loop that lesson 04 writes by hand, for all later lessons."""
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -10,6 +11,7 @@ from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from labsupport.base import LabError, progress
+from labsupport.events.dead_letter import mark_of
 
 
 def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[ConsumerRecord]:
@@ -37,7 +39,7 @@ def after(record: ConsumerRecord) -> dict[TopicPartition, OffsetAndMetadata]:
 def id_of(record: ConsumerRecord) -> str:
     """The id of the event in a record: its header `event_id`, else its value's, else topic-partition-offset.
 
-    Never raises: what is counted by it may be no event at all.
+    The latter is where a redriven record lay first. Never raises: what is counted by it may be no event at all.
     """
     for name, value in record.headers:
         if name == "event_id" and value:
@@ -48,7 +50,21 @@ def id_of(record: ConsumerRecord) -> str:
         event_id = None
     if isinstance(event_id, str) and event_id:
         return event_id
+    if mark := mark_of(record.headers):
+        return mark[0].replace("/", "-")
     return f"{record.topic}-{record.partition}-{record.offset}"
+
+
+def resume(consumer: KafkaConsumer, places: Iterable[TopicPartition]) -> None:
+    """Fetch again from partitions that were paused, as `consumer.resume` should; those that are gone are left alone."""
+    # kafka-python 3.0.12 puts records aside that it had fetched from a partition before it was paused. If other
+    # partitions were read meanwhile, it neither hands them out later nor fetches there again: the partition stands
+    # still, without an error. So what was put aside is thrown away here; it is fetched again, from the same position.
+    put_aside = consumer._fetcher._paused_partition_records
+    for place in places:
+        put_aside.pop(place, None)
+        with contextlib.suppress(KeyError):
+            consumer.resume(place)
 
 
 class _Ends:

@@ -1,4 +1,6 @@
-"""The consumer that a service runs: poll, decode, handle, commit. Lesson 05 runs it as a member, lesson 07 kills it.
+"""The consumer that a service runs: poll, decode, handle, decide, act, commit.
+
+Lesson 05 runs it as a member, lesson 07 kills it, in lesson 09 it learns what to do about what it cannot process.
 
 One thread, one loop. What it does it tells, moment by moment, to the hooks it was given; it does not know whether they
 write a log, draw a picture or kill it.
@@ -14,8 +16,11 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import CommitFailedError, FencedInstanceIdError, KafkaTimeoutError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
+from labsupport.events.dead_letter import for_others
 from labsupport.events.offsets import Offsets
 from labsupport.events.reading import id_of
+from labsupport.events.recovery import Recovery
+from labsupport.events.retry import DEAD_LETTER, RETRY
 
 POLL_MS = 200  # how long one poll waits for records, and so how long a request to stop goes unheard
 COMMIT_MS = 5_000
@@ -25,11 +30,12 @@ COMMIT_MS = 5_000
 class Moment:
     """Something that a worker did.
 
-    `what`: handling, handled, failed (a record); committing, committed, refused, unanswered (a commit); assigned,
-    revoked, lost (partitions). `at`: seconds of the monotonic clock, which all processes of a machine share. `who`: the
-    consumer's client_id. `places`: the partitions it is about. `offset`: the record's, or of one partition what is
-    committed. `key` and `event_id`: the record's, as text. `generation` of assigned: the group's, which counts its
-    rebalances.
+    `what`: handling, handled, failed, retrying, paused, dead-lettered, skipped (a record); committing, committed,
+    refused, unanswered (a commit); assigned, revoked, lost (partitions). `at`: seconds of the monotonic clock, which
+    all processes of a machine share. `who`: the consumer's client_id. `places`: the partitions it is about. `offset`:
+    the record's, or of one partition what is committed. `key` and `event_id`: the record's, as text. `generation`: the
+    group's, which counts its rebalances; of assigned only. `seconds`: how long its partition waits for the next
+    attempt; of retrying and paused only. `why`: the error's class; of failed only.
     """
 
     what: str
@@ -40,13 +46,15 @@ class Moment:
     key: str = ""
     event_id: str = ""
     generation: int | None = None
+    seconds: float | None = None
+    why: str = ""
 
     @classmethod
-    def of(cls, what: str, who: str, record: ConsumerRecord) -> "Moment":
+    def of(cls, what: str, who: str, record: ConsumerRecord, **more: Any) -> "Moment":
         """A moment of this record, now."""
         place = TopicPartition(record.topic, record.partition)
         key = "" if record.key is None else record.key.decode(errors="backslashreplace")
-        return cls(what, time.monotonic(), who, (place,), record.offset, key, id_of(record))
+        return cls(what, time.monotonic(), who, (place,), record.offset, key, id_of(record), **more)
 
 
 class Worker:
@@ -54,7 +62,8 @@ class Worker:
 
     `decode(record)` makes what `handle` gets; without it that is the record itself. The consumer needs a group, and
     auto-commit switched off; whoever made it closes it, and so leaves the group. Each of `hooks` is called with each
-    Moment; those of assigned, revoked and lost come on the client's own thread.
+    Moment; those of assigned, revoked and lost come on the client's own thread. `recovery` says what becomes of a
+    record that fails; without it the worker stops there.
     """
 
     def __init__(
@@ -64,20 +73,26 @@ class Worker:
         *,
         decode: Callable[[ConsumerRecord], Any] = lambda record: record,
         hooks: Iterable[Callable[[Moment], None]] = (),
+        recovery: Recovery | None = None,
     ):
         self.consumer, self.handle, self.decode, self.hooks = consumer, handle, decode, tuple(hooks)
+        self.recovery = recovery
         self.offsets = Offsets()
+        self._group = consumer.config["group_id"]
         self._stopping = False
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Work until `stop()`, or until `until()` says so between two polls.
 
-        What `decode` or `handle` raises comes out: that record is not committed, all before it are. So does
-        FencedInstanceIdError: another consumer has this one's `group_instance_id`, and nothing it does counts.
+        What `decode` or `handle` raises comes out: that record is not committed, all before it are. With a recovery
+        (lesson 09) only DeadLetterError does. FencedInstanceIdError comes out too: another consumer has this one's
+        `group_instance_id`, and nothing it does counts.
         """
         if topics := self.consumer.subscription():
             self.consumer.subscribe(list(topics), listener=_Listener(self))
         while not (self._stopping or until()):
+            if self.recovery:
+                self.recovery.resume(self.consumer)  # partitions whose wait is over
             try:
                 for place, records in self.consumer.poll(timeout_ms=POLL_MS).items():
                     self.offsets.hand_out(place, [record.offset for record in records])
@@ -93,16 +108,40 @@ class Worker:
         self._stopping = True
 
     def _work_off(self, place: TopicPartition, record: ConsumerRecord) -> None:
-        if self.hooks:
-            self._tell_of("handling", record)
-        try:
-            self.handle(self.decode(record))
-        except Exception:  # here it is decided what becomes of it: it stays, and the worker stops
-            self._tell_of("failed", record)
-            raise
-        if self.hooks:
-            self._tell_of("handled", record)
+        if for_others(record, self._group):
+            self._tell_of("skipped", record)
+        else:
+            if self.hooks:
+                self._tell_of("handling", record)
+            try:
+                self.handle(self.decode(record))
+            except Exception as error:
+                self._tell_of("failed", record, why=type(error).__name__)
+                if self.recovery is None:
+                    raise
+                if not self._recover(self.recovery, place, record, error):
+                    return
+            else:
+                if self.hooks:
+                    self._tell_of("handled", record)
+                if self.recovery:
+                    self.recovery.done(place)
         self.offsets.finish(place, record.offset)
+
+    def _recover(self, recovery: Recovery, place: TopicPartition, record: ConsumerRecord, error: Exception) -> bool:
+        """Decide, and act; whether that was the end of the record."""
+        if not self.offsets.holds(place, record.offset):
+            return False  # its partition went to another member meanwhile, which decides for itself
+        decision, attempts = recovery.decide(record, error)
+        if decision.what == DEAD_LETTER:
+            recovery.bury(record, error, attempts, self._group)
+            self._tell_of("dead-lettered", record)
+            recovery.done(place)
+            return True
+        self.offsets.take_back(place, record.offset)
+        recovery.wait(self.consumer, record)
+        self._tell_of("retrying" if decision.what == RETRY else "paused", record, seconds=decision.seconds)
+        return False
 
     def _commit(self) -> None:
         due = self.offsets.due
@@ -127,22 +166,23 @@ class Worker:
     def gone(self, what: str, places: Iterable[TopicPartition]) -> None:
         """Partitions that were taken away: others commit there now."""
         self.offsets.gone(places)
+        if self.recovery:
+            self.recovery.gone(places)
         self._tell(what, places)
 
     def assigned(self, places: Iterable[TopicPartition]) -> None:
         """Partitions that were given."""
         self._tell("assigned", places, generation=self.consumer.group_metadata().generation_id)
 
-    def _tell_of(self, what: str, record: ConsumerRecord) -> None:
-        self._say(Moment.of(what, self.consumer.config["client_id"], record))
+    def _tell_of(self, what: str, record: ConsumerRecord, **more: Any) -> None:
+        if self.hooks:
+            self._say(Moment.of(what, self.consumer.config["client_id"], record, **more))
 
-    def _tell(
-        self, what: str, places: Iterable[TopicPartition] | dict[TopicPartition, int], generation: int | None = None
-    ) -> None:
+    def _tell(self, what: str, places: Iterable[TopicPartition] | dict[TopicPartition, int], **more: Any) -> None:
         if self.hooks:
             offset = next(iter(places.values())) if isinstance(places, dict) and len(places) == 1 else None
             who = self.consumer.config["client_id"]
-            self._say(Moment(what, time.monotonic(), who, tuple(sorted(places)), offset, generation=generation))
+            self._say(Moment(what, time.monotonic(), who, tuple(sorted(places)), offset, **more))
 
     def _say(self, moment: Moment) -> None:
         for hook in self.hooks:

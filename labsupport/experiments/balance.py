@@ -6,7 +6,8 @@ The unit is the event (its id; topic-partition-offset where it has none), for on
 07 draws one up by hand.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
 from labsupport.events import orders
+from labsupport.events.dead_letter import NotADeadLetterError, for_others, original, unwrap
 from labsupport.events.reading import id_of
 from labsupport.experiments import log
 
@@ -106,9 +108,9 @@ def of(
 def _outcome(event_id: str, ahead: Mapping[str, bool], effects: Mapping[str, int], dead: Collection[str]) -> str:
     if effects.get(event_id):
         return "processed"  # even if there is a dead letter of it: it was redriven
-    if event_id in dead:
-        return "dead-lettered"
-    return "waiting" if ahead[event_id] else "lost"
+    if ahead[event_id]:
+        return "waiting"  # a dead letter that was redriven waits again
+    return "dead-lettered" if event_id in dead else "lost"
 
 
 def read(
@@ -122,9 +124,19 @@ def read(
 ) -> Sheet:
     """The sheet of `group`, as the broker and the database (a file with a table `effects`) are now.
 
-    `dead_letters` is the topic with its dead letters, which carry the event's id; `unknown` the ids of events whose
-    sending nobody answered. Raises LabError if there is no such topic, or no such database.
+    `dead_letters` is the topic with dead letters: those of this group count. What was redriven for another group does
+    not. `unknown` are the ids of events whose sending nobody answered. Raises LabError if there is no such topic, or no
+    such database.
     """
     held = log.read(kafka, topic, group)
-    dead = {id_of(record) for record in log.read(kafka, dead_letters).records} if dead_letters else set()
-    return of(held.records, held.committed, orders.effects(database), dead=dead, unknown=unknown)
+    records = [record for record in held.records if not for_others(record, group)]
+    dead = {id_of(each) for each in _dead(log.read(kafka, dead_letters).records if dead_letters else (), group)}
+    return of(records, held.committed, orders.effects(database), dead=dead, unknown=unknown)
+
+
+def _dead(records: Iterable[ConsumerRecord], group: str) -> Iterator[ConsumerRecord]:
+    """The records, as they were, of which these are dead letters of the group."""
+    for record in records:
+        with contextlib.suppress(NotADeadLetterError):
+            if unwrap(record).group == group:
+                yield original(record)

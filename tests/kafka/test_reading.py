@@ -179,3 +179,27 @@ def test_publishing_is_bounded_while_the_broker_is_frozen(runtime):
             sending.publish(producer, topic, events(), in_flight=50)
         assert len(asked) <= 51
         assert time.monotonic() - begin < 60
+
+
+def test_a_partition_that_was_paused_is_read_on(cluster):
+    """Paused in the middle of what was fetched, while another one is read to its end; the client alone would not."""
+    topic = filled(cluster, 60, 2)
+    consumer = cluster.consumer(name="A", **EARLIEST, max_poll_records=1)
+    places = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
+    consumer.assign(places)
+    first = until(lambda: consumer.poll(timeout_ms=200), 10, "a record")
+    (paused,) = first
+    (other,) = set(places) - {paused}
+    consumer.pause(paused)
+    end = consumer.end_offsets([other], timeout_ms=5_000)[other]
+    read = []
+
+    def read_to_its_end() -> bool:
+        read.extend(record for records in consumer.poll(timeout_ms=200).values() for record in records)
+        return consumer.position(other, timeout_ms=5_000) == end
+
+    until(read_to_its_end, 10, "the other partition to be read")
+    assert {record.partition for record in read} == {other.partition}
+    reading.resume(consumer, [paused, TopicPartition(topic, 7)])
+    rest = list(reading.to_the_end(consumer))
+    assert values([*first[paused], *read, *rest]) == list(range(60))

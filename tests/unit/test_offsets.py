@@ -94,6 +94,16 @@ class Service(RuleBasedStateMachine):
     def fail(self, choice):
         self.member.in_hand.pop(choice % len(self.member.in_hand))
 
+    @precondition(lambda self: self.member.in_hand)
+    @rule(choice=st.integers(0, 10))
+    def retry_later(self, choice):
+        """The consumer goes back to the record; what is behind it in its partition will come again too."""
+        place, offset = self.member.in_hand[choice % len(self.member.in_hand)]
+        if self.member.accounts.holds(place, offset):
+            self.member.accounts.take_back(place, offset)
+            self.member.in_hand = [each for each in self.member.in_hand if each[0] != place or each[1] < offset]
+            self.member.position[place] = offset
+
     @rule()
     def crash(self):
         self.restart()
@@ -253,4 +263,19 @@ def test_a_commit_that_got_no_answer_stays_due():
     asked = offsets.due
     offsets.finish("p", 1)
     offsets.settle(asked)
+    assert offsets.due == {"p": 2}
+
+
+def test_what_is_taken_back_is_handed_out_again():
+    """A record that is tried again later, and those behind it; what is before it stays due."""
+    offsets = Offsets()
+    offsets.hand_out("p", [0, 1, 2, 3])
+    offsets.finish("p", 0)
+    offsets.finish("p", 2)
+    offsets.take_back("p", 1)
+    assert offsets.due == {"p": 1}
+    assert not any(offsets.holds("p", offset) for offset in (1, 2, 3))
+    offsets.take_back("q", 0)  # a partition that has gone
+    offsets.hand_out("p", [1, 2, 3])
+    offsets.finish("p", 1)
     assert offsets.due == {"p": 2}

@@ -1,0 +1,74 @@
+"""What the commands share: where they print, the form of their help, times, and the Kafka that they work on.
+
+What needs the Kafka client is imported where it is used, so that `lab.py --help` does not wait for it.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from labsupport.base import LabError, Settings
+
+if TYPE_CHECKING:
+    from labsupport.broker.cluster import Cluster
+
+console = Console(highlight=False)
+
+
+def example(*lines: str) -> dict[str, str]:
+    """The end of a command's help: what one types."""
+    return {"epilog": "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)}
+
+
+class Moment(click.ParamType):
+    """A time with its zone, in ISO 8601."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Refuse a time without a zone: it is another moment on another machine."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time such as 2026-04-16T10:30:00Z", param, ctx)
+        if moment.utcoffset() is None:
+            self.fail(f"{value!r} names no time zone: end it in Z for UTC, or in +02:00", param, ctx)
+        return moment
+
+
+MOMENT = Moment()
+
+
+def connected() -> "Cluster":
+    """The Kafka that the environment names, up and answering; the caller closes it."""
+    from labsupport.broker.cluster import connect
+
+    return connect(Settings.from_environment())
+
+
+@contextlib.contextmanager
+def telling(tried: str) -> Iterator[None]:
+    """If the body of a `with` does not come to its end, say how far it came: the account is a note of the error."""
+    from labsupport.broker.advice import speaking
+
+    with speaking(tried):
+        try:
+            yield
+        except BaseException as error:
+            if notes := getattr(error, "__notes__", None):
+                click.echo("\n".join(["Not to the end.", *notes]), err=True)
+            raise
+
+
+def require_ours(kafka: "Cluster", verb: str, name: str) -> None:
+    """Raise LabError for a topic or group that is not the lab's: on a shared Kafka it may be somebody else's."""
+    if not kafka.is_ours(name):
+        raise LabError(
+            f"The lab does not {verb} {name!r}.",
+            f"its own names have the form {kafka.prefix}NN-name: a lesson's two digits, then letters, digits, . _ -",
+            "choose such a name; in Python, with the functions of labsupport.events, you may do it to any",
+        )

@@ -1,0 +1,115 @@
+"""A service in a terminal: it processes each event once, whenever it is killed. The end of Part I, lesson 12.
+
+    .venv/bin/python -m labsupport.events.payments 127.0.0.1:9092 12-orders --group 12-payments --database work/shop.db
+
+The address is the one that `python3 lab.py status` shows. Ctrl-C and SIGTERM let it finish the event in hand.
+"""
+
+import argparse
+import contextlib
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+
+from kafka import KafkaConsumer
+from kafka.errors import FencedInstanceIdError, KafkaError
+
+from labsupport.base import LabError, function_of
+from labsupport.events import inbox, orders
+from labsupport.events.event import Event, EventError
+from labsupport.events.worker import Moment, Worker
+
+Handle = Callable[[Event, sqlite3.Connection], object]
+
+
+def process(event: Event, database: sqlite3.Connection) -> None:
+    """The effect of an event and its id, in one transaction: what comes twice has its effect once."""
+    inbox.once(database, event.event_id, lambda: orders.effect(database, event))
+
+
+def serve(consumer: KafkaConsumer, database: sqlite3.Connection, handle: Handle = process) -> None:
+    """Process what comes, until SIGTERM or Ctrl-C: the event in hand is finished and committed.
+
+    What is killed in the middle of an event has it handed out again. Raises EventError at a record that is no event:
+    nothing behind it in its partition is processed.
+    """
+    worker = Worker(
+        consumer,
+        lambda event: handle(event, database),
+        decode=lambda record: Event.decode(record.value),
+        hooks=[_say],
+    )
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: worker.stop())
+    worker.run()
+
+
+def connect(address: str, topic: str, group: str, name: str) -> KafkaConsumer:
+    """The service's consumer. `name` makes it a static member: started again, it has its partitions at once."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=address.split(","),
+        bootstrap_timeout_ms=5_000,
+        client_id=name,
+        group_id=group,
+        group_instance_id=name,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,  # the worker commits what is processed, and nothing else
+        session_timeout_ms=6_000,
+        heartbeat_interval_ms=1_000,
+    )
+    if not consumer.partitions_for_topic(topic):  # also: it knows the topic before it joins (see DESIGN.md)
+        consumer.close()
+        raise LabError(f"There is no topic {topic!r} at {address}.", "", "is its name right, and was it made?")
+    consumer.subscribe([topic])
+    return consumer
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the service; returns the exit code: 0 if it was asked to end, 1 with a sentence if something is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m labsupport.events.payments", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("address", help="Kafka's, as host:port")
+    parser.add_argument("topic")
+    parser.add_argument("--group", required=True)
+    parser.add_argument("--database", required=True, help="the file that the effects go to")
+    parser.add_argument("--handle", help="a function of yours: work/handler.py:handle, called with event and database")
+    parser.add_argument(
+        "--name", default="A", help="of this member of the group; each that runs has its own (default: A)"
+    )
+    given = parser.parse_args(words)
+    try:
+        handle = function_of(given.handle) if given.handle else process
+        with closing(orders.database(given.database)) as database, contextlib.ExitStack() as stack:
+            consumer = connect(given.address, given.topic, given.group, given.name)
+            stack.callback(consumer.close, timeout_ms=5_000)
+            serve(consumer, database, handle)
+    except KeyboardInterrupt:  # before it has begun; later it is a wish to end
+        return 130
+    except FencedInstanceIdError:
+        return _failed(f"Another service of this group runs as {given.name}.", "give this one another --name")
+    except EventError as error:
+        return _failed(f"No event: {error}.", "it stays uncommitted, and what is behind it waits")
+    except (LabError, KafkaError, sqlite3.Error) as error:
+        return _failed(str(error), "")
+    print("Ended; all that was processed is committed.", flush=True)
+    return 0
+
+
+def _say(moment: Moment) -> None:
+    if moment.what in ("assigned", "revoked", "lost"):
+        places = ", ".join(str(place.partition) for place in moment.places) or "none"
+        print(f"{moment.what}: partitions {places}", flush=True)
+    if moment.what == "failed":
+        print(f"failed: partition {moment.places[0].partition}, offset {moment.offset}", flush=True)
+
+
+def _failed(what: str, next_step: str) -> int:
+    print("\n  next: ".join(part for part in (what, next_step) if part), file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""The payments service in a terminal: fed by the shop, drained, killed, started again; its balance comes out even."""
+
+import contextlib
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from labsupport import balance, orders, sending, shop
+from labsupport.base import CHECKOUT, until
+from labsupport.experiments import log
+
+GROUP = "98-payments"
+LAB_FILE = """
+from labsupport.events import inbox, orders
+
+def handle(event, database):
+    inbox.once(database, event.event_id, lambda: orders.effect(database, event))
+    print("mine", event.event_id, flush=True)
+"""
+
+
+@pytest.fixture
+def topic(cluster):
+    """An empty topic with two partitions; the service's group does not exist."""
+    cluster.delete_groups([GROUP])
+    return cluster.create_topic("98-orders", 2)
+
+
+class Service:
+    """The service as a terminal starts it; what it prints goes to a file."""
+
+    def __init__(self, cluster, topic, folder: Path, *words: str):
+        self.database, self.printed = folder / "shop.db", folder / "printed"
+        command = [sys.executable, "-m", "labsupport.events.payments", cluster.bootstrap, topic]
+        command += ["--group", GROUP, "--database", str(self.database), *words]
+        with self.printed.open("ab") as file:
+            self.process = subprocess.Popen(command, cwd=CHECKOUT, stdout=file, stderr=subprocess.STDOUT)
+
+    def effects(self) -> int:
+        """How many rows it has written."""
+        if not self.database.exists():
+            return 0
+        with contextlib.suppress(sqlite3.Error):  # the table may not be there yet
+            return orders.effects(self.database).total()
+        return 0
+
+    def ended(self, how: int) -> int:
+        """Send it a signal; its exit code."""
+        self.process.send_signal(how)
+        return self.process.wait(timeout=30)
+
+
+@pytest.fixture
+def service(cluster, topic, tmp_path):
+    """`service(*words)` starts it; all are killed after the test."""
+    running = []
+
+    def start(*words: str) -> Service:
+        running.append(Service(cluster, topic, tmp_path, *words))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.process.kill()
+        each.process.wait()
+
+
+def test_killed_again_and_again_while_the_shop_goes_on_its_balance_comes_out_even(cluster, topic, service):
+    """Kill -9 at whatever it is doing, three times; then SIGTERM: it has processed every event once."""
+    producer, chance = cluster.producer(name="shop"), random.Random(1)
+    events = shop.events(2_000, seed=1)
+    for number in range(3):
+        running = service()
+        before = running.effects()
+        sending.publish(producer, topic, events[number * 500 : number * 500 + 500])
+        wanted = before + chance.randint(20, 300)
+        until(lambda running=running, wanted=wanted: running.effects() >= wanted, 30, "it to be in the middle")
+        assert running.ended(signal.SIGKILL) == -signal.SIGKILL
+    running = service()
+    sending.publish(producer, topic, events[1_500:])
+    until(lambda: running.effects() == 2_000, 60, "everything to be processed")
+    assert running.ended(signal.SIGTERM) == 0
+    sheet = balance.read(cluster, topic, GROUP, running.database)
+    assert str(sheet) == (
+        "2000 produced = 2000 processed + 0 dead-lettered + 0 waiting + 0 unknown + 0 lost; 0 processed twice."
+    )
+    assert "Ended; all that was processed is committed." in running.printed.read_text()
+
+
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_it_finishes_the_event_in_hand_and_commits(cluster, topic, service, way):
+    """In the middle of a long list: what is processed is what is committed, neither more nor less."""
+    running = service()
+    sending.publish(cluster.producer(name="shop"), topic, shop.events(3_000, seed=2))
+    until(lambda: running.effects() > 100, 30, "it to be in the middle")
+    assert running.ended(way) == 0
+    assert sum(log.committed(cluster, topic, GROUP).values()) == running.effects()
+    sheet = balance.read(cluster, topic, GROUP, running.database)
+    assert sheet.count("processed") + sheet.count("waiting") == 3_000
+    assert sheet.count("lost") == sheet.count("twice") == 0
+
+
+def test_a_handler_of_ones_own_takes_the_place_of_the_reference(cluster, topic, service, tmp_path):
+    """From a file, by path and name."""
+    (tmp_path / "handler.py").write_text(LAB_FILE)
+    running = service("--handle", str(tmp_path / "handler.py") + ":handle")
+    sending.publish(cluster.producer(name="shop"), topic, shop.events(20, seed=3))
+    until(lambda: running.effects() == 20, 30, "the events to be processed")
+    assert running.ended(signal.SIGTERM) == 0
+    assert running.printed.read_text().count("mine") == 20
+
+
+def test_two_members_share_the_partitions_and_one_name_is_for_one(cluster, topic, service):
+    """With names of their own they share; a second one of the same name takes the first one's place, which says so."""
+    first = service("--name", "A")
+    until(lambda: "assigned" in first.printed.read_text(), 30, "the first to have partitions")
+    second = service("--name", "B")
+    sending.publish(cluster.producer(name="shop"), topic, shop.events(200, seed=4))
+    until(lambda: second.effects() == 200, 30, "the events to be processed")
+    third = service("--name", "B")
+    assert second.process.wait(timeout=30) == 1
+    assert "runs as B" in second.printed.read_text()
+    sending.publish(cluster.producer(name="shop"), topic, shop.events(250, seed=4)[200:])
+    until(lambda: third.effects() == 250, 30, "the other events too")
+    assert third.ended(signal.SIGTERM) == first.ended(signal.SIGTERM) == 0
+    assert balance.read(cluster, topic, GROUP, first.database).count("twice") == 0
+
+
+def test_what_is_no_event_ends_it_uncommitted_and_says_where(cluster, topic, service):
+    """Exit code 1; what came before it is committed."""
+    sending.publish(cluster.producer(name="shop"), topic, shop.events(10, seed=5))
+    cluster.producer(name="shop").send(topic, b"no event", partition=0).get(timeout=10)
+    place = log.edges(cluster, topic)[1][0] - 1
+    running = service()
+    assert running.process.wait(timeout=30) == 1
+    printed = running.printed.read_text()
+    assert f"failed: partition 0, offset {place}" in printed
+    assert "No event: not JSON" in printed
+    assert log.committed(cluster, topic, GROUP)[0] == place
+
+
+@pytest.mark.parametrize(("words", "code", "said"), [
+    (["127.0.0.1:1", "98-orders", "--group", GROUP, "--database", "x.db"], 1, "127.0.0.1:1"),
+    (["ADDRESS", "98-nowhere", "--group", GROUP, "--database", "x.db"], 1, "no topic '98-nowhere'"),
+    (["ADDRESS", "98-orders", "--group", GROUP, "--database", "no/x.db"], 1, "unable to open"),
+    (["ADDRESS", "98-orders", "--group", GROUP, "--database", "x.db", "--handle", "no.py:f"], 1, "no Python file"),
+    (["ADDRESS", "98-orders"], 2, "required"),
+])  # fmt: skip
+def test_what_is_wrong_is_a_sentence_and_an_exit_code(cluster, topic, tmp_path, words, code, said):
+    """A wrong address, a topic or a folder that is not there, a missing word."""
+    words = [cluster.bootstrap if word == "ADDRESS" else word for word in words]
+    run = subprocess.run(
+        [sys.executable, "-m", "labsupport.events.payments", *words],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert run.returncode == code
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_its_database_is_the_shops(tmp_path):
+    """So that the balance sheet reads it as it reads every other."""
+    with closing(orders.database(tmp_path / "shop.db")) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert {"effects", "inbox"} <= tables

@@ -1,0 +1,330 @@
+"""Retries, dead letters and outages on a real broker: nobody stands still, nothing is lost, nobody is thrown out."""
+
+import pytest
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from labsupport import lesson, reading, sending, shop
+from labsupport.base import LabError
+from labsupport.broker.cluster import private
+from labsupport.events import dead_letter
+from labsupport.events.event import Event
+from labsupport.events.recovery import DeadLetterError, Recovery
+from labsupport.events.retry import PermanentError, Policy, TransientError
+from labsupport.events.worker import Worker
+from labsupport.experiments import log
+
+IMPATIENT = {"max_block_ms": 1_000, "delivery_timeout_ms": 3_000, "request_timeout_ms": 1_000}
+QUICK = Policy(attempts=4, first=0.02, most=0.08, total=60)
+READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False, "session_timeout_ms": 6_000}
+
+
+@pytest.fixture(scope="module")
+def lab(own_home):
+    """A lesson of no notebook."""
+    return lesson("97")
+
+
+def filled(lab, events, partitions=3, dead_letters=True):
+    """A topic with these events, and an empty one for its dead letters."""
+    topic = lab.create_topic("97-orders", partitions)
+    if dead_letters:
+        lab.create_topic(dead_letter.topic_of(topic), partitions, **dead_letter.topic_settings())
+    sending.publish(lab.producer(name="shop"), topic, events)
+    return topic
+
+
+def decode(record):
+    """What the workers here are handed."""
+    return Event.decode(record.value)
+
+
+def work(
+    lab,
+    topic,
+    group,
+    handle,
+    *,
+    policy=QUICK,
+    patience=10.0,
+    until=None,
+    hooks=(),
+    decode=decode,
+    writes=None,
+    **settings,
+):
+    """Run a worker to the end of the topic, with dead letters; returns what it told."""
+    moments = []
+    consumer = lab.consumer(topic, name="A", group_id=group, **READS | settings)
+    producer = lab.producer(name="dead-letters", **dead_letter.producer_settings() | (writes or {}))
+    recovery = Recovery(producer, policy)
+    worker = Worker(consumer, handle, decode=decode, hooks=[moments.append, *hooks], recovery=recovery)
+    try:
+        worker.run(until=until or reading.at_the_end(consumer, patience))
+    finally:
+        lab.close_client("A")
+        lab.close_client("dead-letters")
+    return moments
+
+
+def told(moments, what):
+    """Those of that kind."""
+    return [moment for moment in moments if moment.what == what]
+
+
+class Failing:
+    """A handler that fails for some events, so many times each; it keeps what it has done."""
+
+    def __init__(self, error, times, *chosen):
+        self.error, self.left, self.done = error, {event.event_id: times for event in chosen}, []
+
+    def __call__(self, event):
+        if self.left.get(event.event_id, 0) > 0:
+            self.left[event.event_id] -= 1
+            raise self.error
+        self.done.append(event.event_id)
+
+
+def test_a_lesson_makes_the_topic_for_dead_letters(lab):
+    """As many partitions, ten times as large records, kept for ever; empty each time."""
+    topic = lab.topic("large", partitions=2, max_message_bytes=2_000)
+    name = lab.dead_letters(topic)
+    lab.producer(name="p").send(name, b"x").get(timeout=10)
+    assert lab.dead_letters(topic) == name == "97-large-dlt"
+    assert lab.log(name).ends == {0: 0, 1: 0}
+    resource = ConfigResource(ConfigResourceType.TOPIC, name)
+    settings = lab.admin().describe_configs([resource])["topic"][name]
+    assert (settings["max.message.bytes"]["value"], settings["retention.ms"]["value"]) == ("20000", "-1")
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_so_many_transient_failures_are_so_many_retries(lab, times):
+    """Exactly; the waits lie within their bounds; the group has not rebalanced; each event is processed once."""
+    events = shop.events(30, seed=1)
+    topic, group, handle = filled(lab, events), lab.group("k"), Failing(TransientError("busy"), times, events[7])
+    moments = work(lab, topic, group, handle)
+    retries = told(moments, "retrying")
+    assert [moment.event_id for moment in retries] == [events[7].event_id] * times
+    for attempt, moment in enumerate(retries, start=1):
+        assert QUICK.longest(attempt) * (1 - QUICK.jitter) <= moment.seconds <= QUICK.longest(attempt)
+    assert len(told(moments, "failed")) == times
+    assert len(told(moments, "assigned")) == 1
+    assert not told(moments, "dead-lettered") + told(moments, "paused")
+    assert sorted(handle.done) == sorted(event.event_id for event in events)
+    assert lab.lag(topic, group).total == 0
+
+
+def test_waiting_longer_than_the_poll_interval_keeps_the_member_in_its_group(lab):
+    """It polls while it waits; other partitions are worked on, and nothing behind in its own overtakes."""
+    events = shop.events(40, seed=2)
+    topic, group = filled(lab, events), lab.group("waits")
+    records = log.read(lab, topic).records
+    first = next(record for record in records if record.partition == 1)
+    handle = Failing(TransientError("busy"), 1, decode(first))
+    patient = Policy(attempts=2, first=3, most=3, jitter=0)
+    moments = work(
+        lab, topic, group, handle, policy=patient,
+        max_poll_interval_ms=1_500, session_timeout_ms=1_500, heartbeat_interval_ms=200, max_poll_records=5,
+    )  # fmt: skip
+    (waiting,) = told(moments, "retrying")
+    assert waiting.seconds == 3
+    assert [moment.generation for moment in told(moments, "assigned")] == [1]
+    assert not told(moments, "lost") + told(moments, "refused")
+    mine = [moment for moment in told(moments, "handled") if moment.places == waiting.places]
+    others = [moment for moment in told(moments, "handled") if moment.places != waiting.places]
+    assert mine[0].at > max(moment.at for moment in others)
+    assert [moment.offset for moment in mine] == list(range(len(mine)))
+
+
+def test_a_dead_letter_is_there_before_the_offset_moves(lab):
+    """Looked at in the very moment: the record is in the dead letter topic, and not yet committed."""
+    events = shop.events(30, seed=3)
+    topic, group = filled(lab, events), lab.group("before")
+    seen = []
+
+    def look(moment):
+        if moment.what == "dead-lettered":
+            (letter,) = log.read(lab, dead_letter.topic_of(topic)).records
+            seen.append((letter.partition, log.committed(lab, topic, group).get(moment.places[0].partition, 0)))
+            assert dead_letter.unwrap(letter).place == f"{topic}/{moment.places[0].partition}/{moment.offset}"
+            assert seen[-1] == (moment.places[0].partition, min(seen[-1][1], moment.offset))
+
+    handle = Failing(PermanentError("no such customer"), 99, events[11])
+    moments = work(lab, topic, group, handle, hooks=[look])
+    assert len(seen) == len(told(moments, "dead-lettered")) == len(told(moments, "failed")) == 1
+    assert len(handle.done) == 29
+    assert lab.lag(topic, group).total == 0
+
+
+def test_an_unknown_error_gets_its_attempts_and_then_a_dead_letter(lab):
+    """Which says how often it was tried, by whom, and what was wrong."""
+    events = shop.events(20, seed=4)
+    topic, group = filled(lab, events), lab.group("unknown")
+    moments = work(lab, topic, group, Failing(KeyError("user"), 99, events[5]))
+    assert len(told(moments, "retrying")) == QUICK.attempts - 1
+    (record,) = log.read(lab, dead_letter.topic_of(topic)).records
+    letter = dead_letter.unwrap(record)
+    assert (letter.error, letter.message, letter.attempts, letter.group) == ("KeyError", "'user'", 4, group)
+    assert decode(dead_letter.original(record)) == events[5]
+
+
+def test_an_outage_makes_no_dead_letters(lab):
+    """Each partition pauses at the event that it has come to; when the outage ends, everything is processed."""
+    events = shop.events(30, seed=5)
+    topic, group = filled(lab, events), lab.group("outage")
+    done, outage = [], [True]
+
+    def handle(event):
+        if outage:
+            raise ConnectionRefusedError("the database is down")
+        done.append(event.event_id)
+
+    def end_it(moment):
+        paused.append(moment) if moment.what == "paused" else None
+        if len({moment.places for moment in paused}) == 3 and len(paused) > 6:
+            outage.clear()
+
+    paused = []
+    moments = work(lab, topic, group, handle, hooks=[end_it], patience=30)
+    assert not told(moments, "dead-lettered")
+    assert log.read(lab, dead_letter.topic_of(topic)).records == ()
+    assert len({moment.offset for moment in paused if moment.places == paused[0].places}) == 1
+    assert all(moment.seconds <= QUICK.most for moment in paused)
+    assert sorted(done) == sorted(event.event_id for event in events)
+    assert len(told(moments, "assigned")) == 1
+
+
+def test_a_rebalance_during_a_wait_leaves_no_partition_paused(lab):
+    """The member is thrown out while a record waits; whoever gets the partition begins with that record."""
+    events = shop.events(20, seed=6)
+    topic, group, handle = filled(lab, events, 1), lab.group("rebalance"), Failing(TransientError(), 2, events[4])
+
+    def throw_out(moment):
+        retried.append(moment) if moment.what == "retrying" else None
+        if moment.what == "retrying" and len(retried) == 2:  # what is before it has been committed meanwhile
+            lab.evict(group)
+
+    retried = []
+    moments = work(lab, topic, group, handle, policy=Policy(first=1, most=1), hooks=[throw_out])
+    assert len(told(moments, "assigned")) == 2
+    assert handle.done == [event.event_id for event in events]
+    assert lab.lag(topic, group).total == 0
+
+
+def test_a_partition_that_a_rebalance_gives_back_goes_on(lab):
+    """The client leaves it paused when the same member keeps it; a second member comes while a record waits."""
+    events = shop.events(30, seed=7)
+    topic, group = filled(lab, events, 2), lab.group("kept")
+    first = next(record for record in log.read(lab, topic).records if record.partition == 0)
+    handle = Failing(TransientError(), 1, decode(first))
+    other = lab.consumer(topic, name="B", group_id=group, **READS)
+    ended = []
+
+    def end() -> bool:
+        if told(seen, "retrying"):
+            other.poll(timeout_ms=100)
+        if len(told(seen, "assigned")) > 1 and other.assignment() and not ended:
+            ended.append(reading.at_the_end(lab._clients["A"]))
+        return bool(ended) and ended[0]()
+
+    seen = []
+    work(lab, topic, group, handle, policy=Policy(first=20, most=20, jitter=0), hooks=[seen.append], until=end)
+    lab.close_client("B")
+    assert told(seen, "assigned")[-1].places == (TopicPartition(topic, 0),)
+    assert next(moment.offset for moment in told(seen, "handled") if moment.places[0].partition == 0) == 0
+    assert log.committed(lab, topic, group)[0] == log.edges(lab, topic)[1][0]
+
+
+# The dead letter topic is down
+
+
+def loses_nothing(lab, topic, group, events, poison, repair):
+    """A worker stops because it cannot write a dead letter; after the repair another one goes on: nothing is lost."""
+    handle = Failing(PermanentError("no"), 99, poison)
+    with pytest.raises(DeadLetterError) as caught:
+        work(lab, topic, group, handle, writes=IMPATIENT)
+    place = next(record for record in log.read(lab, topic).records if decode(record).event_id == poison.event_id)
+    assert log.committed(lab, topic, group).get(place.partition, 0) <= place.offset
+    assert f"{topic}/{place.partition}/{place.offset}" in caught.value.tried
+    repair()
+    work(lab, topic, group, handle)
+    (letter,) = log.read(lab, dead_letter.topic_of(topic)).records
+    assert decode(dead_letter.original(letter)) == poison
+    assert set(handle.done) == {event.event_id for event in events} - {poison.event_id}
+    assert lab.lag(topic, group).total == 0
+    return caught.value
+
+
+def test_without_a_dead_letter_topic_the_worker_stops_and_nothing_is_lost(lab):
+    """It was never made, or deleted."""
+    events = shop.events(20, seed=8)
+    topic = filled(lab, events, dead_letters=False)
+    lab.delete_topics([dead_letter.topic_of(topic)])
+    error = loses_nothing(
+        lab, topic, lab.group("missing"), events, events[9],
+        lambda: lab.create_topic(dead_letter.topic_of(topic), 3, **dead_letter.topic_settings()),
+    )  # fmt: skip
+    assert "is there a topic 97-orders-dlt" in error.next_step
+    assert "it is the dead letter of labsupport.events.retry.PermanentError: no" in error.seen
+
+
+def test_a_dead_letter_topic_that_is_deleted_under_the_worker_stops_it(lab):
+    """The producer has written there before, and believes that it is there."""
+    events = shop.events(20, seed=8)
+    topic, group = filled(lab, events, 1), lab.group("deleted")
+    handle = Failing(PermanentError("no"), 99, events[3], events[9])
+
+    def delete(moment):
+        if moment.what == "dead-lettered" and len(log.read(lab, topic + "-dlt").records) == 1:
+            lab.delete_topics([topic + "-dlt"])
+
+    with pytest.raises(DeadLetterError):
+        work(lab, topic, group, handle, hooks=[delete], writes=IMPATIENT)
+    assert log.committed(lab, topic, group) == {0: 9}
+
+
+def test_a_dead_letter_that_the_broker_refuses_stops_the_worker_and_nothing_is_lost(lab):
+    """The topic takes smaller records than it needs."""
+    events = shop.events(20, seed=9)
+    topic = filled(lab, events)
+    lab.create_topic(dead_letter.topic_of(topic), 3, max_message_bytes=100)
+    error = loses_nothing(
+        lab, topic, lab.group("refused"), events, events[9],
+        lambda: lab.create_topic(dead_letter.topic_of(topic), 3, **dead_letter.topic_settings()),
+    )  # fmt: skip
+    assert "MessageSizeTooLargeError" in error.seen
+
+
+def test_without_its_broker_the_worker_stops_and_nothing_is_lost(runtime):
+    """The broker is stopped while the poison is in hand; neither dead letter nor commit can be had."""
+    events = shop.events(20, seed=10)
+    with private(settings=runtime.settings) as kafka:
+        topic = filled(kafka, events, 1)
+        done = []
+
+        def handle(event):
+            if event == events[9]:
+                kafka.broker(1).stop()
+                raise PermanentError("no")
+            done.append(event.event_id)
+
+        with pytest.raises(DeadLetterError):
+            work(kafka, topic, "97-stopped", handle, writes=IMPATIENT)
+        kafka.broker(1).start()
+        handle = Failing(PermanentError("no"), 99, events[9])
+        work(kafka, topic, "97-stopped", handle)
+        letters = log.read(kafka, topic + "-dlt").records
+        assert {decode(dead_letter.original(letter)) for letter in letters} == {events[9]}
+        assert set(done) | set(handle.done) == {event.event_id for event in events} - {events[9].event_id}
+        assert log.committed(kafka, topic, "97-stopped") == {0: 20}
+
+
+def test_without_a_recovery_the_worker_stops_as_before(lab):
+    """The handler's own error comes out."""
+    events = shop.events(5, seed=11)
+    topic, group = filled(lab, events, 1), lab.group("plain")
+    consumer = lab.consumer(topic, name="A", group_id=group, **READS)
+    with pytest.raises(PermanentError):
+        Worker(consumer, Failing(PermanentError(), 1, events[2]), decode=decode).run()
+    assert log.committed(lab, topic, group) == {0: 2}
+    assert isinstance(DeadLetterError("", ""), LabError)

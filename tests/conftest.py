@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 from jupyter_client import KernelManager
 
@@ -124,8 +125,12 @@ class Kernel:
         return reply["content"]
 
     def kill(self):
-        """SIGKILL, as the system does when memory runs out."""
+        """SIGKILL, as the system does when memory runs out.
+
+        Not by the manager alone: its shutdown interrupts the cell first, which may then tidy up.
+        """
         self.client.stop_channels()
+        psutil.Process(self.manager.provisioner.pid).kill()
         self.manager.shutdown_kernel(now=True)
 
 

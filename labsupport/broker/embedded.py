@@ -21,7 +21,7 @@ from pathlib import Path
 
 from labsupport.base import LabError, until
 from labsupport.broker.metadata import NotKafkaError, ask
-from labsupport.broker.process import Process, tail, write_atomically
+from labsupport.broker.process import Process, interrupts_wait, tail, write_atomically
 from labsupport.broker.properties import HOST, server_properties
 from labsupport.broker.roster import java_marks
 from labsupport.broker.runtime import ENVIRONMENT, LOGGING, Runtime, new_id
@@ -129,14 +129,10 @@ class EmbeddedBroker:
         log = self.folder / "server.log"
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
-        self._process = Process.start(
-            f"broker {self.number}",
-            cluster.runtime.command(marks=java_marks(cluster.runtime.settings, cluster.role), training=training),
-            log,
-            cwd=self.folder,
-            env=ENVIRONMENT,
-        )
-        self._process.record(self.folder / "process.json")
+        command = cluster.runtime.command(marks=java_marks(cluster.runtime.settings, cluster.role), training=training)
+        with interrupts_wait():
+            self._process = Process.start(f"broker {self.number}", command, log, cwd=self.folder, env=ENVIRONMENT)
+            self._process.record(self.folder / "process.json")
 
     def _format(self) -> None:
         """Give new storage its ids and the feature levels, as Kafka's own format command does."""

@@ -81,7 +81,7 @@ def interrupts_wait() -> Iterator[None]:
             number = getattr(signal, name, None)
             if number is not None and callable(handler := signal.getsignal(number)):
                 waiting[number] = handler
-                signal.signal(number, lambda number, frame: arrived.append(number))
+                signal.signal(number, lambda number, _: arrived.append(number))
     try:
         yield
     finally:

@@ -1,14 +1,12 @@
 """The command line, as a person types it."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-import uuid
 
 import pytest
 from click.testing import CliRunner
@@ -157,48 +155,6 @@ def test_an_unknown_lesson_is_refused_with_the_known_ones(lab):
     run = lab("notebooks", "--write", "77")
     assert run.returncode == 1
     assert "00_start_here" in run.stderr
-
-
-class Started:
-    """`python3 lab.py --no-browser`, running."""
-
-    def __init__(self, home, *words, **environment):
-        self.log = home.parent / f"start-{uuid.uuid4().hex}.log"
-        with self.log.open("wb") as log:
-            self.program = subprocess.Popen(
-                [sys.executable, "-m", "labsupport", "--no-browser", *words],
-                env={**os.environ, **environment},
-                cwd=CHECKOUT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-            )
-
-    @property
-    def text(self) -> str:
-        return self.log.read_text()
-
-    def address(self) -> str:
-        """JupyterLab's address with its token, when it is printed."""
-        until(lambda: "token=" in self.text or self.program.poll() is not None, 90, "JupyterLab's address")
-        found = re.search(r"(http://\S+?)/lab/tree/work/00_start_here\.ipynb\?token=(\w+)", self.text)
-        assert found, self.text
-        return found
-
-
-@pytest.fixture
-def start(elsewhere):
-    """`start(…)` runs `python3 lab.py`; what it started is stopped after the test."""
-    running = []
-
-    def run(*words, **environment) -> Started:
-        running.append(Started(elsewhere.home, *words, **environment))
-        return running[-1]
-
-    yield run
-    for each in running:
-        each.program.kill()
-        each.program.wait()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from labsupport.base import CHECKOUT, LabError, until
+from labsupport.base import CHECKOUT, until
 from labsupport.course import exercises
 from labsupport.course.copies import NOTEBOOKS, WORK, fresh
 
@@ -55,11 +55,7 @@ def ran(page, copy) -> list[dict]:
             cells = [each for each in json.loads(copy.read_text())["cells"] if each["cell_type"] == "code"]
             return cells if all(cell["execution_count"] for cell in cells) else None
 
-    try:
-        return until(done, 90, "all cells to be run", every=0.5)
-    except LabError:
-        page.screenshot(path=copy.with_suffix(".png"))
-        raise
+    return until(done, 90, "all cells to be run", every=0.5)
 
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on this machine")
@@ -67,7 +63,7 @@ def test_lesson_00_runs_in_a_browser_checks_an_answer_and_runs_again(start, page
     """`lab.py` opens; all cells run without an error; the verdict is seen; a new kernel runs the lesson as well."""
     address, token = start().address().groups()
     page.goto(f"{address}/lab/tree/{copy.relative_to(CHECKOUT).as_posix()}?token={token}")
-    page.locator(".jp-NotebookPanel").wait_for()
+    page.get_by_text("| Idle").wait_for()  # of a kernel that is not there yet JupyterLab asks which it shall be
     choose(page, "Run", "Run All Cells")
     for _ in range(2):
         cells = ran(page, copy)
@@ -77,7 +73,8 @@ def test_lesson_00_runs_in_a_browser_checks_an_answer_and_runs_again(start, page
         verdict.scroll_into_view_if_needed()
         assert verdict.is_visible()
         choose(page, "Kernel", "Restart Kernel and Clear Outputs of All Cells…")
-        page.locator(".jp-Dialog").get_by_role("button", name="Restart").click()
+        page.get_by_role("button", name="Confirm Kernel Restart").click()
         page.locator(".jp-Dialog").wait_for(state="detached")
+        page.get_by_text("| Idle").wait_for()
         assert not page.get_by_text("PASS").count()
         choose(page, "Run", "Run All Cells")

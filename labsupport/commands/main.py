@@ -22,6 +22,8 @@ from labsupport.commands.dead_letters import dead_letters
 from labsupport.commands.replay import replay
 from labsupport.commands.terminal import console, example
 
+SOAK = ("lessons", "episodes", "seeds", "kills", "lid")  # the parts of `soak`
+
 
 @click.group(
     invoke_without_command=True,
@@ -206,6 +208,33 @@ def crashlab(seeds: int, results: Path | None) -> None:
     from labsupport.commands import crashlab as laboratory
 
     laboratory.show(laboratory.play(Settings.from_environment(), seeds, results), console)
+
+
+@lab.command(
+    short_help="Run everything again and again for an hour, with kills.",
+    **example("python3 lab.py soak", "python3 lab.py soak --only kills --kills 3"),
+)
+@click.option("--only", type=click.Choice(SOAK), multiple=True, help="One part; may be given several times.")
+@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="How often each lesson is run.")
+@click.option("--seeds", type=click.IntRange(1), default=100, show_default=True, help="Trials with crashes and poison.")
+@click.option("--kills", type=click.IntRange(1), default=20, show_default=True, help="Processes that are killed.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides what is killed, and when.")
+def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int) -> None:
+    """Run all lessons, episodes, crashes and poison many times, and kill what runs; the table says what went wrong.
+
+    On brokers of its own; your lab is not touched. Ctrl-C ends it with the table of what was done.
+    """
+    from labsupport.commands import soak as soaking
+
+    rows = []
+    try:
+        for row in soaking.soak(Settings.from_environment(), only or SOAK, rounds, seeds, kills, seed):
+            rows.append(row)
+            console.print(f"{row.what}: {row.times:,} times, {len(row.problems):,} went wrong", soft_wrap=True)
+    finally:
+        soaking.show(rows, console)
+    if any(row.problems for row in rows):
+        sys.exit(1)
 
 
 @lab.command(

@@ -254,3 +254,11 @@ def test_lab_py_works_on_an_external_kafka(start, broker_elsewhere, elsewhere):
     assert [each.role for each in roster.running(elsewhere)] == ["jupyter"]
     started.program.send_signal(signal.SIGINT)
     assert started.program.wait(60) == 0
+
+
+def test_soak_counts_what_went_wrong_part_by_part(lab):
+    """The part with seeds, once: crashes, poison, a rebuild that is killed."""
+    run = lab("soak", "--only", "seeds", "--seeds", "1", timeout=240)
+    assert run.returncode == 0, run.stdout + run.stderr
+    counted = re.findall(r"(\d+) +0 *$", run.stdout, re.MULTILINE)
+    assert [int(times) > 0 for times in counted] == [True] * 3

@@ -310,8 +310,9 @@ def _refused(
 ) -> None:
     """The second of three records is too large for the dead letter topic, which is a new one."""
     story, error = [], EventError("not JSON: Expecting value")
-    producer = lab.producer(name="check-letters", **dead_letter.producer_settings())
     for number, record in enumerate(records, 1):
+        # Each time a new one: a producer that was refused a record sends nothing any more.
+        producer = lab.producer(name="check-letters", **dead_letter.producer_settings())
         try:
             answer(consumer, producer, record, error, returns=object)
         except Failed as failed:

@@ -171,6 +171,8 @@ def test_dead_letters_are_chosen_by_error_group_time_key_and_type(lab, topic, pr
     assert found(keys=[shop.key_of(EVENTS[1])]) == first
     assert found(types=EVENTS[6].event_type, error="negative") == second
     assert found(since=datetime.now(UTC) + timedelta(minutes=1)) == []
+    assert found(where=lambda record: b"negative" in dict(record.headers)["kafka_dlt-exception-message"]) == second
+    assert found(error="no such", where=lambda record: record.offset < 0) == []
     redrive.redrive(reader(lab), producer, redrive.choice(DEAD, error="negative"))
     assert ids(redriven(lab, topic)) == second
 

@@ -7,18 +7,15 @@ headers and errors together.
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
+from labsupport.broker.cluster import Cluster
 from labsupport.events import dead_letter, reading, retry, shop
 from labsupport.events.event import Event
 from labsupport.events.recovery import Recovery
 from labsupport.events.worker import Worker
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
 LIMIT = 10_000  # of an amount
 GOOD, BAD = b"2.3", b"2.4"  # releases of the shop; the second writes amounts in cents
@@ -73,7 +70,7 @@ def mended(record: ConsumerRecord) -> Event:
     event = Event.decode(record.value)
     if dict(record.headers).get("release") != BAD:
         return event
-    return replace(event, payload={**event.payload, "amount": Decimal(event.payload["amount"]) / 100})
+    return replace(event, payload={**event.payload, "amount": event.payload["amount"] / 100})
 
 
 def process(event: Event) -> None:
@@ -84,29 +81,26 @@ def process(event: Event) -> None:
         raise retry.PermanentError(f"amount {event.payload['amount']} is above the limit of {LIMIT}")
 
 
-def happen(lab: "Lesson", sent: Sequence[Sent] | None = None, *, name: str = "incident") -> str:
-    """Publish these records, or a morning's, to a topic, and let payments make dead letters of them.
+def happen(kafka: Cluster, topic: str, sent: Sequence[Sent] | None = None) -> None:
+    """Publish these records, or a morning's, to this topic, and let payments make dead letters of them.
 
-    Returns the name of the topic that they are in.
+    The topic of dead letters must be there (`lab.dead_letters(topic)`).
     """
-    topic = lab.topic(name)
-    letters = lab.dead_letters(topic)
-    producer = lab.producer(name="shop")
+    producer = kafka.producer(name="shop")
     for each in morning(1) if sent is None else sent:
         producer.send(topic, each.value, each.key, list(each.headers))
     producer.flush(timeout=10)
-    work(lab, topic, as_before)
-    return letters
+    work(kafka, topic, as_before)
 
 
-def work(lab: "Lesson", topic: str, decode: Callable[[ConsumerRecord], Event]) -> None:
+def work(kafka: Cluster, topic: str, decode: Callable[[ConsumerRecord], Event]) -> None:
     """Payments reads on from where it was, to the end; it reads records as `decode` does."""
     settings = {"group_id": f"{topic}-payments", "auto_offset_reset": "earliest", "enable_auto_commit": False}
-    consumer = lab.consumer(topic, name="payments", **settings)
-    producer = lab.producer(name="dead-letters", **dead_letter.producer_settings())
+    consumer = kafka.consumer(topic, name="payments", **settings)
+    producer = kafka.producer(name="dead-letters", **dead_letter.producer_settings())
     worker = Worker(consumer, process, decode=decode, recovery=Recovery(producer))
     try:
         worker.run(until=reading.at_the_end(consumer))
     finally:
-        lab.close_client("payments")
-        lab.close_client("dead-letters")
+        kafka.close_client("payments")
+        kafka.close_client("dead-letters")

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 def _chosen(answer: Answer, lab: "Lesson") -> str:
     """Another morning's dead letters: each alone, some, all; then the chosen ones go back to the mended service."""
-    topic = lab.namespace + CHECKED
-    dead = incident.happen(lab, incident.morning(2), name=CHECKED)
+    topic = lab.topic(CHECKED)
+    dead = lab.dead_letters(topic)
+    incident.happen(lab, topic, incident.morning(2))
     letters = [found.letter for found in redrive.letters(lab.consumer(name="redrive"), redrive.choice(dead)).found]
     alone = sorted(letters, key=lambda letter: (_refusal(letter) != "", len(letter.headers), letter.offset))
     chance = random.Random(2)

@@ -31,7 +31,7 @@ from labsupport.events.stretches import EPOCH
 if TYPE_CHECKING:
     import pandas
 
-Marks = Collection[tuple[str, str | None]]  # of records that were redriven: where each lay first, and for which group
+Marks = Collection[tuple[str, str | None]]  # of records that were redriven: where each lay, and for which group
 
 
 @dataclass(frozen=True)

@@ -205,6 +205,18 @@ def test_nothing_is_sent_twice(lab, topic, producer):
     assert len(redriven(lab, topic)) == 3
 
 
+def test_what_is_no_event_stays_one_event_however_often_it_comes_back(lab, topic, producer, tmp_path):
+    """It has no id but its first place: redriven and dead-lettered three times, the sheet still counts it once."""
+    producer.send(topic, b"no event", b"k").get()
+    orders.database(tmp_path / "shop.db").close()
+    for _ in range(3):
+        work(lab, topic, lab.group("payments"), failing())
+        assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 1
+    sheet = balance.read(lab, topic, lab.group("payments"), tmp_path / "shop.db", dead_letters=DEAD)
+    assert (sheet.count("produced"), sheet.count("waiting")) == (41, 1)
+    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 0
+
+
 def test_addressed_each_group_gets_its_own_and_everybody_can_still_be_sent_to(lab, topic, producer):
     """Two groups could not process the same event; and one that was not asked gets it only when it is sent to all."""
     for name in "payments", "reports":

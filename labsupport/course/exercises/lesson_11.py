@@ -1,6 +1,7 @@
 """Exercises of lesson 11, running history again."""
 
 import itertools
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -61,13 +62,14 @@ def _go_back(answer: Answer, lab: "Lesson") -> str:
         _set(lab, group, topic, committed)
         consumer = _reader(lab, topic, group)
         came_back = answer(consumer, incident, returns=dict, asks="a dict from partition to offset")
-        _set(lab, group, topic, _places(came_back, answer, incident))
+        places = _places(came_back, answer, incident)
+        _set(lab, group, topic, places)
         handed: dict[int, list[int]] = {number: [] for number in range(len(PARTITIONS))}
         for record in reading.to_the_end(_reader(lab, topic, group)):
             handed[record.partition].append(record.offset)
         lab.close_client("check")
         for number, offsets in handed.items():
-            _judge_place(number, offsets, came_back, incident)
+            _judge_place(number, offsets, places, incident)
     return (
         f"{len(PARTITIONS)} partitions, {len(INCIDENTS)} incidents: nothing is skipped, and nothing comes for nothing."
     )
@@ -115,11 +117,17 @@ def _places(came_back: dict, answer: Answer, incident: datetime) -> dict[int, in
                 came_back=f"{shown(key)}: {shown(offset)}",
                 look_at="the partition's number, and the offset as a whole number; what is found has one as .offset",
             )
+        if offset > (end := len(PARTITIONS[number][0])):
+            raise TryAgain(
+                says=f"Partition {number} ends at offset {end}: it has no {offset}.",
+                broken="an offset that the log does not have counts as none: auto_offset_reset decides then",
+                look_at="the end is the offset that the next record will get; to go back is a smaller one",
+            )
         places[number] = offset
-    return places
+    return dict(sorted(places.items()))
 
 
-def _judge_place(number: int, handed: Sequence[int], came_back: dict, incident: datetime) -> None:
+def _judge_place(number: int, handed: Sequence[int], places: dict[int, int], incident: datetime) -> None:
     times, committed = PARTITIONS[number]
     since = [offset for offset, seconds in enumerate(times) if _at(seconds) >= incident]
     undone = range(committed or 0, len(times))
@@ -130,7 +138,7 @@ def _judge_place(number: int, handed: Sequence[int], came_back: dict, incident: 
     again = ", ".join(map(str, handed)) or "no record"
     fields = {
         "given": f"partition {number}: {held} (UTC)\ncommitted: {committed}; incident: {incident.isoformat()}",
-        "came_back": shown(came_back),
+        "came_back": shown(places),
     }
     if len(handed) > len(times) - needed:
         raise TryAgain(
@@ -228,25 +236,31 @@ SCOPES = (
 
 def _paid(answer: Answer, lab: "Lesson") -> str:
     """Each scope in each order in which its partitions can be read, the small ones first."""
-    orders_tried = 0
+    tried = 0
     for scope, partitions in zip(SCOPES, _read_back(lab), strict=True):
         events = [event for partition in partitions for event in partition]
         right = _right(events)
         for order in _interleavings(partitions):
             came_back = answer(order, returns=dict, asks="a dict from user_id to Decimal")
-            orders_tried += 1
-            if {name: amount for name, amount in came_back.items() if not _is_nothing(amount)} != right or any(
-                isinstance(amount, float) for amount in came_back.values()
-            ):
-                given = "\n".join(f"{number}: {_in_short(event)}" for number, event in enumerate(order))
+            given = "\n".join(f"{number}: {_in_short(event)}" for number, event in enumerate(order))
+            if strange := [each for each in came_back.values() if type(each) not in (Decimal, int)]:
+                raise TryAgain(
+                    says=f"{shown(strange[0])} is no Decimal.",
+                    given=given,
+                    came_back=shown(came_back),
+                    broken="a binary float cannot hold cents, and text cannot be added up",
+                    look_at="the amounts in the payload are Decimals already; 0 + a Decimal is one, too",
+                )
+            if {name: amount for name, amount in came_back.items() if amount} != right:
                 raise TryAgain(
                     says=f"This is {_totals(right)}.",
                     given=given,
                     came_back=_totals(came_back),
-                    broken=scope.broken,
+                    broken=scope.broken if tried else "a payment counts for the customer whose order it is",
                     look_at=scope.look_at,
                 )
-    return f"Right in all {orders_tried} orders in which the partitions of {len(SCOPES)} topics can be read."
+            tried += 1
+    return f"Right in all {tried} orders in which the partitions of {len(SCOPES)} topics can be read."
 
 
 def _read_back(lab: "Lesson") -> list[list[list[Event]]]:
@@ -281,16 +295,8 @@ def _right(events: Sequence[Event]) -> dict[str, Decimal]:
     return totals
 
 
-def _is_nothing(amount: object) -> bool:
-    return isinstance(amount, Decimal | int) and amount == 0
-
-
 def _totals(totals: Mapping) -> str:
-    return "{" + ", ".join(f"{shown(name)}: {_amount(totals[name])}" for name in sorted(totals, key=str)) + "}"
-
-
-def _amount(amount: object) -> str:
-    return str(amount) if isinstance(amount, Decimal) else shown(amount)
+    return "{" + ", ".join(f"{shown(name)}: {totals[name]}" for name in sorted(totals, key=str)) + "}"
 
 
 def _in_short(event: Event) -> str:
@@ -318,30 +324,52 @@ def _hold_back(answer: Answer, lab: "Lesson") -> str:
     for length in range(1, MOST + 1):
         for story in itertools.product(records, repeat=length):
             if letters[story[0][0]] == "A":  # the other way round it is the same story
-                _tell(answer, story, records, letters)
+                try:
+                    _tell(answer, story, records, letters)
+                except TryAgain:
+                    if stories:
+                        _require_no_other_memory(answer, records, letters)
+                    raise
                 stories += 1
     return f"Right in all {stories} stories of up to {MOST} records: live, again, replayed, redriven."
 
 
 def _records(lab: "Lesson") -> dict[tuple[str, str], ConsumerRecord]:
     """Two events' records as they come out of Kafka, by event id and how they came."""
-    created = [event for event in shop.events(30, seed=3) if event.event_type == "OrderCreated"][:2]
-    sent = [{"value": each.encode(), "key": shop.key_of(each), "headers": each.headers()} for each in created]
+    events = shop.events(30, seed=3)
+    first = next(event for event in events if event.event_type == "OrderCreated")
+    both = [event for event in events if shop.key_of(event) == shop.key_of(first)]  # an order and its payment
+    sent = [{"value": each.encode(), "key": shop.key_of(each), "headers": each.headers()} for each in both]
     topic = through_kafka(lab, sent).topic
     producer, reader = lab.producer(name="check"), lab.consumer(name="check-replay")
     for replay_id in ("2026-04-17", "second"):
-        replay.choose(reader, replay.Choice(topic, stop=len(created)), replay_id=replay_id).send(producer, topic)
-    for offset, event in enumerate(created):
+        replay.choose(reader, replay.Choice(topic, stop=len(both)), replay_id=replay_id).send(producer, topic)
+    for offset, event in enumerate(both):
         headers = [*event.headers(), (dead_letter.REDRIVE_ORIGIN, f"{topic}/0/{offset}".encode())]
         producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
     lab.close_client("check-replay")
     held = lab.log(topic).records
     # As they were sent: both live, both replayed, both replayed once more, both redriven. For the second event two of
     # these will do.
-    how = [(event.event_id, name) for name in ("live", "replayed", "once more", "redriven") for event in created]
+    how = [(event.event_id, name) for name in ("live", "replayed", "once more", "redriven") for event in both]
     found = dict(zip(how, held, strict=True))
-    del found[created[1].event_id, "once more"], found[created[1].event_id, "redriven"]
+    del found[both[1].event_id, "once more"], found[both[1].event_id, "redriven"]
     return found
+
+
+def _require_no_other_memory(answer: Answer, records: Mapping, letters: Mapping[str, str]) -> None:
+    """The very first story went well: if it does not now, something outside of the database remembers."""
+    first = [next(iter(records))]
+    try:
+        _tell(answer, first, records, letters)
+    except TryAgain as other:
+        raise _wrong(
+            first,
+            letters,
+            f"With an empty database this went well at first; now: {other.fields['says']}",
+            "what a program remembers outside of its database is gone when it dies, and stays when it should not",
+            "a global set, or a switch that a replay turns on: can the record and the database say it instead?",
+        ) from None
 
 
 def _tell(answer: Answer, story: Sequence[tuple[str, str]], records: Mapping, letters: Mapping[str, str]) -> None:
@@ -351,12 +379,20 @@ def _tell(answer: Answer, story: Sequence[tuple[str, str]], records: Mapping, le
         mails.append(event)
 
     with closing(orders.database(":memory:")) as database:
-        for place in story:
-            answer(records[place], database, mail, returns=object)
-            if database.in_transaction:
-                problem = ("After it, a transaction is open.", "not committed is not done", "`with database:` commits")
-                raise _wrong(story, letters, *problem)
-        rows = Counter(str(event_id) for (event_id,) in database.execute("SELECT event_id FROM effects"))
+        try:
+            for place in story:
+                answer(records[place], database, mail, returns=object)
+                if database.in_transaction:
+                    problem = (
+                        "After it, a transaction is open.",
+                        "not committed is not done",
+                        "`with database:` commits",
+                    )
+                    raise _wrong(story, letters, *problem)
+            rows = Counter(str(event_id) for (event_id,) in database.execute("SELECT event_id FROM effects"))
+        except sqlite3.Error as error:  # closed, or its table dropped
+            problem = ("After it, effects cannot be read.", str(error), "the service goes on using its database")
+            raise _wrong(story, letters, *problem) from None
     sent = Counter(each.event_id if isinstance(each, Event) else shown(each, 60) for each in mails)
     for strange in (rows | sent).keys() - letters.keys():
         says = f"There is {'a row in effects' if strange in rows else 'a mail'} with {strange!r}, and no such event."
@@ -391,7 +427,8 @@ def _about_mails(letter: str, count: int, how: Sequence[str]) -> tuple[str, str,
     if how == ["redriven"]:
         return says, "a redrive is no replay: its effects are due", "which header is the mark of a replay?"
     if len(how) == 1:
-        return says, "its record is live: its mail is due", "which header is the mark of a replay?"
+        look_at = "which header is the mark of a replay? And under which id is a mail remembered?"
+        return says, "its record is live: its mail is due", look_at
     return (
         says,
         "its live record came, and its mail never went out",
@@ -599,7 +636,7 @@ EXERCISES = (
                 "counts for \"?\""),
             Wrong("cents are floats",
                 _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace(
-                    "+ event.payload['amount']", "+ float(event.payload['amount'])")), "30.00"),
+                    "+ event.payload['amount']", "+ float(event.payload['amount'])")), "is no Decimal"),
             Wrong("an amount is a payment",
                 _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace(
                     "event.event_type == 'PaymentProcessed'", "event.event_type != 'OrderCreated'").replace(
@@ -680,7 +717,16 @@ def handle(record, database, mail):
                 "its record is live: its mail is due"),
             Wrong("a replay has a beginning and an end",
                 "MODE = []\n\n\n" + _handle(ROW_ONCE + "    if replay.replayed(record):\n        MODE.append(1)\n"
-                    f"    if not MODE:\n        {MAIL_ONCE}"), "mail"),
+                    f"    if not MODE:\n        {MAIL_ONCE}"), "a switch that a replay turns on"),
+            Wrong("an order's events are one event",
+                _handle("    key = event.payload['order_id']\n"
+                    "    inbox.once(database, key, lambda: orders.effect(database, event))\n"
+                    "    if replay.replayed(record) is None:\n"
+                    "        inbox.once(database, 'mail ' + key, lambda: mail(event))"), "Event B has no row"),
+            Wrong("a set in the program remembers",
+                "DONE = set()\n\n\n" + _handle(ROW_ONCE +
+                    "    if replay.replayed(record) is None and event.event_id not in DONE:\n"
+                    "        DONE.add(event.event_id)\n        mail(event)"), "outside of its database"),
             Wrong("the database writes by itself",
                 _handle("    orders.effect(database, event)"), "a transaction is open"),
             Wrong("the mail is remembered by the replay, too",

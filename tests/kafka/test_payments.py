@@ -30,17 +30,14 @@ def handle(event, database):
 """
 
 
-BURY = """
-from labsupport import dead_letter, reading
-
-def bury(consumer, producer, record, error):
-    letter = dead_letter.wrap(record, error, 1, consumer.config["group_id"])
-    key, value, headers = letter.encode()
-    topic = dead_letter.topic_of(record.topic)
-    producer.send(topic, value, key, headers, record.partition).get(timeout=10)
-    consumer.commit(reading.after(record))
-    print("buried", record.offset, flush=True)
-"""
+def learners_files(folder: Path) -> list[str]:
+    """The files of exercises 08-2 and 09-3 in this folder, solved; the words that make the service run them."""
+    words = []
+    for number, option in {"08-2": "--handle", "09-3": "--bury"}.items():
+        exercise = exercises.by_id()[number]
+        (folder / exercise.file).write_text(f'{exercise.reference}\n\n\nprint("a learner\'s {exercise.file}")\n')
+        words += [option, f"{folder / exercise.file}:{exercise.function}"]
+    return words
 
 
 @pytest.fixture
@@ -114,12 +111,8 @@ def test_killed_again_and_again_while_the_shop_goes_on_its_balance_comes_out_eve
 
 @pytest.mark.parametrize("theirs", [False, True], ids=["the reference", "the learner's files"])
 def test_killed_with_poison_among_its_events_its_balance_comes_out_even(cluster, topic, service, tmp_path, theirs):
-    """The end of Part I, with the lab's own functions, and with a learner's files: exercise 08-2 and a dead letter."""
-    words = ["--dead-letters"]
-    if theirs:
-        (tmp_path / "handler.py").write_text(exercises.by_id()["08-2"].reference + "\n")
-        (tmp_path / "publisher.py").write_text(BURY)
-        words += ["--handle", f"{tmp_path / 'handler.py'}:handle", "--bury", f"{tmp_path / 'publisher.py'}:bury"]
+    """The end of Part I, with the lab's own functions, and with a learner's files, of exercises 08-2 and 09-3."""
+    words = ["--dead-letters", *(learners_files(tmp_path) if theirs else [])]
     producer, events = cluster.producer(name="shop"), iter(shop.events(1_000, seed=6))
     for _ in range(3):
         sending.publish(producer, topic, list(itertools.islice(events, 200)))
@@ -139,7 +132,7 @@ def test_killed_with_poison_among_its_events_its_balance_comes_out_even(cluster,
         "1003 produced = 1000 processed + 3 dead-lettered + 0 waiting + 0 unknown + 0 lost; 0 processed twice."
     )
     printed = running.printed.read_text()
-    assert ("buried" in printed) == theirs
+    assert printed.count("a learner's") == (8 if theirs else 0)
     assert re.search(r"A runs; kill -9 \d+ ends it at once", printed)
 
 
@@ -222,13 +215,14 @@ def test_lesson_12_says_what_to_type(cluster, topic, tmp_path):
     command = re.search(r"^    (\.venv/bin/python (?:.*\\\n)*.*)$", "".join(cell["source"]), re.MULTILINE)[1]
     words = shlex.split(command.replace("\\\n", " "))
     assert words[:3] == [".venv/bin/python", "-m", "labsupport.events.payments"]
-    (tmp_path / "handler.py").write_text(exercises.by_id()["08-2"].reference + "\n")
+    _, handle, _, bury = learners_files(tmp_path)
     theirs = {
         "127.0.0.1:9092": cluster.bootstrap,
         "12-terminal": topic,
         "12-by-hand": GROUP,
         ".lab/databases/12-by-hand.db": str(tmp_path / "shop.db"),
-        "work/handler.py:handle": f"{tmp_path / 'handler.py'}:handle",
+        "work/handler.py:handle": handle,
+        "work/publisher.py:bury": bury,
     }
     assert theirs.keys() <= set(words)
     sending.publish(cluster.producer(name="shop"), topic, shop.events(20, seed=7))

@@ -209,6 +209,22 @@ def crashlab(seeds: int, results: Path | None) -> None:
 
 
 @lab.command(
+    short_help="See the whole course in a dozen lines.",
+    **example("python3 lab.py tour", "python3 lab.py tour --picture road.png"),
+)
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also draw the road of two of its events, into this file (.png, .svg or .pdf).",
+)
+def tour(picture: Path | None) -> None:
+    """A group, a crash, dead letters and a replay on the real Kafka, in seconds. Exit code 1 if a sum is wrong."""
+    from labsupport.commands import tour as touring
+
+    touring.show(Settings.from_environment(), console, picture)
+
+
+@lab.command(
     short_help="Delete all topics, to start over.", **example("python3 lab.py wipe", "python3 lab.py wipe --yes")
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")

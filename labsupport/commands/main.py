@@ -118,12 +118,25 @@ def new(lessons: tuple[str, ...]) -> None:
     console.print("If JupyterLab shows one of them, close its tab and open it again.")
 
 
-@lab.command(short_help="Show which exercises you have solved.", **example("python3 lab.py progress"))
-def progress() -> None:
-    """Show which exercises you have solved. It is remembered in .lab/ and nowhere else."""
+@lab.command(
+    short_help="Show which exercises you have solved.",
+    **example(
+        "python3 lab.py progress", "python3 lab.py progress --code", 'python3 lab.py progress --read "lab: 00s …"'
+    ),
+)
+@click.option("--code", is_flag=True, help="One line to paste into a chat; nothing is sent.")
+@click.option("--read", "text", metavar="TEXT", help="For teachers: what a line that somebody pasted says.")
+def progress(code: bool, text: str | None) -> None:
+    """Show which exercises you have solved. It is remembered in .lab/ and nowhere else.
+
+    The checksum in the line of --code shows a typing error. It is no proof: anybody can make such a line.
+    """
     from labsupport.course import progress as remembered
 
-    console.print("\n".join(remembered.read(Settings.from_environment()).lines()), markup=False)
+    if code and text is not None:
+        raise click.UsageError("Either --code or --read.")
+    told = remembered.read(Settings.from_environment()) if text is None else remembered.decoded(text)
+    console.print(told.code() if code else "\n".join(told.lines()), markup=False, soft_wrap=True)
 
 
 @lab.command(

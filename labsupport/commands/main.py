@@ -140,6 +140,26 @@ def progress(code: bool, text: str | None) -> None:
 
 
 @lab.command(
+    short_help="For teachers: what one needs beside a class.",
+    **example("python3 lab.py teacher 05", "python3 lab.py teacher all > guide.md"),
+)
+@click.argument("lessons", nargs=-1, required=True)
+def teacher(lessons: tuple[str, ...]) -> None:
+    """For teachers: what one needs beside a class in LESSONS (two digits each, or: all); in a file it is Markdown.
+
+    Outcomes, minutes and predictions; for each exercise what to ask, what to point at, and what people get wrong.
+    """
+    from rich.markdown import Markdown
+
+    from labsupport.commands.teacher import guide
+    from labsupport.course import copies
+
+    for notebook in copies.lessons_named(lessons):
+        text = guide(notebook)
+        console.print(Markdown(text)) if console.is_terminal else click.echo(text)
+
+
+@lab.command(
     short_help="For authors: run the lessons and store their outputs.",
     **example("python3 lab.py notebooks --write", "python3 lab.py notebooks --write 00"),
 )

@@ -158,9 +158,10 @@ def test_progress_shows_all_lessons(lab, elsewhere):
 
 def test_an_unknown_lesson_is_refused_with_the_known_ones(lab):
     """Before anything is run."""
-    run = lab("notebooks", "--write", "77")
-    assert run.returncode == 1
-    assert "00_start_here" in run.stderr
+    for words in (["notebooks", "--write", "77"], ["teacher", "77"], ["teacher", "5"]):
+        run = lab(*words)
+        assert run.returncode == 1
+        assert "00_start_here" in run.stderr
 
 
 class Started:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
 from labsupport.commands.dead_letters import dead_letters
+from labsupport.commands.lessons import new, notebooks, progress, teacher
 from labsupport.commands.replay import replay
 from labsupport.commands.terminal import console, example
 
@@ -102,45 +103,6 @@ def test(pytest_arguments: tuple[str, ...]) -> None:
     if os.name == "nt":
         sys.exit(subprocess.call(command))
     os.execv(sys.executable, command)  # so that Ctrl-C and other signals reach pytest and nobody else
-
-
-@lab.command(
-    short_help="Make a fresh copy of a lesson.",
-    **example("python3 lab.py new 01", "python3 lab.py new all"),
-)
-@click.argument("lessons", nargs=-1, required=True)
-def new(lessons: tuple[str, ...]) -> None:
-    """Make fresh copies of LESSONS (two digits each, or: all) in work/. What you changed is kept beside them."""
-    from labsupport.course import copies
-
-    for notebook in copies.lessons_named(lessons):
-        kept = copies.renew(notebook)
-        beside = f"; yours is now work/{kept.name}" if kept else ""
-        console.print(f"work/{notebook.name} is fresh{beside}", soft_wrap=True)
-    console.print("If JupyterLab shows one of them, close its tab and open it again.")
-
-
-@lab.command(short_help="Show which exercises you have solved.", **example("python3 lab.py progress"))
-def progress() -> None:
-    """Show which exercises you have solved. It is remembered in .lab/ and nowhere else."""
-    from labsupport.course import progress as remembered
-
-    console.print("\n".join(remembered.read(Settings.from_environment()).lines()), markup=False)
-
-
-@lab.command(
-    short_help="For authors: run the lessons and store their outputs.",
-    **example("python3 lab.py notebooks --write", "python3 lab.py notebooks --write 00"),
-)
-@click.option(
-    "--write", is_flag=True, required=True, expose_value=False, help="Run the notebooks and store their outputs."
-)
-@click.argument("lessons", nargs=-1)
-def notebooks(lessons: tuple[str, ...]) -> None:
-    """For authors: run the lessons in notebooks/ and store what they print. Without LESSONS: all of them."""
-    from labsupport.commands import notebooks as writer
-
-    writer.write(lessons, console)
 
 
 @lab.command(
@@ -238,6 +200,22 @@ def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int) 
 
 
 @lab.command(
+    short_help="See the whole course in a dozen lines.",
+    **example("python3 lab.py tour", "python3 lab.py tour --picture road.png"),
+)
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also draw the road of two of its events, into this file (.png, .svg or .pdf).",
+)
+def tour(picture: Path | None) -> None:
+    """A group, a crash, dead letters and a replay on the real Kafka, in seconds. Exit code 1 if a sum is wrong."""
+    from labsupport.commands import tour as touring
+
+    touring.show(Settings.from_environment(), console, picture)
+
+
+@lab.command(
     short_help="Delete all topics, to start over.", **example("python3 lab.py wipe", "python3 lab.py wipe --yes")
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -256,8 +234,8 @@ def wipe(yes: bool) -> None:
     console.print("Wiped. The next lesson starts with an empty Kafka.")
 
 
-lab.add_command(replay)
-lab.add_command(dead_letters)
+for each in (new, progress, teacher, notebooks, replay, dead_letters):
+    lab.add_command(each)
 
 
 def interrupt_once(_number: int, _frame: object) -> None:

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from labsupport.base import CHECKOUT, LabError, Settings, only_one, until
 from labsupport.broker import background, roster
-from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.process import Process
 from labsupport.broker.roster import python_marks
 from labsupport.commands.proof import round_trip
+from labsupport.commands.terminal import kafka_meanwhile
 from labsupport.course.copies import make_copies
 
 FIRST = "work/00_start_here.ipynb"
@@ -37,7 +37,7 @@ def start(settings: Settings, *, browser: bool = True, port: int | None = None) 
                     console.print(f"JupyterLab of this lab is already running:\n\n  {address}\n", soft_wrap=True)
                     open_browser(address)
                     return
-                cluster = stack.enter_context(_kafka(settings))
+                cluster = stack.enter_context(kafka_meanwhile(settings))
                 seconds = round_trip(cluster)
                 console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/]. One event out and back: {seconds:.1f} s.")
                 process, address = stack.enter_context(_jupyter_lab(settings, port))
@@ -49,18 +49,6 @@ def start(settings: Settings, *, browser: bool = True, port: int | None = None) 
         console.print("\nEnded.")
     if left := settings.embedded and background.address(settings):
         console.print(f"Kafka still runs at {left}; this command did not start it. To stop it: python3 lab.py down")
-
-
-@contextlib.contextmanager
-def _kafka(settings: Settings) -> Iterator[Cluster]:
-    """The cluster for the body of a `with`; afterwards the broker is stopped if it was started here."""
-    started = settings.embedded and background.ensure(settings)[1]
-    try:
-        with connect(settings) as cluster:
-            yield cluster
-    finally:
-        if started:
-            background.release(settings)
 
 
 def _running_already(settings: Settings) -> str:

@@ -51,6 +51,21 @@ def connected() -> "Cluster":
 
 
 @contextlib.contextmanager
+def kafka_meanwhile(settings: Settings) -> Iterator["Cluster"]:
+    """The cluster for the body of a `with`; afterwards the broker is stopped if it was started here."""
+    from labsupport.broker import background
+    from labsupport.broker.cluster import connect
+
+    started = settings.embedded and background.ensure(settings)[1]
+    try:
+        with connect(settings) as cluster:
+            yield cluster
+    finally:
+        if started:
+            background.release(settings)
+
+
+@contextlib.contextmanager
 def telling(tried: str) -> Iterator[None]:
     """If the body of a `with` does not come to its end, say how far it came: the account is a note of the error."""
     from labsupport.broker.advice import speaking

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labsupport.base import LabError, Settings, only_one, storing
+from labsupport.base import LabError, Settings, digest, only_one, storing
 from labsupport.broker.process import write_atomically
 from labsupport.course import exercises
 from labsupport.course.answer import shown
 from labsupport.course.verdict import Outcome, Verdict
 
 _PARTS = ("exercises", "predictions")
+LETTERS = {"s": "solved", "t": "tried", "n": "not yet"}  # of a code: letters and digits survive every chat
+CODE = re.compile(r"lab:((?:\s+[0-9]{2}[stn]+)*)\s+([0-9]+) of ([0-9]+) solved, check ([0-9a-f]{4})")
 COUNTED = {Outcome.PASS: "solved", Outcome.TRY_AGAIN: "tried", Outcome.ERROR: "tried"}
 
 
@@ -30,6 +32,41 @@ class Progress:
         solved = sum(self.exercises.get(each.id) == "solved" for each in listed)
         lines = [f"{solved} of {len(listed)} exercise{'s' * (len(listed) != 1)} solved"]
         return lines + [f"  {each.id}  {self.exercises.get(each.id, 'not yet'):<8} {each.title}" for each in listed]
+
+    def code(self) -> str:
+        """The same in one line to paste: a letter for each exercise of each lesson that was begun, and a checksum."""
+        letters = {word: letter for letter, word in LETTERS.items()}
+        marks: dict[str, str] = {}
+        for each in exercises.by_id():
+            mark = letters.get(self.exercises.get(each, ""), "n")
+            marks[each[:2]] = marks.get(each[:2], "") + mark
+        begun = [lesson + own for lesson, own in marks.items() if set(own) != {"n"}]
+        return _checked(begun, "".join(marks.values()).count("s"), len("".join(marks.values())))
+
+
+def decoded(text: str) -> Progress:
+    """The progress that a code in `text` tells of; what stands around the code does not matter.
+
+    Raises LabError if there is none, or if it was mistyped. It is no proof: anybody can make one.
+    """
+    found = CODE.search(" ".join(text.lower().split()))
+    if not found:
+        raise LabError(
+            "There is no code in this text.", shown(text, 200), "it looks like this: lab: 00s 01st 1 of 20 …"
+        )
+    words, solved, listed = found[1].split(), int(found[2]), int(found[3])
+    if _checked(words, solved, listed) != found[0]:
+        raise LabError("This code was mistyped or cut.", f"{found[0]!r} does not fit its check", "ask for it again")
+    told = {f"{word[:2]}-{number}": LETTERS[mark] for word in words for number, mark in enumerate(word[2:], start=1)}
+    if unknown := sorted(told.keys() - exercises.by_id().keys()):
+        seen = f"it tells of {', '.join(unknown)}, which this lab does not have"
+        raise LabError("This code comes from another version of the lab.", seen, "read it with that version")
+    return Progress({each: what for each, what in told.items() if what != "not yet"})
+
+
+def _checked(words: list[str], solved: int, listed: int) -> str:
+    text = " ".join(["lab:", *words, f"{solved} of {listed} solved"])
+    return f"{text}, check {digest(text)[:4]}"
 
 
 def read(settings: Settings) -> Progress:

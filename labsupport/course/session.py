@@ -108,7 +108,8 @@ class Lesson(Cluster):
     ) -> contextlib.AbstractContextManager[members.Members]:
         """Members of `group` as processes, for the body of a `with`: `members.start("A")`, `kill`, `freeze` ….
 
-        `handle(record)` is what they do with each record, `settings` their consumers' own.
+        `handle(record)` is what they do with each record, `settings` their consumers' own. With `policy=retry.Policy()`
+        what fails is tried again, and then becomes a dead letter.
         """
         return members.of(self, topic, group, handle, **settings)
 

@@ -18,6 +18,9 @@ from labsupport.base import LabError, Settings, until
 from labsupport.broker import background
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.process import tail, write_atomically
+from labsupport.events import dead_letter
+from labsupport.events.recovery import Recovery
+from labsupport.events.retry import Policy
 from labsupport.events.worker import Moment, Worker
 from labsupport.experiments import faults, journal, program
 from labsupport.experiments.faults import At
@@ -38,15 +41,22 @@ def nothing(_record: Any) -> None:
 
 @contextlib.contextmanager
 def of(
-    cluster: Cluster, topic: str, group: str, handle: Callable[[Any], object] = nothing, **settings: Any
+    cluster: Cluster,
+    topic: str,
+    group: str,
+    handle: Callable[[Any], object] = nothing,
+    policy: Policy | None = None,
+    **settings: Any,
 ) -> Iterator["Members"]:
     """Members of `group` for the body of a `with`; `handle(record)` is what they do, `settings` their consumers' own.
 
-    The group begins empty, whatever an earlier run left of it. At the end every process is killed and nobody is left
-    in the group; what it has committed, and `history`, stay. Raises LabError if somebody else keeps joining it.
+    With a `policy` each has a recovery: a record that fails is tried again, then it becomes a dead letter, in the topic
+    that `lab.dead_letters(topic)` makes. Without one a member ends at the first error. The group begins empty, whatever
+    an earlier run left of it. At the end every process is killed and nobody is left in the group; what it has
+    committed, and `history`, stay. Raises LabError if somebody else keeps joining it.
     """
     cluster.delete_groups([group])
-    members = Members(cluster, topic, group, handle, settings)
+    members = Members(cluster, topic, group, handle, policy, settings)
     try:
         yield members
     finally:
@@ -69,8 +79,17 @@ def owners(cluster: Cluster, group: str) -> dict[str, list[int]]:
 class Members:
     """The members of one group, by their names, such as "A". Made by `of`, which also ends them."""
 
-    def __init__(self, cluster: Cluster, topic: str, group: str, handle: Callable, settings: dict[str, Any]):
-        self.cluster, self.topic, self.group, self.handle = cluster, topic, group, handle
+    def __init__(
+        self,
+        cluster: Cluster,
+        topic: str,
+        group: str,
+        handle: Callable,
+        policy: Policy | None,
+        settings: dict[str, Any],
+    ):
+        self.cluster, self.topic, self.group = cluster, topic, group
+        self.handle, self.policy = handle, policy  # of those that are started from now on
         self.settings = SETTINGS | settings
         self._folder = background.own_folder(Settings.from_environment())
         self._processes = contextlib.ExitStack()
@@ -100,7 +119,8 @@ class Members:
             if name in self._running:
                 raise LabError(f"{name} is running.", "", f'members.stop("{name}") or kill("{name}") ends it')
             self._tell("started", name)
-            work = (self.topic, self.group, self.handle, self.settings | settings | {"name": name}, self._pace(name))
+            own = self.settings | settings | {"name": name}
+            work = (self.topic, self.group, self.handle, self.policy, own, self._pace(name))
             suffers = []
             if freeze_at:
                 passed = sum(each.what == freeze_at for each in journal.read(self._journal(name)))  # in earlier lives
@@ -211,7 +231,14 @@ class Members:
 
 
 def _work(
-    kafka: Cluster, at: At, topic: str, group: str, handle: Callable, settings: dict[str, Any], pace: Path
+    kafka: Cluster,
+    at: At,
+    topic: str,
+    group: str,
+    handle: Callable,
+    policy: Policy | None,
+    settings: dict[str, Any],
+    pace: Path,
 ) -> None:
     """In a member's process: work until SIGTERM, or until the notebook that started it is gone."""
     parent = os.getppid()
@@ -221,7 +248,11 @@ def _work(
             time.sleep(float(pace.read_text()))
 
     consumer = kafka.consumer(topic, group_id=group, **settings)
-    worker = Worker(consumer, handle, hooks=[at.hook, slowed])
+    recovery = None
+    if policy:
+        producer = kafka.producer(name=f"{settings['name']}-dead-letters", **dead_letter.producer_settings())
+        recovery = Recovery(producer, policy)
+    worker = Worker(consumer, handle, hooks=[at.hook, slowed], recovery=recovery)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     worker.run(until=lambda: os.getppid() != parent)
     kafka.close_client(settings["name"])

@@ -148,13 +148,18 @@ def test_progress_shows_all_lessons(lab, elsewhere):
     assert shown.startswith("1 of ")
     assert "01-2  solved   Add up the money" in shown
     assert "02-1  not yet " in shown
+    code = lab("progress", "--code").stdout
+    assert code.startswith("lab: 01ns 1 of ")
+    assert lab("progress", "--read", f"Anna says: {code}", LAB_HOME=str(elsewhere.home / "other")).stdout == shown
+    assert lab("progress", "--read", code.replace("1 of", "9 of")).returncode == 1
 
 
 def test_an_unknown_lesson_is_refused_with_the_known_ones(lab):
     """Before anything is run."""
-    run = lab("notebooks", "--write", "77")
-    assert run.returncode == 1
-    assert "00_start_here" in run.stderr
+    for words in (["notebooks", "--write", "77"], ["teacher", "77"], ["teacher", "5"]):
+        run = lab(*words)
+        assert run.returncode == 1
+        assert "00_start_here" in run.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -2,12 +2,15 @@
 
 import json
 import multiprocessing
+import re
 from dataclasses import FrozenInstanceError
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labsupport.base import LabError, Settings
-from labsupport.course import progress
+from labsupport.course import exercises, progress
 from labsupport.course.verdict import MIME, Outcome, Verdict
 
 SOLVED = Verdict("02-1", Outcome.PASS, "Right.")
@@ -52,6 +55,35 @@ def test_what_is_solved_stays_solved(home):
     assert progress.read(home).exercises == {"02-1": "solved"}
     assert progress.read(home).lines("02")[0] == "1 of 2 exercises solved"
     assert progress.read(home).lines("00")[0] == "0 of 1 exercise solved"
+
+
+@given(st.dictionaries(st.sampled_from(sorted(exercises.by_id())), st.sampled_from(["solved", "tried"])))
+def test_a_code_tells_the_same_wherever_it_was_pasted(told):
+    """In capitals, between other words, broken over lines; one line of letters and digits."""
+    code = progress.Progress(told).code()
+    assert re.fullmatch(r"lab:[0-9a-z ]+, check [0-9a-f]{4}", code)
+    assert len(code) < 300
+    for pasted in (code, f"Anna: {code.capitalize()}!", "> " + code.replace(" ", "\n"), code.replace(" ", "\u00a0")):
+        assert progress.decoded(pasted) == progress.Progress(told)
+
+
+def test_a_typing_error_in_a_code_is_noticed():
+    """Every letter and digit of it counts."""
+    code = progress.Progress({"02-1": "solved", "05-3": "tried"}).code()
+    for place, old in enumerate(code):
+        for new in {"s", "t", "n", "0", "7", "", " "} - {old}:
+            mistyped = code[:place] + new + code[place + 1 :]
+            if " ".join(mistyped.split()) != code:
+                with pytest.raises(LabError, match=r"no code|mistyped|another version"):
+                    progress.decoded(mistyped)
+    with pytest.raises(LabError, match="no code"):
+        progress.decoded("I did everything!")
+
+
+def test_a_code_of_another_version_is_not_guessed_at():
+    """It tells of exercises that are not here."""
+    with pytest.raises(LabError, match="another version"):
+        progress.decoded(progress._checked(["00ssssssss"], 8, 30))
 
 
 def test_an_exercise_that_does_not_exist_is_not_remembered(home):

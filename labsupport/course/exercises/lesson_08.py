@@ -218,7 +218,7 @@ def memory_key(record):
                 _key("    return record.key.decode() if record.key else str(record.offset)"),
                 "These are two events, with one key"),
             Wrong("the same bytes are the same event, and other bytes another",
-                _key("    return repr(record.value)"), "with"),
+                _key("    return repr(record.value)"), "These are one event, with two keys"),
             Wrong("what is no event has one key, too",
                 _key("    try:\n        return Event.decode(record.value).event_id\n"
                     "    except EventError:\n        return 'unknown'"), "would never have its effect"),

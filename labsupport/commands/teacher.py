@@ -1,0 +1,58 @@
+"""`python3 lab.py teacher 05`: what one needs beside a class, made from the lesson and the data of its exercises."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from labsupport.course import exercises
+from labsupport.course.exercise import Exercise
+
+
+def guide(notebook: Path) -> str:
+    """The guide to that lesson, in Markdown."""
+    stored = json.loads(notebook.read_text(encoding="utf-8"))
+    cells = {cell["id"]: "".join(cell["source"]) for cell in stored["cells"]}
+    lesson = stored["metadata"]["lab"]
+    return "\n".join(_guide(cells, lesson["minutes"], exercises.of_lesson(lesson["lesson"])))
+
+
+def _guide(cells: dict[str, str], minutes: int, given: Sequence[Exercise]) -> Iterator[str]:
+    episodes = {cell: _title(text) for cell, text in cells.items() if re.fullmatch(r"ep-\d+", cell)}
+    yield f"# {_title(cells['title'])}\n"
+    yield f"{minutes} minutes. Afterwards they can\n"
+    yield from _points(cells["title"])
+    yield "\n## Episodes, about 4 minutes each\n"
+    for number, (cell, title) in enumerate(episodes.items(), start=1):
+        yield f"{number}. **{title}** They predict: {_prediction(cells[cell])}"
+    for exercise in given:
+        yield f"\n## Exercise {exercise.id}: {exercise.title}\n"
+        yield f"{exercise.difficulty}, {exercise.minutes} minutes: `{exercise.call}`\n"
+        yield f"- **Ask first:** {exercise.hints[0]}"
+        if before := _before(f"task-{exercise.id}", list(cells), episodes):
+            yield f"- **Point at:** {before}"
+        yield f"- **What makes an answer right:** {exercise.explanation}"
+        yield "\nWhat people think, and what the feedback then says:\n"
+        yield from (f'- {wrong.misconception}: "… {wrong.phrase} …"' for wrong in exercise.wrong)
+    yield "\n## To end with\n"
+    yield from _points(cells["key-points"])
+    yield '\nTheir progress: ask for the line of `python3 lab.py progress --code`. Answers: `lab.solution("…")`.'
+
+
+def _title(text: str) -> str:
+    return text.partition("\n")[0].lstrip("# ")
+
+
+def _points(text: str) -> list[str]:
+    """The list in a cell, a line for each point."""
+    return [" ".join(point.split()) for point in re.findall(r"^- .+(?:\n  .+)*", text, re.MULTILINE)]
+
+
+def _prediction(text: str) -> str:
+    return " ".join(text.partition("**Predict:**")[2].partition("\n\n")[0].split())
+
+
+def _before(task: str, order: Sequence[str], episodes: dict[str, str]) -> str:
+    """The last episode before that exercise; empty if there is none."""
+    earlier = [cell for cell in order[: order.index(task)] if cell in episodes] if task in order else []
+    return f"episode {earlier[-1].removeprefix('ep-')}, *{episodes[earlier[-1]]}*" if earlier else ""

@@ -1,0 +1,225 @@
+"""`python3 lab.py tour`: the course in a dozen lines, on the real broker. Each is printed when it has happened.
+
+What is told is read from the broker, from the database, and from the members' own journals. The story is that of
+lessons 05 to 11: a group, a crash, what came again, what could not be processed, and history run once more.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from kafka.consumer.fetcher import ConsumerRecord
+from rich.console import Console
+from rich.markup import escape
+
+from labsupport.base import LabError, Settings, only_one, storing
+from labsupport.broker.advice import speaking
+from labsupport.commands.terminal import kafka_meanwhile
+from labsupport.course.session import Lesson
+from labsupport.events import inbox, orders, rebuilding, redrive, report, sending, shop
+from labsupport.events.event import Event
+from labsupport.events.exact import ExactProducer
+from labsupport.events.retry import Policy
+from labsupport.events.worker import Moment
+from labsupport.experiments import program, road
+from labsupport.experiments.balance import OUTCOMES, Sheet
+from labsupport.experiments.history import History
+from labsupport.experiments.members import Members
+
+LESSON = "99"  # that of no notebook
+EVENTS, PARTITIONS, CRASH = 200, 4, 5
+AGAIN = "run it again; if it comes back, that is a mistake of the lab's: please report these lines"
+POLICY = Policy(attempts=2, first=0.1)
+
+Say = Callable[[str, str], None]  # what a line is about, and what happened
+Service = Callable[[str, bool, ConsumerRecord], object]
+
+
+def service(path: str, knows_reports: bool, record: ConsumerRecord) -> None:
+    """What the group does with a record: once for each event, an effect and a line of the report in one transaction."""
+    event = Event.decode(record.value)
+    if event.event_type == "ReportGenerated" and not knows_reports:
+        raise KeyError(event.event_type)  # the bug
+    with closing(report.database(path)) as database:
+
+        def effect() -> None:
+            orders.effect(database, event)
+            report.add(database, event)
+
+        inbox.once(database, event.event_id, effect)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a tour leaves behind: its last sheet, and what happened to the events whose road is drawn."""
+
+    sheet: Sheet
+    road: tuple[Moment, ...]
+
+
+def show(settings: Settings, console: Console, picture: Path | None) -> None:
+    """Print it line by line; draw its road into the file `picture`. A broker that was started for it ends with it."""
+    begin = time.monotonic()
+
+    def say(about: str, what: str) -> None:
+        console.print(f"[bold]{about:<12}[/] {escape(what)}", soft_wrap=True)
+
+    with kafka_meanwhile(settings) as kafka, Lesson(LESSON, kafka, settings) as lab:
+        say("Kafka", f"{kafka!r:.90}".strip("<>") + "; what follows is read from it, and from a database")
+        told = play(lab, say)
+    say("all is well", f"nothing lost, nothing twice; {time.monotonic() - begin:.0f} s")
+    if picture:
+        from labsupport.experiments import plots  # here, because it takes longer to import than all the rest
+
+        with storing(picture.resolve().parent, "--picture"):
+            plots.spacetime(told.road).figure.savefig(picture, dpi=150)
+        say("picture", f"the road of two events is in {picture}")
+
+
+def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
+    """Play it on `lab`, in topics and groups of its own that are gone afterwards; `handle` is the service.
+
+    Raises LabError if a sheet does not balance or the report made anew is another one.
+    """
+    with (
+        only_one(lab.settings.home / "tour.lock", "its tour", timeout=60),
+        _own_names(lab),
+        program.scratch() as folder,
+        speaking("The tour did not come to its end."),
+    ):
+        path = orders.create(folder / "shop.db")
+        topic, group = lab.topic("tour-orders", partitions=PARTITIONS), lab.group("tour-service")
+        dead = lab.dead_letters(topic)
+
+        def sheet(produced: int, dead_lettered: int = 0) -> Sheet:
+            found = lab.balance(topic, group, path, dead_letters=dead)
+            say("sheet", str(found))
+            return require(found, produced, dead_lettered)
+
+        events = shop.events(EVENTS)
+        early = [event for event in events[: EVENTS * 4 // 5] if event.event_type != "ReportGenerated"]
+        late = [event for event in events if event not in early]
+        reports = sum(event.event_type == "ReportGenerated" for event in late)
+        with lab.members(topic, group, partial(handle, str(path), False), policy=POLICY) as team:
+            _share_and_crash(lab, team, early, say)
+            sheet(len(early))
+            _poison(lab, team, late, dead, say)
+            sheet(len(events) + 1, dead_lettered=reports + 1)
+            team.stop("A")
+            _redrive(lab, team, partial(handle, str(path), True), dead, say)
+            last = sheet(len(events) + 1, dead_lettered=1)
+            history = team.history
+        _rebuild(lab, topic, path, folder / "report.db", say)
+        ids = [_came_again(history)[0], next(each.event_id for each in history.told("retrying") if each.event_id)]
+        return Told(last, _road(lab, topic, history, ids))
+
+
+def require(sheet: Sheet, produced: int, dead_lettered: int = 0) -> Sheet:
+    """The sheet, if it says that nothing is lost or open, nothing was processed twice, and all was produced."""
+    wanted = {"produced": produced, "processed": produced - dead_lettered, "dead-lettered": dead_lettered, "twice": 0}
+    wrong = {name: sheet.count(name) for name in (*OUTCOMES, *wanted) if sheet.count(name) != wanted.get(name, 0)}
+    if wrong or sheet.strangers:
+        seen = ", ".join(f"{count} {name} instead of {wanted.get(name, 0)}" for name, count in wrong.items())
+        raise LabError("The sheet does not balance.", seen or str(sheet), AGAIN)
+    return sheet
+
+
+def _share_and_crash(lab: Lesson, team: Members, events: Sequence[Event], say: Say) -> None:
+    team.start("A", settle=False)
+    team.start("B", freeze_at="handled", nth=CRASH)  # so that the kill meets it between effect and commit
+    owners = team.owners
+    say("group", "two processes share a topic: " + ", ".join(f"{who} has {_places(owners[who])}" for who in owners))
+    count = sending.publish(lab.producer(name="tour-shop"), team.topic, events)
+    say("produce", f"{count} events of a shop, all acknowledged")
+    team.wait(lambda history: history.frozen("B"), f"B to process {CRASH} events")
+    team.kill("B")
+    say("crash", f"B is killed (kill -9): {CRASH} events processed, nothing committed")
+    team.settle()
+    _read_to_the_end(lab, team)
+    (killed,) = team.history.told("killed")
+    gap = team.history.standstill(killed)
+    say("takeover", f"A has {_places(team.owners['A'])}; nobody had B's for {gap:.1f} s, until its session ended")
+    say("redelivery", f"{len(_came_again(team.history))} events came again, and the inbox knew them")
+
+
+def _poison(lab: Lesson, team: Members, events: Sequence[Event], dead: str, say: Say) -> None:
+    producer = lab.producer(name="tour-shop")
+    producer.send(team.topic, b"\xffno event", b"ORD-123").get(timeout=10)
+    count = sending.publish(producer, team.topic, events)
+    say("produce", f"{count} more events, reports among them, and a record that is no event")
+    _read_to_the_end(lab, team)
+    errors = redrive.letters(lab.consumer(name="tour-redrive"), redrive.choice(dead)).by_error
+    found = ", ".join(f"{number} {error.rpartition('.')[2]}" for error, number in errors.items())
+    say("dead letters", f"{found}: put aside with their reasons, and nothing waited behind them")
+
+
+def _redrive(lab: Lesson, team: Members, mended: Callable, dead: str, say: Say) -> None:
+    with closing(ExactProducer(lab.bootstrap)) as producer:
+        consumer = lab.consumer(name="tour-redrive")
+        account = redrive.redrive(consumer, producer, redrive.choice(dead, error="KeyError"), addressed=True)
+    team.handle = mended
+    team.start("C")
+    _read_to_the_end(lab, team)
+    say("redrive", f"the service is mended; {account.done} dead letters went back, and C processed them")
+
+
+def _rebuild(lab: Lesson, topic: str, path: Path, anew: Path, say: Say) -> None:
+    consumer = lab.consumer(name="tour-rebuild", group_id=lab.group("tour-report"), enable_auto_commit=False)
+    with closing(report.database(path)) as live, closing(report.database(anew)) as rebuilt:
+        account = rebuilding.rebuild(
+            consumer,
+            topic,
+            lambda event: report.add(rebuilt, event),
+            decode=lambda record: Event.decode(record.value),
+            keep=rebuilt.commit,
+        )
+        wanted, found, lines = report.digest(live), report.digest(rebuilt), len(report.lines(rebuilt))
+    same = "the same" if found == wanted else f"not that of the live one, {wanted}"
+    say("replay", f"all {account.read} records again, into a new report: {lines} lines, hash {found}, {same}")
+    if found != wanted:
+        raise LabError("The report made anew is another one.", f"hash {found} instead of {wanted}", AGAIN)
+
+
+def _read_to_the_end(lab: Lesson, team: Members) -> None:
+    """Wait until the group has committed all that the topic holds."""
+    team.wait(lambda _: not lab.lag(team.topic, team.group).total, f"{team.group} to commit everything")
+
+
+def _came_again(history: History) -> list[str]:
+    """The ids of the events that were handled more than once."""
+    handled = [moment.event_id for moment in history.told("handled")]
+    return [each for each in dict.fromkeys(handled) if handled.count(each) > 1]
+
+
+def _road(lab: Lesson, topic: str, history: History, ids: Sequence[str]) -> tuple[Moment, ...]:
+    """What happened to these events; the kill as a crash, and what the inbox answered as a statement."""
+    moments: list[Moment] = []
+    known: set[str] = set()
+    for moment in history.moments:
+        if moment.what == "handled":
+            moments.append(replace(moment, what=f"INSERT: {'known' if moment.event_id in known else 'new'}"))
+            known.add(moment.event_id)
+        if moment.what != "frozen":
+            moments.append(replace(moment, what="crashed") if moment.what == "killed" else moment)
+    records = sorted(lab.log(topic).records, key=lambda record: record.timestamp)
+    return road.of(records, moments, *ids)
+
+
+@contextlib.contextmanager
+def _own_names(lab: Lesson) -> Iterator[None]:
+    """Afterwards the tour's topics and groups are gone, whatever happened."""
+    try:
+        yield
+    finally:
+        mine = f"{lab.namespace}tour-"
+        lab.delete_groups(lab.groups(mine))
+        lab.delete_topics(lab.topics(mine))
+
+
+def _places(numbers: Sequence[int]) -> str:
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,75 @@
+"""`lab.py tour`: its sums, its exit code, and that nothing of it stays."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from labsupport import lesson, orders
+from labsupport.base import CHECKOUT, LabError
+from labsupport.broker import roster
+from labsupport.commands import tour
+from labsupport.events.event import Event
+
+
+def left_over(kafka, settings):
+    """What the tour has left: topics, groups, processes."""
+    mine = "99-tour"
+    return kafka.topics(mine) + kafka.groups(mine) + roster.running(settings, ["program"])
+
+
+def test_tour(cluster, settings, lab, tmp_path):
+    """A dozen lines, and what they say adds up: redelivered, dead-lettered, redriven; every event once in the end."""
+    picture = tmp_path / "road.png"
+    run = lab("tour", "--picture", str(picture))
+    assert run.returncode == 0, run.stdout + run.stderr
+    sheets = [list(map(int, re.findall(r"\d+", line)[:7])) for line in run.stdout.splitlines() if "produced =" in line]
+    assert len(sheets) == 3
+    for produced, processed, dead, waiting, unknown, lost, twice in sheets:
+        assert produced == processed + dead
+        assert waiting == unknown == lost == twice == 0
+    redelivered = int(re.search(r"redelivery +(\d+) events", run.stdout)[1])
+    redriven = int(re.search(r"(\d+) dead letters went back", run.stdout)[1])
+    assert 0 < redelivered <= sheets[0][0]
+    assert [dead for _, _, dead, *_ in sheets] == [0, redriven + 1, 1]
+    assert re.search(r"replay .* the same\n", run.stdout)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert left_over(cluster, settings) == []
+
+
+def test_a_sheet_that_does_not_balance_is_an_error(own_home):
+    """A service that remembers nothing processes twice what comes again; the tour says so, and tidies up."""
+
+    def forgets(path, _, record):
+        with closing(orders.database(path)) as database, database:
+            orders.effect(database, Event.decode(record.value))
+
+    with lesson("99") as opened:
+        with pytest.raises(LabError, match="does not balance") as caught:
+            tour.play(opened, lambda *_: None, forgets)
+        assert re.search(r"[1-9]\d* twice instead of 0", caught.value.seen)
+        assert left_over(opened, own_home) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_leaves_nothing(cluster, settings):
+    """In the middle, with two members running: they are gone, and so are topics and groups."""
+    command = [sys.executable, "-m", "labsupport", "tour"]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as touring:
+        assert any("group" in line for line in touring.stdout)
+        touring.send_signal(signal.SIGINT)
+        _, errors = touring.communicate(timeout=60)
+    assert touring.returncode == 130
+    assert "Stopped" in errors
+    assert left_over(cluster, settings) == []
+
+
+def test_a_picture_that_cannot_be_written_is_a_sentence(lab, tmp_path):
+    """Said before anything is tried."""
+    run = lab("tour", "--picture", str(tmp_path))
+    assert run.returncode == 2
+    assert "is a directory" in run.stderr

@@ -1,0 +1,35 @@
+"""The guide for teachers."""
+
+import re
+
+import pytest
+
+from labsupport.base import CHECKOUT
+from labsupport.commands.teacher import guide
+from labsupport.course import exercises
+
+LESSONS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_every_lesson_has_a_guide(path):
+    """Outcomes, minutes, each episode's prediction, key points; and nothing that was to be filled in is empty."""
+    text = guide(path)
+    assert text.startswith(f"# {path.name[:2]} · ")
+    assert re.search(r"^\d+ minutes\. Afterwards they can\n\n(- .+[,.]\n){3}", text, re.MULTILINE)
+    assert len(re.findall(r"^\d\. \*\*.+\*\* They predict: .+[?.]$", text, re.MULTILINE)) >= 2
+    assert len(re.findall(r"^- .+\.$", text.partition("## To end with")[2], re.MULTILINE)) == 5
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_every_exercise_stands_in_it(path):
+    """With its first hint, the episode before it, its explanation, and every known wrong answer."""
+    text = guide(path)
+    for exercise in exercises.of_lesson(path.name[:2]):
+        own = text.partition(f"## Exercise {exercise.id}: {exercise.title}\n")[2].partition("\n## ")[0]
+        assert f"{exercise.minutes} minutes" in own
+        assert exercise.hints[0] in own
+        assert exercise.explanation in own
+        assert re.search(r"\*\*Point at:\*\* episode \d, \*.+\*", own)
+        for wrong in exercise.wrong:
+            assert f'- {wrong.misconception}: "… {wrong.phrase} …"' in own

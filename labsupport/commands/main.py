@@ -29,10 +29,17 @@ from labsupport.commands.terminal import console, example
     context_settings={"help_option_names": ["-h", "--help"]},
     **example("python3 lab.py", "python3 lab.py --no-browser --port 9000", "python3 lab.py test -k jars"),
 )
+@click.option(
+    "--from",
+    "offline",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help="Take packages, Java and Kafka from this folder: no network is used. Comes first.",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser; print the address.")
 @click.option("--port", type=click.IntRange(1, 65535), help="JupyterLab's port (default: 8888, or the next free one).")
 @click.pass_context
-def lab(context: click.Context, no_browser: bool, port: int | None) -> None:
+def lab(context: click.Context, offline: str | None, no_browser: bool, port: int | None) -> None:
     """Learn event-driven systems on a real Apache Kafka, in notebooks.
 
     Without a command: start Kafka, check that an event goes out and comes back, and open JupyterLab. Ctrl-C ends
@@ -40,6 +47,8 @@ def lab(context: click.Context, no_browser: bool, port: int | None) -> None:
 
     LAB_KAFKA=host:port uses another Kafka instead of the lab's own.
     """
+    if offline:
+        os.environ["LAB_OFFLINE"] = offline
     if context.invoked_subcommand is None:
         from labsupport.commands import start
 
@@ -168,6 +177,31 @@ def crashlab(seeds: int, results: Path | None) -> None:
     from labsupport.commands import crashlab as laboratory
 
     laboratory.show(laboratory.play(Settings.from_environment(), seeds, results), console)
+
+
+@lab.command(
+    short_help="For teachers: all that a set-up needs, on a stick.",
+    **example(
+        "python3 lab.py bundle /media/stick/lab-bundle",
+        "python3 lab.py bundle lab-bundle --platform windows-x86_64 --platform macos-arm64 --python 3.12 --python 3.13",
+    ),
+)
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--platform", "platforms", multiple=True, help="For which machines (default: such as this one).")
+@click.option("--python", "pythons", multiple=True, help="For which Pythons, such as 3.12 (default: this one).")
+def bundle(folder: Path, platforms: tuple[str, ...], pythons: tuple[str, ...]) -> None:
+    """Put the lab and all that it needs into DIR: packages, Java, Kafka. There: python3 lab.py --from DIR.
+
+    --platform and --python may be repeated. Interrupted, it goes on from there when it is run again.
+    """
+    from labsupport.commands import bundle as packing
+
+    platforms, pythons = packing.known(platforms, pythons)
+    size = packing.make(Settings.from_environment(), folder, platforms, pythons)
+    console.print(
+        f"{folder} is complete: {size / 1e6:,.0f} MB, for {', '.join(platforms)} and Python {', '.join(pythons)}"
+    )
+    console.print("README.txt in it says what to type.")
 
 
 @lab.command(

@@ -3,6 +3,7 @@
 It stands here so that it also holds for `python3 lab.py test notebooks/01_events.ipynb`.
 """
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -14,23 +15,40 @@ import pytest
 from labsupport.base import Settings
 from labsupport.broker import background
 
+TEST_HOME = "lab-test-"
 
-def pytest_configure():
-    """Before anything is collected: own home, own broker, and no progress bars in what nbval compares."""
+
+def pytest_configure(config):
+    """Before anything is collected: own home, own broker, and no progress bars in what nbval compares.
+
+    Each of pytest-xdist's workers has a home of its own inside that of the program that started it.
+    """
     for name in ("LAB_KAFKA", "LAB_LEARNER", "LAB_OFFLINE", "LAB_MAVEN", "LAB_SEED"):
         os.environ.pop(name, None)
-    os.environ["LAB_HOME"] = tempfile.mkdtemp(prefix="lab-test-")
+    worker = getattr(config, "workerinput", None)
+    home = Path(os.environ["LAB_HOME"], worker["workerid"]) if worker else Path(tempfile.mkdtemp(prefix=TEST_HOME))
+    os.environ["LAB_HOME"] = str(home)
     os.environ["TQDM_DISABLE"] = "1"
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # end as Ctrl-C does, with everything stopped
             signal.signal(getattr(signal, name), signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """The cells of a notebook need its kernel: one worker runs them all."""
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 def pytest_unconfigure():
-    """Leave nothing running and nothing lying about."""
+    """Leave nothing running and nothing lying about, of a worker that was killed neither."""
     home = Path(os.environ["LAB_HOME"])
-    if home.name.startswith("lab-test-"):
-        background.stop_all(Settings.from_environment())
+    if home.name.startswith(TEST_HOME):
+        settings = Settings.from_environment()
+        for each in (home, *home.glob("gw*")):
+            background.stop_all(dataclasses.replace(settings, home=each))
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -1,14 +1,16 @@
 """What the tests share: settings, brokers, kernels, the command line. The home they run in: see ../conftest.py."""
 
 import os
+import re
 import subprocess
 import sys
+import uuid
 
 import psutil
 import pytest
 from jupyter_client import KernelManager
 
-from labsupport.base import CHECKOUT, Settings
+from labsupport.base import CHECKOUT, Settings, until
 from labsupport.broker import background, training
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.runtime import Runtime, prepare
@@ -165,3 +167,45 @@ def lab():
         )
 
     return run
+
+
+class Started:
+    """`python3 lab.py --no-browser`, running."""
+
+    def __init__(self, home, *words, **environment):
+        self.log = home.parent / f"start-{uuid.uuid4().hex}.log"
+        with self.log.open("wb") as log:
+            self.program = subprocess.Popen(
+                [sys.executable, "-m", "labsupport", "--no-browser", *words],
+                env={**os.environ, **environment},
+                cwd=CHECKOUT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def address(self) -> str:
+        """JupyterLab's address with its token, when it is printed."""
+        until(lambda: "token=" in self.text or self.program.poll() is not None, 90, "JupyterLab's address")
+        found = re.search(r"(http://\S+?)/lab/tree/work/00_start_here\.ipynb\?token=(\w+)", self.text)
+        assert found, self.text
+        return found
+
+
+@pytest.fixture
+def start(elsewhere):
+    """`start(…)` runs `python3 lab.py`; what it started is stopped after the test."""
+    running = []
+
+    def run(*words, **environment) -> Started:
+        running.append(Started(elsewhere.home, *words, **environment))
+        return running[-1]
+
+    yield run
+    for each in running:
+        each.program.kill()
+        each.program.wait()

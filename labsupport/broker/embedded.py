@@ -21,7 +21,7 @@ from pathlib import Path
 
 from labsupport.base import LabError, until
 from labsupport.broker.metadata import NotKafkaError, ask
-from labsupport.broker.process import Process, tail, write_atomically
+from labsupport.broker.process import Process, interrupts_wait, tail, write_atomically
 from labsupport.broker.properties import HOST, server_properties
 from labsupport.broker.roster import java_marks
 from labsupport.broker.runtime import ENVIRONMENT, LOGGING, Runtime, new_id
@@ -29,24 +29,41 @@ from labsupport.broker.runtime import ENVIRONMENT, LOGGING, Runtime, new_id
 START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a machine that is busy with other things
 
 
-def known_brokers(port: int) -> set[int]:
-    """The ids of the brokers that the one on `port` knows; empty while it does not answer."""
+def known_brokers(port: int, cluster: str = "") -> set[int]:
+    """The ids of the brokers that the one on `port` knows; empty while it does not answer.
+
+    Empty too if it is of another cluster than the one whose id is given: two labs that start at the same moment can
+    choose the same port, and the one that does not get it must not take the other's broker for its own.
+    """
     try:
-        return set(ask(HOST, port, timeout=1.0).brokers)
+        answer = ask(HOST, port, timeout=1.0)
     except (OSError, NotKafkaError):
         return set()
+    return set(answer.brokers) if cluster in ("", answer.cluster_id) else set()
 
 
 def recorded_cluster(folder: Path) -> tuple[str, dict[int, tuple[int, int]]]:
-    """The id of the cluster in `folder` and the ports of its brokers; a new id and no ports if there is no record."""
+    """The id of the cluster in `folder` and the ports of its brokers.
+
+    Without a good record no ports, and the id that the storage has, if there is any: brokers keep that one.
+    """
     try:
         record = json.loads((folder / "cluster.json").read_text(encoding="utf-8"))
         ports = {
             int(number): (int(client), int(controller)) for number, (client, controller) in record["ports"].items()
         }
-        return str(record["id"]), ports
+        return stored_id(folder) or str(record["id"]), ports
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return new_id(), {}
+        return stored_id(folder) or new_id(), {}
+
+
+def stored_id(folder: Path) -> str:
+    """The id of the cluster whose first broker has its storage in `folder`; empty if there is none."""
+    try:
+        lines = (folder / "1" / "data" / "meta.properties").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ""
+    return next((line.removeprefix("cluster.id=") for line in lines if line.startswith("cluster.id=")), "")
 
 
 def recorded_address(folder: Path) -> str:
@@ -129,14 +146,10 @@ class EmbeddedBroker:
         log = self.folder / "server.log"
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
-        self._process = Process.start(
-            f"broker {self.number}",
-            cluster.runtime.command(marks=java_marks(cluster.runtime.settings, cluster.role), training=training),
-            log,
-            cwd=self.folder,
-            env=ENVIRONMENT,
-        )
-        self._process.record(self.folder / "process.json")
+        command = cluster.runtime.command(marks=java_marks(cluster.runtime.settings, cluster.role), training=training)
+        with interrupts_wait():
+            self._process = Process.start(f"broker {self.number}", command, log, cwd=self.folder, env=ENVIRONMENT)
+            self._process.record(self.folder / "process.json")
 
     def _format(self) -> None:
         """Give new storage its ids and the feature levels, as Kafka's own format command does."""
@@ -224,7 +237,7 @@ class EmbeddedCluster:
         silent = list(brokers)
 
         def ready_or_dead() -> bool:
-            silent[:] = [broker for broker in silent if not wanted <= known_brokers(broker.port)]
+            silent[:] = [broker for broker in silent if not wanted <= known_brokers(broker.port, self.id)]
             return not silent or any(broker.process is None for broker in silent)
 
         what = "Kafka to answer" if len(wanted) == 1 else f"{len(wanted)} brokers to answer"

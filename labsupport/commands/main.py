@@ -19,9 +19,11 @@ from rich.table import Table
 
 from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
 from labsupport.commands.dead_letters import dead_letters
-from labsupport.commands.lessons import new, notebooks, progress, teacher
+from labsupport.commands.lessons import bundle, new, notebooks, progress, teacher
 from labsupport.commands.replay import replay
 from labsupport.commands.terminal import console, example
+
+SOAK = ("lessons", "episodes", "seeds", "kills", "lid")  # the parts of `soak`
 
 
 @click.group(
@@ -180,28 +182,30 @@ def crashlab(seeds: int, results: Path | None) -> None:
 
 
 @lab.command(
-    short_help="For teachers: all that a set-up needs, on a stick.",
-    **example(
-        "python3 lab.py bundle /media/stick/lab-bundle",
-        "python3 lab.py bundle lab-bundle --platform windows-x86_64 --platform macos-arm64 --python 3.12 --python 3.13",
-    ),
+    short_help="Run everything again and again for an hour, with kills.",
+    **example("python3 lab.py soak", "python3 lab.py soak --only kills --kills 3"),
 )
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--platform", "platforms", multiple=True, help="For which machines (default: such as this one).")
-@click.option("--python", "pythons", multiple=True, help="For which Pythons, such as 3.12 (default: this one).")
-def bundle(folder: Path, platforms: tuple[str, ...], pythons: tuple[str, ...]) -> None:
-    """Put the lab and all that it needs into DIR: packages, Java, Kafka. There: python3 lab.py --from DIR.
+@click.option("--only", type=click.Choice(SOAK), multiple=True, help="One part; may be given several times.")
+@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="How often each lesson is run.")
+@click.option("--seeds", type=click.IntRange(1), default=100, show_default=True, help="Trials with crashes and poison.")
+@click.option("--kills", type=click.IntRange(1), default=20, show_default=True, help="Processes that are killed.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides what is killed, and when.")
+def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int) -> None:
+    """Run all lessons, episodes, crashes and poison many times, and kill what runs; the table says what went wrong.
 
-    --platform and --python may be repeated. Interrupted, it goes on from there when it is run again.
+    On brokers of its own; your lab is not touched. Ctrl-C ends it with the table of what was done.
     """
-    from labsupport.commands import bundle as packing
+    from labsupport.commands import soak as soaking
 
-    platforms, pythons = packing.known(platforms, pythons)
-    size = packing.make(Settings.from_environment(), folder, platforms, pythons)
-    console.print(
-        f"{folder} is complete: {size / 1e6:,.0f} MB, for {', '.join(platforms)} and Python {', '.join(pythons)}"
-    )
-    console.print("README.txt in it says what to type.")
+    rows = []
+    try:
+        for row in soaking.soak(Settings.from_environment(), only or SOAK, rounds, seeds, kills, seed):
+            rows.append(row)
+            console.print(f"{row.what}: {row.times:,} times, {len(row.problems):,} went wrong", soft_wrap=True)
+    finally:
+        soaking.show(rows, console)
+    if any(row.problems for row in rows):
+        sys.exit(1)
 
 
 @lab.command(
@@ -239,7 +243,7 @@ def wipe(yes: bool) -> None:
     console.print("Wiped. The next lesson starts with an empty Kafka.")
 
 
-for each in (new, progress, teacher, notebooks, replay, dead_letters):
+for each in (new, progress, teacher, bundle, notebooks, replay, dead_letters):
     lab.add_command(each)
 
 

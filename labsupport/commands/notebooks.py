@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 from rich.console import Console
@@ -17,6 +18,9 @@ from rich.console import Console
 from labsupport.base import CHECKOUT, LabError, Settings
 from labsupport.broker import background
 from labsupport.course.copies import lessons_named
+
+if TYPE_CHECKING:
+    from nbclient import NotebookClient
 
 SANITIZE = CHECKOUT / "tests" / "nbval.sanitize"
 BITMAPS = ("image/png", "image/jpeg")
@@ -38,27 +42,26 @@ def write(lessons: Sequence[str], console: Console) -> None:
 @contextlib.contextmanager
 def own_home() -> Iterator[None]:
     """A broker of its own for the kernels started in the body of a `with`; a learner's running lab is not touched."""
-    with tempfile.TemporaryDirectory(prefix="lab-") as home:
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="lab-", ignore_cleanup_errors=True) as home:
         os.environ["LAB_HOME"] = home
         os.environ["TQDM_DISABLE"] = "1"  # a progress bar on a slow day is not an output to store
         try:
             yield
         finally:
             background.stop_all(Settings.from_environment())
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def run(path: Path) -> bool:
     """Run one notebook from top to bottom in a fresh kernel and store its outputs; returns whether the file changed."""
-    from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     stored = nbformat.read(path, as_version=4)
     fresh = nbformat.from_dict(stored)
-    client = NotebookClient(
-        fresh, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(path.parent)}}, record_timing=False
-    )
     try:
-        client.execute(stderr=subprocess.DEVNULL)  # the kernel's own remarks; a cell's stderr comes as a message
+        client_of(fresh, path.parent).execute(stderr=subprocess.DEVNULL)  # the kernel's own remarks, not a cell's
     except (CellExecutionError, CellTimeoutError) as error:
         raise LabError(f"{path.name} did not run to its end.", str(error), "nothing was written") from error
     before = path.read_text(encoding="utf-8")
@@ -68,16 +71,32 @@ def run(path: Path) -> bool:
     return text != before
 
 
+def client_of(notebook: nbformat.NotebookNode, folder: Path) -> "NotebookClient":
+    """What executes the notebook, in `folder`, and writes the outputs into it."""
+    from nbclient import NotebookClient
+
+    where = {"metadata": {"path": str(folder)}}
+    return NotebookClient(notebook, timeout=CELL_TIMEOUT, resources=where, record_timing=False)
+
+
+def differing(stored: Sequence[nbformat.NotebookNode], fresh: Sequence[nbformat.NotebookNode]) -> list[str]:
+    """The ids of the cells that print something else now, as nbval compares."""
+    patterns = _patterns()
+    return [
+        new.id
+        for old, new in zip(stored, fresh, strict=True)
+        if new.cell_type == "code" and comparable(old.outputs, patterns) != comparable(_joined(new.outputs), patterns)
+    ]
+
+
 def merge(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """`fresh`, with the stored outputs of each cell that printed the same, and without what only this machine knows."""
-    from nbval.plugin import coalesce_streams, get_sanitize_patterns
-
-    patterns = dict(get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8")))
+    patterns = _patterns()
     before = {cell.id: cell for cell in stored.cells}
     merged = nbformat.from_dict(fresh)
     for cell in merged.cells:
         if cell.cell_type == "code":
-            cell.outputs = coalesce_streams(cell.outputs)
+            cell.outputs = _joined(cell.outputs)
             old = before[cell.id].outputs
             if comparable(old, patterns) == comparable(cell.outputs, patterns):
                 cell.outputs = old
@@ -100,3 +119,16 @@ def comparable(outputs: Sequence[nbformat.NotebookNode], patterns: dict[str, str
         fields |= {key: value for key, value in output.get("data", {}).items() if key not in BITMAPS}
         kept.append((output.output_type, {key: clean(value) for key, value in fields.items()}))
     return kept
+
+
+def _patterns() -> dict[str, str]:
+    from nbval.plugin import get_sanitize_patterns
+
+    return dict(get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8")))
+
+
+def _joined(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """As nbval sees them: what was printed in pieces is one output."""
+    from nbval.plugin import coalesce_streams
+
+    return coalesce_streams(outputs)

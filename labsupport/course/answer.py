@@ -81,12 +81,14 @@ class Answer:
     def __call__(self, *arguments: Any, returns: type | tuple[type, ...], asks: str = "") -> Any:
         """Call the learner's function with copies of `arguments`; what comes back has to be of type `returns`.
 
-        A client of Kafka's and a database are handed over themselves.
+        A client of Kafka's, a database and an error are handed over themselves.
 
         `asks` says in words what the exercise asks for, where the types do not. The result is handed on as a plain int,
         Decimal, bytes …, a Collection as a tuple. Otherwise raises NotAttempted, TryAgain or Failed.
         """
-        given = copy.deepcopy(arguments, {id(each): each for each in arguments if isinstance(each, tuple(HANDLES))})
+        # A copy of an error would not be equal to it.
+        themselves = {id(each): each for each in arguments if isinstance(each, (*HANDLES, BaseException))}
+        given = copy.deepcopy(arguments, themselves)
         try:
             with (
                 self._clock(),

@@ -73,7 +73,7 @@ def judged(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
         return _down(exercise, lab) or _unexpected(exercise, lab, error)
     finally:
         with contextlib.suppress(Exception):  # what cannot be deleted now, the next lesson() deletes
-            lab.delete_topics([lab.namespace + CHECKED])
+            lab.delete_topics(lab.topics(lab.namespace + CHECKED))
             lab.delete_groups(lab.groups(lab.namespace + CHECKED))
     return Verdict(exercise.id, Outcome.PASS, said if has_alarm() else f"{said} ({NO_ALARM})")
 

@@ -68,8 +68,8 @@ def renew(notebook: Path, target: Path = WORK) -> Path | None:
     return kept
 
 
-def answer_file(exercise: Exercise, home: Path) -> tuple[Path, bool]:
-    """The learner's file for that exercise, and whether it was made just now; one that is there stays as it is.
+def answer_path(exercise: Exercise, home: Path) -> Path:
+    """Where the learner's file for that exercise is, or would be.
 
     It lies beside the notebook that is running. The folder of the committed notebooks stays clean: for one that runs
     there it lies in `home`. Raises LabError for an exercise whose answer is no file.
@@ -78,7 +78,15 @@ def answer_file(exercise: Exercise, home: Path) -> tuple[Path, bool]:
         raise LabError(
             f"The answer to exercise {exercise.id} is no file.", "", f'lab.check("{exercise.id}", {exercise.function})'
         )
-    path = (home / "work" if Path.cwd() == NOTEBOOKS else Path.cwd()) / exercise.file
+    return (home / "work" if Path.cwd() == NOTEBOOKS else Path.cwd()) / exercise.file
+
+
+def answer_file(exercise: Exercise, home: Path) -> tuple[Path, bool]:
+    """The learner's file for that exercise, and whether it was made just now; one that is there stays as it is.
+
+    Raises LabError as `answer_path`.
+    """
+    path = answer_path(exercise, home)
     if path.exists():
         return path, False
     write_atomically(path, exercise.stub + "\n")

@@ -24,7 +24,7 @@ from labsupport.course.answer import in_words
 from labsupport.course.exercise import Note
 from labsupport.course.verdict import Verdict
 from labsupport.events import dead_letter, orders
-from labsupport.experiments import balance, lag, log, members
+from labsupport.experiments import balance, lag, log, members, program
 
 
 class Lesson(Cluster):
@@ -113,6 +113,13 @@ class Lesson(Cluster):
         """
         return members.of(self, topic, group, handle, **settings)
 
+    def python(self, *words: object) -> contextlib.AbstractContextManager[program.Running]:
+        """`python` with these words, such as `"-m", "my.module"`, as a terminal starts it, for the body of a `with`.
+
+        Its `process` can be killed, its `printed` read; it is killed at the end, if it runs.
+        """
+        return program.python(*words)
+
     def database(self, name: str) -> Path:
         """An empty database (SQLite; tables `effects` and `inbox`), made anew; returns its file."""
         return orders.create(self.settings.home / "databases" / f"{self.number}-{name}.db")
@@ -154,6 +161,12 @@ class Lesson(Cluster):
         path, made = copies.answer_file(check.find(number), self.settings.home)
         print(f"{path.name} {'is new: write' if made else 'is there, as you left it: go on'} there, then check.")
         return path
+
+    def solved(self, number: str) -> Path | None:
+        """Your file for exercise `number`, if it was solved; else None. Raises LabError if its answer is no file."""
+        path = copies.answer_path(check.find(number), self.settings.home)
+        solved = progress.read(self.settings).exercises.get(number) == "solved"
+        return path if solved and path.is_file() else None
 
     def hint(self, number: str) -> Note:
         """The next hint for exercise `number`; each call shows one more."""

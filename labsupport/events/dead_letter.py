@@ -20,8 +20,9 @@ Kafka Connect's names for the same, all values text: `__connect.errors.topic`, `
 `.exception.class.name`, `.exception.message`, `.exception.stacktrace`; and the connector's and task's in place of a
 group. It has none for the record's time.
 
-A record that was redriven has one or two headers more: `redrive_origin`, where it lay first (topic/partition/offset),
-and `redrive_group`, the only group that is to process it; all others skip it.
+A record that was redriven has one or two headers more: `redrive_origin`, where its dead letter's record lay
+(topic/partition/offset), and `redrive_group`, the only group that is to process it; all others skip it. What failed
+again and is redriven again has an origin for each time, the first one in front.
 """
 
 import struct
@@ -156,7 +157,7 @@ def original(record: ConsumerRecord) -> ConsumerRecord:
 
 def redriven(letter: DeadLetter, addressed: bool = False) -> Headers:
     """The headers of the record that goes back: the original ones and the mark; addressed to its group, or to all."""
-    headers = [each for each in letter.headers if each[0] not in (REDRIVE_ORIGIN, REDRIVE_GROUP)]
+    headers = [each for each in letter.headers if each[0] != REDRIVE_GROUP]
     headers.append((REDRIVE_ORIGIN, letter.place.encode()))
     if addressed:
         headers.append((REDRIVE_GROUP, letter.group.encode()))
@@ -164,12 +165,21 @@ def redriven(letter: DeadLetter, addressed: bool = False) -> Headers:
 
 
 def mark_of(headers: Iterable[tuple[str, bytes | None]]) -> tuple[str, str | None] | None:
-    """Of a redriven record: where it lay first, and the only group that it is for, None if it is for all.
+    """Of a redriven record: where it lay before, and the only group that it is for, None if it is for all.
 
     None if it was not redriven.
     """
-    found = {name: (value or b"").decode(errors="backslashreplace") for name, value in headers}
+    found = {name: _origin(value) for name, value in headers}
     return (found[REDRIVE_ORIGIN], found.get(REDRIVE_GROUP)) if REDRIVE_ORIGIN in found else None
+
+
+def first_place(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
+    """Where a redriven record lay at first, before it was redriven at all; None if it was not redriven."""
+    return next((_origin(value) for name, value in headers if name == REDRIVE_ORIGIN), None)
+
+
+def _origin(value: bytes | None) -> str:
+    return (value or b"").decode(errors="backslashreplace")
 
 
 def for_others(record: ConsumerRecord, group: str) -> bool:

@@ -11,7 +11,7 @@ from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from labsupport.base import LabError, progress
-from labsupport.events.dead_letter import mark_of
+from labsupport.events.dead_letter import first_place
 
 
 def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[ConsumerRecord]:
@@ -50,8 +50,8 @@ def id_of(record: ConsumerRecord) -> str:
         event_id = None
     if isinstance(event_id, str) and event_id:
         return event_id
-    if mark := mark_of(record.headers):
-        return mark[0].replace("/", "-")
+    if place := first_place(record.headers):
+        return place.replace("/", "-")
     return f"{record.topic}-{record.partition}-{record.offset}"
 
 

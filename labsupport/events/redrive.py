@@ -12,7 +12,7 @@ another redrive that runs at the same moment; and a consumer can always get a re
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from labsupport.events.stretches import EPOCH
 if TYPE_CHECKING:
     import pandas
 
-Marks = Collection[tuple[str, str | None]]  # of records that were redriven: where each lay first, and for which group
+Marks = Collection[tuple[str, str | None]]  # of records that were redriven: where each lay, and for which group
 
 
 @dataclass(frozen=True)
@@ -73,22 +73,29 @@ class Letters:
         return pandas.DataFrame(rows, columns=columns).set_index("place")
 
 
-def choice(topic: str, *, error: str = "", group: str = "", **chosen: Any) -> Choice:
+def choice(
+    topic: str,
+    *,
+    error: str = "",
+    group: str = "",
+    where: Callable[[ConsumerRecord], object] = lambda _: True,
+    **chosen: Any,
+) -> Choice:
     """Which dead letters of `topic`, a dead letter topic: those to which all of this applies.
 
     `error` is a part of the error's class or of its message; `group` the group that could not process it. The rest is
     as in `replay.Choice`: `keys` and `types` are the original's; `since` and `before` are about when the dead letter
-    was written.
+    was written, and `where` gets the record that it lies in.
     """
 
-    def fits(record: ConsumerRecord) -> bool:
+    def fits(record: ConsumerRecord) -> object:
         try:
             letter = unwrap(record)
         except NotADeadLetterError:
             return False
-        return error in f"{letter.error}: {letter.message}" and group in ("", letter.group)
+        return error in f"{letter.error}: {letter.message}" and group in ("", letter.group) and where(record)
 
-    return Choice(topic, where=fits if error or group else None, **chosen)
+    return Choice(topic, where=fits if error or group else where, **chosen)
 
 
 def letters(consumer: KafkaConsumer, chosen: Choice) -> Letters:

@@ -66,17 +66,33 @@ def started(function: Callable, *arguments: Any, name: str = "") -> Iterator[Run
     Raises LabError if something of it cannot be sent (a client, a lesson).
     """
     name = name or function.__name__
-    packed, settings = packed_call(function, arguments, name), Settings.from_environment()
+    packed = packed_call(function, arguments, name)
     with scratch() as folder:
         with storing(folder, "LAB_HOME"):
             Path(folder, "call").write_bytes(packed)
-        command = [sys.executable, *python_marks(settings, "program"), "-c", CHILD, str(folder)]
-        process = Process.start(name, command, folder / "printed", cwd=Path.cwd(), env={"PYTHONUNBUFFERED": "1"})
-        try:
-            yield Running(process, folder)
-        finally:
-            process.kill()
-            process.wait()
+        with _python(name, ["-c", CHILD, str(folder)], folder) as running:
+            yield running
+
+
+@contextlib.contextmanager
+def python(*words: object) -> Iterator[Running]:
+    """`python` with these words, such as "-m" and a module, as a terminal starts it, for the body of a `with`.
+
+    Killed at its end, if it runs.
+    """
+    with scratch() as folder, _python(" ".join(map(str, words[:2])), list(map(str, words)), folder) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def _python(name: str, words: list[str], folder: Path) -> Iterator[Running]:
+    command = [sys.executable, *python_marks(Settings.from_environment(), "program"), *words]
+    process = Process.start(name, command, folder / "printed", cwd=Path.cwd(), env={"PYTHONUNBUFFERED": "1"})
+    try:
+        yield Running(process, folder)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextlib.contextmanager

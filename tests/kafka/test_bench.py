@@ -19,6 +19,6 @@ def test_the_table_compares_with_stock_and_leaves_a_running_lab_alone(elsewhere)
     ]  # fmt: skip
     for row in compared:
         assert row.ratio == row.other / row.lab > 0
-    assert len(rows) == 9
+    assert len(rows) == 10
     assert {each.role for each in roster.running(elsewhere)} <= {"background", "training"}
     assert "cores" in machine()

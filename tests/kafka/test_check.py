@@ -232,6 +232,20 @@ def test_a_file_is_made_once_and_stays(opened, tmp_path, monkeypatch, capsys):
         opened.file("03-1")
 
 
+def test_a_solved_file_can_be_used_in_later_lessons(opened, tmp_path, monkeypatch):
+    """Its path, as soon as it has passed and as long as it is there."""
+    monkeypatch.chdir(tmp_path)
+    assert opened.solved("03-2") is None
+    path = opened.file("03-2")
+    path.write_text(exercises.by_id()["03-2"].reference)
+    assert opened.check("03-2", path).passed
+    assert opened.solved("03-2") == path
+    path.unlink()
+    assert opened.solved("03-2") is None
+    with pytest.raises(LabError, match="is no file"):
+        opened.solved("03-1")
+
+
 @pytest.mark.parametrize(
     ("code", "outcome", "phrase"),
     [

@@ -1,14 +1,12 @@
 """The command line, as a person types it."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-import uuid
 
 import pytest
 from click.testing import CliRunner
@@ -164,48 +162,6 @@ def test_an_unknown_lesson_is_refused_with_the_known_ones(lab):
         assert "00_start_here" in run.stderr
 
 
-class Started:
-    """`python3 lab.py --no-browser`, running."""
-
-    def __init__(self, home, *words, **environment):
-        self.log = home.parent / f"start-{uuid.uuid4().hex}.log"
-        with self.log.open("wb") as log:
-            self.program = subprocess.Popen(
-                [sys.executable, "-m", "labsupport", "--no-browser", *words],
-                env={**os.environ, **environment},
-                cwd=CHECKOUT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-            )
-
-    @property
-    def text(self) -> str:
-        return self.log.read_text()
-
-    def address(self) -> str:
-        """JupyterLab's address with its token, when it is printed."""
-        until(lambda: "token=" in self.text or self.program.poll() is not None, 90, "JupyterLab's address")
-        found = re.search(r"(http://\S+?)/lab/tree/work/00_start_here\.ipynb\?token=(\w+)", self.text)
-        assert found, self.text
-        return found
-
-
-@pytest.fixture
-def start(elsewhere):
-    """`start(…)` runs `python3 lab.py`; what it started is stopped after the test."""
-    running = []
-
-    def run(*words, **environment) -> Started:
-        running.append(Started(elsewhere.home, *words, **environment))
-        return running[-1]
-
-    yield run
-    for each in running:
-        each.program.kill()
-        each.program.wait()
-
-
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_lab_py_opens_the_first_lesson_and_ends_what_it_started(how, start, elsewhere):
     """Kafka proven, JupyterLab behind its token; Ctrl-C (or a kill) ends both."""
@@ -303,3 +259,11 @@ def test_lab_py_works_on_an_external_kafka(start, broker_elsewhere, elsewhere):
     assert [each.role for each in roster.running(elsewhere)] == ["jupyter"]
     started.program.send_signal(signal.SIGINT)
     assert started.program.wait(60) == 0
+
+
+def test_soak_counts_what_went_wrong_part_by_part(lab):
+    """The part with seeds, once: crashes, poison, a rebuild that is killed."""
+    run = lab("soak", "--only", "seeds", "--seeds", "1", timeout=240)
+    assert run.returncode == 0, run.stdout + run.stderr
+    counted = re.findall(r"(\d+) +0 *$", run.stdout, re.MULTILINE)
+    assert [int(times) > 0 for times in counted] == [True] * 3

@@ -166,6 +166,29 @@ def test_a_port_taken_at_the_last_moment_is_chosen_anew(runtime, tmp_path, monke
         thief.close()
 
 
+def test_another_labs_broker_on_the_same_port_is_not_taken_for_ours(runtime, tmp_path, monkeypatch):
+    """Two labs that start at the same moment choose one port: the one that does not get it takes another."""
+    first, second = EmbeddedCluster(tmp_path / "a", runtime), EmbeddedCluster(tmp_path / "b", runtime)
+    real = EmbeddedCluster._choose_ports
+    chosen = []
+
+    def choose_the_firsts(self):
+        chosen.append(real(self))
+        if len(chosen) == 1:
+            self.ports[1] = (first.brokers[0].port, self.ports[1][1])
+
+    try:
+        first.start()
+        monkeypatch.setattr(EmbeddedCluster, "_choose_ports", choose_the_firsts)
+        second.start()
+        assert len(chosen) == 2
+        for cluster in (first, second):
+            assert ask("127.0.0.1", cluster.brokers[0].port).cluster_id == cluster.id
+    finally:
+        first.destroy()
+        second.destroy()
+
+
 def test_the_address_is_on_the_loopback_interface_only(cluster):
     """What the broker tells clients to connect to is 127.0.0.1, and no other interface listens."""
     host, port = cluster.bootstrap.split(":")

@@ -1,7 +1,11 @@
 """The payments service in a terminal: fed by the shop, drained, killed, started again; its balance comes out even."""
 
 import contextlib
+import itertools
+import json
 import random
+import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -11,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from labsupport import balance, orders, sending, shop
+from labsupport import balance, dead_letter, orders, sending, shop
 from labsupport.base import CHECKOUT, until
-from labsupport.experiments import log
+from labsupport.course import exercises
+from labsupport.experiments import log, program
 
 GROUP = "98-payments"
 LAB_FILE = """
@@ -25,10 +30,21 @@ def handle(event, database):
 """
 
 
+def learners_files(folder: Path) -> list[str]:
+    """The files of exercises 08-2 and 09-3 in this folder, solved; the words that make the service run them."""
+    words = []
+    for number, option in {"08-2": "--handle", "09-3": "--bury"}.items():
+        exercise = exercises.by_id()[number]
+        (folder / exercise.file).write_text(f'{exercise.reference}\n\n\nprint("a learner\'s {exercise.file}")\n')
+        words += [option, f"{folder / exercise.file}:{exercise.function}"]
+    return words
+
+
 @pytest.fixture
 def topic(cluster):
-    """An empty topic with two partitions; the service's group does not exist."""
+    """An empty topic with two partitions, and one for its dead letters; the service's group does not exist."""
     cluster.delete_groups([GROUP])
+    cluster.create_topic("98-orders-dlt", 2, **dead_letter.topic_settings())
     return cluster.create_topic("98-orders", 2)
 
 
@@ -93,6 +109,33 @@ def test_killed_again_and_again_while_the_shop_goes_on_its_balance_comes_out_eve
     assert "Ended; all that was processed is committed." in running.printed.read_text()
 
 
+@pytest.mark.parametrize("theirs", [False, True], ids=["the reference", "the learner's files"])
+def test_killed_with_poison_among_its_events_its_balance_comes_out_even(cluster, topic, service, tmp_path, theirs):
+    """The end of Part I, with the lab's own functions, and with a learner's files, of exercises 08-2 and 09-3."""
+    words = ["--dead-letters", *(learners_files(tmp_path) if theirs else [])]
+    producer, events = cluster.producer(name="shop"), iter(shop.events(1_000, seed=6))
+    for _ in range(3):
+        sending.publish(producer, topic, list(itertools.islice(events, 200)))
+        producer.send(topic, b"no event", b"ORD-1").get(timeout=10)
+        running = service(*words)
+        before = running.effects()
+        until(lambda running=running, before=before: running.effects() > before + 20, 30, "it to be in the middle")
+        assert running.ended(signal.SIGKILL) == -signal.SIGKILL
+    sending.publish(producer, topic, events)
+    running = service(*words)
+    until(lambda: running.effects() == 1_000, 60, "everything to be processed")
+    ends = log.edges(cluster, topic)[1]
+    until(lambda: log.committed(cluster, topic, GROUP) == ends, 30, "everything to be committed")
+    assert running.ended(signal.SIGTERM) == 0
+    sheet = balance.read(cluster, topic, GROUP, running.database, dead_letters=topic + "-dlt")
+    assert str(sheet) == (
+        "1003 produced = 1000 processed + 3 dead-lettered + 0 waiting + 0 unknown + 0 lost; 0 processed twice."
+    )
+    printed = running.printed.read_text()
+    assert printed.count("a learner's") == (8 if theirs else 0)
+    assert re.search(r"A runs; kill -9 \d+ ends it at once", printed)
+
+
 @pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_end_it_finishes_the_event_in_hand_and_commits(cluster, topic, service, way):
     """In the middle of a long list: what is processed is what is committed, neither more nor less."""
@@ -150,6 +193,7 @@ def test_what_is_no_event_ends_it_uncommitted_and_says_where(cluster, topic, ser
     (["ADDRESS", "98-nowhere", "--group", GROUP, "--database", "x.db"], 1, "no topic '98-nowhere'"),
     (["ADDRESS", "98-orders", "--group", GROUP, "--database", "no/x.db"], 1, "unable to open"),
     (["ADDRESS", "98-orders", "--group", GROUP, "--database", "x.db", "--handle", "no.py:f"], 1, "no Python file"),
+    (["ADDRESS", "98-orders-dlt", "--group", GROUP, "--database", "x.db", "--dead-letters"], 1, "'98-orders-dlt-dlt'"),
     (["ADDRESS", "98-orders"], 2, "required"),
 ])  # fmt: skip
 def test_what_is_wrong_is_a_sentence_and_an_exit_code(cluster, topic, tmp_path, words, code, said):
@@ -162,6 +206,31 @@ def test_what_is_wrong_is_a_sentence_and_an_exit_code(cluster, topic, tmp_path, 
     assert run.returncode == code
     assert said in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_lesson_12_says_what_to_type(cluster, topic, tmp_path):
+    """The command in the lesson, with this topic, group and database instead: it runs."""
+    notebook = json.loads((CHECKOUT / "notebooks" / "12_retention.ipynb").read_text(encoding="utf-8"))
+    (cell,) = [cell for cell in notebook["cells"] if cell["id"] == "terminal"]
+    command = re.search(r"^    (\.venv/bin/python (?:.*\\\n)*.*)$", "".join(cell["source"]), re.MULTILINE)[1]
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words[:3] == [".venv/bin/python", "-m", "labsupport.events.payments"]
+    _, handle, _, bury = learners_files(tmp_path)
+    theirs = {
+        "127.0.0.1:9092": cluster.bootstrap,
+        "12-terminal": topic,
+        "12-by-hand": GROUP,
+        ".lab/databases/12-by-hand.db": str(tmp_path / "shop.db"),
+        "work/handler.py:handle": handle,
+        "work/publisher.py:bury": bury,
+    }
+    assert theirs.keys() <= set(words)
+    sending.publish(cluster.producer(name="shop"), topic, shop.events(20, seed=7))
+    with program.python(*[theirs.get(word, word) for word in words[1:]]) as running:
+        until(lambda: log.committed(cluster, topic, GROUP) == log.edges(cluster, topic)[1], 30, "it to be done")
+        running.process.stop()
+        assert "Ended; all that was processed is committed." in running.printed
+    assert balance.read(cluster, topic, GROUP, tmp_path / "shop.db").count("processed") == 20
 
 
 def test_its_database_is_the_shops(tmp_path):

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 
 from labsupport.base import LabError, until
-from labsupport.broker.process import Process, started
+from labsupport.broker.process import Process, interrupts_wait, started
 
 STUBBORN = """
 import signal, time
@@ -126,3 +127,17 @@ def test_a_program_that_does_not_exist_is_a_sentence(tmp_path):
 def test_a_process_has_a_session_of_its_own(start):
     """Ctrl-C in a terminal goes to the terminal's session; a broker must not hear it."""
     assert os.getsid(start(GENTLE).pid) != os.getsid(0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_an_interrupt_waits_until_a_new_process_is_known(start):
+    """Otherwise nobody would know of it, and nobody would end it. Several come as one."""
+    running = []
+    with pytest.raises(KeyboardInterrupt), interrupts_wait():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        running.append(start(GENTLE))
+    assert running[0].alive
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)

@@ -171,6 +171,8 @@ def test_dead_letters_are_chosen_by_error_group_time_key_and_type(lab, topic, pr
     assert found(keys=[shop.key_of(EVENTS[1])]) == first
     assert found(types=EVENTS[6].event_type, error="negative") == second
     assert found(since=datetime.now(UTC) + timedelta(minutes=1)) == []
+    assert found(where=lambda record: b"negative" in dict(record.headers)["kafka_dlt-exception-message"]) == second
+    assert found(error="no such", where=lambda record: record.offset < 0) == []
     redrive.redrive(reader(lab), producer, redrive.choice(DEAD, error="negative"))
     assert ids(redriven(lab, topic)) == second
 
@@ -201,6 +203,18 @@ def test_nothing_is_sent_twice(lab, topic, producer):
     failed_again = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
     assert (failed_again.done, failed_again.skipped) == (1, {"sent before": 3})
     assert len(redriven(lab, topic)) == 3
+
+
+def test_what_is_no_event_stays_one_event_however_often_it_comes_back(lab, topic, producer, tmp_path):
+    """It has no id but its first place: redriven and dead-lettered three times, the sheet still counts it once."""
+    producer.send(topic, b"no event", b"k").get()
+    orders.database(tmp_path / "shop.db").close()
+    for _ in range(3):
+        work(lab, topic, lab.group("payments"), failing())
+        assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 1
+    sheet = balance.read(lab, topic, lab.group("payments"), tmp_path / "shop.db", dead_letters=DEAD)
+    assert (sheet.count("produced"), sheet.count("waiting")) == (41, 1)
+    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 0
 
 
 def test_addressed_each_group_gets_its_own_and_everybody_can_still_be_sent_to(lab, topic, producer):

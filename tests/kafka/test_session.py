@@ -96,6 +96,25 @@ def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewh
     assert "b'kept'" in printed
 
 
+def test_python_runs_as_in_a_terminal_and_is_killed_with_its_cell(kernel, settings):
+    """What it prints can be read; it does not outlive the `with`, nor, when the next lesson opens, a killed kernel."""
+    one = kernel()
+    one.run('from labsupport import lesson, until; lab = lesson("98")')
+    one.run("words = ['-c', 'import time; print(1, flush=True); time.sleep(600)']")
+    alive = """
+with lab.python(*words) as running:
+    until(lambda: "1" in running.printed, 20, "it")
+    print("alive:", running.process.alive)
+print("alive:", running.process.alive)
+"""
+    assert one.run(alive).split() == ["alive:", "True", "alive:", "False"]
+    one.begin('with lab.python(*words): print("there", flush=True); import time; time.sleep(600)', "there")
+    one.kill()
+    assert len(roster.running(settings, ["program"])) == 1
+    kernel().run('from labsupport import lesson; lesson("98")')
+    assert not roster.running(settings, ["program"])
+
+
 def test_an_interrupted_cell_leaves_a_kernel_that_works(kernel):
     """Interrupt while a consumer waits: the kernel lives, and the first cell can be run again."""
     notebook = kernel()

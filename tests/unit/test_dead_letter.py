@@ -201,9 +201,12 @@ def test_springs_own_dead_letters_can_be_read():
 
 
 def test_a_redriven_record_is_marked_and_otherwise_as_it_was():
-    """The mark says where it lay first; a second redrive replaces the first one's mark."""
+    """The mark says where it lay; after a second redrive both places are there."""
     letter = wrap(record(headers=[("a", None), ("redrive_origin", b"old/0/1")]), ValueError(), 1, "payments")
-    assert dead_letter.redriven(letter) == (("a", None), ("redrive_origin", b"09-orders/2/17"))
+    origins = (("redrive_origin", b"old/0/1"), ("redrive_origin", b"09-orders/2/17"))
+    assert dead_letter.redriven(letter) == (("a", None), *origins)
+    assert dead_letter.first_place(dead_letter.redriven(letter)) == "old/0/1"
+    assert dead_letter.first_place([("a", None)]) is None
     addressed = dead_letter.redriven(letter, addressed=True)
     assert addressed[-1] == ("redrive_group", b"payments")
     assert dead_letter.mark_of(addressed) == ("09-orders/2/17", "payments")

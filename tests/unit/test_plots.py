@@ -1,8 +1,10 @@
 """The pictures that are drawn from figures: what they show, and that their words hold on every machine."""
 
 import pandas
+from kafka import TopicPartition
 from matplotlib import pyplot
 
+from labsupport.events.worker import Moment
 from labsupport.experiments import plots
 
 POINTS = pandas.DataFrame(
@@ -39,3 +41,23 @@ def test_a_picture_is_drawn_into_the_axes_that_it_is_given():
     _, (left, right) = pyplot.subplots(1, 2)
     assert plots.speed(POINTS, left) is left
     assert plots.ratios(RATIOS, "times", right) is right
+
+
+def test_attempts_are_crosses_and_dots_with_waits_between_them():
+    """A lane for each partition, the one that failed in front; the words are the same however long it took."""
+
+    def tried(factor: float) -> list[Moment]:
+        steps = [(0.0, "failed", 1, 0), (0.1, "handled", 0, 0), (0.2, "failed", 1, 0), (0.6, "handled", 1, 0)]
+        steps += [(0.7, "handled", 1, 1), (0.7, "committed", 1, 2)]
+        return [
+            Moment(what, 50 + factor * at, "A", (TopicPartition("orders", partition),), offset)
+            for at, what, partition, offset in steps
+        ]
+
+    ax = plots.attempts({"slow": tried(1.0)})
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["slow, partition 1", "slow, partition 0"]
+    assert [round(bar.get_width(), 6) for bar in ax.patches] == [0.2, 0.4]
+    assert "(s)" in ax.get_xlabel()
+    assert "slow: 0 failed 2 times, 0–1 handled; slow: 0 handled." in repr(ax.figure)
+    assert repr(plots.attempts({"slow": tried(1.7)}).figure) == repr(ax.figure)
+    assert not plots.attempts({}).patches

@@ -11,7 +11,7 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport.base import progress, until
 from labsupport.course.answer import Answer, Failed, TryAgain, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong, through_kafka
+from labsupport.course.exercise import CHECKED, Exercise, Wrong, nothing_left, through_kafka
 from labsupport.events import reading
 from labsupport.experiments import log
 from labsupport.experiments.lag import Place
@@ -95,7 +95,7 @@ def _group(lab: "Lesson", number: object, committed: dict[int, int], topic: str)
 def _reader(lab: "Lesson", topic: str, group: str) -> KafkaConsumer:
     """A consumer of all partitions of the topic that commits for `group`, without waiting to be let in."""
     settings = {"group_id": group, "auto_offset_reset": "earliest", "enable_auto_commit": False}
-    consumer = lab.consumer(name="check", consumer_timeout_ms=1_000, **settings)
+    consumer = lab.consumer(name="check", **settings)
     consumer.assign([TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))])
     return consumer
 
@@ -134,6 +134,11 @@ class _Handler:
     def done(self) -> dict[int, int]:
         """By partition, the offset after the last record that was processed."""
         return self.before | {record.partition: record.offset + 1 for record in self.processed}
+
+    @property
+    def all_done(self) -> bool:
+        """Whether none of the five records is left."""
+        return sum(self.done.values()) >= 5
 
     def _require_not_ahead(self) -> None:
         for partition, committed in log.committed(self.lab, self.topic, self.group).items():
@@ -182,9 +187,13 @@ def _run_and_restart(answer: Answer, lab: "Lesson", topic: str, failing: int | N
 
 def _call(answer: Answer, lab: "Lesson", topic: str, group: str, handler: _Handler, given: str) -> None:
     consumer = _reader(lab, topic, group)
+    if handler.all_done:
+        nothing_left(consumer)
 
     def handle(record: ConsumerRecord) -> None:  # a function, which is handed over uncopied
         handler(record)
+        if handler.all_done:
+            nothing_left(consumer)
 
     try:
         answer(consumer, handle, returns=object)

@@ -546,14 +546,14 @@ def work_off(consumer, slow):
                 _wrong_loop(THREADED +
                     "            work = pool.submit(slow, record)\n" + POLLING +
                     "            work.result()\n"
-                    "            consumer.commit(reading.after(record))"), "handed out, and slow was never called"),
+                    "            consumer.commit(reading.after(record))"), "a poll() in between hands out"),
             Wrong("the record's own partition is to be paused, and no other",
                 _wrong_loop("    from kafka import TopicPartition\n" + THREADED +
                     "            consumer.pause(TopicPartition(record.topic, record.partition))\n"
                     "            work = pool.submit(slow, record)\n" + POLLING +
                     "            consumer.resume(*consumer.paused())\n"
                     "            work.result()\n"
-                    "            consumer.commit(reading.after(record))"), "handed out, and slow was never called"),
+                    "            consumer.commit(reading.after(record))"), "a poll() in between hands out"),
             Wrong("what was begun is as good as done",
                 _wrong_loop(THREADED +
                     "            work = pool.submit(slow, record)\n"

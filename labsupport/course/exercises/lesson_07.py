@@ -9,7 +9,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.base import LabError, progress
 from labsupport.course.answer import Answer, TryAgain, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.course.exercise import CHECKED, Exercise, Wrong, nothing_left
 from labsupport.events import reading, shop
 from labsupport.experiments import faults, strategies, torture
 from labsupport.experiments.faults import Fault
@@ -39,7 +39,7 @@ def _undisturbed(answer: Answer, lab: "Lesson") -> None:
     with Laboratory(lab, shop.events(5, seed=1), CHECKED) as laboratory:
         consumer = lab.consumer(
             name="check", group_id=laboratory.name + "-calm", group_instance_id="A", max_poll_records=2,
-            auto_offset_reset="earliest", enable_auto_commit=False, consumer_timeout_ms=1_000,
+            auto_offset_reset="earliest", enable_auto_commit=False,
         )  # fmt: skip
         consumer.subscribe([laboratory.topic])
         handled: list[int] = []
@@ -52,6 +52,8 @@ def _undisturbed(answer: Answer, lab: "Lesson") -> None:
 
         def handle(record: ConsumerRecord) -> None:
             handled.append(record.offset)
+            if len(handled) == 5:
+                nothing_left(consumer)
 
         consumer.commit = counted
         try:

@@ -5,10 +5,10 @@ are those of Okabe and Ito, which colour-blind readers can tell apart; hatching 
 shows is also its text: `repr` of the figure, which is what a reader without the picture gets.
 """
 
-from labsupport.experiments.plots.groups import timeline
+from labsupport.experiments.plots.groups import attempts, timeline
 from labsupport.experiments.plots.matrix import crashes
 from labsupport.experiments.plots.measures import counts, ratios, speed
 from labsupport.experiments.plots.story import spacetime
 from labsupport.experiments.plots.topics import lag, log
 
-__all__ = ["counts", "crashes", "lag", "log", "ratios", "spacetime", "speed", "timeline"]
+__all__ = ["attempts", "counts", "crashes", "lag", "log", "ratios", "spacetime", "speed", "timeline"]

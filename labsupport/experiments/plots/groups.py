@@ -1,9 +1,13 @@
-"""The members of a group: who had which partition when. Lesson 05 draws it."""
+"""The members of a group, over time: who had which partition, and when which record was tried. From lesson 05 on."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from labsupport.events.worker import Moment
 from labsupport.experiments.history import History
 from labsupport.experiments.plots.figure import ALARM, GROUND, INK, describe, described_axes, legend, look
 
@@ -49,3 +53,69 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}{done}.")
 
     return ax
+
+
+def attempts(runs: Mapping[str, Sequence[Moment]], ax: Axes | None = None) -> Axes:
+    """When each record was tried: a lane for each partition of each run; crosses are failures, dots what was handled.
+
+    Hatched is the time from a failure to the next attempt; figures are offsets. A run's time begins with its first
+    attempt. The words have no times: they are others each time. Without `ax` a new figure is made.
+    """
+    lanes = [(name, place, _tried(moments, place)) for name, moments in runs.items() for place in _places(moments)]
+    ax = ax or described_axes(9, 1.3 + 0.5 * len(lanes))
+    for height, (name, _, tried) in enumerate(lanes):
+        zero = min(moment.at for moment in runs[name])
+        for moment, then in zip(tried, (*tried[1:], None), strict=True):
+            at = moment.at - zero
+            if moment.what == "failed":
+                ax.plot(at, height, marker="x", markersize=9, markeredgewidth=2, color=ALARM, zorder=3)
+                if then:
+                    ax.barh(height, then.at - moment.at, 0.5, left=at, facecolor="none", edgecolor=INK, hatch="////",
+                            linewidth=0.6)  # fmt: skip
+            else:
+                ax.plot(at, height, marker="o", markersize=7, markeredgecolor=INK, color=look(2)["facecolor"], zorder=3)
+        for handled, together in groupby(tried, lambda moment: moment.what == "handled"):
+            offsets = [moment.offset for moment in together]
+            if handled and tried:
+                first = next(moment for moment in tried if moment.what == "handled" and moment.offset == offsets[0])
+                ax.text(first.at - zero, height - 0.3, _span(offsets), fontsize=8, color=INK, ha="left", va="bottom")
+    ax.set_ylim(len(lanes) - 0.4, -0.8)
+    ax.set_yticks(range(len(lanes)), [f"{name}, partition {place}" for name, place, _ in lanes])
+    ax.set_xlabel("time (s)")
+    last = max(
+        (moment.at - min(each.at for each in moments) for moments in runs.values() for moment in moments), default=1
+    )
+    ax.set_xlim(-0.03 * last, 1.06 * last)
+    marks = [plt.Line2D([], [], marker="x", linestyle="", markeredgewidth=2, color=ALARM, label="failed"),
+             plt.Line2D([], [], marker="o", linestyle="", markeredgecolor=INK, color=look(2)["facecolor"],
+                        label="handled"),
+             Patch(label="waits", facecolor="none", edgecolor=INK, hatch="////")]  # fmt: skip
+    legend(ax, marks)
+    told = "; ".join(f"{name}: {_story(tried)}" for name, _, tried in lanes)
+    describe(ax, f"Picture: when each record was tried, by partition. {told}.")
+    return ax
+
+
+def _places(moments: Sequence[Moment]) -> list[int]:
+    """The partitions of these moments, the one that failed first in front."""
+    failed = [moment.places[0].partition for moment in moments if moment.what == "failed"]
+    return sorted({each.places[0].partition for each in moments if each.offset is not None},
+                  key=lambda place: (place not in failed, place))  # fmt: skip
+
+
+def _tried(moments: Sequence[Moment], partition: int) -> list[Moment]:
+    own = [each for each in moments if each.what in ("failed", "handled")]
+    return [each for each in own if each.places[0].partition == partition]
+
+
+def _span(offsets: Sequence[int]) -> str:
+    return str(offsets[0]) if len(offsets) == 1 else f"{offsets[0]}–{offsets[-1]}"
+
+
+def _story(tried: Sequence[Moment]) -> str:
+    parts = []
+    for what, together in groupby(tried, lambda moment: moment.what):
+        offsets = [moment.offset for moment in together]
+        times = f" {len(offsets)} times" if what == "failed" and len(set(offsets)) == 1 < len(offsets) else ""
+        parts.append(f"{_span(offsets if not times else offsets[:1])} {what}{times}")
+    return ", ".join(parts)

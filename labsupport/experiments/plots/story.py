@@ -1,11 +1,12 @@
 """The space-time diagram of a story: who did what in which order, from the event that was sent to its effect.
 
 Lanes are the producer, the topic at the broker, each process that consumed, the topic of its dead letters if there are
-any, and the database; a step to the right is the next thing that happened, and says nothing about how long it took. It
-draws moments: those of a torture's story, of `faults.run`, of a worker's hook, or of `road.of`.
+any, and the database if its statements are told (otherwise "handled" has a mark); a step to the right is the next thing
+that happened, and says nothing about how long it took. It draws moments: those of a torture's story, of `faults.run`,
+of a worker's hook, or of `road.of`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from matplotlib.axes import Axes
 
@@ -23,10 +24,12 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
     An event has the same colour in all lanes, and after a redrive the number that it had before; a cross marks a crash.
     Without `ax` a new figure is made.
     """
-    shown = [moment for moment, then in zip(moments, (*moments[1:], None), strict=True) if _shows(moment, then)]
+    told = any(_is_statement(moment.what) for moment in moments)
+    quiet = QUIET if told else tuple(what for what in QUIET if what != "handled")
+    shown = [moment for moment, then in zip(moments, (*moments[1:], None), strict=True) if _shows(moment, then, quiet)]
     dead = ["dead letters"] if any(each.what in ("dead-lettered", "redriven") for each in shown) else []
     consumers = dict.fromkeys(_lane(each) for each in shown if each.what not in ARRIVALS)
-    lanes = ["producer", "broker", *consumers, *dead, "database"]
+    lanes = ["producer", "broker", *consumers, *dead, *(["database"] if told else [])]
     heights = {lane: -number for number, lane in enumerate(lanes)}
     numbers = _numbers(shown)
     ids = list(dict.fromkeys(each.event_id for each in shown if each.event_id))
@@ -53,7 +56,7 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
             ax.plot(step, here, marker="s", markersize=7, color=GROUND, markeredgecolor=INK, zorder=3)
             ax.text(step, here + 0.16, label, fontsize=7, ha="center", color=INK)
     ax.set_xlim(-0.8, len(shown) - 0.2)
-    ax.set_ylim(heights["database"] - 0.9, 0.7)
+    ax.set_ylim(0.1 - len(lanes), 0.7)
     ax.set_yticks(list(heights.values()), list(heights))
     ax.set_xticks([])
     ax.set_xlabel("steps, in their order")
@@ -66,10 +69,10 @@ def _lane(moment: Moment) -> str:
     return {"sent": "producer", "redriven": "dead letters"}.get(moment.what, f"consumer {moment.who}")
 
 
-def _shows(moment: Moment, then: Moment | None) -> bool:
+def _shows(moment: Moment, then: Moment | None, quiet: Collection[str]) -> bool:
     """A statement before which the process crashed was never sent."""
     crashed = then is not None and then.what == "crashed" and then.who == moment.who
-    return moment.what not in QUIET and not (crashed and _is_statement(moment.what))
+    return moment.what not in quiet and not (crashed and _is_statement(moment.what))
 
 
 def _is_statement(what: str) -> bool:

@@ -1,0 +1,235 @@
+"""`python3 lab.py soak`: all of it again and again for an hour, and what happens when its processes are killed."""
+
+import contextlib
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import psutil
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from rich.console import Console
+from rich.table import Table
+
+from labsupport.base import CHECKOUT, LabError, Settings, progress, until
+from labsupport.broker import roster
+from labsupport.broker.cluster import private
+from labsupport.commands.notebooks import client_of, differing, own_home
+from labsupport.course.copies import lessons_named
+from labsupport.experiments import crashes, poison, rebuilds
+
+LID = 60.0  # seconds for which a closed lid suspends everything
+
+
+@dataclass
+class Row:
+    """A line of the table: what was done, how often, and what went wrong."""
+
+    what: str
+    times: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def note(self, *problems: str) -> None:
+        """One more was done; these are its problems."""
+        self.times += 1
+        self.problems += problems
+
+
+def soak(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kills: int, seed: int) -> Iterator[Row]:
+    """The rows of the table, each when it is done. `seed` decides what is killed, and when."""
+    chance = random.Random(seed)
+    play: dict[str, Callable[[], Iterator[Row]]] = {
+        "lessons": lambda: _lessons(rounds),
+        "episodes": _episodes,
+        "seeds": lambda: _seeds(settings, seeds),
+        "kills": lambda: _kills(kills, chance),
+        "lid": lambda: _lid(chance),
+    }
+    for part in parts:
+        yield from play[part]()
+
+
+def show(rows: Sequence[Row], console: Console) -> None:
+    """The table, and below it what went wrong."""
+    table = Table("what", box=None, header_style="dim")
+    for name in ("times", "went wrong"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row.what, f"{row.times:,}", f"{len(row.problems):,}")
+    console.print(table)
+    for row in rows:
+        for problem in row.problems:
+            console.print(f"{row.what}: {problem}", markup=False, soft_wrap=True)
+
+
+def _lessons(rounds: int) -> Iterator[Row]:
+    """Each lesson from top to bottom, compared as the tests compare it, two at a time."""
+    row = Row("a lesson from top to bottom, every output compared")
+    lessons = lessons_named(["all"])
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-n", "2", "--dist", "loadgroup"]
+    for _ in progress("Rounds", unit="round", over=range(rounds)):
+        ended = subprocess.run(
+            [*command, *map(str, lessons)], cwd=CHECKOUT, capture_output=True, text=True, check=False
+        )
+        failed = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        row.times += len(lessons)
+        row.problems += failed or ["pytest: " + (ended.stdout + ended.stderr)[-500:]] * (ended.returncode != 0)
+    yield row
+
+
+def _episodes() -> Iterator[Row]:
+    """Each episode after the setup cell alone: somebody comes back tomorrow."""
+    row = Row("an episode after the setup cell alone, every output compared")
+    with own_home():
+        for path in progress("Episodes", unit="lesson", over=lessons_named(["all"])):
+            notebook = nbformat.read(path, as_version=4)
+            for episode in [cell.id for cell in notebook.cells if re.fullmatch(r"ep-\d+", cell.id)]:
+                wanted = [cell for cell in notebook.cells if cell.id == "setup" or cell.id.startswith(f"{episode}-")]
+                alone = nbformat.from_dict(notebook | {"cells": wanted})
+                error = _run(client_of(alone, path.parent))
+                different = [] if error else differing(wanted, alone.cells)
+                row.note(*[f"{path.stem} {episode}: {what}" for what in [error, *different] if what])
+    yield row
+
+
+def _seeds(settings: Settings, seeds: int) -> Iterator[Row]:
+    """Crashes, poison, rebuilds that are killed: a story for each seed."""
+    with private(1, settings) as kafka:
+        matrix = crashes.run(kafka, seeds=seeds, file=None)
+        inbox = matrix.table.iloc[-1]
+        broken = [f"{inbox[what]} {what}" for what in ("lost", "twice") if inbox[what]]
+        yield Row("a crash of the worker with an inbox: nothing lost, nothing twice", int(inbox["trials"]), broken)
+        row = Row("poison at random places: set aside unchanged, the rest in order")
+        for trial in poison.run(kafka, range(seeds)):
+            row.note(*[f"seed {trial.seed}: {problem}" for problem in trial.problems])
+        yield row
+        row = Row("a rebuild killed half-way and run again: the hash of the live report")
+        for number in progress("Rebuilds", unit="trial", over=range(max(1, seeds // 10))):
+            row.note(*[f"seed {number}: another hash"] * (not rebuilds.trial(kafka, number).equal))
+        yield row
+
+
+def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
+    """A random process of the lab is killed while a lesson runs; the same lesson then runs, and nothing is left."""
+    rows: dict[str, Row] = {}
+    lessons = lessons_named(["all"])[1:]
+    for _ in progress("Kills", unit="kill", over=range(kills)):
+        path = chance.choice(lessons)
+        with _Afternoon(path) as afternoon:
+            afternoon.wait(chance.uniform(1, 15))
+            killed, pid = chance.choice(afternoon.processes())
+            psutil.Process(pid).kill()
+            row = rows.setdefault(killed, Row(f"kill -9 of {killed} during a lesson: the next run works"))
+            row.note(*[f"{path.stem}: {problem}" for problem in afternoon.problems()])
+    yield from rows.values()
+
+
+def _lid(chance: random.Random) -> Iterator[Row]:
+    """Everything is suspended for a minute, and goes on."""
+    row = Row(f"everything suspended for {LID:g} s: the next run works")
+    path = chance.choice(lessons_named(["all"])[3:])
+    with _Afternoon(path) as afternoon:
+        afternoon.wait(chance.uniform(5, 15))
+        asleep = [psutil.Process(pid) for _, pid in afternoon.processes()]
+        for process in asleep:
+            process.suspend()
+        time.sleep(LID)
+        for process in asleep:
+            process.resume()
+        row.note(*[f"{path.stem}: {problem}" for problem in afternoon.problems()])
+    yield row
+
+
+class _Afternoon:
+    """For the body of a `with`: `lab.py` runs, and a lesson in a kernel beside it, in a home of their own."""
+
+    def __init__(self, path: Path):
+        self.path, self._stack = path, contextlib.ExitStack()
+
+    def __enter__(self) -> "_Afternoon":
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(own_home())
+            self.settings = Settings.from_environment()
+            self._start_lab()
+            stack.callback(lambda: self.lab.kill())
+            self.client = self._client()
+            self.said = ""
+            self.thread = threading.Thread(target=self._lesson, daemon=True)
+            self.thread.start()
+            stack.callback(self.thread.join, 120)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def wait(self, seconds: float) -> None:
+        """So long from the kernel's start, or until the lesson is over."""
+        until(lambda: self._kernel() or not self.thread.is_alive(), 60, "the kernel to start")
+        self.thread.join(seconds)
+
+    def processes(self) -> list[tuple[str, int]]:
+        """What runs, in the words of the table, and its pid."""
+        words = {"background": "the broker", "private": "a private broker", "jupyter": "JupyterLab"}
+        words |= {"program": "a worker, or what else a lesson starts"}
+        found = [(words[each.role], each.process.pid) for each in roster.running(self.settings) if each.role in words]
+        return found + ([("the kernel", kernel)] if (kernel := self._kernel()) else [])
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong then: the lesson does not end, or not run again; lab.py does not; something is left."""
+        self.thread.join(240)
+        if self.thread.is_alive():
+            yield "the lesson that was struck does not end"
+        if self.said.startswith("?"):
+            yield f"the lesson ended without saying why: {self.said}"
+        self.lab.terminate()
+        self.lab.wait(60)
+        self._start_lab()
+        again = self._client()
+        if error := _run(again):
+            yield f"does not run again: {error}"
+        self.lab.terminate()
+        self.lab.wait(60)
+        subprocess.run([sys.executable, "-m", "labsupport", "down"], cwd=CHECKOUT, capture_output=True, check=False)
+        if left := roster.running(self.settings):
+            yield f"still running after `down`: {', '.join(each.role for each in left)}"
+
+    def _start_lab(self) -> None:
+        log = self.settings.home / "lab.log"
+        with log.open("w") as output:
+            command = [sys.executable, "-m", "labsupport", "--no-browser"]
+            self.lab = subprocess.Popen(command, cwd=CHECKOUT, stdout=output, stderr=output, env=dict(os.environ))
+        until(lambda: "token=" in log.read_text() or self.lab.poll() is not None, 120, "lab.py to print its address")
+        if self.lab.poll() is not None:
+            raise LabError("lab.py did not start.", log.read_text()[-800:], "")
+
+    def _client(self) -> NotebookClient:
+        return client_of(nbformat.read(self.path, as_version=4), self.path.parent)
+
+    def _kernel(self) -> int | None:
+        manager = self.client.km
+        return manager.provisioner.pid if manager is not None and manager.has_kernel else None
+
+    def _lesson(self) -> None:
+        self.said = _run(self.client)
+
+
+def _run(client: NotebookClient) -> str:
+    """Run it; empty if it went well, else the last line of the error."""
+    try:
+        client.execute(stderr=subprocess.DEVNULL)
+    except CellTimeoutError:
+        return "? a cell had not ended"
+    except CellExecutionError as error:
+        return str(error).strip().splitlines()[-1]
+    except (DeadKernelError, RuntimeError) as error:
+        return f"the kernel died: {error}"
+    return ""

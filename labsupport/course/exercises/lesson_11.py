@@ -1,0 +1,759 @@
+"""Exercises of lesson 11, running history again."""
+
+import itertools
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
+
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.structs import OffsetAndMetadata
+
+from labsupport.base import LabError
+from labsupport.course.answer import Answer, TryAgain, shown
+from labsupport.course.exercise import CHECKED, Exercise, Wrong, through_kafka
+from labsupport.events import dead_letter, orders, reading, replay, shop
+from labsupport.events.event import Event
+from labsupport.events.stretches import milliseconds
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+# 11-1
+
+FROM_UTC = timezone(timedelta(hours=2))
+INCIDENTS = (
+    shop.OPENING + timedelta(seconds=20),
+    (shop.OPENING + timedelta(seconds=30.5)).astimezone(FROM_UTC),
+)
+# What each partition holds, as seconds after 10:30:00, and how many of these its group has committed; the plain first.
+PARTITIONS: tuple[tuple[tuple[float, ...], int | None], ...] = (
+    ((0, 10, 20, 30, 30.6), 5),
+    ((25, 35, 45), 3),
+    ((5, 15), 2),
+    ((1, 21, 31, 41), 1),
+    ((3, 4, 6), 1),
+    ((2, 22, 32), None),
+    ((0, 30, 10, 40), 4),
+    ((0, 30.2, 30.5, 31), 4),
+    ((), None),
+)
+
+
+def _go_back(answer: Answer, lab: "Lesson") -> str:
+    """Two incidents; a group is set to what comes back, and reads: what it is handed is judged."""
+    sent = [
+        {"value": b"", "partition": number, "timestamp_ms": milliseconds(_at(seconds), "timestamp")}
+        for number, (times, _) in enumerate(PARTITIONS)
+        for seconds in times
+    ]
+    topic = through_kafka(lab, sent, partitions=len(PARTITIONS)).topic
+    for incident in INCIDENTS:
+        group = lab.group(f"{CHECKED}-{incident:%S}")
+        lab.delete_groups([group])
+        committed = {number: offset for number, (_, offset) in enumerate(PARTITIONS) if offset is not None}
+        _set(lab, group, topic, committed)
+        consumer = _reader(lab, topic, group)
+        came_back = answer(consumer, incident, returns=dict, asks="a dict from partition to offset")
+        places = _places(came_back, answer, incident)
+        _set(lab, group, topic, places)
+        handed: dict[int, list[int]] = {number: [] for number in range(len(PARTITIONS))}
+        for record in reading.to_the_end(_reader(lab, topic, group)):
+            handed[record.partition].append(record.offset)
+        lab.close_client("check")
+        for number, offsets in handed.items():
+            _judge_place(number, offsets, places, incident)
+    return (
+        f"{len(PARTITIONS)} partitions, {len(INCIDENTS)} incidents: nothing is skipped, and nothing comes for nothing."
+    )
+
+
+def _at(seconds: float) -> datetime:
+    return shop.OPENING + timedelta(seconds=seconds)
+
+
+def _set(lab: "Lesson", group: str, topic: str, offsets: Mapping[int, int]) -> None:
+    if not offsets:
+        return
+    targets = {TopicPartition(topic, number): OffsetAndMetadata(at, "", -1) for number, at in offsets.items()}
+    answers = lab.ask(f"the place of {group}", lambda admin: _altered(admin, group, targets))
+    if refused := {error.__name__ for error in answers.values()} - {"NoError"}:
+        raise LabError(f"Could not set {group}.", ", ".join(refused), "check again")
+
+
+def _altered(admin: KafkaAdminClient, group: str, targets: dict) -> dict:
+    """The answers by partition; those that are worth asking again are raised."""
+    answers = admin.alter_group_offsets(group, targets)
+    for error in answers.values():
+        if getattr(error, "retriable", False):
+            raise error
+    return answers
+
+
+def _reader(lab: "Lesson", topic: str, group: str) -> Any:
+    """A consumer of all partitions, with a group and without being its member."""
+    consumer = lab.consumer(name="check", group_id=group, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer.assign([TopicPartition(topic, number) for number in range(len(PARTITIONS))])
+    return consumer
+
+
+def _places(came_back: dict, answer: Answer, incident: datetime) -> dict[int, int]:
+    """What came back as offsets by partition. Raises TryAgain if it is something else."""
+    places = {}
+    for key, offset in came_back.items():
+        number = key.partition if isinstance(key, TopicPartition) else key
+        whole = all(isinstance(each, int) and not isinstance(each, bool) for each in (number, offset))
+        if not whole or number not in range(len(PARTITIONS)) or offset < 0:
+            raise TryAgain(
+                says="That is no partition with an offset.",
+                given=answer.called("consumer", incident).replace("'consumer'", "consumer"),
+                came_back=f"{shown(key)}: {shown(offset)}",
+                look_at="the partition's number, and the offset as a whole number; what is found has one as .offset",
+            )
+        if offset > (end := len(PARTITIONS[number][0])):
+            raise TryAgain(
+                says=f"Partition {number} ends at offset {end}: it has no {offset}.",
+                broken="an offset that the log does not have counts as none: auto_offset_reset decides then",
+                look_at="the end is the offset that the next record will get; to go back is a smaller one",
+            )
+        places[number] = offset
+    return dict(sorted(places.items()))
+
+
+def _judge_place(number: int, handed: Sequence[int], places: dict[int, int], incident: datetime) -> None:
+    times, committed = PARTITIONS[number]
+    since = [offset for offset, seconds in enumerate(times) if _at(seconds) >= incident]
+    undone = range(committed or 0, len(times))
+    needed = min([*since, *undone], default=len(times))
+    if [*handed] == [*range(needed, len(times))]:
+        return
+    held = "; ".join(f"{offset}: {_at(seconds):%H:%M:%S.%f}"[:-5] for offset, seconds in enumerate(times)) or "nothing"
+    again = ", ".join(map(str, handed)) or "no record"
+    fields = {
+        "given": f"partition {number}: {held} (UTC)\ncommitted: {committed}; incident: {incident.isoformat()}",
+        "came_back": shown(places),
+    }
+    if len(handed) > len(times) - needed:
+        raise TryAgain(
+            says=f"Partition {number}: it is handed {again}; from {needed} on was enough.",
+            broken="what is older than the incident, and done, comes again for nothing",
+            look_at="offsets_for_times finds None where no record is late enough; it counts in milliseconds",
+            **fields,
+        )
+    if undone and min(undone) == needed:
+        raise TryAgain(
+            says=f"Partition {number}: it is handed {again}; {needed} was never processed, and is skipped now.",
+            broken="a group that is set forward misses what lies in between",
+            look_at="which is smaller: what is committed, or what was found for the incident?",
+            **fields,
+        )
+    raise TryAgain(
+        says=f"Partition {number}: it is handed {again}; {needed} is not older than the incident, and does not come.",
+        broken="what was processed wrongly is done only when it was handed out again",
+        look_at="the first record that is not older: in which unit, and in which time zone, do you ask?",
+        **fields,
+    )
+
+
+# 11-2
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A few events in partitions, and what to say if one order of reading goes wrong."""
+
+    partitions: tuple[tuple[Event, ...], ...]
+    broken: str
+    look_at: str
+
+
+def _event(kind: str, seconds: int, name: str, **payload: Any) -> Event:
+    return Event(kind, 1, str(uuid5(NAMESPACE_URL, f"11-2/{name}")), _at(seconds), payload)
+
+
+def _order(number: int, user: int, amount: str = "30.00", at: int = 0) -> Event:
+    ids = {"order_id": f"ORD-{number}", "user_id": f"USR-{user}"}
+    return _event("OrderCreated", at, f"order {number}", **ids, amount=Decimal(amount))
+
+
+def _payment(name: str, number: int, amount: str, at: int = 60) -> Event:
+    return _event("PaymentProcessed", at, f"payment {name}", order_id=f"ORD-{number}", amount=Decimal(amount))
+
+
+LATER = "a payment can be read before its order: they lie in two partitions"
+WHOSE = "when is it known whose payment it is? After which event, at the latest?"
+SCOPES = (
+    Scope(((_order(1, 456),), (_payment("a", 1, "30.00"),)), LATER, WHOSE),
+    Scope(
+        ((_order(1, 456),), (_payment("a", 1, "10.00"), _payment("b", 1, "10.00"))),
+        "two payments of one order are two events, also with equal amounts",
+        "what makes an event another one: its order, its amount, its id?",
+    ),
+    Scope(
+        ((_order(1, 456), _payment("a", 1, "30.00")), (_payment("a", 1, "30.00"),)),
+        "an event that is in the list twice has happened once",
+        "by what can you recognise it when it comes again?",
+    ),
+    Scope(
+        ((_order(1, 456, at=50),), (_payment("a", 1, "30.00", at=10),)),
+        "two services have two clocks: a payment can bear an earlier time than its order",
+        "does it need an order at all, if you look at the events twice?",
+    ),
+    Scope(
+        ((_payment("x", 9, "5.00"),), (_order(1, 456), _payment("a", 1, "30.00"))),
+        'a payment whose order is nowhere counts for "?"',
+        "what is known when the last event has been read?",
+    ),
+    Scope(
+        (
+            (_order(1, 456), _order(2, 457)),
+            (_payment("b", 2, "0.20"), _payment("a", 1, "0.10")),
+            (_payment("c", 2, "0.10"), _order(1, 456)),
+        ),
+        LATER,
+        WHOSE,
+    ),
+    Scope(
+        (
+            (_order(1, 456), _event("ReportGenerated", 70, "report", report_id="REP-1", orders=1, amount=Decimal(30))),
+            (
+                _event("BidSubmitted", 5, "bid", auction_id="AUC-7", user_id="USR-456", amount=Decimal(7)),
+                _payment("a", 1, "30.00"),
+            ),
+        ),
+        "a bid and a report have an amount, too, and nobody has paid it",
+        "which type of event says that something was paid?",
+    ),
+)
+
+
+def _paid(answer: Answer, lab: "Lesson") -> str:
+    """Each scope in each order in which its partitions can be read, the small ones first."""
+    tried = 0
+    for scope, partitions in zip(SCOPES, _read_back(lab), strict=True):
+        events = [event for partition in partitions for event in partition]
+        right = _right(events)
+        for order in _interleavings(partitions):
+            came_back = answer(order, returns=dict, asks="a dict from user_id to Decimal")
+            given = "\n".join(f"{number}: {_in_short(event)}" for number, event in enumerate(order))
+            if strange := [each for each in came_back.values() if type(each) not in (Decimal, int)]:
+                raise TryAgain(
+                    says=f"{shown(strange[0])} is no Decimal.",
+                    given=given,
+                    came_back=shown(came_back),
+                    broken="a binary float cannot hold cents, and text cannot be added up",
+                    look_at="the amounts in the payload are Decimals already; 0 + a Decimal is one, too",
+                )
+            if {name: amount for name, amount in came_back.items() if amount} != right:
+                raise TryAgain(
+                    says=f"This is {_totals(right)}.",
+                    given=given,
+                    came_back=_totals(came_back),
+                    broken=scope.broken if tried else "a payment counts for the customer whose order it is",
+                    look_at=scope.look_at,
+                )
+            tried += 1
+    return f"Right in all {tried} orders in which the partitions of {len(SCOPES)} topics can be read."
+
+
+def _read_back(lab: "Lesson") -> list[list[list[Event]]]:
+    """The scopes' events as Kafka hands them out: by scope and partition, in the order of their offsets."""
+    most = max(len(scope.partitions) for scope in SCOPES)
+    sent = [
+        {"value": event.encode(), "partition": number, "headers": [("scope", b"%d" % index)]}
+        for index, scope in enumerate(SCOPES)
+        for number, partition in enumerate(scope.partitions)
+        for event in partition
+    ]
+    found: list[list[list[Event]]] = [[[] for _ in range(most)] for _ in SCOPES]
+    for record in through_kafka(lab, sent, partitions=most).records:
+        found[int(record.headers[0][1])][record.partition].append(Event.decode(record.value))
+    return found
+
+
+def _interleavings(partitions: Sequence[Sequence[Event]]) -> Iterator[list[Event]]:
+    """Every order in which they can be read; the order within a partition stays."""
+    turns = [number for number, partition in enumerate(partitions) for _ in partition]
+    for turn in sorted(set(itertools.permutations(turns))):
+        left = [iter(partition) for partition in partitions]
+        yield [next(left[number]) for number in turn]
+
+
+def _right(events: Sequence[Event]) -> dict[str, Decimal]:
+    whose = {e.payload["order_id"]: e.payload["user_id"] for e in events if e.event_type == "OrderCreated"}
+    totals: dict[str, Decimal] = {}
+    for event in {e.event_id: e for e in events if e.event_type == "PaymentProcessed"}.values():
+        customer = whose.get(event.payload["order_id"], "?")
+        totals[customer] = totals.get(customer, Decimal(0)) + event.payload["amount"]
+    return totals
+
+
+def _totals(totals: Mapping) -> str:
+    return "{" + ", ".join(f"{shown(name)}: {totals[name]}" for name in sorted(totals, key=str)) + "}"
+
+
+def _in_short(event: Event) -> str:
+    about = ", ".join(f"{name} {value}" for name, value in event.payload.items())
+    return f"{event.timestamp:%H:%M:%S} {event.event_type} {event.event_id[:4]}…, {about}"
+
+
+# 11-3
+
+MOST = 3  # records in a story
+NAMES = {
+    "live": "its live record",
+    "again": "its live record, handed out again",
+    "replayed": "its record from a replay",
+    "once more": "its record from another replay",
+    "redriven": "its record, redriven",
+}
+
+
+def _hold_back(answer: Answer, lab: "Lesson") -> str:
+    """Every story of up to three records, the short ones first: rows and mails are counted in the end."""
+    records = _records(lab)
+    letters = {name: letter for letter, name in zip("AB", dict.fromkeys(key[0] for key in records), strict=True)}
+    stories = 0
+    for length in range(1, MOST + 1):
+        for story in itertools.product(records, repeat=length):
+            if letters[story[0][0]] == "A":  # the other way round it is the same story
+                try:
+                    _tell(answer, story, records, letters)
+                except TryAgain:
+                    if stories:
+                        _require_no_other_memory(answer, records, letters)
+                    raise
+                stories += 1
+    return f"Right in all {stories} stories of up to {MOST} records: live, again, replayed, redriven."
+
+
+def _records(lab: "Lesson") -> dict[tuple[str, str], ConsumerRecord]:
+    """Two events' records as they come out of Kafka, by event id and how they came."""
+    events = shop.events(30, seed=3)
+    first = next(event for event in events if event.event_type == "OrderCreated")
+    both = [event for event in events if shop.key_of(event) == shop.key_of(first)]  # an order and its payment
+    sent = [{"value": each.encode(), "key": shop.key_of(each), "headers": each.headers()} for each in both]
+    topic = through_kafka(lab, sent).topic
+    producer, reader = lab.producer(name="check"), lab.consumer(name="check-replay")
+    for replay_id in ("2026-04-17", "second"):
+        replay.choose(reader, replay.Choice(topic, stop=len(both)), replay_id=replay_id).send(producer, topic)
+    for offset, event in enumerate(both):
+        headers = [*event.headers(), (dead_letter.REDRIVE_ORIGIN, f"{topic}/0/{offset}".encode())]
+        producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
+    lab.close_client("check-replay")
+    held = lab.log(topic).records
+    # As they were sent: both live, both replayed, both replayed once more, both redriven. For the second event two of
+    # these will do.
+    how = [(event.event_id, name) for name in ("live", "replayed", "once more", "redriven") for event in both]
+    found = dict(zip(how, held, strict=True))
+    del found[both[1].event_id, "once more"], found[both[1].event_id, "redriven"]
+    return found
+
+
+def _require_no_other_memory(answer: Answer, records: Mapping, letters: Mapping[str, str]) -> None:
+    """The very first story went well: if it does not now, something outside of the database remembers."""
+    first = [next(iter(records))]
+    try:
+        _tell(answer, first, records, letters)
+    except TryAgain as other:
+        raise _wrong(
+            first,
+            letters,
+            f"With an empty database this went well at first; now: {other.fields['says']}",
+            "what a program remembers outside of its database is gone when it dies, and stays when it should not",
+            "a global set, or a switch that a replay turns on: can the record and the database say it instead?",
+        ) from None
+
+
+def _tell(answer: Answer, story: Sequence[tuple[str, str]], records: Mapping, letters: Mapping[str, str]) -> None:
+    mails: list[object] = []
+
+    def mail(event: object) -> None:
+        mails.append(event)
+
+    with closing(orders.database(":memory:")) as database:
+        try:
+            for place in story:
+                answer(records[place], database, mail, returns=object)
+                if database.in_transaction:
+                    problem = (
+                        "After it, a transaction is open.",
+                        "not committed is not done",
+                        "`with database:` commits",
+                    )
+                    raise _wrong(story, letters, *problem)
+            rows = Counter(str(event_id) for (event_id,) in database.execute("SELECT event_id FROM effects"))
+        except sqlite3.Error as error:  # closed, or its table dropped
+            problem = ("After it, effects cannot be read.", str(error), "the service goes on using its database")
+            raise _wrong(story, letters, *problem) from None
+    sent = Counter(each.event_id if isinstance(each, Event) else shown(each, 60) for each in mails)
+    for strange in (rows | sent).keys() - letters.keys():
+        says = f"There is {'a row in effects' if strange in rows else 'a mail'} with {strange!r}, and no such event."
+        broken, look_at = (
+            "a row has its event's id, and mail() gets the event",
+            "what do you insert, and hand to mail()?",
+        )
+        raise _wrong(story, letters, says, broken, look_at)
+    for event_id, letter in letters.items():
+        how = [name for each, name in story if each == event_id]
+        if rows[event_id] != bool(how):
+            says = f"Event {letter} has {_number(rows[event_id], 'row')}."
+            look_at = "is the row written for every record, and remembered under the event's id?"
+            raise _wrong(
+                story, letters, says, "each event has one row, whether its record is live or replayed", look_at
+            )
+        due = any(name in ("live", "redriven") for name in how)
+        if sent[event_id] != due:
+            raise _wrong(story, letters, *_about_mails(letter, sent[event_id], how))
+
+
+def _about_mails(letter: str, count: int, how: Sequence[str]) -> tuple[str, str, str]:
+    says = f"Event {letter} has {_number(count, 'mail')}."
+    if count > 1:
+        return says, "what comes again has its mail once", "what remembers that this mail has gone out?"
+    if count:
+        return (
+            says,
+            "it was only replayed: its customer has had that mail",
+            "what tells a replayed record from a live one?",
+        )
+    if how == ["redriven"]:
+        return says, "a redrive is no replay: its effects are due", "which header is the mark of a replay?"
+    if len(how) == 1:
+        look_at = "which header is the mark of a replay? And under which id is a mail remembered?"
+        return says, "its record is live: its mail is due", look_at
+    return (
+        says,
+        "its live record came, and its mail never went out",
+        "row and mail are two effects: what does the replay leave in your memory, and for which of them?",
+    )
+
+
+def _number(count: int, what: str) -> str:
+    return f"no {what}" if not count else f"{count} {what}{'s' * (count > 1)}"
+
+
+def _wrong(
+    story: Sequence[tuple[str, str]], letters: Mapping[str, str], says: str, broken: str, look_at: str
+) -> TryAgain:
+    seen: set[tuple[str, str]] = set()
+    lines = []
+    for event_id, how in story:
+        name = "again" if how == "live" and (event_id, how) in seen else how
+        seen.add((event_id, how))
+        lines.append(f"handle: event {letters[event_id]}, {NAMES[name]}")
+    return TryAgain(says=says, story="\n".join(lines), broken=broken, look_at=look_at)
+
+
+def _back(body: str) -> str:
+    return f"from datetime import UTC\n\n\ndef go_back(consumer, incident):\n{body}"
+
+
+ASK = (
+    "    at = int(incident.timestamp() * 1000)\n"
+    "    found = consumer.offsets_for_times({place: at for place in consumer.assignment()})\n"
+)
+
+
+def _sums(body: str) -> str:
+    return f"from decimal import Decimal\n\n\ndef paid(events):\n{body}"
+
+
+WHOSE_ORDER = (
+    "    whose = {e.payload['order_id']: e.payload['user_id'] for e in events if e.event_type == 'OrderCreated'}\n"
+)
+UNIQUE = "    events = {event.event_id: event for event in events}.values()\n"
+ADD_UP = (
+    "    totals = {}\n"
+    "    for event in events:\n"
+    "        if event.event_type == 'PaymentProcessed':\n"
+    "            customer = whose.get(event.payload['order_id'], '?')\n"
+    "            totals[customer] = totals.get(customer, 0) + event.payload['amount']\n"
+    "    return totals"
+)
+ONE_PASS = (
+    "    whose, totals = {}, {}\n"
+    "    for event in events:\n"
+    "        if event.event_type == 'OrderCreated':\n"
+    "            whose[event.payload['order_id']] = event.payload['user_id']\n"
+    "        elif event.event_type == 'PaymentProcessed':\n"
+)
+
+
+def _handle(body: str) -> str:
+    imports = "from labsupport import Event, inbox, orders, replay\n\n\n"
+    return f"{imports}def handle(record, database, mail):\n    event = Event.decode(record.value)\n{body}"
+
+
+ROW_ONCE = "    inbox.once(database, event.event_id, lambda: orders.effect(database, event))\n"
+MAIL_ONCE = "inbox.once(database, 'mail ' + event.event_id, lambda: mail(event))"
+BOTH = (
+    "    def both():\n        orders.effect(database, event)\n{mail}\n\n    inbox.once(database, event.event_id, both)"
+)
+
+# fmt: off
+EXERCISES = (
+    Exercise(
+        id="11-1",
+        title="Back to the right place",
+        difficulty="medium",
+        minutes=6,
+        call="go_back(consumer, incident)",
+        stub='''def go_back(consumer, incident):
+    """For each partition the offset at which the group shall go on."""
+    return ...''',
+        hints=(
+            "Which records have to come: those since the incident, those that are not committed, or both?",
+            "`consumer.offsets_for_times({place: milliseconds})` finds the first record that is not older; `None` if "
+            "there is none. `int(incident.timestamp() * 1000)` are the milliseconds.",
+            "The smaller of what was found and what is committed; nothing found: what is committed; nothing committed: "
+            "0."),
+        reference='''def go_back(consumer, incident):
+    """For each partition the offset at which the group shall go on."""
+    at = int(incident.timestamp() * 1000)
+    places = {}
+    for place, found in consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), at)).items():
+        committed = consumer.committed(place) or 0
+        places[place.partition] = min(committed, found.offset) if found else committed
+    return places''',
+        explanation="A time is another offset in each partition. Where the group has not come as far as the incident, "
+        "it stays where it is: to set it to the incident would skip what it has never processed.",
+        wrong=(
+            Wrong("the incident is the place, wherever the group is",
+                _back(ASK + "    return {p.partition: f.offset if f else consumer.committed(p) or 0\n"
+                    "            for p, f in found.items()}"), "was never processed, and is skipped now"),
+            Wrong("nothing since the incident means that nothing is left",
+                _back(ASK + "    ends = consumer.end_offsets(list(found))\n"
+                    "    return {p.partition: min(f.offset, consumer.committed(p) or 0) if f else ends[p]\n"
+                    "            for p, f in found.items()}"), "was never processed, and is skipped now"),
+            Wrong("nothing since the incident means: from the beginning",
+                _back(ASK + "    return {p.partition: min(f.offset if f else 0, consumer.committed(p) or 0)\n"
+                    "            for p, f in found.items()}"), "comes again for nothing"),
+            Wrong("one offset holds for all partitions",
+                _back(ASK + "    first = min(f.offset for f in found.values() if f)\n"
+                    "    return {place.partition: first for place in found}"), "comes again for nothing"),
+            Wrong("Kafka counts seconds",
+                _back(ASK.replace(" * 1000", "") +
+                    "    return {p.partition: min(f.offset if f else 9, consumer.committed(p) or 0)\n"
+                    "            for p, f in found.items()}"), "milliseconds"),
+            Wrong("not committing brings it back, and so a restart is enough",
+                _back("    return {p.partition: consumer.committed(p) or 0 for p in consumer.assignment()}"),
+                "is not older than the incident, and does not come"),
+            Wrong("to be safe, everything",
+                _back("    return {place.partition: 0 for place in consumer.assignment()}"), "comes again for nothing"),
+            Wrong("a time is a time, in whatever zone",
+                _back("    incident = incident.replace(tzinfo=UTC)\n" + ASK +
+                    "    return {p.partition: min(f.offset if f else 9, consumer.committed(p) or 0)\n"
+                    "            for p, f in found.items()}"), "in which time zone"),
+            Wrong("every group has committed something",
+                _back(ASK + "    return {p.partition: min(f.offset if f else 9, consumer.committed(p))\n"
+                    "            for p, f in found.items()}"), "TypeError"),
+        ),
+        other_styles=(
+            "import math\n\n\ndef go_back(consumer, incident):\n"
+            "    result = {}\n"
+            "    for place in consumer.assignment():\n"
+            "        result[place.partition] = consumer.committed(place) or 0\n"
+            "        at = math.ceil(incident.timestamp() * 1000)\n"
+            "        if (found := consumer.offsets_for_times({place: at})[place]) is not None:\n"
+            "            result[place.partition] = min(result[place.partition], found.offset)\n"
+            "    return result",
+            _back(ASK +  # only what moves
+                "    return {place: f.offset for place, f in found.items()\n"
+                "            if f and f.offset < (consumer.committed(place) or 0)}"),
+        ),
+        judge=_go_back,
+        seconds=6.0,
+    ),
+    Exercise(
+        id="11-2",
+        title="In whatever order",
+        difficulty="medium",
+        minutes=8,
+        call="paid(events)",
+        stub='''def paid(events):
+    """What each customer has paid, whatever the order of the events."""
+    return ...''',
+        hints=(
+            "If a payment comes before its order: what can you do with it then, and what only at the end?",
+            "Go through the events twice: first collect whose each order is, then add up the payments.",
+            "Keep the payments in a dict under their `event_id`: what comes twice is there once."),
+        reference='''def paid(events):
+    """What each customer has paid, whatever the order of the events."""
+    whose, payments = {}, {}
+    for event in events:
+        if event.event_type == "OrderCreated":
+            whose[event.payload["order_id"]] = event.payload["user_id"]
+        elif event.event_type == "PaymentProcessed":
+            payments[event.event_id] = event.payload
+    totals = {}
+    for payment in payments.values():
+        customer = whose.get(payment["order_id"], "?")
+        totals[customer] = totals.get(customer, 0) + payment["amount"]
+    return totals''',
+        explanation="First everything is collected, under ids, where neither order nor repetition matters; then it is "
+        "put together. Sorting by time does not do it: two services have two clocks.",
+        wrong=(
+            Wrong("an order always comes before its payment",
+                _sums(UNIQUE + ONE_PASS +
+                    "            customer = whose[event.payload['order_id']]\n"
+                    "            totals[customer] = totals.get(customer, 0) + event.payload['amount']\n"
+                    "    return totals"), "KeyError"),
+            Wrong("what is not known when it is read is unknown",
+                _sums(UNIQUE + ONE_PASS +
+                    "            customer = whose.get(event.payload['order_id'], '?')\n"
+                    "            totals[customer] = totals.get(customer, 0) + event.payload['amount']\n"
+                    "    return totals"), "can be read before its order"),
+            Wrong("timestamps bring back the order",
+                _sums(UNIQUE + "    events = sorted(events, key=lambda event: event.timestamp)\n" + ONE_PASS +
+                    "            customer = whose.get(event.payload['order_id'], '?')\n"
+                    "            totals[customer] = totals.get(customer, 0) + event.payload['amount']\n"
+                    "    return totals"), "two clocks"),
+            Wrong("a replay hands out each event once", _sums(WHOSE_ORDER + ADD_UP), "has happened once"),
+            Wrong("an order is paid once",
+                _sums("    events = {(e.event_type, e.payload.get('order_id')): e for e in events}.values()\n"
+                    + WHOSE_ORDER + ADD_UP), "two payments of one order"),
+            Wrong("equal payments are one payment",
+                _sums("    events = {(e.event_type, str(e.payload)): e for e in events}.values()\n"
+                    + WHOSE_ORDER + ADD_UP), "two payments of one order"),
+            Wrong("what is paid is what was ordered",
+                _sums(UNIQUE + "    done = {e.payload['order_id'] for e in events if e.event_type[0] == 'P'}\n"
+                    "    totals = {}\n    for e in events:\n"
+                    "        if e.event_type == 'OrderCreated' and e.payload['order_id'] in done:\n"
+                    "            user = e.payload['user_id']\n"
+                    "            totals[user] = totals.get(user, 0) + e.payload['amount']\n"
+                    "    return totals"), "two payments of one order"),
+            Wrong("a payment without an order is left out",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace(
+                    "'PaymentProcessed':", "'PaymentProcessed' and event.payload['order_id'] in whose:")),
+                "counts for \"?\""),
+            Wrong("cents are floats",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace(
+                    "+ event.payload['amount']", "+ float(event.payload['amount'])")), "is no Decimal"),
+            Wrong("an amount is a payment",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace(
+                    "event.event_type == 'PaymentProcessed'", "event.event_type != 'OrderCreated'").replace(
+                    "event.payload['order_id'], '?'", "event.payload.get('order_id'), event.payload.get('user_id')")),
+                "counts for \"?\""),
+        ),
+        other_styles=(
+            _sums(UNIQUE + WHOSE_ORDER + ADD_UP),
+            "from collections import defaultdict\nfrom decimal import Decimal\n\nfrom labsupport import report\n\n\n"
+            "def paid(events):\n"
+            "    database = report.database(':memory:')\n"
+            "    for event in events:\n        report.add(database, event)\n"
+            "    totals = defaultdict(Decimal)\n"
+            "    for line in report.lines(database):\n        totals[line.customer] += line.paid\n"
+            "    return dict(totals)",
+            _sums("    events = sorted(events, key=lambda e: e.event_type)  # orders before payments\n"
+                "    done, whose, totals = set(), {}, {}\n"
+                "    for event in events:\n"
+                "        if event.event_type == 'OrderCreated':\n"
+                "            whose[event.payload['order_id']] = event.payload['user_id']\n"
+                "            totals.setdefault(event.payload['user_id'], Decimal(0))\n"
+                "        elif event.event_type == 'PaymentProcessed' and event.event_id not in done:\n"
+                "            done.add(event.event_id)\n"
+                "            customer = whose.get(event.payload['order_id'], '?')\n"
+                "            totals[customer] = totals.get(customer, Decimal(0)) + event.payload['amount']\n"
+                "    return totals"),
+        ),
+        judge=_paid,
+        seconds=3.0,
+    ),
+    Exercise(
+        id="11-3",
+        title="Hold it back",
+        difficulty="hard",
+        minutes=7,
+        call="handle(record, database, mail)",
+        stub='''def handle(record, database, mail):
+    """One row for each event; one mail for each that came live."""
+    return ...''',
+        hints=(
+            "Row and mail are two effects. When is each of them due, and what has to remember each of them?",
+            "`replay.replayed(record)` is `None` if the record is live. A row is due in either case.",
+            "`inbox.once(database, id, effect)` remembers an id. Give the mail another one than the row, such as "
+            "`'mail ' + event.event_id`, and ask for it only if the record is live."),
+        reference='''from labsupport import Event, inbox, orders, replay
+
+
+def handle(record, database, mail):
+    """One row for each event; one mail for each that came live."""
+    event = Event.decode(record.value)
+    inbox.once(database, event.event_id, lambda: orders.effect(database, event))
+    if replay.replayed(record) is None:
+        inbox.once(database, "mail " + event.event_id, lambda: mail(event))''',
+        explanation="The row is due for every record, the mail for a live one. So they need two memories: with one, a "
+        "replay that comes before the live record would mark the event as done, and its mail would never go out.",
+        wrong=(
+            Wrong("replay is free of effects",
+                _handle(BOTH.format(mail="        mail(event)")), "it was only replayed"),
+            Wrong("what is replayed is skipped",
+                _handle("    if replay.replayed(record):\n        return\n" + BOTH.format(mail="        mail(event)")),
+                "has no row"),
+            Wrong("one memory is enough for both",
+                _handle(BOTH.format(
+                    mail="        if replay.replayed(record) is None:\n            mail(event)")),
+                "its mail never went out"),
+            Wrong("a live record comes once",
+                _handle(ROW_ONCE + "    if replay.replayed(record) is None:\n        mail(event)"),
+                "what comes again has its mail once"),
+            Wrong("rows do no harm",
+                _handle("    with database:\n        orders.effect(database, event)\n"
+                    f"    if replay.replayed(record) is None:\n        {MAIL_ONCE}"), "has 2 rows"),
+            Wrong("whatever has been sent again is a replay",
+                _handle(ROW_ONCE + f"    if len(record.headers) == 2:\n        {MAIL_ONCE}"),
+                "a redrive is no replay"),
+            Wrong("what is old is replayed",
+                _handle(ROW_ONCE + "    import time\n"
+                    f"    if time.time() - event.timestamp.timestamp() < 86_400:\n        {MAIL_ONCE}"),
+                "its record is live: its mail is due"),
+            Wrong("a replay has a beginning and an end",
+                "MODE = []\n\n\n" + _handle(ROW_ONCE + "    if replay.replayed(record):\n        MODE.append(1)\n"
+                    f"    if not MODE:\n        {MAIL_ONCE}"), "a switch that a replay turns on"),
+            Wrong("an order's events are one event",
+                _handle("    key = event.payload['order_id']\n"
+                    "    inbox.once(database, key, lambda: orders.effect(database, event))\n"
+                    "    if replay.replayed(record) is None:\n"
+                    "        inbox.once(database, 'mail ' + key, lambda: mail(event))"), "Event B has no row"),
+            Wrong("a set in the program remembers",
+                "DONE = set()\n\n\n" + _handle(ROW_ONCE +
+                    "    if replay.replayed(record) is None and event.event_id not in DONE:\n"
+                    "        DONE.add(event.event_id)\n        mail(event)"), "outside of its database"),
+            Wrong("the database writes by itself",
+                _handle("    orders.effect(database, event)"), "a transaction is open"),
+            Wrong("the mail is remembered by the replay, too",
+                _handle(ROW_ONCE +
+                    "    def send():\n        if replay.replayed(record) is None:\n            mail(event)\n\n"
+                    "    inbox.once(database, 'mail ' + event.event_id, send)"), "its mail never went out"),
+        ),
+        other_styles=(
+            "from labsupport import Event\n\n\ndef handle(record, database, mail):\n"
+            "    event = Event.decode(record.value)\n"
+            "    live = 'replay_id' not in dict(record.headers)\n"
+            "    with database:\n"
+            "        new = 'INSERT OR IGNORE INTO inbox VALUES (?, 0)'\n"
+            "        if database.execute(new, (event.event_id,)).rowcount:\n"
+            "            database.execute('INSERT INTO effects VALUES (?, ?, ?)', (event.event_id, '', ''))\n"
+            "        if live and database.execute(new, ('m' + event.event_id,)).rowcount:\n"
+            "            mail(event)",
+            _handle(ROW_ONCE +
+                "    if replay.replayed(record):\n        return\n"
+                "    seen = database.execute('SELECT 1 FROM inbox WHERE event_id = ?', ('m-' + event.event_id,))\n"
+                "    if seen.fetchone() is None:\n"
+                "        mail(event)\n"
+                "        with database:\n"
+                "            database.execute('INSERT INTO inbox VALUES (?, 0)', ('m-' + event.event_id,))"),
+        ),
+        judge=_hold_back,
+        seconds=3.0,
+    ),
+)
+# fmt: on

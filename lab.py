@@ -6,7 +6,9 @@
     python3 lab.py --help    all commands
 
 Needs Python 3.11 or newer and nothing else. What it makes is in .venv; delete that folder to start afresh.
-LAB_OFFLINE=folder takes wheels and jars from there instead of the network.
+    python3 lab.py --from DIR   the same without network, from what `lab.py bundle DIR` has put there
+
+LAB_OFFLINE=folder does the same for any folder with wheels and jars.
 """
 # This file must parse under any Python, so that an old one can be told what it is: no f-strings, no annotations.
 
@@ -30,6 +32,9 @@ def main():
             "The lab needs Python %d.%d or newer; this is Python %s." % (OLDEST + (sys.version.split()[0],)),
             "install a newer Python and start the lab with it, for example: python3.13 lab.py",
         )
+    offline = folder_in(sys.argv[1:])
+    if offline:
+        os.environ["LAB_OFFLINE"] = offline
     wanted = stamp()
     if read(STAMP).rstrip() != wanted:
         try:
@@ -39,6 +44,14 @@ def main():
         except (OSError, subprocess.CalledProcessError) as error:
             stop("Could not set the lab up in %s: %s" % (HERE, error), remedy(error))
     hand_over()
+
+
+def folder_in(words):
+    """The folder that `--from` names, if that comes first; labsupport reads it once more, and refuses what is wrong."""
+    first, equals, value = words[0].partition("=") if words else ("", "", "")
+    if first != "--from" or not (equals or words[1:]):
+        return ""
+    return os.path.abspath(value if equals else words[1])
 
 
 def stamp():
@@ -59,6 +72,9 @@ def set_up(wanted):
             "This Python (%s) cannot make a virtual environment: its module ensurepip is missing." % sys.executable,
             "on Debian and Ubuntu: sudo apt install python%d.%d-venv" % sys.version_info[:2],
         )
+    offline = os.environ.get("LAB_OFFLINE")
+    if offline:
+        check(offline)
     say("Setting up the lab (once; about half a minute on a good line, 700 MB of disk) ...")
     if read(STAMP).split("\n")[0] != wanted.split("\n")[0]:
         say("  a Python environment in .venv")
@@ -66,8 +82,10 @@ def set_up(wanted):
     elif os.path.exists(STAMP):
         os.remove(STAMP)
 
-    offline = os.environ.get("LAB_OFFLINE")
-    source = ["--no-index", "--find-links", os.path.abspath(offline)] if offline else []
+    source = ["--no-index"] if offline else []
+    for folder in (offline, os.path.join(offline, "wheels")) if offline else ():
+        if os.path.isdir(folder):
+            source += ["--find-links", os.path.abspath(folder)]
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"] + source
     pinned_uv = [line.split()[0] for line in read(REQUIREMENTS).split("\n") if line.startswith("uv==")]
     say("  its packages")
@@ -82,6 +100,40 @@ def set_up(wanted):
     write(STAMP, wanted)
 
 
+def check(folder):
+    """Stop if it is a bundle that is not whole, or not for this machine. Any other folder is taken as it is."""
+    import json
+    import platform
+
+    if not os.path.isdir(folder):
+        stop("There is no folder %s." % folder, "is the stick in, and its path right?")
+    text = read(os.path.join(folder, "bundle.json"))
+    if not text:
+        return
+    try:
+        bundle = json.loads(text)
+    except ValueError:
+        bundle = {"complete": False}
+    again = "finish it where it was made: python3 lab.py bundle DIR  (with the same options); then copy it again"
+    if not bundle["complete"]:
+        stop("The bundle in %s is not finished." % folder, again)
+    target = "%s %s, Python %d.%d" % ((platform.system(), platform.machine()) + sys.version_info[:2])
+    if target not in bundle["targets"]:
+        which = "\n        ".join(bundle["targets"])
+        stop("The bundle in %s is not for %s." % (folder, target), "use one of those that it is for:\n        " + which)
+    if bundle["requirements"] != digest_of(REQUIREMENTS):
+        stop("The bundle in %s is for another version of the lab." % folder, "copy the folder lab from there")
+    for name, (size, digest) in sorted(bundle["files"].items()):
+        path = os.path.join(folder, *name.split("/"))
+        if not os.path.isfile(path) or os.path.getsize(path) != size or digest_of(path) != digest:
+            stop("%s is missing or damaged in the bundle %s." % (name, folder), "copy it again; or " + again)
+
+
+def digest_of(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def remedy(error):
     import shutil
 
@@ -91,8 +143,8 @@ def remedy(error):
     if isinstance(error, OSError):
         return "copy the lab's folder to a place that you may write to, and start it there"
     return (
-        "check the network (a proxy: HTTPS_PROXY=...) and run the same command again; or, without network, give a folder\n"
-        "        with the wheels of requirements.txt and the jars of labsupport/broker/jars.lock: LAB_OFFLINE=folder"
+        "check the network (a proxy: HTTPS_PROXY=...) and run the same command again; or, without network, use what\n"
+        "        somebody has put into a folder with `python3 lab.py bundle DIR`: python3 lab.py --from DIR"
     )
 
 

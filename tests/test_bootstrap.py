@@ -3,8 +3,10 @@
 Each test works on a copy of the checkout; none touches the one under test.
 """
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from labsupport.base import CHECKOUT
+from labsupport.base import CHECKOUT, until
 
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv*", ".lab", "work", "__pycache__", ".*_cache", ".hypothesis", ".ipynb_checkpoints"
@@ -94,11 +96,11 @@ def test_without_network_the_first_run_says_what_is_missing_and_the_second_try_r
     assert answer.returncode == 1
     assert "Could not set the lab up" in answer.stderr
     assert "check the network" in answer.stderr
-    assert "LAB_OFFLINE=folder" in answer.stderr
+    assert "python3 lab.py --from DIR" in answer.stderr
     assert not (checkout / ".venv" / "lab-stamp.txt").exists()
     offline = run(checkout, "status", LAB_OFFLINE=str(tmp_path), **NO_NETWORK, **caches)
     assert offline.returncode == 1
-    assert "LAB_OFFLINE=folder" in offline.stderr
+    assert "python3 lab.py --from DIR" in offline.stderr
 
 
 def test_two_set_ups_at_once_then_a_run_without_network(checkout, tmp_path):
@@ -128,6 +130,123 @@ def test_two_set_ups_at_once_then_a_run_without_network(checkout, tmp_path):
     repaired = run(checkout, "status", "--json")
     assert "Setting up" in repaired.stderr
     assert '"answers": false' in repaired.stdout
+
+
+def link(source: str | Path, target: str | Path) -> None:
+    """The same file in a second place; a copy, if that is another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy(source, target)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory, pytestconfig) -> Path:
+    """A bundle for this machine, as it is finished after an interruption.
+
+    What earlier runs of the suite have fetched is there already, but for two packages, and half of a third one.
+    """
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "0", "flit_core==3.12.0"]
+    if subprocess.run([*pip, "--dest", str(tmp_path_factory.mktemp("one"))], capture_output=True).returncode:
+        pytest.skip("there is no network from which to make a bundle")
+    kept = pytestconfig.cache.mkdir("wheels")
+    stick = tmp_path_factory.mktemp("stick") / "lab bundle"
+    wheels = stick / "wheels"
+    wheels.mkdir(parents=True)
+    (stick / "bundle.json").write_text('{"complete": false}')
+    there = sorted(kept.glob("*.whl"))
+    for wheel in there[2:]:
+        link(wheel, wheels / wheel.name)
+    if there:
+        (wheels / there[2].name).unlink()
+        (wheels / there[2].name).write_bytes(there[2].read_bytes()[:-100])
+    made = subprocess.run(
+        [sys.executable, "-m", "labsupport", "bundle", stick], capture_output=True, text=True, timeout=600
+    )
+    assert made.returncode == 0, made.stderr
+    for wheel in kept.glob("*.whl"):
+        wheel.unlink()
+    for wheel in wheels.glob("*.whl"):
+        link(wheel, kept / wheel.name)
+    return stick
+
+
+def test_a_set_up_from_a_bundle_needs_no_network(bundle, tmp_path):
+    """The lab from the stick, empty caches, no network: Kafka answers; afterwards the stick is not needed any more."""
+    shutil.copytree(bundle, tmp_path / "stick", copy_function=link)
+    lab = Path(shutil.copytree(bundle / "lab", tmp_path / "mein Übungslabor"))
+    caches = {"UV_CACHE_DIR": str(tmp_path / "uv"), "XDG_CACHE_HOME": str(tmp_path / "xdg")}
+    alone = NO_NETWORK | caches | {"LAB_CACHE": str(tmp_path / "cache")}
+    try:
+        up = run(lab, "--from", str(tmp_path / "stick"), "up", **alone)
+        assert up.returncode == 0, up.stderr
+        assert "Kafka is up at" in up.stdout
+        shutil.rmtree(tmp_path / "stick")
+        assert json.loads(run(lab, "status", "--json", **alone).stdout)["answers"] is True
+    finally:
+        assert run(lab, "down", **alone).returncode == 0
+
+
+def damaged(stick: Path, **changed: object) -> None:
+    """The bundle says something else of itself."""
+    contents = json.loads((stick / "bundle.json").read_text())
+    (stick / "bundle.json").unlink()
+    (stick / "bundle.json").write_text(json.dumps(contents | changed))
+
+
+def shorter(path: Path) -> None:
+    """Only half of the file is there, as of a copy that was broken off."""
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda stick: damaged(stick, complete=False), "is not finished"),
+        (lambda stick: shorter(stick / "bundle.json"), "is not finished"),
+        (lambda stick: damaged(stick, targets=["Windows AMD64, Python 3.99"]), "is not for"),
+        (lambda stick: damaged(stick, requirements="0"), "is for another version of the lab"),
+        (lambda stick: next(stick.glob("jars/*.jar")).unlink(), ".jar is missing or damaged"),
+        (lambda stick: shorter(next(stick.glob("wheels/*.whl"))), ".whl is missing or damaged"),
+        (shutil.rmtree, "There is no folder"),
+    ],
+)
+def test_a_bundle_that_is_not_whole_or_not_for_this_machine_is_a_sentence(damage, says, bundle, tmp_path, checkout):
+    """Before anything is made."""
+    stick = Path(shutil.copytree(bundle, tmp_path / "stick", copy_function=link))
+    damage(stick)
+    answer = run(checkout, f"--from={stick}", "status", **NO_NETWORK)
+    assert answer.returncode == 1
+    assert says in answer.stderr
+    assert "next: " in answer.stderr
+    assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_an_interrupted_bundle_says_so(tmp_path):
+    """Ctrl-C: it is not complete, and no download goes on."""
+    stick = tmp_path / "stick"
+    command = [sys.executable, "-m", "labsupport", "bundle", str(stick)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as making:
+        until((stick / "bundle.json").exists, 60, "the bundle to be begun")
+        making.send_signal(signal.SIGINT)
+        _, errors = making.communicate(timeout=60)
+    assert making.returncode == 130
+    assert "Stopped" in errors
+    assert json.loads((stick / "bundle.json").read_text())["complete"] is False
+
+
+def test_a_bundle_is_not_put_among_other_things(tmp_path):
+    """Nor made for what does not exist; nothing is changed."""
+    (tmp_path / "thesis.txt").write_text("mine")
+    for words in ([tmp_path], [tmp_path / "new", "--platform", "amiga"], [tmp_path / "new", "--python", "2.7"]):
+        command = [sys.executable, "-m", "labsupport", "bundle", *map(str, words)]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert answer.returncode == 1
+        assert "next: give" in answer.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no owner that may not write")

@@ -1,4 +1,6 @@
-"""The commands about lessons: a fresh copy, what is solved, the guide for teachers, the outputs that authors store."""
+"""The commands for learners, teachers and authors, about the lessons; the others are about Kafka."""
+
+from pathlib import Path
 
 import click
 
@@ -61,6 +63,31 @@ def teacher(lessons: tuple[str, ...]) -> None:
     for notebook in copies.lessons_named(lessons):
         text = guide(notebook)
         console.print(Markdown(text)) if console.is_terminal else click.echo(text)
+
+
+@click.command(
+    short_help="For teachers: all that a set-up needs, on a stick.",
+    **example(
+        "python3 lab.py bundle /media/stick/lab-bundle",
+        "python3 lab.py bundle lab-bundle --platform windows-x86_64 --platform macos-arm64 --python 3.12 --python 3.13",
+    ),
+)
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--platform", "platforms", multiple=True, help="For which machines (default: such as this one).")
+@click.option("--python", "pythons", multiple=True, help="For which Pythons, such as 3.12 (default: this one).")
+def bundle(folder: Path, platforms: tuple[str, ...], pythons: tuple[str, ...]) -> None:
+    """Put the lab and all that it needs into DIR: packages, Java, Kafka. There: python3 lab.py --from DIR.
+
+    --platform and --python may be repeated. Interrupted, it goes on from there when it is run again.
+    """
+    from labsupport.commands import bundle as packing
+
+    platforms, pythons = packing.known(platforms, pythons)
+    size = packing.make(Settings.from_environment(), folder, platforms, pythons)
+    console.print(
+        f"{folder} is complete: {size / 1e6:,.0f} MB, for {', '.join(platforms)} and Python {', '.join(pythons)}"
+    )
+    console.print("README.txt in it says what to type.")
 
 
 @click.command(

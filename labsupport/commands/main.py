@@ -19,7 +19,7 @@ from rich.table import Table
 
 from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
 from labsupport.commands.dead_letters import dead_letters
-from labsupport.commands.lessons import new, notebooks, progress, teacher
+from labsupport.commands.lessons import bundle, new, notebooks, progress, teacher
 from labsupport.commands.replay import replay
 from labsupport.commands.terminal import console, example
 
@@ -31,10 +31,17 @@ SOAK = ("lessons", "episodes", "seeds", "kills", "lid")  # the parts of `soak`
     context_settings={"help_option_names": ["-h", "--help"]},
     **example("python3 lab.py", "python3 lab.py --no-browser --port 9000", "python3 lab.py test -k jars"),
 )
+@click.option(
+    "--from",
+    "offline",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help="Take packages, Java and Kafka from this folder: no network is used. Comes first.",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser; print the address.")
 @click.option("--port", type=click.IntRange(1, 65535), help="JupyterLab's port (default: 8888, or the next free one).")
 @click.pass_context
-def lab(context: click.Context, no_browser: bool, port: int | None) -> None:
+def lab(context: click.Context, offline: str | None, no_browser: bool, port: int | None) -> None:
     """Learn event-driven systems on a real Apache Kafka, in notebooks.
 
     Without a command: start Kafka, check that an event goes out and comes back, and open JupyterLab. Ctrl-C ends
@@ -42,6 +49,8 @@ def lab(context: click.Context, no_browser: bool, port: int | None) -> None:
 
     LAB_KAFKA=host:port uses another Kafka instead of the lab's own.
     """
+    if offline:
+        os.environ["LAB_OFFLINE"] = offline
     if context.invoked_subcommand is None:
         from labsupport.commands import start
 
@@ -234,7 +243,7 @@ def wipe(yes: bool) -> None:
     console.print("Wiped. The next lesson starts with an empty Kafka.")
 
 
-for each in (new, progress, teacher, notebooks, replay, dead_letters):
+for each in (new, progress, teacher, bundle, notebooks, replay, dead_letters):
     lab.add_command(each)
 
 

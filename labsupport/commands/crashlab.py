@@ -23,8 +23,8 @@ def play(settings: Settings, seeds: int, file: Path | None) -> Matrix:
         return crashes.run(kafka, seeds=seeds, file=file)
 
 
-def show(matrix: Matrix, console: Console) -> None:
-    """The sums for each strategy, then what each crash point did, per trial."""
+def show(matrix: Matrix, console: Console, picture: Path | None = None) -> None:
+    """The sums for each strategy, then what each crash point did, per trial; drawn too, into the file `picture`."""
     sums = Table("strategy", *("trials", "lost", "twice", "redelivered"), box=None, header_style="dim")
     for name, row in matrix.table.iterrows():
         sums.add_row(name, *map(str, row))
@@ -38,3 +38,8 @@ def show(matrix: Matrix, console: Console) -> None:
         pairs = zip(lost.loc[name], twice.loc[name], strict=True)
         cells.add_row(name, *("–" if math.isnan(left) else f"{left:.2g} / {right:.2g}" for left, right in pairs))
     console.print(cells)
+    if picture:
+        from labsupport.experiments import plots  # here, because it takes longer to import than all the rest
+
+        with storing(picture.resolve().parent, "--picture"):
+            plots.crashes(matrix).figure.savefig(picture, dpi=100)

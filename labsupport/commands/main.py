@@ -174,11 +174,16 @@ def bench(runs: int, as_json: bool) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where results are kept (default: crashlab.jsonl in .lab/); what is there is not played again.",
 )
-def crashlab(seeds: int, results: Path | None) -> None:
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also draw the matrix, into this file (.png, .svg or .pdf).",
+)
+def crashlab(seeds: int, results: Path | None, picture: Path | None) -> None:
     """Play every strategy at every crash point, on a Kafka of its own. Stop it when you like: it goes on from there."""
     from labsupport.commands import crashlab as laboratory
 
-    laboratory.show(laboratory.play(Settings.from_environment(), seeds, results), console)
+    laboratory.show(laboratory.play(Settings.from_environment(), seeds, results), console, picture)
 
 
 @lab.command(
@@ -190,7 +195,8 @@ def crashlab(seeds: int, results: Path | None) -> None:
 @click.option("--seeds", type=click.IntRange(1), default=100, show_default=True, help="Trials with crashes and poison.")
 @click.option("--kills", type=click.IntRange(1), default=20, show_default=True, help="Processes that are killed.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides what is killed, and when.")
-def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
+def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int, as_json: bool) -> None:
     """Run all lessons, episodes, crashes and poison many times, and kill what runs; the table says what went wrong.
 
     On brokers of its own; your lab is not touched. Ctrl-C ends it with the table of what was done.
@@ -201,9 +207,11 @@ def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int) 
     try:
         for row in soaking.soak(Settings.from_environment(), only or SOAK, rounds, seeds, kills, seed):
             rows.append(row)
-            console.print(f"{row.what}: {row.times:,} times, {len(row.problems):,} went wrong", soft_wrap=True)
     finally:
-        soaking.show(rows, console)
+        if as_json:
+            click.echo(json.dumps({"rows": [vars(row) for row in rows]}, indent=1))
+        else:
+            soaking.show(rows, console)
     if any(row.problems for row in rows):
         sys.exit(1)
 

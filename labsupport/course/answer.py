@@ -91,9 +91,9 @@ class Answer:
         given = copy.deepcopy(arguments, themselves)
         try:
             with (
+                exit_raises(),  # before the clock: it may have to import IPython
                 self._clock(),
                 decimal.localcontext(self._context),
-                exit_raises(),
                 contextlib.redirect_stdout(self.printed),
             ):
                 result = _plain(self.value(*given), returns if isinstance(returns, tuple) else (returns,))

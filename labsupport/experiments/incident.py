@@ -18,7 +18,7 @@ from labsupport.events.recovery import Recovery
 from labsupport.events.worker import Worker
 
 LIMIT = 10_000  # of an amount
-GOOD, BAD = b"2.3", b"2.4"  # releases of the shop; the second writes amounts in cents
+OLD, GOOD, BAD = b"2.2", b"2.3", b"2.4"  # releases of the shop; the last writes amounts in cents
 STRANGER = "USR-999"  # a customer whom nobody knows
 
 
@@ -43,6 +43,7 @@ def _cents(event: Event) -> int:
 KINDS: Mapping[str, Callable[[Event], Sent]] = {
     "cents": lambda event: _sent(event, BAD, amount=_cents(event)),
     "too much": lambda event: _sent(event, GOOD, amount=LIMIT + _cents(event)),
+    "too much, of old": lambda event: _sent(event, OLD, amount=LIMIT + _cents(event)),
     "stranger": lambda event: _sent(event, BAD, amount=_cents(event), user_id=STRANGER),
     "cut off": lambda event: replace(_sent(event, BAD), value=event.encode()[:70]),
     "no event": lambda event: Sent(shop.key_of(event), b"\xff\xfe", ()),
@@ -50,7 +51,7 @@ KINDS: Mapping[str, Callable[[Event], Sent]] = {
 }
 
 
-def morning(seed: int, count: int = 10) -> list[Sent]:
+def morning(seed: int, count: int = 11) -> list[Sent]:
     """What the shop sent: each kind at least once, most of them cents, in an order that differs with the seed."""
     chance = random.Random(seed)
     orders = [event for event in shop.events(20 * count, seed) if event.event_type == "OrderCreated"]

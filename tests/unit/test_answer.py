@@ -137,6 +137,12 @@ def test_what_was_given_is_not_changed_for_others():
     assert verdict.fields["came_back"] == "f([1, 2, 3]), afterwards"
 
 
+def test_an_error_is_handed_over_itself():
+    """A copy would not be equal to it, and the function would be told that it changed it."""
+    error = KeyError("amount")
+    assert judged(lambda given: int(given is error), error) == 1
+
+
 def test_what_it_prints_is_kept_and_not_shown_twice(capsys):
     """The beginning of it; right answers may print."""
     answer = Answer(lambda x: print("y" * 5000) or x, "f(x)", 1)

@@ -186,7 +186,14 @@ def _play(
     story: Sequence[Event],
 ) -> None:
     state: State = {story[0].payload["order_id"]: known} if known else {}
-    database.rollback()
+    try:
+        database.rollback()
+    except sqlite3.ProgrammingError:
+        raise TryAgain(
+            says="Your function has closed the database.",
+            broken="it is called with the same one for each event",
+            look_at="`with database:` commits; take out close()",
+        ) from None
     with database:
         database.execute("DELETE FROM orders")
         database.executemany("INSERT INTO orders VALUES (?, ?, ?)", [(order, *row) for order, row in state.items()])
@@ -218,6 +225,8 @@ def _differs(given: Sequence[str], event: Event, before: State, due: State, held
     elif known is None:
         broken = "the first that is heard of an order makes it, with the event's version, or 0 if it has none"
         look_at = "is there an INSERT for an order without a row?"
+        if held != before:
+            look_at = "what do you write as its status, and as its version?"
     else:
         broken = "a newer version takes the place of an older one, also if others between the two are missing"
         look_at = "which number is compared with which, and where does the older one come from?"
@@ -304,6 +313,9 @@ def to_redrive(letters):
             Wrong("every record has headers",
                 _choosing("    return [e for e in letters if dict(e.headers)['release'] == b'2.4' "
                     "and 'limit' in e.message]"), "KeyError"),
+            Wrong("all other releases are as bad",
+                _choosing("    return [e for e in letters if dict(e.headers).get('release') != b'2.3' "
+                    "and 'limit' in e.message and int(e.message.split()[1]) <= 1_000_000]"), "release=2.2"),
             Wrong("in cents everything is below the limit",
                 _choosing("    return [e for e in letters if dict(e.headers).get('release') == b'2.4' "
                     "and 'limit' in e.message]"), "amount 10"),
@@ -391,6 +403,9 @@ def to_redrive(letters):
                 _handling(VERSION + "    with database:\n"
                     "        database.execute('INSERT OR IGNORE INTO orders VALUES (?, ?, ?)', "
                     "(order, status, version))"), "a newer version takes the place"),
+            Wrong("who has opened it closes it",
+                _handling(VERSION + FOUND + "    if found is None or version > found[0]:\n" + WRITE
+                    + "    database.close()"), "has closed the database"),
             Wrong("the database writes by itself",
                 _handling(VERSION + "    database.execute('INSERT OR REPLACE INTO orders VALUES (?, ?, ?)', "
                     "(order, status, version))"), "no row"),

@@ -135,31 +135,21 @@ def _judge_place(number: int, handed: Sequence[int], places: dict[int, int], inc
     if [*handed] == [*range(needed, len(times))]:
         return
     held = "; ".join(f"{offset}: {_at(seconds):%H:%M:%S.%f}"[:-5] for offset, seconds in enumerate(times)) or "nothing"
-    again = ", ".join(map(str, handed)) or "no record"
-    fields = {
-        "given": f"partition {number}: {held} (UTC)\ncommitted: {committed}; incident: {incident.isoformat()}",
-        "came_back": shown(places),
-    }
+    says = f"Partition {number}: it is handed {', '.join(map(str, handed)) or 'no record'}; "
     if len(handed) > len(times) - needed:
-        raise TryAgain(
-            says=f"Partition {number}: it is handed {again}; from {needed} on was enough.",
-            broken="what is older than the incident, and done, comes again for nothing",
-            look_at="offsets_for_times finds None where no record is late enough; it counts in milliseconds",
-            **fields,
-        )
-    if undone and min(undone) == needed:
-        raise TryAgain(
-            says=f"Partition {number}: it is handed {again}; {needed} was never processed, and is skipped now.",
-            broken="a group that is set forward misses what lies in between",
-            look_at="which is smaller: what is committed, or what was found for the incident?",
-            **fields,
-        )
-    raise TryAgain(
-        says=f"Partition {number}: it is handed {again}; {needed} is not older than the incident, and does not come.",
-        broken="what was processed wrongly is done only when it was handed out again",
-        look_at="the first record that is not older: in which unit, and in which time zone, do you ask?",
-        **fields,
-    )
+        says += f"from {needed} on was enough."
+        broken = "what is older than the incident, and done, comes again for nothing"
+        look_at = "offsets_for_times finds None where no record is late enough; it counts in milliseconds"
+    elif undone and min(undone) == needed:
+        says += f"{needed} was never processed, and is skipped now."
+        broken = "a group that is set forward misses what lies in between"
+        look_at = "which is smaller: what is committed, or what was found for the incident?"
+    else:
+        says += f"{needed} is not older than the incident, and does not come."
+        broken = "what was processed wrongly is done only when it was handed out again"
+        look_at = "the first record that is not older: in which unit, and in which time zone, do you ask?"
+    given = f"partition {number}: {held} (UTC)\ncommitted: {committed}; incident: {incident.isoformat()}"
+    raise TryAgain(says=says, given=given, came_back=shown(places), broken=broken, look_at=look_at)
 
 
 # 11-2
@@ -460,6 +450,7 @@ ASK = (
     "    at = int(incident.timestamp() * 1000)\n"
     "    found = consumer.offsets_for_times({place: at for place in consumer.assignment()})\n"
 )
+LEAST = "    return {p.partition: min(f.offset if f else 9, consumer.committed(p) or 0) for p, f in found.items()}"
 
 
 def _sums(body: str) -> str:
@@ -484,6 +475,9 @@ ONE_PASS = (
     "        if event.event_type == 'OrderCreated':\n"
     "            whose[event.payload['order_id']] = event.payload['user_id']\n"
     "        elif event.event_type == 'PaymentProcessed':\n"
+    "            customer = whose.get(event.payload['order_id'], '?')\n"
+    "            totals[customer] = totals.get(customer, 0) + event.payload['amount']\n"
+    "    return totals"
 )
 
 
@@ -540,18 +534,15 @@ EXERCISES = (
                 _back(ASK + "    first = min(f.offset for f in found.values() if f)\n"
                     "    return {place.partition: first for place in found}"), "comes again for nothing"),
             Wrong("Kafka counts seconds",
-                _back(ASK.replace(" * 1000", "") +
-                    "    return {p.partition: min(f.offset if f else 9, consumer.committed(p) or 0)\n"
-                    "            for p, f in found.items()}"), "milliseconds"),
+                _back(ASK.replace(" * 1000", "") + LEAST), "milliseconds"),
             Wrong("not committing brings it back, and so a restart is enough",
                 _back("    return {p.partition: consumer.committed(p) or 0 for p in consumer.assignment()}"),
                 "is not older than the incident, and does not come"),
             Wrong("to be safe, everything",
                 _back("    return {place.partition: 0 for place in consumer.assignment()}"), "comes again for nothing"),
             Wrong("a time is a time, in whatever zone",
-                _back("    incident = incident.replace(tzinfo=UTC)\n" + ASK +
-                    "    return {p.partition: min(f.offset if f else 9, consumer.committed(p) or 0)\n"
-                    "            for p, f in found.items()}"), "in which time zone"),
+                _back("    incident = incident.replace(tzinfo=UTC)\n" + ASK + LEAST),
+                "in which time zone"),
             Wrong("every group has committed something",
                 _back(ASK + "    return {p.partition: min(f.offset if f else 9, consumer.committed(p))\n"
                     "            for p, f in found.items()}"), "TypeError"),
@@ -602,20 +593,13 @@ EXERCISES = (
         "put together. Sorting by time does not do it: two services have two clocks.",
         wrong=(
             Wrong("an order always comes before its payment",
-                _sums(UNIQUE + ONE_PASS +
-                    "            customer = whose[event.payload['order_id']]\n"
-                    "            totals[customer] = totals.get(customer, 0) + event.payload['amount']\n"
-                    "    return totals"), "KeyError"),
+                _sums(UNIQUE + ONE_PASS.replace(".get(event.payload['order_id'], '?')", "[event.payload['order_id']]")),
+                "KeyError"),
             Wrong("what is not known when it is read is unknown",
-                _sums(UNIQUE + ONE_PASS +
-                    "            customer = whose.get(event.payload['order_id'], '?')\n"
-                    "            totals[customer] = totals.get(customer, 0) + event.payload['amount']\n"
-                    "    return totals"), "can be read before its order"),
+                _sums(UNIQUE + ONE_PASS), "can be read before its order"),
             Wrong("timestamps bring back the order",
-                _sums(UNIQUE + "    events = sorted(events, key=lambda event: event.timestamp)\n" + ONE_PASS +
-                    "            customer = whose.get(event.payload['order_id'], '?')\n"
-                    "            totals[customer] = totals.get(customer, 0) + event.payload['amount']\n"
-                    "    return totals"), "two clocks"),
+                _sums(UNIQUE + "    events = sorted(events, key=lambda event: event.timestamp)\n" + ONE_PASS),
+                "two clocks"),
             Wrong("a replay hands out each event once", _sums(WHOSE_ORDER + ADD_UP), "has happened once"),
             Wrong("an order is paid once",
                 _sums("    events = {(e.event_type, e.payload.get('order_id')): e for e in events}.values()\n"

@@ -1,6 +1,7 @@
 """Exercises of lesson 12, where history ends."""
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -65,9 +66,15 @@ def _require_taken(lab: "Lesson", settings: dict[str, str], given: str, chosen: 
             says="The broker does not take these settings.",
             given=given,
             came_back=shown(chosen),
-            broken=f"it says: {error}"[:300],
+            broken=f"it says: {_broker_says(error)}",
             look_at="names as Kafka has them, and whole numbers of milliseconds",
         ) from None
+
+
+def _broker_says(error: Exception) -> str:
+    """The broker's own sentence, without the request that the client wraps it in."""
+    found = re.search(r"error_message=(['\"])(.*?)\1[,)]", str(error))
+    return (found[2] if found else str(error))[:200]
 
 
 @dataclass(frozen=True)
@@ -108,11 +115,11 @@ def _problem(topic: Effective, every: bool, away: int, gone_after: int | None) -
         return says, "every event was asked for, also the earlier ones of a key", "cleanup.policy"
     kept = topic.retention if topic.deletes else float("inf")
     if kept < away:
-        says = f"An event may be gone after {kept:g} days, and a reader may be away for {away}."
+        says = f"An event may be gone after {_days(kept)}, and a reader may be away for {away}."
         return says, "what is gone when a reader comes back, it never gets", "retention.ms: Kafka's is 7 days"
     longest = kept + topic.segment
     if gone_after is not None and longest > gone_after:
-        says = f"An event can be there for {longest:g} days; it must be gone after {gone_after}."
+        says = f"An event can be there for {_days(longest)}; it must be gone after {gone_after}."
         broken = (
             "a segment goes as a whole, when its newest event is too old: its oldest is then up to "
             f"retention.ms + segment.ms old, {kept:g} + {topic.segment:g} days"
@@ -123,15 +130,19 @@ def _problem(topic: Effective, every: bool, away: int, gone_after: int | None) -
     return None
 
 
+def _days(number: float) -> str:
+    return f"{number:g} day{'s' * (number != 1)}"
+
+
 def _problem_of_a_state(topic: Effective, away: int) -> tuple[str, str, str] | None:
     if not topic.compacts:
         says = "Earlier records of a key are not dropped here."
         return says, "only the last of each key was asked for", "cleanup.policy"
     if topic.deletes and topic.retention < float("inf"):
-        says = f"A key that has not changed for {topic.retention:g} days may disappear."
+        says = f"A key that has not changed for {_days(topic.retention)} may disappear."
         return says, "the last of each key was asked for, however old it is", "cleanup.policy: what does `delete` add?"
     if topic.tombstones < away:
-        says = f"A tombstone may be gone after {topic.tombstones:g} days, and a reader may be away for {away}."
+        says = f"A tombstone may be gone after {_days(topic.tombstones)}, and a reader may be away for {away}."
         return says, "who misses the tombstone keeps the key for ever", "delete.retention.ms: Kafka's is 1 day"
     return None
 
@@ -145,7 +156,7 @@ def _restore(answer: Answer, lab: "Lesson") -> str:
     """A real topic whose beginning moves on: each snapshot of it with what is left then, the simple ones first."""
     tried = 0
     for case in sorted(_cases(lab), key=lambda case: case.simplicity):
-        came_back = answer(case.snapshot, case.records, case.begins, returns=(dict, NoneType))
+        came_back = answer(case.snapshot, case.records, case.begins, returns=(dict, NoneType), asks="a dict, or None")
         _compare(case, came_back)
         tried += 1
     return f"Right for all {tried} snapshots, with what a real topic still held; the holes were seen, too."
@@ -190,8 +201,6 @@ def _counted(records: Iterable[ConsumerRecord]) -> dict[str, int]:
 
 
 def _compare(case: Case, came_back: Mapping[str, int] | None) -> None:
-    if came_back is not None:
-        came_back = {log.text(key) if isinstance(key, bytes) else key: count for key, count in came_back.items()}
     if came_back == case.wanted:
         return
     known = case.snapshot["next"]
@@ -221,17 +230,17 @@ def _compare(case: Case, came_back: Mapping[str, int] | None) -> None:
 
 
 def _difference(wanted: Mapping[str, int], came_back: Mapping[str, int]) -> tuple[str, str, str]:
-    for key in sorted(wanted):
-        count = came_back.get(key, 0)
-        if count != wanted[key]:
-            says = f"{key} had {wanted[key]} events, and {shown(count)} came out."
-            if isinstance(count, int) and count > wanted[key]:
-                broken = "an event that is in the snapshot is counted twice"
-                return says, broken, "`next` is the first offset of its partition that is not in the snapshot"
-            broken = "an event is missing: each is in the snapshot, or comes after it"
-            return says, broken, "does the state begin with the snapshot's, and is the record at `next` counted?"
-    strange = next(key for key in came_back if key not in wanted)
-    return f"No event has the key {shown(strange)}.", "the keys are text, as in the snapshot", "record.key.decode()"
+    if strange := [key for key in came_back if key not in wanted]:
+        says = f"There is no key {shown(strange[0])}."
+        return says, "the keys are text, as in the snapshot", "record.key.decode()"
+    key = next(key for key in sorted(wanted) if came_back.get(key, 0) != wanted[key])
+    count = came_back.get(key, 0)
+    says = f"{key} had {wanted[key]} events, and {shown(count)} came out."
+    if isinstance(count, int) and count > wanted[key]:
+        broken = "an event that is in the snapshot is counted twice"
+        return says, broken, "`next` is the first offset of its partition that is not in the snapshot"
+    broken = "an event is missing: each is in the snapshot, or comes after it"
+    return says, broken, "does the state begin with the snapshot's, and is the record at `next` counted?"
 
 
 def _chosen(body: str) -> str:
@@ -300,7 +309,7 @@ def topic_settings(every_event, away, gone_after):
                 + "    return {'retention.ms': away * DAY, 'segment.ms': DAY}"), "may disappear"),
             Wrong("a tombstone is kept like any record", _chosen(
                 "    if not every_event:\n        return {'cleanup.policy': 'compact'}\n"
-                "    return {'retention.ms': away * DAY, 'segment.ms': DAY}"), "A tombstone may be gone after 1 days"),
+                "    return {'retention.ms': away * DAY, 'segment.ms': DAY}"), "A tombstone may be gone after 1 day,"),
             Wrong("a setting is called as one likes", _chosen(
                 "    return {'retention.days': away}"), "does not take these settings"),
         ),
@@ -367,6 +376,9 @@ def restore(snapshot, records, begins):
                 "Nothing is missing here"),
             Wrong("a snapshot knows every partition", _restored(f"{OWN}    for record in records:\n"
                 f"        if record.offset >= snapshot['next'][record.partition]:\n{COUNT}"), "KeyError"),
+            Wrong("a record's key is text", _restored(f"{HOLE}{OWN}    for record in records:\n"
+                "        if record.offset >= snapshot['next'].get(record.partition, 0):\n"
+                + COUNT.replace(".decode()", "")), "There is no key b'"),
             Wrong("the snapshot itself is counted on", _restored(f"{HOLE}    state = snapshot['state']\n"
                 "    for record in records:\n"
                 f"        if record.offset >= snapshot['next'].get(record.partition, 0):\n{COUNT}"),

@@ -123,6 +123,7 @@ def check(folder):
         stop("The bundle in %s is not for %s." % (folder, target), "use one of those that it is for:\n        " + which)
     if bundle["requirements"] != digest_of(REQUIREMENTS):
         stop("The bundle in %s is for another version of the lab." % folder, "copy the folder lab from there")
+    say("Looking through the bundle in %s ..." % folder)
     for name, (size, digest) in sorted(bundle["files"].items()):
         path = os.path.join(folder, *name.split("/"))
         if not os.path.isfile(path) or os.path.getsize(path) != size or digest_of(path) != digest:

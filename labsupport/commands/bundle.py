@@ -60,11 +60,11 @@ def _linux(machine: str) -> Platform:
     return Platform("Linux", machine, "linux", (*tags, f"manylinux2014_{machine}"))
 
 
+# Not macOS on x86_64: for argon2-cffi-bindings, which JupyterLab needs, there is no wheel.
 PLATFORMS = {
     "linux-x86_64": _linux("x86_64"),
     "linux-aarch64": _linux("aarch64"),
     "macos-arm64": Platform("Darwin", "arm64", "darwin", ("macosx_13_0_arm64",)),
-    "macos-x86_64": Platform("Darwin", "x86_64", "darwin", ("macosx_13_0_x86_64",)),
     "windows-x86_64": Platform("Windows", "AMD64", "win32", ("win_amd64",)),
 }
 

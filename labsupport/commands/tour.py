@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from labsupport.base import LabError, Settings, only_one, storing
+from labsupport.broker import background
 from labsupport.broker.advice import speaking
 from labsupport.commands.terminal import kafka_meanwhile
 from labsupport.course.session import Lesson
@@ -25,7 +26,7 @@ from labsupport.events.event import Event
 from labsupport.events.exact import ExactProducer
 from labsupport.events.retry import Policy
 from labsupport.events.worker import Moment
-from labsupport.experiments import program, road
+from labsupport.experiments import log, program, road
 from labsupport.experiments.balance import OUTCOMES, Sheet
 from labsupport.experiments.history import History
 from labsupport.experiments.members import Members
@@ -71,7 +72,8 @@ def show(settings: Settings, console: Console, picture: Path | None) -> None:
     with kafka_meanwhile(settings) as kafka, Lesson(LESSON, kafka, settings) as lab:
         say("Kafka", f"{kafka!r:.90}".strip("<>") + "; what follows is read from it, and from a database")
         told = play(lab, say)
-    say("all is well", f"nothing lost, nothing twice; {time.monotonic() - begin:.0f} s")
+    seconds = f"{time.monotonic() - begin:.0f} s"
+    say("all is well", f"nothing lost, nothing twice; {seconds}. Lessons 03 to 11 show why: python3 lab.py")
     if picture:
         from labsupport.experiments import plots  # here, because it takes longer to import than all the rest
 
@@ -137,7 +139,9 @@ def _share_and_crash(lab: Lesson, team: Members, events: Sequence[Event], say: S
     say("produce", f"{count} events of a shop, all acknowledged")
     team.wait(lambda history: history.frozen("B"), f"B to process {CRASH} events")
     team.kill("B")
-    say("crash", f"B is killed (kill -9): {CRASH} events processed, nothing committed")
+    done, kept = len(team.history.told("handled", "B")), log.committed(lab, team.topic, team.group)
+    committed = sum(kept.get(number, 0) for number in owners["B"])
+    say("crash", f"B is killed (kill -9): {done} events processed, {committed} committed")
     team.settle()
     _read_to_the_end(lab, team)
     (killed,) = team.history.told("killed")
@@ -211,13 +215,19 @@ def _road(lab: Lesson, topic: str, history: History, ids: Sequence[str]) -> tupl
 
 @contextlib.contextmanager
 def _own_names(lab: Lesson) -> Iterator[None]:
-    """Afterwards the tour's topics and groups are gone, whatever happened."""
-    try:
-        yield
-    finally:
+    """Before, what a killed tour has left is gone; afterwards this one's topics and groups are, whatever happened."""
+
+    def clear() -> None:
         mine = f"{lab.namespace}tour-"
         lab.delete_groups(lab.groups(mine))
         lab.delete_topics(lab.topics(mine))
+
+    background.sweep(lab.settings)
+    clear()
+    try:
+        yield
+    finally:
+        clear()
 
 
 def _places(numbers: Sequence[int]) -> str:

@@ -10,6 +10,7 @@ from labsupport import lesson
 from labsupport.base import LabError, until
 from labsupport.broker import roster
 from labsupport.broker.cluster import private
+from labsupport.events import dead_letter, retry
 from labsupport.experiments import log, members
 
 WAY_OUT = ["handled", "committing", "committed", "revoked", "left"]
@@ -309,3 +310,21 @@ def test_a_member_without_its_notebook_ends_by_itself(lab, tmp_path, python):
     assert python(code).returncode == -signal.SIGKILL
     until(lambda: nobody_is_left(lab, group), 15, "the member to be gone")
     assert lab.lag(topic, group).total == 0
+
+
+def test_members_with_a_policy_put_aside_what_they_cannot_process(lab):
+    """As many attempts as the policy says, then a dead letter; what lies behind it is handled, and the member lives."""
+    topic, group = filled(lab), lab.group("policy")
+    dead = lab.dead_letters(topic)
+
+    def handle(record):
+        if record.value == b"7":
+            raise ValueError("seven")
+
+    with lab.members(topic, group, handle, policy=retry.Policy(attempts=3, first=0.01)) as team:
+        team.start("A")
+        team.wait(lambda _: lab.lag(topic, group).total == 0, "everything to be committed")
+        assert len(team.history.told("failed")) == 3
+        assert len(team.history.handled()) == 29
+    (letter,) = map(dead_letter.unwrap, log.read(lab, dead).records)
+    assert (letter.value, letter.attempts, letter.group) == (b"7", 3, group)

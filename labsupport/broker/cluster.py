@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, MemberToRemove, NewTopic
-from kafka.errors import BrokerResponseError, NodeNotReadyError
+from kafka.errors import BrokerResponseError, InvalidReplicationFactorError, NodeNotReadyError
 
 from labsupport.base import LabError, Settings, parse_addresses, until
 from labsupport.broker import background
@@ -194,8 +194,19 @@ class Cluster:
             candidates = [name, *(f"{name}.{number}" for number in range(2, len(taken) + 3))]
             name = next(candidate for candidate in candidates if candidate not in taken)
         settings = {key.replace("_", "."): str(value) for key, value in ({"retention_ms": -1} | config).items()}
+        new = NewTopic(name, partitions, -1, topic_configs=settings)
+
+        def created() -> bool:
+            try:
+                self.admin().create_topics([new])
+            except InvalidReplicationFactorError as error:
+                if "fenced" not in str(error):
+                    raise
+                return False  # for the moment no broker counts as there: the machine slept, or is very busy
+            return True
+
         with speaking(f"Could not create the topic {name!r} with {partitions} partitions."):
-            self.admin().create_topics([NewTopic(name, partitions, -1, topic_configs=settings)])
+            until(created, 15, "the broker to be let in by its controller again", every=0.2)
             self.admin().wait_for_topics([name])
         return name
 

@@ -9,7 +9,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from labsupport.base import LabError, Settings
-from labsupport.broker.cluster import Cluster, connect
+from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.metadata import NotKafkaError, ask
 from labsupport.course.session import Lesson
 
@@ -281,3 +281,14 @@ def test_one_good_address_of_several_is_enough(broker_elsewhere, listener):
     with connect(Settings.from_environment({"LAB_KAFKA": addresses})) as kafka:
         assert kafka.bootstrap == broker_elsewhere.bootstrap
         kafka.topics()
+
+
+def test_a_topic_can_be_made_right_after_a_closed_lid():
+    """Suspended for longer than its session the broker is fenced for a moment: no topic may be put on it then."""
+    with private() as kafka:
+        for number in range(3):
+            kafka.broker(1).pause()
+            time.sleep(2.5)  # longer than broker.session.timeout.ms
+            kafka.broker(1).resume()
+            kafka.create_topic(f"97-{number}")
+        assert kafka.topics() == ["97-0", "97-1", "97-2"]

@@ -18,7 +18,7 @@ import pytest
 from labsupport import balance, dead_letter, orders, sending, shop
 from labsupport.base import CHECKOUT, until
 from labsupport.course import exercises
-from labsupport.experiments import log, program
+from labsupport.experiments import log, members, program
 
 GROUP = "98-payments"
 LAB_FILE = """
@@ -159,17 +159,30 @@ def test_a_handler_of_ones_own_takes_the_place_of_the_reference(cluster, topic, 
     assert running.printed.read_text().count("mine") == 20
 
 
+def member_id(cluster, name: str) -> str:
+    """The id under which the broker knows the member of that name; empty if there is none."""
+    described = cluster.ask("the members", lambda admin: admin.describe_groups([GROUP])[GROUP])
+    return next((each["member_id"] for each in described["members"] if each["client_id"] == name), "")
+
+
 def test_two_members_share_the_partitions_and_one_name_is_for_one(cluster, topic, service):
-    """With names of their own they share; a second one of the same name takes the first one's place, which says so."""
+    """With names of their own they share; a second one of the same name takes the first one's place.
+
+    The first hears of it when it commits: its client (3.0.12) keeps a fenced heartbeat to itself.
+    """
+    producer, events = cluster.producer(name="shop"), shop.events(250, seed=4)
     first = service("--name", "A")
-    until(lambda: "assigned" in first.printed.read_text(), 30, "the first to have partitions")
+    until(lambda: members.owners(cluster, GROUP) == {"A": [0, 1]}, 30, "the first to have the partitions")
     second = service("--name", "B")
-    sending.publish(cluster.producer(name="shop"), topic, shop.events(200, seed=4))
+    until(lambda: members.owners(cluster, GROUP).keys() == {"A", "B"}, 30, "both to have partitions")
+    sending.publish(producer, topic, events[:200])
     until(lambda: second.effects() == 200, 30, "the events to be processed")
+    earlier = member_id(cluster, "B")
     third = service("--name", "B")
+    until(lambda: member_id(cluster, "B") not in ("", earlier), 30, "the third to take the second one's place")
+    sending.publish(producer, topic, events[200:])
     assert second.process.wait(timeout=30) == 1
     assert "runs as B" in second.printed.read_text()
-    sending.publish(cluster.producer(name="shop"), topic, shop.events(250, seed=4)[200:])
     until(lambda: third.effects() == 250, 30, "the other events too")
     assert third.ended(signal.SIGTERM) == first.ended(signal.SIGTERM) == 0
     assert balance.read(cluster, topic, GROUP, first.database).count("twice") == 0

@@ -81,10 +81,7 @@ class Cluster:
     # Clients
 
     def config(self, kind: str, **settings: Any) -> dict[str, Any]:
-        """The settings a client is made with: the address and the lab's timeouts, under what you say.
-
-        `kind` is "producer", "consumer" or "admin".
-        """
+        """What a "producer", "consumer" or "admin" is made with: the address and the lab's timeouts, under what you say."""
         return {"bootstrap_servers": self.bootstrap.split(",")} | TIMEOUTS[kind] | settings
 
     def producer(self, *, name: str, **settings: Any) -> KafkaProducer:
@@ -194,11 +191,10 @@ class Cluster:
             candidates = [name, *(f"{name}.{number}" for number in range(2, len(taken) + 3))]
             name = next(candidate for candidate in candidates if candidate not in taken)
         settings = {key.replace("_", "."): str(value) for key, value in ({"retention_ms": -1} | config).items()}
-        new = NewTopic(name, partitions, -1, topic_configs=settings)
 
         def created() -> bool:
             try:
-                self.admin().create_topics([new])
+                self.admin().create_topics([NewTopic(name, partitions, -1, topic_configs=settings)])
             except InvalidReplicationFactorError as error:
                 if "fenced" not in str(error):
                     raise

@@ -81,7 +81,7 @@ class Cluster:
     # Clients
 
     def config(self, kind: str, **settings: Any) -> dict[str, Any]:
-        """What a "producer", "consumer" or "admin" is made with: the address and the lab's timeouts, under what you say."""
+        """What a "producer", "consumer" or "admin" is made with: address and the lab's timeouts, under what you say."""
         return {"bootstrap_servers": self.bootstrap.split(",")} | TIMEOUTS[kind] | settings
 
     def producer(self, *, name: str, **settings: Any) -> KafkaProducer:

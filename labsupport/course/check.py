@@ -35,6 +35,7 @@ def find(number: Any) -> Exercise:
     if isinstance(number, str) and number in known:
         return known[number]
     near = difflib.get_close_matches(in_words(number), known, n=3, cutoff=0.5) or sorted(known)
+    near.sort(key=lambda each: each.lstrip("0") != number)  # "2-1" is 02-1 before it is 12-1
     raise LabError(
         f"There is no exercise {shown(number, 60)}.",
         f"near: {', '.join(near)}",

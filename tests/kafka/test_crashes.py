@@ -119,7 +119,7 @@ def skips_what_fails(consumer, handle):
 def test_each_broken_worker_is_caught_with_its_story(lab, how, broken):
     """The laboratory that judges learners is judged itself."""
     judged = torture.judge(lab, **how)
-    assert judged.story.broken == broken
+    assert judged.story.broken == broken, f"{judged.story.says}\n{judged.story.moments}"
     assert judged.story.says.count(".") == 2
     assert "process 1" in torture.told(judged.story)
     words = repr(plots.spacetime(judged.story.moments).figure)
@@ -210,7 +210,7 @@ def test_code_of_any_kind_gets_a_verdict(lab, own_home, code, broken, says):
 def test_an_event_that_was_published_again_is_part_of_the_torture(lab):
     """An id that is another one for the copy is no id."""
     story = torture.judge(lab, handle=once_per_place, seeds=0).story
-    assert story.broken == "twice"
+    assert story.broken == "twice", f"{story.says}\n{story.moments}"
 
 
 def test_a_crash_lab_that_is_interrupted_cleans_up_and_goes_on(elsewhere):

@@ -192,7 +192,7 @@ def crashlab(seeds: int, results: Path | None, picture: Path | None) -> None:
 )
 @click.option("--only", type=click.Choice(SOAK), multiple=True, help="One part; may be given several times.")
 @click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="How often each lesson is run.")
-@click.option("--seeds", type=click.IntRange(1), default=100, show_default=True, help="Trials with crashes and poison.")
+@click.option("--seeds", type=click.IntRange(1), default=200, show_default=True, help="Trials with poison and crashes.")
 @click.option("--kills", type=click.IntRange(1), default=20, show_default=True, help="Processes that are killed.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides what is killed, and when.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")

@@ -628,7 +628,7 @@ def decide(attempt, waited, error):
     Exercise(
         id="09-3",
         title="Repair the publisher",
-        difficulty="hard",
+        difficulty="medium",
         minutes=9,
         call="bury(consumer, producer, record, error)",
         file="publisher.py",

@@ -96,7 +96,7 @@ def _why(attempt: int, waited: float, kind: str, right: float | str, came_back: 
         late = f"the next attempt would begin {waited + right:g} s after the first failure"
         return (
             f"an attempt is left: this was number {attempt} of {ATTEMPTS}, and {late}",
-            "where do you count, from 0 or 1?",
+            "later than that is too late; is that?" if waited + right == TOTAL else "where do you count, from 0 or 1?",
         )
     if isinstance(right, float):
         return (
@@ -108,6 +108,13 @@ def _why(attempt: int, waited: float, kind: str, right: float | str, came_back: 
             return "no attempt will end otherwise; those behind would wait for nothing", "ask classify first"
         if attempt >= ATTEMPTS:
             return f"this was attempt {attempt}, and there are {ATTEMPTS} at most", "the first time counts, too"
+        wait = min(MOST, FIRST * 2 ** (attempt - 1))
+        if came_back < wait:
+            return (
+                f"after attempt {attempt} the wait is {wait:g} s, and that would end later than {TOTAL:g} s after the "
+                "first failure",
+                "a wait is not cut short: it fits, or no attempt is left",
+            )
         return (
             f"the next attempt would begin later than {TOTAL:g} s after the first failure",
             "it begins when the wait is over, not now",
@@ -263,7 +270,7 @@ def _one_of_many(
     error = EventError("not JSON: Expecting value")
     given = f"bury(consumer, producer, record, {error!r}); poll() handed out {len(records)} records, this is the first"
     producer = lab.producer(name="check-letters", **dead_letter.producer_settings())
-    answer(consumer, producer, records[0], error, returns=object)
+    _bury(answer, given, consumer, producer, records[0], error)
     producer.flush(timeout=5)
     _require_letters(lab, dead, [(records[0], error)], consumer, given)
     with contextlib.suppress(LabError):  # a commit that was only begun (commit_async) has its time
@@ -288,6 +295,14 @@ def _one_of_many(
     )
 
 
+def _bury(answer: Answer, given: str, *arguments: Any) -> None:
+    """Call it; what fails is told with `given`, which is shorter than a record."""
+    try:
+        answer(*arguments, returns=object)
+    except Failed as failed:
+        raise Failed(**failed.fields | {"given": given}) from None
+
+
 def _odd_ones(
     answer: Answer, lab: "Lesson", dead: str, consumer: KafkaConsumer, records: Sequence[ConsumerRecord]
 ) -> None:
@@ -299,10 +314,7 @@ def _odd_ones(
         for record, error in zip(records, errors, strict=True)
     ]
     for record, error, call in zip(records, errors, given, strict=True):
-        try:
-            answer(consumer, producer, record, error, returns=object)
-        except Failed as failed:
-            raise Failed(**failed.fields | {"given": call}) from None
+        _bury(answer, call, consumer, producer, record, error)
     producer.flush(timeout=5)
     cases = list(zip(records, errors, strict=True))
     _require_letters(lab, dead, cases, consumer, *given)
@@ -313,11 +325,12 @@ def _refused(
 ) -> None:
     """The second of three records is too large for the dead letter topic, which is a new one."""
     story, error = [], EventError("not JSON: Expecting value")
+    given = f"three records; the dead letter of the second is larger than the topic takes ({LARGEST:,} bytes)"
     for number, record in enumerate(records, 1):
         # Each time a new one: a producer that was refused a record sends nothing any more.
         producer = lab.producer(name="check-letters", **dead_letter.producer_settings())
         try:
-            answer(consumer, producer, record, error, returns=object)
+            _bury(answer, given, consumer, producer, record, error)
         except Failed as failed:
             if number == 1 or "had not ended" in failed.fields["says"]:
                 raise
@@ -328,7 +341,6 @@ def _refused(
     letters = {dead_letter.unwrap(each).offset for each in lab.log(dead).records}
     lost = [n for n, each in enumerate(records, 1) if each.offset < committed and each.offset not in letters]
     told = " → ".join([*story, f"committed: {sum(each.offset < committed for each in records)} of {len(records)}"])
-    given = f"three records; the dead letter of the second is larger than the topic takes ({LARGEST:,} bytes)"
     if lost:
         raise TryAgain(
             says=f"Record {lost[0]} is lost: it is committed, and the broker refused its dead letter.",
@@ -336,6 +348,14 @@ def _refused(
             story=told,
             broken="first the dead letter is acknowledged, then the record is committed",
             look_at="which line waits for the acknowledgement? send() returns before it, and flush() does not raise",
+        )
+    if records[1].offset in letters:
+        raise TryAgain(
+            says="The dead letter of record 2 was written, and the record as it was does not fit.",
+            given=given,
+            story=told,
+            broken="a dead letter is the record as it was, so that it can be repaired and sent again",
+            look_at="what of the record do you leave out? If it is too large, let the error out",
         )
     if len(story) == len(records):
         raise TryAgain(
@@ -490,6 +510,12 @@ def decide(attempt, waited, error):
             Wrong("retrying fixes everything", _decision(f"{KIND}{WAIT}{BOUNDS}{GIVE_UP}"), "for nothing"),
             Wrong("five attempts are five retries",
                 _decision(f"{KIND}{WAIT}{PERMANENT_FIRST}{BOUNDS.replace('< 5', '<= 5')}{GIVE_UP}"), "5 at most"),
+            Wrong("the last wait is cut to what is left",
+                _decision(f"{KIND}{WAIT}{PERMANENT_FIRST}    if attempt < 5 and waited < 8:\n"
+                    f"        return min(wait, 8 - waited)\n{GIVE_UP}"), "not cut short"),
+            Wrong("8 s are too late",
+                _decision(f"{KIND}{WAIT}{PERMANENT_FIRST}{BOUNDS.replace('<= 8', '< 8')}{GIVE_UP}"),
+                "later than that is too late"),
             Wrong("the wait that is to come does not count",
                 _decision(f"{KIND}{WAIT}{PERMANENT_FIRST}{BOUNDS.replace('waited + wait', 'waited')}{GIVE_UP}"),
                 "begins when the wait is over"),
@@ -602,7 +628,7 @@ def decide(attempt, waited, error):
     Exercise(
         id="09-3",
         title="Repair the publisher",
-        difficulty="hard",
+        difficulty="medium",
         minutes=9,
         call="bury(consumer, producer, record, error)",
         file="publisher.py",
@@ -654,6 +680,10 @@ def bury(consumer, producer, record, error):
                 _file(f"{LETTER}    try:\n    {SEND}    {COMMIT}"
                     "    except Exception as problem:\n        print(problem)"),
                 "is lost"),
+            Wrong("what is too large is cut",
+                _file(f"{LETTER}    value = value and value[:1_000]\n{SEND}{COMMIT}"), "does not fit"),
+            Wrong("in the end it counts as done",
+                _file(f"{LETTER}    try:\n    {SEND}    finally:\n    {COMMIT}"), "is lost"),
             Wrong("committed is the last processed",
                 "from kafka import TopicPartition\nfrom kafka.structs import OffsetAndMetadata\n"
                 + _file(f"{LETTER}{SEND}    place = TopicPartition(record.topic, record.partition)\n"

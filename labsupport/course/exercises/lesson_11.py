@@ -147,7 +147,9 @@ def _judge_place(number: int, handed: Sequence[int], places: dict[int, int], inc
     else:
         says += f"{needed} is not older than the incident, and does not come."
         broken = "what was processed wrongly is done only when it was handed out again"
-        look_at = "the first record that is not older: in which unit, and in which time zone, do you ask?"
+        look_at = (
+            "which is smaller: what is committed, or what is found? In which unit, and in which time zone, do you ask?"
+        )
     given = f"partition {number}: {held} (UTC)\ncommitted: {committed}; incident: {incident.isoformat()}"
     raise TryAgain(says=says, given=given, came_back=shown(places), broken=broken, look_at=look_at)
 
@@ -301,7 +303,7 @@ NAMES = {
     "live": "its live record",
     "again": "its live record, handed out again",
     "replayed": "its record from a replay",
-    "once more": "its record from another replay",
+    "once more": "its record, replayed by hand",
     "redriven": "its record, redriven",
 }
 
@@ -332,8 +334,10 @@ def _records(lab: "Lesson") -> dict[tuple[str, str], ConsumerRecord]:
     sent = [{"value": each.encode(), "key": shop.key_of(each), "headers": each.headers()} for each in both]
     topic = through_kafka(lab, sent).topic
     producer, reader = lab.producer(name="check"), lab.consumer(name="check-replay")
-    for replay_id in ("2026-04-17", "second"):
-        replay.choose(reader, replay.Choice(topic, stop=len(both)), replay_id=replay_id).send(producer, topic)
+    replay.choose(reader, replay.Choice(topic, stop=len(both)), replay_id="2026-04-17").send(producer, topic)
+    for event in both:  # once more, by hand: the mark is all that it has
+        headers = [*event.headers(), (replay.REPLAY_ID, b"by hand")]
+        producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
     for offset, event in enumerate(both):
         headers = [*event.headers(), (dead_letter.REDRIVE_ORIGIN, f"{topic}/0/{offset}".encode())]
         producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
@@ -538,6 +542,8 @@ EXERCISES = (
             Wrong("not committing brings it back, and so a restart is enough",
                 _back("    return {p.partition: consumer.committed(p) or 0 for p in consumer.assignment()}"),
                 "is not older than the incident, and does not come"),
+            Wrong("the group goes on at the later of the two",
+                _back(ASK + LEAST.replace("min(", "max(").replace("else 9", "else 0")), "which is smaller"),
             Wrong("to be safe, everything",
                 _back("    return {place.partition: 0 for place in consumer.assignment()}"), "comes again for nothing"),
             Wrong("a time is a time, in whatever zone",
@@ -695,6 +701,9 @@ def handle(record, database, mail):
             Wrong("whatever has been sent again is a replay",
                 _handle(ROW_ONCE + f"    if len(record.headers) == 2:\n        {MAIL_ONCE}"),
                 "a redrive is no replay"),
+            Wrong("what says where it comes from is replayed",
+                _handle(ROW_ONCE + f"    if 'replay_origin' not in dict(record.headers):\n        {MAIL_ONCE}"),
+                "what tells a replayed record"),
             Wrong("what is old is replayed",
                 _handle(ROW_ONCE + "    import time\n"
                     f"    if time.time() - event.timestamp.timestamp() < 86_400:\n        {MAIL_ONCE}"),

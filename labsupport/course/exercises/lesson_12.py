@@ -98,7 +98,8 @@ class Effective:
             "delete" in policies,
             retention / DAY if retention >= 0 else float("inf"),
             int(settings["segment.ms"]) / DAY,
-            int(settings["delete.retention.ms"]) / DAY,
+            # Until it may be cleaned, and from its first cleaning on.
+            (int(settings["min.compaction.lag.ms"]) + int(settings["delete.retention.ms"])) / DAY,
             int(settings["retention.bytes"]) >= 0,
         )
 
@@ -318,6 +319,9 @@ def topic_settings(every_event, away, gone_after):
                 "    if every_event:\n        settings['retention_ms'] = str(int(away * DAY))\n"
                 "        settings['segment_ms'] = str(DAY)\n"
                 "    else:\n        settings['delete_retention_ms'] = 400 * DAY\n    return settings"),
+            _chosen("    if not every_event:\n        return {'cleanup.policy': 'compact',\n"
+                "            'min.compaction.lag.ms': away * DAY}\n"
+                "    return {'retention.ms': away * DAY, 'segment.ms': DAY}"),
             _chosen("    if not every_event:\n        return {'cleanup.policy': 'compact,delete', 'retention.ms': -1,\n"
                 "            'delete.retention.ms': away * DAY}\n"
                 "    if gone_after is None:\n        return {'retention.ms': -1}\n"

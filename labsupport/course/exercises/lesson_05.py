@@ -216,7 +216,7 @@ def _sharing(answer: Answer, lab: "Lesson") -> str:
         raise TryAgain(
             says=f"Here {' and '.join(shape.right) or 'no two services'} share a group.",
             given=_listed(groups, handled),
-            came_back=shown(came_back),
+            came_back=shown([*came_back]),
             broken=shape.why,
             look_at="the services of one group's members, each taken once",
         )

@@ -97,7 +97,8 @@ def _apart(exercise: Exercise, name: str, judge: Callable, value: Any, lab: "Les
     """The verdict of `judge(id, value, lesson)` in a process of its own; `name` is what errors call the answer."""
     what = "file" if exercise.file else "function"
     try:
-        ended = program.run(judge, exercise.id, value, lab.number, timeout=exercise.seconds + 30, name=name)
+        # On a busy machine forty trials take half a minute; what never ends is told by the answer's own clock.
+        ended = program.run(judge, exercise.id, value, lab.number, timeout=exercise.seconds + 90, name=name)
     except LabError as error:
         broken, look_at = f"{error.tried} {error.seen}"[-600:], error.next_step
         says = f"The {what} was not judged to its end."

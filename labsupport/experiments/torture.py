@@ -113,9 +113,9 @@ def told(story: Story) -> str:
     for moment in story.moments:
         if moment.what in ("handling", "handled"):
             lines.setdefault(moment.who, []).append(f"{moment.what} {_number(moment)}")
-        elif moment.what in ("committed", "refused"):
-            lines.setdefault(moment.who, []).append(f"{moment.what} {moment.offset}")
-        elif moment.what in ("frozen", "lost"):
+        elif moment.what == "committed":
+            lines.setdefault(moment.who, []).append(f"committed {moment.offset}")
+        elif moment.what in ("refused", "frozen", "lost"):
             lines.setdefault(moment.who, []).append(moment.what)
     return "\n".join(f"process {who}: {', '.join(does)}" for who, does in lines.items() if who != "producer")
 

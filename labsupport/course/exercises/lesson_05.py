@@ -193,9 +193,13 @@ SHAPES = (
         behind="reports-1",
     ),
     Shape({"payments": ("reports-1",), "bids": ("payments-1",)}, (), "what a group is called says nothing: " + ALONE),
-    Shape({"orders": ("order-archive-1", "order-mail-1")}, ("order-archive", "order-mail"), f"{TOGETHER}; {NUMBER}"),
     Shape(
-        {"bids": ("bids-1",), "payments": ("payments-1", "payments-2", "reports-1")},
+        {"mails": ("order-mail-1",), "orders": ("order-1", "order-archive-1")},
+        ("order", "order-archive"),
+        f"{TOGETHER}; {NUMBER}",
+    ),
+    Shape(
+        {"payments": ("payments-1", "payments-2", "reports-1"), "bids": ("bids-1",)},
         ("payments", "reports"),
         f"{TOGETHER}; a member without a partition is a member too",
     ),
@@ -212,7 +216,7 @@ def _sharing(answer: Answer, lab: "Lesson") -> str:
         raise TryAgain(
             says=f"Here {' and '.join(shape.right) or 'no two services'} share a group.",
             given=_listed(groups, handled),
-            came_back=shown(came_back),
+            came_back=shown([*came_back]),
             broken=shape.why,
             look_at="the services of one group's members, each taken once",
         )
@@ -405,12 +409,15 @@ def _require_own_ids(lab: "Lesson", topic: str, chosen: dict[str, dict[str, Any]
 
 
 def _restart_and_die(answer: Answer, lab: "Lesson", topic: str, chosen: dict[str, dict[str, Any]]) -> str:
+    again = {name: _read(answer, name) for name in "AB"}  # a program that starts asks for its settings anew
+    ids = {name: {settings.get("group_instance_id") for settings in (chosen[name], again[name])} for name in "BA"}
+    who = next((name for name in ids if len(ids[name]) > 1 or None in ids[name]), "B")  # that one comes back as another
     with lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
         for name, settings in chosen.items():
             members.start(name, settle=False, **settings)
         members.settle()
         for attempt in range(3):
-            away = _restart(members, chosen | {"B": _read(answer, "B")})  # a program that starts asks for them anew
+            away = _restart(members, who, chosen[who], again[who])
             if away * 1_000 <= BACK:
                 break
             if attempt == 2:
@@ -425,36 +432,37 @@ def _restart_and_die(answer: Answer, lab: "Lesson", topic: str, chosen: dict[str
     )
 
 
-def _restart(members: Any, chosen: dict[str, dict[str, Any]]) -> float:
-    """Kill B and start it again: how long it was away (s). A must not have given anything up for that."""
-    members.kill("B")
+def _restart(members: Any, who: str, first: dict[str, Any], again: dict[str, Any]) -> float:
+    """Kill A or B and start it again: how long it was away (s). The other must not have given anything up for that."""
+    (other,) = set("AB") - {who}
+    members.kill(who)
     killed = members.history.done_to[-1]
-    members.start("B", settle=False, **chosen["B"])
+    members.start(who, settle=False, **again)
 
     def given_up(history: History) -> list:
-        return [moment for moment in history.after(killed).told("revoked", "A") if moment.places]
+        return [moment for moment in history.after(killed).told("revoked", other) if moment.places]
 
     def back(history: History) -> list:
-        return [moment for moment in history.after(killed).told("assigned", "B") if moment.places]
+        return [moment for moment in history.after(killed).told("assigned", who) if moment.places]
 
-    members.wait(lambda history: given_up(history) or back(history), "B to be back", 60)
+    members.wait(lambda history: given_up(history) or back(history), f"{who} to be back", 60)
     history = members.history
     if not given_up(history):
         return back(history)[0].at - killed.at
-    gave_up, started = given_up(history)[0], history.told("started", "B")[-1]
+    gave_up, started = given_up(history)[0], history.told("started", who)[-1]
     if (gave_up.at - killed.at) * 1_000 > BACK:  # this machine was too slow for the restart that was promised
         return gave_up.at - killed.at
     partition = gave_up.places[0].partition
     raise TryAgain(
-        says="B was restarted, and A had to give up its partition.",
-        given=shown(chosen),
+        says=f"{who} was restarted, and {other} had to give up its partition.",
+        given=f"{who} began with {shown(first)},\nand was started again with {shown(again)}",
         story=_times(
-            (0, "B is killed"),
-            (int(1_000 * (started.at - killed.at)), "B is started again"),
-            (int(1_000 * (gave_up.at - killed.at)), f"A gives up partition {partition}: a rebalance"),
+            (0, f"{who} is killed"),
+            (int(1_000 * (started.at - killed.at)), f"{who} is started again"),
+            (int(1_000 * (gave_up.at - killed.at)), f"{other} gives up partition {partition}: a rebalance"),
         ),
-        broken="the group took B for a new member, which it has to share with",
-        look_at="which setting lets a member come back as the one it was?",
+        broken=f"the group took {who} for a new member, which it has to share with",
+        look_at="which setting lets a member come back as the one it was? Each member needs it, the same each time",
     )
 
 
@@ -609,6 +617,21 @@ EXERCISES = (
                     "        if len(services) > 1:\n"
                     "            return sorted(services)\n"
                     "    return []"), "without a partition is a member too"),
+            Wrong("a client_id belongs to every service that it begins with",
+                _wrong_pair("    for members in groups.values():\n"
+                    "        found = [s for s in handled if any(m['client_id'].startswith(s) for m in members)]\n"
+                    "        if len(found) > 1:\n"
+                    "            return found\n"
+                    "    return []"), "and a number"),
+            Wrong("the first group tells for all",
+                _wrong_pair("    for members in groups.values():\n"
+                    "        services = {m['client_id'].rpartition('-')[0] for m in members}\n"
+                    "        return sorted(services) if len(services) > 1 else []"),
+                "Here order and order-archive share"),
+            Wrong("the last group tells for all",
+                _wrong_pair("    for members in groups.values():\n"
+                    "        services = {m['client_id'].rpartition('-')[0] for m in members}\n"
+                    "    return sorted(services) if len(services) > 1 else []"), "Here payments and reports share"),
             Wrong("a number has one digit",
                 _wrong_pair("    for members in groups.values():\n"
                     "        services = {m['client_id'][:-2] for m in members}\n"
@@ -672,6 +695,10 @@ EXERCISES = (
             Wrong("the instance id is of one start of the member",
                 "from uuid import uuid4\n\ndef settings(name):\n    return {'group_instance_id': f'{name}-{uuid4()}', "
                 "'session_timeout_ms': 3_500, 'heartbeat_interval_ms': 500}", "A had to give up its partition"),
+            Wrong("one static member is enough",
+                "def settings(name):\n    chosen = {'session_timeout_ms': 3_500, 'heartbeat_interval_ms': 500}\n"
+                "    return chosen | {'group_instance_id': 'B'} if name == 'B' else chosen",
+                "A was restarted, and B had to give up"),
             Wrong("a session need only be as long as the restart",
                 _wrong_settings(session_timeout_ms=2_000, heartbeat_interval_ms=500), "one interval old"),
             Wrong("the shorter the session the better",

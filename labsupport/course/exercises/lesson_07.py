@@ -1,7 +1,7 @@
 """Exercises of lesson 07, what is lost and what happens twice."""
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer
@@ -43,19 +43,22 @@ def _undisturbed(answer: Answer, lab: "Lesson") -> None:
         )  # fmt: skip
         consumer.subscribe([laboratory.topic])
         handled: list[int] = []
-        commits: list[int] = []
-        commit = consumer.commit
+        commits: list[int] = []  # of something new: an empty poll may be followed by one too
 
-        def counted(*offsets: Any, **named: Any) -> Any:
-            commits.append(len(handled))
-            return commit(*offsets, **named)
+        def counting(commit: Callable) -> Callable:
+            def counted(*offsets: Any, **named: Any) -> Any:
+                if len(handled) > max(commits, default=0):
+                    commits.append(len(handled))
+                return commit(*offsets, **named)
+
+            return counted
 
         def handle(record: ConsumerRecord) -> None:
             handled.append(record.offset)
             if len(handled) == 5:
                 nothing_left(consumer)
 
-        consumer.commit = counted
+        consumer.commit, consumer.commit_async = counting(consumer.commit), counting(consumer.commit_async)
         try:
             answer(consumer, handle, returns=object)
         finally:
@@ -83,6 +86,14 @@ def _undisturbed(answer: Answer, lab: "Lesson") -> None:
             came_back=f"commits after {', '.join(map(str, commits))} records",
             broken="a commit waits for the broker's answer: one for each poll is enough",
             look_at="put the commit behind the loop over what one poll returned",
+        )
+    if (most := max((later - earlier for earlier, later in pairwise([0, *commits])), default=0)) > 2:
+        raise TryAgain(
+            says=f"{most} records were handled before they were committed.",
+            given=given,
+            came_back=f"commits after {', '.join(map(str, commits))} records",
+            broken="a crash repeats what is not committed, and that is to be one poll at most",
+            look_at="put the commit into the loop that polls, behind what one poll returned",
         )
 
 
@@ -247,7 +258,11 @@ def consume(consumer, handle):
                 _loop("    for record in reading.to_the_end(consumer):\n"
                     "        handle(record)\n"
                     "        consumer.commit(reading.after(record))"), "commits for three polls"),
-            Wrong("one commit at the end is enough, or in between never",
+            Wrong("one commit at the end is enough",
+                _loop("    for record in reading.to_the_end(consumer):\n"
+                    "        handle(record)\n"
+                    "    consumer.commit()"), "5 records were handled before"),
+            Wrong("the client commits by itself",
                 _loop("    for record in reading.to_the_end(consumer):\n"
                     "        handle(record)"), "and 5 was due"),
             Wrong("what is committed is the last one processed",
@@ -266,8 +281,7 @@ def consume(consumer, handle):
                 "        for records in polled.values():\n"
                 "            for record in records:\n"
                 "                handle(record)\n"
-                "        if polled:\n"
-                "            consumer.commit()"),
+                "        consumer.commit()"),
             _loop("    from labsupport import Worker\n"
                 "    Worker(consumer, handle).run(until=reading.at_the_end(consumer))"),
         ),

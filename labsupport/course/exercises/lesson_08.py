@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _memory(answer: Answer, lab: "Lesson") -> str:
-    """Every pair of the records of a real topic, the plain ones first."""
+    """Every pair of the records of a real topic, the plain ones first; then each once more, and in another topic."""
     records = _records(lab)
     keys = [answer(record, returns=str) for record in records]
     pairs = 0
@@ -33,6 +33,10 @@ def _memory(answer: Answer, lab: "Lesson") -> str:
         pairs += 1
     if not pairs:
         raise AssertionError("there are no records")
+    for record, key in zip(records, keys, strict=True):
+        _compare(record, key, record, answer(record, returns=str))  # handed out again, after a crash
+        elsewhere = record._replace(topic="elsewhere")
+        _compare(record, key, elsewhere, answer(elsewhere, returns=str))
     return f"Right for all {pairs} pairs of {len(records)} records."
 
 
@@ -97,7 +101,7 @@ def _compare(first: ConsumerRecord, key: str, second: ConsumerRecord, other: str
 
 
 def _described(record: ConsumerRecord) -> str:
-    place = f"partition {record.partition}, offset {record.offset}"
+    place = f"topic {record.topic}, partition {record.partition}, offset {record.offset}"
     try:
         event = Event.decode(record.value)
     except EventError as error:
@@ -137,6 +141,7 @@ LOOK_AT = {
     "lost": "what is committed in the database at that moment: the mark, the effect, both?",
     "twice": "what is committed in the database at that moment, and who looks before the effect?",
     "strangers": "which id do you insert?",
+    "no end": "what does your code do when an event comes a second time?",
 }
 
 
@@ -227,6 +232,12 @@ def memory_key(record):
             Wrong("an id is good in its partition",
                 _key("    try:\n        return f'{record.partition} {Event.decode(record.value).event_id}'\n"
                     f"    except EventError:\n        return {PLACE}"), "These are one event, with two keys"),
+            Wrong("what has no id gets a new one",
+                "from uuid import uuid4\n" + _key("    try:\n        return Event.decode(record.value).event_id\n"
+                    "    except EventError:\n        return str(uuid4())"), "it has its effect again"),
+            Wrong("partition and offset are a place",
+                _key("    try:\n        return Event.decode(record.value).event_id\n"
+                    "    except EventError:\n        return f'{record.partition}-{record.offset}'"), "topic elsewhere"),
             Wrong("an offset is enough for what is no event",
                 _key("    try:\n        return Event.decode(record.value).event_id\n"
                     "    except EventError:\n        return 'no event ' + str(record.value)"),
@@ -286,6 +297,8 @@ def handle(event, database):
                     "        database.execute('INSERT OR REPLACE INTO effects VALUES (?, ?, ?)', row)"), "came again"),
             Wrong("looking first and writing later is one step",
                 _handler(f"{SEEN}    with database:\n        {MARK_AGAIN}        {EFFECT}"), "came again"),
+            Wrong("an error is as good as leaving it alone",
+                _handler(f"    with database:\n        {EFFECT}        {MARK}"), "UNIQUE constraint failed"),
             Wrong("the database writes by itself",
                 _handler(f"    {MARK_AGAIN}    {EFFECT}"), "another connection sees 0"),
             Wrong("an order's events are one event",

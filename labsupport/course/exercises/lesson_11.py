@@ -147,9 +147,7 @@ def _judge_place(number: int, handed: Sequence[int], places: dict[int, int], inc
     else:
         says += f"{needed} is not older than the incident, and does not come."
         broken = "what was processed wrongly is done only when it was handed out again"
-        look_at = (
-            "which is smaller: what is committed, or what is found? In which unit, and in which time zone, do you ask?"
-        )
+        look_at = "which is smaller, what is committed or what is found? In which unit and time zone do you ask?"
     given = f"partition {number}: {held} (UTC)\ncommitted: {committed}; incident: {incident.isoformat()}"
     raise TryAgain(says=says, given=given, came_back=shown(places), broken=broken, look_at=look_at)
 

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from labsupport.base import Settings
 from labsupport.broker import background
@@ -34,12 +35,17 @@ def pytest_configure(config):
             signal.signal(getattr(signal, name), signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """The cells of a notebook need its kernel: one worker runs them all."""
-    for item in items:
-        if item.path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+class ByNotebook(LoadScopeScheduling):
+    """The cells of a notebook need its kernel: one worker runs them all. Everything else is dealt out test by test."""
+
+    def _split_scope(self, nodeid):
+        file = nodeid.split("::")[0]
+        return file if file.endswith(".ipynb") else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """How the workers share the work. (The groups of xdist 3.8 are lost on pytest 9.2: it keeps node ids elsewhere)."""
+    return ByNotebook(config, log)
 
 
 def pytest_unconfigure():

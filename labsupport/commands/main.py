@@ -112,7 +112,7 @@ def test(pytest_arguments: tuple[str, ...]) -> None:
     """
     os.chdir(CHECKOUT)
     workers = max(2, min(4, os.cpu_count() or 1))
-    chosen = pytest_arguments or ("-n", str(workers), "--dist", "loadgroup")
+    chosen = pytest_arguments or ("-n", str(workers))
     command = [sys.executable, "-m", "pytest", *chosen]
     if os.name == "nt":
         sys.exit(subprocess.call(command))

@@ -75,7 +75,7 @@ def _lessons(rounds: int) -> Iterator[Row]:
     """Each lesson from top to bottom, compared as the tests compare it, two at a time."""
     row = Row("a lesson from top to bottom, every output compared")
     lessons = lessons_named(["all"])
-    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-n", "2", "--dist", "loadgroup"]
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-n", "2"]
     for _ in progress("Rounds", unit="round", over=range(rounds)):
         ended = subprocess.run(
             [*command, *map(str, lessons)], cwd=CHECKOUT, capture_output=True, text=True, check=False

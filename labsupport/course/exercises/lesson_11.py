@@ -546,7 +546,7 @@ EXERCISES = (
                 _back("    return {place.partition: 0 for place in consumer.assignment()}"), "comes again for nothing"),
             Wrong("a time is a time, in whatever zone",
                 _back("    incident = incident.replace(tzinfo=UTC)\n" + ASK + LEAST),
-                "in which time zone"),
+                "which unit and time zone"),
             Wrong("every group has committed something",
                 _back(ASK + "    return {p.partition: min(f.offset if f else 9, consumer.committed(p))\n"
                     "            for p, f in found.items()}"), "TypeError"),

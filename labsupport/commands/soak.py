@@ -212,7 +212,9 @@ class _Afternoon:
             raise LabError("lab.py did not start.", log.read_text()[-800:], "")
 
     def _client(self) -> NotebookClient:
-        return client_of(nbformat.read(self.path, as_version=4), self.path.parent)
+        client = client_of(nbformat.read(self.path, as_version=4), self.path.parent)
+        client.timeout += LID  # its clock goes on while everything sleeps
+        return client
 
     def _kernel(self) -> int | None:
         manager = self.client.km

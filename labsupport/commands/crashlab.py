@@ -8,6 +8,7 @@ from rich.table import Table
 
 from labsupport.base import Settings, storing
 from labsupport.broker.cluster import private
+from labsupport.commands.terminal import save
 from labsupport.experiments import crashes
 from labsupport.experiments.crashes import Matrix
 
@@ -41,5 +42,4 @@ def show(matrix: Matrix, console: Console, picture: Path | None = None) -> None:
     if picture:
         from labsupport.experiments import plots  # here, because it takes longer to import than all the rest
 
-        with storing(picture.resolve().parent, "--picture"):
-            plots.crashes(matrix).figure.savefig(picture, dpi=100)
+        save(plots.crashes(matrix), picture, dpi=100)

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -49,8 +48,7 @@ def read_by_hand(consumer: KafkaConsumer, place: TopicPartition) -> int:
 
 def rebuild_with_helper(consumer: KafkaConsumer, place: TopicPartition, database: sqlite3.Connection) -> None:
     """The same with the lab's helper."""
-    add = partial(report.add, database)
-    rebuilding.rebuild(consumer, place.topic, add, decode=decode, keep=database.commit)
+    report.rebuild(consumer, place.topic, database)
 
 
 def rebuild_by_hand(consumer: KafkaConsumer, place: TopicPartition, database: sqlite3.Connection) -> None:

@@ -21,7 +21,7 @@ from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
 from labsupport.commands.dead_letters import dead_letters
 from labsupport.commands.lessons import bundle, new, notebooks, progress, teacher
 from labsupport.commands.replay import replay
-from labsupport.commands.terminal import console, example
+from labsupport.commands.terminal import console, drawing, example
 
 SOAK = ("lessons", "episodes", "seeds", "kills", "lid")  # the parts of `soak`
 
@@ -179,11 +179,7 @@ def bench(runs: int, as_json: bool) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where results are kept (default: crashlab.jsonl in .lab/); what is there is not played again.",
 )
-@click.option(
-    "--picture",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also draw the matrix, into this file (.png, .svg or .pdf).",
-)
+@drawing("the matrix")
 def crashlab(seeds: int, results: Path | None, picture: Path | None) -> None:
     """Play every strategy at every crash point, on a Kafka of its own. Stop it when you like: it goes on from there."""
     from labsupport.commands import crashlab as laboratory
@@ -225,11 +221,7 @@ def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int, 
     short_help="See the whole course in a dozen lines.",
     **example("python3 lab.py tour", "python3 lab.py tour --picture road.png"),
 )
-@click.option(
-    "--picture",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also draw the road of two of its events, into this file (.png, .svg or .pdf).",
-)
+@drawing("the road of two of its events")
 def tour(picture: Path | None) -> None:
     """A group, a crash, dead letters and a replay on the real Kafka, in seconds. Exit code 1 if a sum is wrong."""
     from labsupport.commands import tour as touring

@@ -108,8 +108,7 @@ def rebuild(topic: str, group: str, into: Path) -> None:
 
     Interrupted or killed, it goes on where it was when it is run again with the same group and file.
     """
-    from labsupport.events import rebuilding, report
-    from labsupport.events.event import Event
+    from labsupport.events import report
 
     with connected() as kafka:
         require_ours(kafka, "commit for", group)
@@ -121,13 +120,7 @@ def rebuild(topic: str, group: str, into: Path) -> None:
             )
         consumer = kafka.consumer(name="replay", group_id=group, enable_auto_commit=False)
         with _database(into) as database, telling(f"Could not rebuild from {topic}."):
-            account = rebuilding.rebuild(
-                consumer,
-                topic,
-                lambda event: report.add(database, event),
-                decode=lambda record: Event.decode(record.value),
-                keep=database.commit,
-            )
+            account = report.rebuild(consumer, topic, database)
             console.print(str(account), markup=False, soft_wrap=True)
             lines, digest = len(report.lines(database)), report.digest(database)
             console.print(f"{into}: {lines} lines, hash {digest}", markup=False, soft_wrap=True)

@@ -4,16 +4,19 @@ What needs the Kafka client is imported where it is used, so that `lab.py --help
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from labsupport.base import LabError, Settings
+from labsupport.base import LabError, Settings, storing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from labsupport.broker.cluster import Cluster
 
 console = Console(highlight=False)
@@ -41,6 +44,21 @@ class Moment(click.ParamType):
 
 
 MOMENT = Moment()
+
+
+def drawing(what: str) -> Callable[[Callable], Callable]:
+    """The option `--picture FILE` of a command that can draw `what`; `save` writes it."""
+    return click.option(
+        "--picture",
+        type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        help=f"Also draw {what}, into this file (.png, .svg or .pdf).",
+    )
+
+
+def save(axes: "Axes", file: Path, dpi: int) -> None:
+    """Write the figure of these axes into the file that `--picture` names. Raises LabError if that cannot be."""
+    with storing(file.resolve().parent, "--picture"):
+        axes.figure.savefig(file, dpi=dpi)
 
 
 def connected() -> "Cluster":

@@ -16,12 +16,12 @@ from kafka.consumer.fetcher import ConsumerRecord
 from rich.console import Console
 from rich.markup import escape
 
-from labsupport.base import LabError, Settings, only_one, storing
+from labsupport.base import LabError, Settings, only_one
 from labsupport.broker import background
 from labsupport.broker.advice import speaking
-from labsupport.commands.terminal import kafka_meanwhile
+from labsupport.commands.terminal import kafka_meanwhile, save
 from labsupport.course.session import Lesson
-from labsupport.events import inbox, orders, rebuilding, redrive, report, sending, shop
+from labsupport.events import inbox, orders, redrive, report, sending, shop
 from labsupport.events.event import Event
 from labsupport.events.exact import ExactProducer
 from labsupport.events.retry import Policy
@@ -77,8 +77,7 @@ def show(settings: Settings, console: Console, picture: Path | None) -> None:
     if picture:
         from labsupport.experiments import plots  # here, because it takes longer to import than all the rest
 
-        with storing(picture.resolve().parent, "--picture"):
-            plots.spacetime(told.road).figure.savefig(picture, dpi=150)
+        save(plots.spacetime(told.road), picture, dpi=150)
         say("picture", f"the road of two events is in {picture}")
 
 
@@ -174,13 +173,7 @@ def _redrive(lab: Lesson, team: Members, mended: Callable, dead: str, say: Say) 
 def _rebuild(lab: Lesson, topic: str, path: Path, anew: Path, say: Say) -> None:
     consumer = lab.consumer(name="tour-rebuild", group_id=lab.group("tour-report"), enable_auto_commit=False)
     with closing(report.database(path)) as live, closing(report.database(anew)) as rebuilt:
-        account = rebuilding.rebuild(
-            consumer,
-            topic,
-            lambda event: report.add(rebuilt, event),
-            decode=lambda record: Event.decode(record.value),
-            keep=rebuilt.commit,
-        )
+        account = report.rebuild(consumer, topic, rebuilt)
         wanted, found, lines = report.digest(live), report.digest(rebuilt), len(report.lines(rebuilt))
     same = "the same" if found == wanted else f"not that of the live one, {wanted}"
     say("replay", f"all {account.read} records again, into a new report: {lines} lines, hash {found}, {same}")

@@ -12,6 +12,10 @@ from decimal import Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kafka import KafkaConsumer
+
+from labsupport.events import rebuilding
+from labsupport.events.account import Account
 from labsupport.events.event import Event
 
 if TYPE_CHECKING:
@@ -78,6 +82,17 @@ def add(database: sqlite3.Connection, event: Event) -> bool:
     user_id = None if kind == "payment" else payload["user_id"]
     row = (event.event_id, kind, at, payload[about], user_id, str(payload["amount"]))
     return database.execute("INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?, ?, ?)", row).rowcount == 1
+
+
+def rebuild(consumer: KafkaConsumer, topic: str, database: sqlite3.Connection) -> Account:
+    """The report made anew, in `database`, from all that `topic` holds; `consumer` and errors as in `rebuilding`."""
+    return rebuilding.rebuild(
+        consumer,
+        topic,
+        lambda event: add(database, event),
+        decode=lambda record: Event.decode(record.value),
+        keep=database.commit,
+    )
 
 
 def lines(database: sqlite3.Connection) -> list[Line]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from labsupport.base import Settings
+from labsupport.base import INTERRUPTS, Settings
 from labsupport.broker import background
 
 TEST_HOME = "lab-test-"
@@ -30,9 +30,8 @@ def pytest_configure(config):
     home = Path(os.environ["LAB_HOME"], worker["workerid"]) if worker else Path(tempfile.mkdtemp(prefix=TEST_HOME))
     os.environ["LAB_HOME"] = str(home)
     os.environ["TQDM_DISABLE"] = "1"
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # end as Ctrl-C does, with everything stopped
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+    for each in INTERRUPTS:  # end as Ctrl-C does, with everything stopped
+        signal.signal(each, signal.default_int_handler)
 
 
 class ByNotebook(LoadScopeScheduling):

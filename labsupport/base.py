@@ -10,6 +10,7 @@ import importlib.util
 import os
 import platform
 import re
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +27,9 @@ T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 PATIENCE = 1.5  # seconds of silence before something says what it is waiting for
+
+# What asks a program to end: Ctrl-C, `kill`, a closed terminal (which Windows does not know).
+INTERRUPTS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import psutil
 
-from labsupport.base import LabError, until
+from labsupport.base import INTERRUPTS, LabError, until
 
 T = TypeVar("T")
 
@@ -77,9 +77,8 @@ def interrupts_wait() -> Iterator[None]:
     arrived: list[int] = []
     waiting = {}
     if threading.current_thread() is threading.main_thread():  # others are not interrupted
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and callable(handler := signal.getsignal(number)):
+        for number in INTERRUPTS:
+            if callable(handler := signal.getsignal(number)):
                 waiting[number] = handler
                 signal.signal(number, lambda number, _: arrived.append(number))
     try:

@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
+from labsupport.base import CHECKOUT, INTERRUPTS, LabError, Settings, parse_addresses
 from labsupport.commands.dead_letters import dead_letters
 from labsupport.commands.lessons import bundle, new, notebooks, progress, teacher
 from labsupport.commands.replay import replay
@@ -254,18 +254,15 @@ for each in (new, progress, teacher, bundle, notebooks, replay, dead_letters):
 
 def interrupt_once(_number: int, _frame: object) -> None:
     """A closed terminal or a `kill` ends a command as Ctrl-C does; while it cleans up, nothing interrupts it again."""
-    for each in SIGNALS:
+    for each in INTERRUPTS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def run(command: Callable[..., Any] = lab) -> None:
     """Run the command line; errors are printed once, here."""
     errors = Console(stderr=True, highlight=False)
-    for each in SIGNALS:
+    for each in INTERRUPTS:
         signal.signal(each, interrupt_once)
     try:
         sys.exit(command(prog_name="lab.py", standalone_mode=False) or 0)

@@ -28,6 +28,7 @@ from labsupport.experiments import crashes, poison, rebuilds
 from labsupport.experiments.strategies import STRATEGIES
 
 LID = 60.0  # seconds for which a closed lid suspends everything
+NOT_ENDED = "a cell had not ended"
 
 
 @dataclass
@@ -188,8 +189,8 @@ class _Afternoon:
         self.thread.join(240)
         if self.thread.is_alive():
             yield "the lesson that was struck does not end"
-        if self.said.startswith("?"):
-            yield f"the lesson ended without saying why: {self.said}"
+        if self.said == NOT_ENDED:
+            yield "a cell of the lesson that was struck did not end, and said nothing"
         self.lab.terminate()
         self.lab.wait(60)
         self._start_lab()
@@ -229,7 +230,7 @@ def _run(client: NotebookClient) -> str:
     try:
         client.execute(stderr=subprocess.DEVNULL)
     except CellTimeoutError:
-        return "? a cell had not ended"
+        return NOT_ENDED
     except CellExecutionError as error:
         return str(error).strip().splitlines()[-1]
     except (DeadKernelError, RuntimeError) as error:

@@ -8,7 +8,6 @@ import os
 import runpy
 import threading
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +53,7 @@ def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
     if exercise.file:
         return _in_a_file(exercise, value, lab)
     if exercise.apart and callable(value) and not inspect.isclass(value):
-        return _apart(exercise, exercise.function, function_verdict, value, lab)
+        return _apart(exercise, exercise.function, value, lab)
     return judged(exercise, value, lab)
 
 
@@ -90,15 +89,15 @@ def _in_a_file(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
             given=shown(value),
             look_at=f'path = lab.file("{exercise.id}") makes it; then lab.check("{exercise.id}", path)',
         )
-    return _apart(exercise, path.name, file_verdict, str(path.resolve()), lab)
+    return _apart(exercise, path.name, str(path.resolve()), lab)
 
 
-def _apart(exercise: Exercise, name: str, judge: Callable, value: Any, lab: "Lesson") -> Verdict:
-    """The verdict of `judge(id, value, lesson)` in a process of its own; `name` is what errors call the answer."""
+def _apart(exercise: Exercise, name: str, value: Any, lab: "Lesson") -> Verdict:
+    """The verdict from a process of its own; `name` is what errors call the answer."""
     what = "file" if exercise.file else "function"
     try:
         # On a busy machine forty trials take half a minute; what never ends is told by the answer's own clock.
-        ended = program.run(judge, exercise.id, value, lab.number, timeout=exercise.seconds + 90, name=name)
+        ended = program.run(verdict_apart, exercise.id, value, lab.number, timeout=exercise.seconds + 90, name=name)
     except LabError as error:
         broken, look_at = f"{error.tried} {error.seen}"[-600:], error.next_step
         says = f"The {what} was not judged to its end."
@@ -114,40 +113,35 @@ def _apart(exercise: Exercise, name: str, judge: Callable, value: Any, lab: "Les
     )
 
 
-def function_verdict(number: str, function: Callable, lesson: str) -> Verdict:
-    """In the process of its own: judge a function that came from a notebook's cell."""
+def verdict_apart(number: str, value: Any, lesson: str) -> Verdict:
+    """In the process of its own: judge a function that came from a notebook's cell, or the function in a file."""
     from labsupport.broker.cluster import connect
     from labsupport.course.session import Lesson
 
-    settings = Settings.from_environment()
+    exercise, settings = find(number), Settings.from_environment()
     with Lesson(lesson, connect(settings), settings) as lab:
-        verdict = judged(find(number), function, lab)
-    # Its threads may wait for ever; this process has nothing more to do than to hand over the verdict.
+        verdict = _verdict_of_file(exercise, Path(value), lab) if exercise.file else judged(exercise, value, lab)
+    # The answer's threads may wait for ever; this process has nothing more to do than to hand over the verdict.
     end = threading.Timer(1.0, os._exit, [0])
     end.daemon = True
     end.start()
     return verdict
 
 
-def file_verdict(number: str, path: str, lesson: str) -> Verdict:
-    """In the process of its own: read the file, and judge the function in it."""
-    from labsupport.broker.cluster import connect
-    from labsupport.course.session import Lesson
-
-    exercise, settings = find(number), Settings.from_environment()
+def _verdict_of_file(exercise: Exercise, path: Path, lab: "Lesson") -> Verdict:
+    """Read the file, and judge the function in it."""
     names: dict[str, Any] = {}
-    reading = Answer(lambda: names.update(runpy.run_path(path)), "reading()", seconds=3.0)
-    with Lesson(lesson, connect(settings), settings) as lab:
-        try:
-            reading(returns=type(None))
-        except Judged as problem:
-            fields = problem.fields | {"given": Path(path).name, "printed": reading.printed.text.strip()}
-            return Verdict(exercise.id, OUTCOMES[type(problem)], **_readable(fields))
-        if exercise.function not in names:
-            says = f"{Path(path).name} has no function {exercise.function}."
-            look_at = "the exercise calls it by this name: is it misspelt, or was the file not saved?"
-            return Verdict(exercise.id, Outcome.TRY_AGAIN, says, look_at=look_at)
-        return judged(exercise, names[exercise.function], lab)
+    reading = Answer(lambda: names.update(runpy.run_path(str(path))), "reading()", seconds=3.0)
+    try:
+        reading(returns=type(None))
+    except Judged as problem:
+        fields = problem.fields | {"given": path.name, "printed": reading.printed.text.strip()}
+        return Verdict(exercise.id, OUTCOMES[type(problem)], **_readable(fields))
+    if exercise.function not in names:
+        says = f"{path.name} has no function {exercise.function}."
+        look_at = "the exercise calls it by this name: is it misspelt, or was the file not saved?"
+        return Verdict(exercise.id, Outcome.TRY_AGAIN, says, look_at=look_at)
+    return judged(exercise, names[exercise.function], lab)
 
 
 def _readable(fields: dict[str, str]) -> dict[str, str]:

@@ -202,11 +202,12 @@ class EmbeddedCluster:
                         broker.spawn(training)
                 self.wait_until_ready(self.brokers)
                 return
-            except LabError as error:
+            except LabError:
                 for broker in ours:
                     broker.kill()
-                # Between our look and the broker's start somebody else may have taken a port: choose again.
-                if "Address already in use" not in error.seen or attempt == 3:
+                # Between our look and the broker's start somebody else may have taken a port: choose again. A broker
+                # that ends writes on after that line, so it may have left the error's last lines.
+                if attempt == 3 or not any("Address already in use" in broker.log_tail(200) for broker in ours):
                     raise
             except BaseException:  # Ctrl-C, a full disk: leave no half-started broker behind
                 for broker in ours:

@@ -38,10 +38,9 @@ def _undisturbed(answer: Answer, lab: "Lesson") -> None:
     """Five records, two in a poll: each handled once, in order; all committed in the end, once for each poll."""
     with Laboratory(lab, shop.events(5, seed=1), CHECKED) as laboratory:
         consumer = lab.consumer(
-            name="check", group_id=laboratory.name + "-calm", group_instance_id="A", max_poll_records=2,
-            auto_offset_reset="earliest", enable_auto_commit=False,
+            laboratory.topic, name="check", group_id=laboratory.name + "-calm", group_instance_id="A",
+            auto_offset_reset="earliest", enable_auto_commit=False, max_poll_records=2,
         )  # fmt: skip
-        consumer.subscribe([laboratory.topic])
         handled: list[int] = []
         commits: list[int] = []  # of something new: an empty poll may be followed by one too
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import cloudpickle
 import pytest
 
 from labsupport import lesson, plots, reading
@@ -15,6 +16,9 @@ from labsupport.events import orders
 from labsupport.experiments import crashes, strategies, torture
 from labsupport.experiments.crashes import POINTS
 from labsupport.experiments.strategies import STRATEGIES, Strategy
+
+# By value, as a notebook's: otherwise each process of a trial would import this file, and pandas with it.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture(scope="module")

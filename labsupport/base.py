@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,10 +27,12 @@ T = TypeVar("T")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-PATIENCE = 1.5  # seconds of silence before something says what it is waiting for
-
 # What asks a program to end: Ctrl-C, `kill`, a closed terminal (which Windows does not know).
 INTERRUPTS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+PATIENCE = 1.5  # seconds of silence before something says what it is waiting for
+# Where it says so; None is stderr. A notebook shows stderr on red, as it shows errors, and a line taken back stays red.
+NOTES = sys.stdout if type(sys.stdout).__module__.startswith("ipykernel") else None
 
 ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
 
@@ -65,7 +68,7 @@ def until(condition: Callable[[], T], timeout: float, what: str, *, every: float
     """
     begin = time.monotonic()
     note_format = "waiting for {desc} … {elapsed}"
-    with tqdm(bar_format=note_format, desc=what, delay=PATIENCE, mininterval=0.5, leave=False) as note:
+    with tqdm(bar_format=note_format, desc=what, delay=PATIENCE, mininterval=0.5, leave=False, file=NOTES) as note:
         while not (result := condition()):
             if time.monotonic() - begin >= timeout:
                 raise LabError(f"Waited {timeout:g} s for {what}.", "it did not happen", next_step)
@@ -116,11 +119,12 @@ def storing(folder: Path, variable: str) -> Iterator[None]:
 def progress(
     what: str, total: float | None = None, unit: str = "it", *, over: Iterable[T] | None = None, scale: bool = False
 ) -> "tqdm[T]":
-    """A progress bar on stderr, in a terminal and in a notebook alike, for what takes longer than 1.5 s.
+    """A progress bar, in a terminal and in a notebook alike, for what takes longer than 1.5 s.
 
     Call its `update(n)`, or go through `over` by it; then `total` is needed only if `over` does not know its length.
     """
-    return tqdm(over, desc=what, total=total, unit=unit, unit_scale=scale, delay=PATIENCE, leave=False, ncols=88)
+    how = {"delay": PATIENCE, "leave": False, "ncols": 88, "file": NOTES}
+    return tqdm(over, desc=what, total=total, unit=unit, unit_scale=scale, **how)
 
 
 def function_of(text: str) -> Callable:

@@ -13,7 +13,7 @@ import pytest
 from nbval.plugin import get_sanitize_patterns
 
 from labsupport.base import CHECKOUT
-from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, comparable, merge
+from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, client_of, comparable, merge
 from labsupport.commands.notebooks import run as run_and_store
 from labsupport.course import exercises
 from labsupport.course.verdict import MIME
@@ -47,6 +47,9 @@ def test_a_lesson_is_committed_executed_from_top_to_bottom(path):
     """Counts 1 to N: a cell without a count passes strict nbval whatever it prints."""
     notebook = read(path)
     assert [cell.execution_count for cell in code_cells(notebook)] == [*range(1, len(code_cells(notebook)) + 1)]
+    for cell in code_cells(notebook):
+        counts = {output.execution_count for output in cell.outputs if "execution_count" in output}
+        assert counts <= {cell.execution_count}, cell.id
     assert all(cell.source.strip() for cell in notebook.cells)
 
 
@@ -417,6 +420,22 @@ def test_one_altered_output_is_caught(tmp_path):
     assert run.returncode == 1
     assert "Cell outputs differ" in run.stdout
     assert re.search(r"1 failed, \d+ passed", run.stdout)
+
+
+def test_what_a_cell_waits_for_is_not_shown_as_an_error(monkeypatch, tmp_path):
+    """JupyterLab shows stderr on red: a note of the lab, and a progress bar, come as what is printed does."""
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    source = (
+        "import time\nfrom labsupport.base import progress, until\nbegin = time.monotonic()\n"
+        "until(lambda: time.monotonic() - begin > 2.5, 10, 'a moment')\n"
+        "for _ in progress('Counting', over=range(5)):\n    time.sleep(0.5)"
+    )
+    notebook = read(one_cell(source, [], tmp_path / "waits.ipynb"))
+    client_of(notebook, tmp_path).execute()
+    (output,) = code_cells(notebook)[0].outputs
+    assert output.name == "stdout"
+    assert "waiting for a moment" in output.text
+    assert "Counting" in output.text
 
 
 def test_a_cell_after_a_time_out_counts_as_failed(tmp_path):

@@ -100,6 +100,9 @@ def merge(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> nbform
             old = before[cell.id].outputs
             if comparable(old, patterns) == comparable(cell.outputs, patterns):
                 cell.outputs = old
+                for output in cell.outputs:
+                    if "execution_count" in output:  # JupyterLab shows it beside the output
+                        output.execution_count = cell.execution_count
     merged.metadata.language_info = nbformat.from_dict({"name": "python"})
     return merged
 

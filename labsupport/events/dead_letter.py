@@ -106,9 +106,10 @@ class DeadLetter:
 
 
 def wrap(record: ConsumerRecord, error: BaseException, attempts: int, group: str) -> DeadLetter:
-    """The dead letter of a record that `group` could not process; `error` is what its last attempt ended with.
+    """The dead letter of a record that `group` could not process; `error` is what ended its last attempt.
 
-    If the record is a dead letter itself, the new one says where it lay first, and carries its key, value and headers.
+    If the record is a dead letter itself, the new one says where it lay first, and carries its key,
+    value and headers.
     """
     why = {"group": group, "error": _class_of(error), "message": _said(error), "attempts": attempts}
     try:

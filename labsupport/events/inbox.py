@@ -20,15 +20,16 @@ TABLE = "CREATE TABLE IF NOT EXISTS inbox (event_id TEXT PRIMARY KEY, remembered
 
 
 def once(database: sqlite3.Connection, event_id: str, effect: Callable[[], object]) -> bool:
-    """Call `effect()`, which writes to `database`, unless that was done for this event; returns whether it was called.
+    """Call `effect()`, which writes to `database`, once for each event; returns whether it was called now.
 
-    Id and effect are committed together, or neither: also if `effect` raises, and if the process dies. A second
-    process with the same event waits for the first, and then finds the id. The inbox belongs to one service: two that
-    share a database need one each. Raises sqlite3.OperationalError if the database is locked or full, and LabError if
-    `effect` ended the transaction.
+    Id and effect are committed together, or neither: also if `effect` raises, and if the process
+    dies. A second process with the same event waits for the first, and then finds the id. The inbox
+    belongs to one service: two that share a database need one each. Raises sqlite3.OperationalError
+    if the database is locked or full, and LabError if `effect` ended the transaction.
     """
     with database:
-        new = database.execute("INSERT OR IGNORE INTO inbox VALUES (?, ?)", (event_id, time.time())).rowcount == 1
+        mark = "INSERT OR IGNORE INTO inbox VALUES (?, ?)"
+        new = database.execute(mark, (event_id, time.time())).rowcount == 1
         if new:
             effect()
             if not database.in_transaction:

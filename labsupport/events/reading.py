@@ -17,8 +17,8 @@ from labsupport.events.dead_letter import first_place
 def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[ConsumerRecord]:
     """Yield the records of the consumer's partitions up to what were their ends when it got them.
 
-    It commits nothing. Raises LabError when nothing has moved for `patience` seconds: no partition was assigned, or
-    Kafka does not answer.
+    It commits nothing. Raises LabError when nothing has moved for `patience` seconds: no partition
+    was assigned, or Kafka does not answer.
     """
     with _Ends(consumer, patience) as ends:
         while not ends.reached():
@@ -32,7 +32,7 @@ def at_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Callable[[], 
 
 
 def after(record: ConsumerRecord) -> dict[TopicPartition, OffsetAndMetadata]:
-    """What to commit when this record, and all before it in its partition, have been processed: the next offset."""
+    """What to commit when this record and all before it in its partition are processed: the next offset."""
     return {TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "", -1)}
 
 

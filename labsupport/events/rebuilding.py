@@ -30,14 +30,15 @@ def rebuild(
     every: float = EVERY,
     patience: float = 10.0,
 ) -> Account:
-    """Hand all that `topic` holds now to `handle(decode(record))`, for the consumer's group, which is a new one.
+    """Hand all that `topic` holds now to `handle(decode(record))`, for the consumer's group, a new one.
 
-    Every `every` seconds, and at the end, `keep()` makes the state durable, and then the group's place is committed. So
-    it can be killed and run again: it goes on where it was, and what was not kept comes again. Afterwards a service
-    with this group goes on with what came since. `decode` as in `Replay.handle`; the replay's id is the group's name.
+    Every `every` seconds, and at the end, `keep()` makes the state durable, and then the group's
+    place is committed. So it can be killed and run again: it goes on where it was, and what was not
+    kept comes again. Afterwards a service with this group goes on with what came since. `decode` as
+    in `Replay.handle`; the replay's id is the group's name.
 
-    The consumer has no topics of its own, and auto-commit switched off. Raises LabError if the group has members, or a
-    place that no unfinished rebuild has left.
+    The consumer has no topics of its own, and auto-commit switched off. Raises LabError if the
+    group has members, or a place that no unfinished rebuild has left.
     """
     group = consumer.config["group_id"]
     if group is None:
@@ -50,7 +51,8 @@ def rebuild(
     starts = tuple(_started(consumer, topic, each) for each in replaying.stretches)
     replaying = Replay(consumer, replaying.choice, starts, group, patience)
     saving = _Saving(consumer, topic, keep, every)
-    saving.commit({each.partition: each.start for each in starts}, UNFINISHED)  # refused now, if there are members
+    # If the group has members, this is refused, before anything is handled.
+    saving.commit({each.partition: each.start for each in starts}, UNFINISHED)
     account = replaying.handle(handle, decode=decode, between=saving.now_and_then)
     keep()
     saving.commit(account.reached, "")

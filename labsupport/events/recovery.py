@@ -66,7 +66,7 @@ class Recovery:
         try:
             consumer.seek(place, record.offset)
             consumer.pause(place)
-        except (ValueError, KeyError):  # the partition has just gone to another member, which gets the record
+        except (ValueError, KeyError):  # the partition has just gone to another member
             self.gone([place])
 
     def resume(self, consumer: KafkaConsumer) -> None:

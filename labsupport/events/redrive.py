@@ -123,12 +123,13 @@ def redrive(
     addressed: bool = False,
     dry_run: bool = False,
 ) -> Account:
-    """Send the chosen dead letters back, each to its original topic; what was sent before is counted and left.
+    """Send the chosen dead letters to their original topics; what was sent before is counted and left.
 
-    With `addressed`, each is for the group that could not process it, and for no other. Of several dead letters of one
-    record one is sent (addressed: one for each group). With `dry_run` everything is done but sending. A KafkaProducer
-    leaves, and counts, what it cannot send; an ExactProducer sends everything as it was. Raises LabError, before
-    anything is sent, if an original topic is not there; and as `replay.Replay.send`.
+    With `addressed`, each is for the group that could not process it, and for no other. Of several
+    dead letters of one record one is sent (addressed: one for each group). With `dry_run`
+    everything is done but sending. A KafkaProducer leaves, and counts, what it cannot send; an
+    ExactProducer sends everything as it was. Raises LabError, before anything is sent, if an
+    original topic is not there; and as `replay.Replay.send`.
     """
     replay, topics = choose(consumer, chosen), set[str]()
     replay.look(lambda record: topics.add(_letter_in(record).topic))
@@ -137,7 +138,7 @@ def redrive(
         raise LabError(
             f"There is no topic {' and no topic '.join(missing)} any more.",
             f"dead letters in {chosen.topic} came from there; nothing was sent",
-            "make it again, with as many partitions as it had, and redrive once more; or choose other dead letters",
+            "make it again, with as many partitions as it had, and redrive; or choose other dead letters",
         )
     before = set(marks(consumer, topics))
 

@@ -49,7 +49,7 @@ class Outgoing:
 
 
 def replayed(record: ConsumerRecord) -> str | None:
-    """The id of the replay that this record comes from; None if it comes from none, and its effects are due."""
+    """The id of the replay that a record comes from; None if from none, and its effects are due."""
     for name, value in record.headers:
         if name == REPLAY_ID:
             return (value or b"").decode(errors="backslashreplace")
@@ -57,7 +57,7 @@ def replayed(record: ConsumerRecord) -> str | None:
 
 
 def marked(record: ConsumerRecord, replay_id: str) -> ConsumerRecord:
-    """The same record with the mark. Replayed once more, it gets the new id and keeps its first origin."""
+    """The same record with the mark. Replayed again, it gets the new id and keeps its first origin."""
     headers, origin = record.headers, place_of(record).encode()
     if replayed(record) is not None:
         origin = next((value for name, value in headers if name == ORIGIN), origin)

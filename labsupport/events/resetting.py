@@ -133,8 +133,8 @@ def reset(
 ) -> Reset:
     """Set where `group` goes on in `topic`, in one of the ways of Where; in all partitions, or in these.
 
-    A group that does not exist is made. Raises LabError, and changes nothing, while the group has members, if there is
-    no such topic or partition, and for a shift from nothing.
+    A group that does not exist is made. Raises LabError, and changes nothing, while the group has
+    members, if there is no such topic or partition, and for a shift from nothing.
     """
     where = Where(to, time, offset, shift)
     places = _places(admin, topic, partitions)
@@ -143,7 +143,8 @@ def reset(
     if not dry_run:
         offsets = {TopicPartition(topic, each.partition): OffsetAndMetadata(each.offset, "", -1) for each in targets}
         answers = admin.alter_group_offsets(group, offsets)
-        if refused := {place.partition: error for place, error in answers.items() if error is not NoError}:
+        refused = {place.partition: error for place, error in answers.items() if error is not NoError}
+        if refused:
             _require_nobody(admin, group)  # the likeliest reason: somebody has joined since
             raise LabError(
                 f"{group} was not set in {', '.join(f'partition {each}' for each in sorted(refused))}.",
@@ -177,7 +178,7 @@ def _require_nobody(admin: KafkaAdminClient, group: str) -> None:
         raise LabError(
             f"{group} cannot be set to another place now.",
             f"it has members: {names}. Each keeps its own position, and would commit over the new place",
-            "stop them first (close their consumers; one that was killed is missed after its session), then again",
+            "stop them first (close their consumers; a killed one is missed after its session), then again",
         )
 
 

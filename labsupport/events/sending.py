@@ -13,14 +13,19 @@ from labsupport.events.stretches import milliseconds
 
 
 def publish(
-    producer: KafkaProducer, topic: str, events: Iterable[Event], *, in_flight: int = 1_000, dated: bool = False
+    producer: KafkaProducer,
+    topic: str,
+    events: Iterable[Event],
+    *,
+    in_flight: int = 1_000,
+    dated: bool = False,
 ) -> int:
     """Send the events in their order, with their keys and headers, and wait until all are acknowledged.
 
-    At most `in_flight` are on their way at once: `send()` itself has no limit. Returns how many there were. Raises the
-    client's error for the first that was not acknowledged, with a note which it was: all before it are stored, and
-    those after it that were on their way may be. With `dated` a record's timestamp is its event's, and not the time of
-    sending.
+    At most `in_flight` are on their way at once: `send()` itself has no limit. Returns how many
+    there were. Raises the client's error for the first that was not acknowledged, with a note which
+    it was: all before it are stored, and those after it that were on their way may be. With `dated`
+    a record's timestamp is its event's, and not the time of sending.
     """
     require_window(in_flight)
     waiting: deque[tuple[Event, Future]] = deque()

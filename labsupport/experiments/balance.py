@@ -105,7 +105,12 @@ def of(
     return Sheet(tuple(entries), tuple(each for each in effects if each not in known))
 
 
-def _outcome(event_id: str, ahead: Mapping[str, bool], effects: Mapping[str, int], dead: Collection[str]) -> str:
+def _outcome(
+    event_id: str,
+    ahead: Mapping[str, bool],
+    effects: Mapping[str, int],
+    dead: Collection[str],
+) -> str:
     if effects.get(event_id):
         return "processed"  # even if there is a dead letter of it: it was redriven
     if ahead[event_id]:

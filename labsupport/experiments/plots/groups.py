@@ -22,12 +22,12 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     names, rows = sorted({each.who for each in history.told("assigned")}), sorted({span.partition for span in spans})
     last = max((span.end for span in spans), default=0.0)
     looks = {name: look(number) for number, name in enumerate(names)}
-    ax = ax or described_axes(11, 2.0 + 0.5 * len(rows))
+    ax = ax or described_axes(9, 2.0 + 0.5 * len(rows))
+    plate = {"facecolor": GROUND, "edgecolor": "none", "pad": 1}  # over hatchings, and over the lines of others
     for gap in history.gaps:
         ax.broken_barh([(gap.begin, gap.seconds)], (gap.partition - 0.36, 0.72), facecolor="none", edgecolor=ALARM,
                        hatch="xxx", linewidth=0)  # fmt: skip
         if gap.seconds > 0.5:
-            plate = {"facecolor": GROUND, "edgecolor": "none", "pad": 1}
             ax.text((gap.begin + gap.end) / 2, gap.partition, f"{gap.seconds:.1f} s", fontsize=8, ha="center",
                     va="center", color=INK, bbox=plate)  # fmt: skip
     for span in spans:
@@ -40,7 +40,8 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     for number, moment in enumerate(history.done_to):
         at = moment.at - history.zero
         ax.axvline(at, color=INK, linewidth=0.9, linestyle="--")
-        ax.text(at, -0.85 - 0.3 * (number % 2), f" {moment.who} {moment.what}", fontsize=8, color=INK)
+        how = {"fontsize": 8, "color": INK, "bbox": plate, "textcoords": "offset points", "xytext": (3, 0)}
+        ax.annotate(f"{moment.who} {moment.what}", (at, -0.85 - 0.3 * (number % 2)), **how)
     ax.set_ylim(max(rows, default=0) + 0.6, -1.4)
     ax.set_yticks(rows)
     ax.set_xlabel("time (s)")

@@ -27,7 +27,7 @@ def crashes(matrix: "Matrix", ax: Axes | None = None) -> Axes:
     """
     lost, twice = matrix.cells("lost"), matrix.cells("twice")
     rows, columns = list(lost.index), list(lost.columns)
-    ax = ax or described_axes(4.0 + 1.1 * len(columns), 1.6 + 0.5 * len(rows))
+    ax = ax or described_axes(3.2 + 0.95 * len(columns), 1.6 + 0.5 * len(rows))
     said = {}
     for (row, strategy), (column, point) in itertools.product(enumerate(rows), enumerate(columns)):
         harm = {"lost": lost.loc[strategy, point], "twice": twice.loc[strategy, point]}
@@ -39,7 +39,7 @@ def crashes(matrix: "Matrix", ax: Axes | None = None) -> Axes:
         said.setdefault(strategy, []).append(f"{point} {words.replace(chr(10), ' ') or 'nothing'}")
         ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, edgecolor=INK, **look))
         plate = {"facecolor": look["facecolor"], "edgecolor": "none", "pad": 1}
-        ax.text(column, row, words, fontsize=8, ha="center", va="center", color=INK, bbox=plate)
+        ax.text(column, row, words, fontsize=9, ha="center", va="center", color=INK, bbox=plate)
     ax.set_xlim(-0.5, len(columns) - 0.5)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xticks(range(len(columns)), [point.replace(" ", "\n", 1) for point in columns], fontsize=8)

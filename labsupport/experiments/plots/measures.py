@@ -3,11 +3,18 @@
 from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
 
 from labsupport.experiments.plots.figure import COLOURS, INK, describe, described_axes, legend, look
 
 if TYPE_CHECKING:
     import pandas
+
+# Where the label of a point can stand.
+SIDES = [
+    {"xytext": (7 * right, 5 if up else -10), "ha": "left" if right > 0 else "right"}
+    for up, right in ((True, 1), (False, -1), (True, -1), (False, 1))
+]
 
 
 def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
@@ -21,11 +28,6 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
     for number, (name, rows) in enumerate(points.groupby("series", sort=False)):
         look = {"color": COLOURS[(0, 1, 2, 4)[number % 4]], "marker": "os^D"[number % 4], "markeredgecolor": INK}
         ax.plot(rows.per_second, rows.milliseconds, label=name, linewidth=1.5, **look)
-        # Series that meet write on different sides.
-        beside = {"xytext": (-7, -10), "ha": "right"} if number % 2 else {"xytext": (7, 5), "ha": "left"}
-        for row in rows.itertuples():
-            at = (row.per_second, row.milliseconds)
-            ax.annotate(row.label, at, textcoords="offset points", fontsize=8, **beside)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.grid(visible=True, which="major", color="#DDDDDD", linewidth=0.6)
@@ -34,9 +36,25 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
     ax.set_xlabel("throughput (records per second)")
     ax.set_ylabel("latency (ms, median)")
     legend(ax)
+    _label(ax, points)
     series = [f"{name}: {', '.join(rows.label)}" for name, rows in points.groupby("series", sort=False)]
     describe(ax, f"Picture: latency against throughput. {'; '.join(series)}.")
     return ax
+
+
+def _label(ax: Axes, points: "pandas.DataFrame") -> None:
+    """Write each point's label on that side of it where it covers fewest points and other labels."""
+    ax.figure.draw_without_rendering()  # the layout is made: what follows are pixels
+    dots = ax.transData.transform(points[["per_second", "milliseconds"]].to_numpy())
+    taken = [Bbox([dot - 5, dot + 5]) for dot in dots]
+    for row in points.itertuples():
+        at = (row.per_second, row.milliseconds)
+        tried = [ax.annotate(row.label, at, textcoords="offset points", fontsize=8, **side) for side in SIDES]
+        boxes = [text.get_window_extent() for text in tried]
+        best = min(range(len(SIDES)), key=lambda number: boxes[number].count_overlaps(taken))
+        taken.append(boxes[best])
+        for text in tried[:best] + tried[best + 1 :]:
+            text.remove()
 
 
 def ratios(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes:

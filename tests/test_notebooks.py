@@ -350,7 +350,9 @@ def test_with_the_reference_answers_every_check_passes(path, tmp_path, elsewhere
     checks = [cell for cell in code_cells(read(copy)) if cell.id.startswith("check-")]
     assert checks
     for cell in checks:
-        assert cell.outputs[0].data[MIME].outcome == "PASS", cell.outputs
+        verdict = cell.outputs[0].data[MIME]
+        assert verdict.outcome == "PASS", cell.outputs
+        assert verdict.says
     everything = "\n".join(output.get("text", "") for output in code_cells(read(copy))[-1].outputs)
     assert f"{len(checks)} of {len(checks)} exercise" in everything
 

@@ -43,6 +43,13 @@ def test_the_table_of_speeds_is_what_was_measured():
             assert f"| {row['what']} | {lab} | {other} | {row['against']} | {row['ratio']:.2g} |" in README
 
 
+def test_the_table_of_the_soak_is_what_was_counted():
+    """How often each was done, and how often it went wrong."""
+    for line in read("soak.jsonl").splitlines():
+        row = json.loads(line)
+        assert f"| {row['what']} | {row['times']:,} | {len(row['problems']):,} |" in README
+
+
 @pytest.mark.parametrize("name", ["road.png", "crashes.png"])
 def test_the_pictures_are_there_with_what_they_show_in_words(name):
     """Each with an alternative text."""

@@ -111,7 +111,7 @@ def test(pytest_arguments: tuple[str, ...]) -> None:
     All of them are run by several workers at the same time, because they mostly wait; a choice of them by one.
     """
     os.chdir(CHECKOUT)
-    workers = max(2, min(4, os.cpu_count() or 1))
+    workers = min(4, 1 + (os.cpu_count() or 1))
     chosen = pytest_arguments or ("-n", str(workers))
     command = [sys.executable, "-m", "pytest", *chosen]
     if os.name == "nt":
@@ -196,7 +196,7 @@ def crashlab(seeds: int, results: Path | None, picture: Path | None) -> None:
 @click.option("--seeds", type=click.IntRange(1), default=200, show_default=True, help="Trials with poison and crashes.")
 @click.option("--kills", type=click.IntRange(1), default=20, show_default=True, help="Processes that are killed.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides what is killed, and when.")
-@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: each row on a line, when it is done.")
 def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int, as_json: bool) -> None:
     """Run all lessons, episodes, crashes and poison many times, and kill what runs; the table says what went wrong.
 
@@ -208,10 +208,10 @@ def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int, 
     try:
         for row in soaking.soak(Settings.from_environment(), only or SOAK, rounds, seeds, kills, seed):
             rows.append(row)
+            if as_json:
+                click.echo(json.dumps(vars(row)))
     finally:
-        if as_json:
-            click.echo(json.dumps({"rows": [vars(row) for row in rows]}, indent=1))
-        else:
+        if not as_json:
             soaking.show(rows, console)
     if any(row.problems for row in rows):
         sys.exit(1)

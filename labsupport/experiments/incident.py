@@ -61,6 +61,12 @@ def morning(seed: int, count: int = 11) -> list[Sent]:
     return [KINDS[kind](event) for kind, event in zip(kinds, orders, strict=False)]
 
 
+def at_the_limit() -> Sent:
+    """What belongs to no morning: exactly the limit, in cents, which is not above it."""
+    event = next(event for event in shop.events(20, seed=99) if event.event_type == "OrderCreated")
+    return _sent(event, BAD, amount=100 * LIMIT)
+
+
 def as_before(record: ConsumerRecord) -> Event:
     """How payments read a record that morning."""
     return Event.decode(record.value)

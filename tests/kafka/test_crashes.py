@@ -14,7 +14,7 @@ from labsupport.base import CHECKOUT, LabError, until
 from labsupport.broker import roster
 from labsupport.events import orders
 from labsupport.experiments import crashes, strategies, torture
-from labsupport.experiments.crashes import POINTS
+from labsupport.experiments.crashes import POINTS, Matrix
 from labsupport.experiments.strategies import STRATEGIES, Strategy
 
 # By value, as a notebook's: otherwise each process of a trial would import this file, and pandas with it.
@@ -27,42 +27,28 @@ def lab(own_home):
     return lesson("90")
 
 
-@pytest.fixture(scope="module")
-def matrix(lab):
-    """Every strategy at every point, once."""
-    return crashes.run(lab)
-
-
 def cells(matrix, what, strategy):
     """By crash point: how many events."""
     return matrix.cells(what).loc[strategy].dropna().to_dict()
 
 
-def test_with_an_inbox_nothing_is_lost_and_nothing_happens_twice(matrix):
-    """Though events came again: it really met them."""
+def require_lessons_07_and_08(matrix):
+    """What the two lessons say of the six strategies: forced, not by chance."""
     row = matrix.table.loc["inbox"]
     assert (row.trials, row.lost, row.twice) == (len(POINTS), 0, 0)
-    assert row.redelivered > 0
-
-
-def test_who_commits_first_loses_and_who_processes_first_doubles_in_every_trial_that_crashes_there(matrix):
-    """Forced, not by chance."""
+    assert row.redelivered > 0  # it really met what comes again
     assert cells(matrix, "lost", "commit each record first")["after commit"] == 1
     assert cells(matrix, "lost", "commit each record first")["before handling"] == 1
     assert sum(cells(matrix, "twice", "commit each record first").values()) <= 1  # a zombie's work
     for point in "after handling", "before commit", "inside a rebalance", "zombie":
         assert cells(matrix, "twice", "process, then commit")[point] == 1
     assert sum(cells(matrix, "lost", "process, then commit").values()) == 0
-
-
-def test_two_transactions_fail_in_one_way_or_the_other(matrix):
-    """Between effect and mark."""
     assert cells(matrix, "twice", "effect, then mark")["between effect and mark"] == 1
     assert cells(matrix, "lost", "mark, then effect")["between effect and mark"] == 1
 
 
-def test_the_matrix_is_drawn_and_said(matrix):
-    """Every strategy and every point is in the words of its picture."""
+def require_drawn(matrix):
+    """Every strategy and every point is in the words of the matrix' picture."""
     words = repr(plots.crashes(matrix).figure)
     assert all(strategy.name in words for strategy in STRATEGIES)
     assert all(point in words for point in POINTS)
@@ -217,8 +203,8 @@ def test_an_event_that_was_published_again_is_part_of_the_torture(lab):
     assert story.broken == "twice", f"{story.says}\n{story.moments}"
 
 
-def test_a_crash_lab_that_is_interrupted_cleans_up_and_goes_on(elsewhere):
-    """Ctrl-C: what was played is kept, and nothing runs on."""
+def test_a_crash_lab_that_is_interrupted_cleans_up_and_goes_on_to_the_whole_matrix(elsewhere):
+    """Ctrl-C: what was played is kept, and nothing runs on. Then every strategy at every point does what is taught."""
     file = elsewhere.home / "crashlab.jsonl"
     command = [sys.executable, "-m", "labsupport", "crashlab", "--seeds", "1"]
     running = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -232,3 +218,6 @@ def test_a_crash_lab_that_is_interrupted_cleans_up_and_goes_on(elsewhere):
     assert ended.returncode == 0, ended.stderr
     assert "inbox" in ended.stdout
     assert len(crashes.read(file)) == 42 > kept
+    matrix = Matrix(crashes.read(file))
+    require_lessons_07_and_08(matrix)
+    require_drawn(matrix)

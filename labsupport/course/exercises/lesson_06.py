@@ -11,7 +11,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 from kafka.structs import MemberState, OffsetAndMetadata
 
-from labsupport.base import until
+from labsupport.base import LabError, until
 from labsupport.course.answer import Answer, Failed, TryAgain, shown
 from labsupport.course.exercise import CHECKED, Exercise, Wrong
 from labsupport.course.guard import where
@@ -317,9 +317,17 @@ class _Joining:
     def play(self) -> None:
         """From the first poll to the last. Raises the verdict at the first thing that is not as it has to be."""
         _send(self.lab, self.topic, [EACH] * 3)
-        self._a_alone()
-        self._b_joins()
-        self._b_leaves()
+        try:
+            self._a_alone()
+            self._b_joins()
+            self._b_leaves()
+        except LabError as error:  # if it was Kafka that did not answer, the check says so
+            raise TryAgain(
+                says="A and B did not come to share the topic.",
+                story="\n".join([*self.story, error.tried]),
+                broken="a listener is called in the middle of a rebalance, which goes on when it has returned",
+                look_at="does it call subscribe(), unsubscribe() or poll()? To commit is all that it has to do",
+            ) from None
         self._require_committed("When B had left", {2: EACH})
         with contextlib.suppress(KafkaError):  # the listener is called here too, and may raise
             self.a.close(timeout_ms=5_000)

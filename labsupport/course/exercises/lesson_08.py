@@ -1,5 +1,6 @@
 """Exercises of lesson 08, how to make "twice" harmless."""
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from kafka.consumer.fetcher import ConsumerRecord
 
+from labsupport.base import LabError
 from labsupport.course.answer import Answer, TryAgain, shown
 from labsupport.course.exercise import Exercise, Wrong, through_kafka
 from labsupport.course.verdict import drawn
 from labsupport.events import orders, shop
 from labsupport.events.event import Event, EventError
-from labsupport.experiments import torture
+from labsupport.experiments import program, torture
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -37,7 +39,22 @@ def _memory(answer: Answer, lab: "Lesson") -> str:
         _compare(record, key, record, answer(record, returns=str))  # handed out again, after a crash
         elsewhere = record._replace(topic="elsewhere")
         _compare(record, key, elsewhere, answer(elsewhere, returns=str))
+    _require_the_same_in_another_process(answer, records[0], keys[0])
     return f"Right for all {pairs} pairs of {len(records)} records."
+
+
+def _require_the_same_in_another_process(answer: Answer, record: ConsumerRecord, key: str) -> None:
+    """Python's hash() of a text, or id(), is another number after a restart."""
+    with contextlib.suppress(LabError):  # it uses something that no other process can have
+        there = program.run(answer.value, record, name="memory_key").returned
+        if isinstance(there, str) and there != key:
+            raise TryAgain(
+                says="After a restart the same record has another key.",
+                given=_described(record),
+                came_back=f"{shown(key)} here, and {shown(there)} in another process",
+                broken="a key that the next process does not know again remembers nothing",
+                look_at="hash() and id() are other numbers in each process; the id itself is a text already",
+            )
 
 
 def _records(lab: "Lesson") -> list[ConsumerRecord]:
@@ -238,6 +255,9 @@ def memory_key(record):
             Wrong("partition and offset are a place",
                 _key("    try:\n        return Event.decode(record.value).event_id\n"
                     "    except EventError:\n        return f'{record.partition}-{record.offset}'"), "topic elsewhere"),
+            Wrong("a hash is as good as the id",
+                _key("    try:\n        return str(hash(Event.decode(record.value).event_id))\n"
+                    f"    except EventError:\n        return {PLACE}"), "After a restart the same record"),
             Wrong("an offset is enough for what is no event",
                 _key("    try:\n        return Event.decode(record.value).event_id\n"
                     "    except EventError:\n        return 'no event ' + str(record.value)"),

@@ -28,7 +28,7 @@ def _chosen(answer: Answer, lab: "Lesson") -> str:
     """Another morning's dead letters: each alone, some, all; then the chosen ones go back to the mended service."""
     topic = lab.topic(CHECKED)
     dead = lab.dead_letters(topic)
-    incident.happen(lab, topic, incident.morning(2))
+    incident.happen(lab, topic, [*incident.morning(2), incident.at_the_limit()])
     letters = [found.letter for found in redrive.letters(lab.consumer(name="redrive"), redrive.choice(dead)).found]
     alone = sorted(letters, key=lambda letter: (_refusal(letter) != "", len(letter.headers), letter.offset))
     chance = random.Random(2)
@@ -326,6 +326,9 @@ def to_redrive(letters):
             Wrong("in cents everything is below the limit",
                 _choosing("    return [e for e in letters if dict(e.headers).get('release') == b'2.4' "
                     "and 'limit' in e.message]"), "amount 10"),
+            Wrong("the limit itself is above the limit",
+                _choosing("    return [e for e in letters if dict(e.headers).get('release') == b'2.4' "
+                    "and 'limit' in e.message and int(e.message.split()[1]) < 1_000_000]"), "amount 1000000 is above"),
             Wrong("it is safer to send nothing back", _choosing("    return []"), "can be processed now"),
             Wrong("the time tells: all since the first of that release",
                 _choosing("    bad = [e.offset for e in letters if (b'2.4') in dict(e.headers).values()]\n"
@@ -342,7 +345,7 @@ def to_redrive(letters):
             "def to_redrive(letters):\n    return {each for each in letters if helps(each)}",
             _choosing("    import re\n    return [\n        each for each in letters\n"
                 "        if (found := re.match(r'amount (\\d+) is above', each.message))\n"
-                "        and dict(each.headers)['release'] == b'2.4' and int(found[1]) < 10_000_00\n    ]"),
+                "        and dict(each.headers)['release'] == b'2.4' and int(found[1]) <= 10_000_00\n    ]"),
         ),
         judge=_chosen,
     ),

@@ -150,7 +150,7 @@ def _problem_of_a_state(topic: Effective, away: int) -> tuple[str, str, str] | N
 
 # 12-2
 
-KEYS = ("AAB", "CDC")  # by partition, the keys of its records
+KEYS = ("AAB", "CAC")  # by partition, the keys of its records: A is from before the topic grew (lesson 02)
 
 
 def _restore(answer: Answer, lab: "Lesson") -> str:

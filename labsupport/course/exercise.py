@@ -1,5 +1,6 @@
 """What an exercise consists of. The modules in `exercises/`, one for each lesson, are made of these."""
 
+import contextlib
 import os
 import textwrap
 from collections.abc import Callable, Iterable
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer
 
-from labsupport.course.answer import Answer
-from labsupport.experiments import log
+from labsupport.base import LabError
+from labsupport.course.answer import Answer, TryAgain, shown
+from labsupport.experiments import log, program
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -39,6 +41,23 @@ def nothing_left(consumer: KafkaConsumer) -> None:
     answer on a busy machine.
     """
     consumer.config["consumer_timeout_ms"] = 100  # the client reads it anew for each record
+
+
+def require_the_same_after_a_restart(answer: Answer, argument: Any, here: Any, given: str, broken: str) -> None:
+    """Raise TryAgain if `answer(argument)`, which was `here`, is something else in another process.
+
+    Python's hash() of a text, or id(), is another number there.
+    """
+    with contextlib.suppress(LabError):  # it uses something that no other process can have
+        there = program.run(answer.value, argument, name="your function").returned
+        if isinstance(there, type(here)) and there != here:
+            raise TryAgain(
+                says="After a restart the same is called otherwise.",
+                given=given,
+                came_back=f"{shown(here)} here, and {shown(there)} in another process",
+                broken=broken,
+                look_at="hash() and id() are other numbers in each process; the id itself is a text already",
+            )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 from labsupport.course.answer import Answer, TryAgain, as_set, shown
-from labsupport.course.exercise import Exercise, Wrong, through_kafka
+from labsupport.course.exercise import Exercise, Wrong, require_the_same_after_a_restart, through_kafka
 from labsupport.events import shop
 from labsupport.events.event import Event
 from labsupport.experiments import log
@@ -83,6 +83,8 @@ def _key_of(answer: Answer, lab: "Lesson") -> str:
         held = through_kafka(lab, records, partitions)
         _require_one_partition(held, keyless=any(record.key is None for record in held.records))
         _require_spread(held)
+    event, broken = shop.events(1)[0], "the producer's next process puts this order's events into another partition"
+    require_the_same_after_a_restart(answer, event, _asked(answer, event), answer.called(event), broken)
     return (
         "In topics of 3 and 5 partitions: the events of each order and auction in one partition, and the load spread."
     )
@@ -265,6 +267,12 @@ EXERCISES = (
         explanation="The key names what the event is about: what must be read in order gets the same key. The "
         "lab's own is `shop.key_of`.",
         wrong=(
+            Wrong(
+                "a hash of the subject is as good as the subject",
+                "def key_of(event):\n"
+                "    return str(hash(next(v for name, v in event.payload.items() if name != 'user_id'))).encode()",
+                "After a restart the same",
+            ),
             Wrong(
                 "the event's id is its key",
                 "def key_of(event):\n    return event.event_id.encode()",

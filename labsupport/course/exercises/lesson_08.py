@@ -1,6 +1,5 @@
 """Exercises of lesson 08, how to make "twice" harmless."""
 
-import contextlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labsupport.base import LabError
 from labsupport.course.answer import Answer, TryAgain, shown
-from labsupport.course.exercise import Exercise, Wrong, through_kafka
+from labsupport.course.exercise import Exercise, Wrong, require_the_same_after_a_restart, through_kafka
 from labsupport.course.verdict import drawn
 from labsupport.events import orders, shop
 from labsupport.events.event import Event, EventError
-from labsupport.experiments import program, torture
+from labsupport.experiments import torture
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -39,22 +37,9 @@ def _memory(answer: Answer, lab: "Lesson") -> str:
         _compare(record, key, record, answer(record, returns=str))  # handed out again, after a crash
         elsewhere = record._replace(topic="elsewhere")
         _compare(record, key, elsewhere, answer(elsewhere, returns=str))
-    _require_the_same_in_another_process(answer, records[0], keys[0])
+    broken = "a key that the next process does not know again remembers nothing"
+    require_the_same_after_a_restart(answer, records[0], keys[0], _described(records[0]), broken)
     return f"Right for all {pairs} pairs of {len(records)} records."
-
-
-def _require_the_same_in_another_process(answer: Answer, record: ConsumerRecord, key: str) -> None:
-    """Python's hash() of a text, or id(), is another number after a restart."""
-    with contextlib.suppress(LabError):  # it uses something that no other process can have
-        there = program.run(answer.value, record, name="memory_key").returned
-        if isinstance(there, str) and there != key:
-            raise TryAgain(
-                says="After a restart the same record has another key.",
-                given=_described(record),
-                came_back=f"{shown(key)} here, and {shown(there)} in another process",
-                broken="a key that the next process does not know again remembers nothing",
-                look_at="hash() and id() are other numbers in each process; the id itself is a text already",
-            )
 
 
 def _records(lab: "Lesson") -> list[ConsumerRecord]:
@@ -257,7 +242,7 @@ def memory_key(record):
                     "    except EventError:\n        return f'{record.partition}-{record.offset}'"), "topic elsewhere"),
             Wrong("a hash is as good as the id",
                 _key("    try:\n        return str(hash(Event.decode(record.value).event_id))\n"
-                    f"    except EventError:\n        return {PLACE}"), "After a restart the same record"),
+                    f"    except EventError:\n        return {PLACE}"), "After a restart the same"),
             Wrong("an offset is enough for what is no event",
                 _key("    try:\n        return Event.decode(record.value).event_id\n"
                     "    except EventError:\n        return 'no event ' + str(record.value)"),

@@ -9,9 +9,10 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
-from labsupport.base import progress, until
+from labsupport.base import progress
 from labsupport.course.answer import Answer, Failed, TryAgain, shown
 from labsupport.course.exercise import CHECKED, Exercise, Wrong, nothing_left, through_kafka
+from labsupport.course.joined import joined
 from labsupport.events import reading
 from labsupport.experiments import log
 from labsupport.experiments.lag import Place
@@ -238,7 +239,7 @@ def _require_exact(committed: int, done: int, partition: int, handler: _Handler,
 def _why(answer: Answer, lab: "Lesson") -> str:
     """Real consumers that get nothing, each for a reason of its own; the learner sees the evidence only."""
     found = 0
-    for right, evidence in progress("Consumers that get nothing", 8, over=_silences(lab)):
+    for right, evidence in progress("Consumers that get nothing", 9, over=_silences(lab)):
         came_back = answer(evidence, returns=str, asks=f"one of {', '.join(REASONS)}")
         if came_back != right:
             raise TryAgain(
@@ -275,33 +276,19 @@ def _silences(lab: "Lesson") -> Iterator[tuple[str, dict[str, Any]]]:
     yield "others", _evidence(lab, topic, _group(lab, "why", {0: 9}, topic), "latest", other="A")
     lab.admin().delete_records({TopicPartition(topic, 0): 9})
     yield "empty", _evidence(lab, topic, _group(lab, "why", {0: 2}, topic), "earliest")
+    topic = through_kafka(lab, ({"value": b"x", "partition": 0} for _ in range(9)), partitions=2).topic
+    yield "all read", _evidence(lab, topic, _group(lab, "why", {0: 9}, topic), "earliest", other="D")
 
 
 def _evidence(lab: "Lesson", topic: str, group: str, reset: str, other: str = "") -> dict[str, Any]:
-    """What is known of a consumer in that group after it got nothing; with `other`, a member that came first."""
-    settings = {"group_id": group, "auto_offset_reset": reset, "enable_auto_commit": False}
-    names = [other, "check"] if other else ["check"]
-    consumers = [lab.consumer(topic, name=name, **settings) for name in names]
-    try:
-        exists = topic in lab.topics(topic)
-        until(lambda: _settled(lab, group, consumers, exists), 15, "the consumers to find their places", every=0)
+    """What is known of a consumer, C, in that group after it got nothing; with `other`, there is another member."""
+    exists = topic in lab.topics(topic)
+    names = [*filter(None, [other]), "C"]
+    with joined(lab, topic, group, names, auto_offset_reset=reset) as consumers:
         assigned = sorted(place.partition for place in consumers[-1].assignment())
         places = lab.lag(topic, group, consumers[-1]).places if exists else [None]
         offsets = {name: getattr(places[0], name, None) for name in ("begin", "position", "committed", "end")}
         return {"topic_exists": exists, "assigned": assigned, "members": len(consumers)} | offsets
-    finally:
-        for name in names:
-            lab.close_client(name)
-
-
-def _settled(lab: "Lesson", group: str, consumers: list[KafkaConsumer], exists: bool) -> bool:
-    """Poll each in turn, until the group has all as members and one of them has the partition and its position."""
-    for consumer in consumers:
-        consumer.poll(timeout_ms=50)
-    described = lab.admin().describe_groups([group])[group]
-    if described["group_state"] != "Stable" or len(described["members"]) < len(consumers):
-        return False
-    return not exists or any(consumer.assignment() for consumer in consumers)
 
 
 def _wrong_lag(body: str) -> str:
@@ -474,6 +461,10 @@ def consume(consumer, handle):
         explanation="First what can be seen without offsets: is there a topic, did the consumer get a partition? Then "
         "the offsets: an empty log, a group that has read all, and a position at the end with nothing valid committed.",
         wrong=(
+            Wrong("where there are others, they have it",
+                _wrong_reason(NO_TOPIC + "    if (e['members'] or 0) > 1:\n        return 'others'\n" + EMPTY
+                    + "    return 'all read' if e['committed'] == e['end'] else 'at the end'"),
+                "The reason is 'all read'"),
             Wrong("a consumer at the end has read everything",
                 _wrong_reason(NO_TOPIC + OTHERS + EMPTY +
                     "    return 'all read' if e['position'] == e['end'] else 'at the end'"),

@@ -3,10 +3,8 @@
 import contextlib
 import difflib
 import re
-import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from types import SimpleNamespace
@@ -20,53 +18,11 @@ from labsupport.base import LabError, progress, until
 from labsupport.broker.advice import advice
 from labsupport.course.answer import Answer, TryAgain, as_set, shown
 from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.course.joined import joined
 from labsupport.experiments.history import History
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
-
-QUICK = {"enable_auto_commit": False, "auto_offset_reset": "earliest", "heartbeat_interval_ms": 100}
-
-
-@contextlib.contextmanager
-def _joined(lab: "Lesson", topic: str, group: str, names: Sequence[str]) -> Iterator[list[KafkaConsumer]]:
-    """Consumers of these names (their client_id) in this process; each has its share.
-
-    They poll at the same time, each in a thread of its own: polled in turn this client (3.0.12) can join for ever,
-    because a join that was answered between two polls is begun anew.
-    """
-    keys = [f"{CHECKED} {group} {name}" for name in names]
-    enough = threading.Event()
-    try:
-        consumers = [
-            lab.consumer(topic, name=key, client_id=name, group_id=group, **QUICK)
-            for key, name in zip(keys, names, strict=True)
-        ]
-
-        def polling(consumer: KafkaConsumer) -> None:
-            while not enough.is_set():
-                consumer.poll(timeout_ms=300)
-
-        def settled() -> bool:
-            known = {
-                consumer.config["client_id"]: sorted(place.partition for place in consumer.assignment())
-                for consumer in consumers
-            }
-            return lab.owners(group) == known
-
-        with ThreadPoolExecutor(len(consumers)) as pool:
-            threads = [pool.submit(polling, consumer) for consumer in consumers]
-            try:
-                until(lambda: settled() or any(thread.done() for thread in threads), 20, f"{group} to share")
-            finally:
-                enough.set()
-        for thread in threads:
-            thread.result()  # raises what its poll raised
-        yield consumers
-    finally:
-        for key in keys:
-            lab.close_client(key)
-
 
 # 05-1
 
@@ -85,7 +41,7 @@ def _assign(answer: Answer, lab: "Lesson") -> str:
     for number, (names, partitions) in enumerate(REAL_GROUPS):
         topic = lab.topic(CHECKED, partitions=partitions)
         group = lab.group(f"{CHECKED}-{number}")
-        with _joined(lab, topic, group, names):
+        with joined(lab, topic, group, names):
             owners = lab.owners(group)
         if owners != _by_the_client(names, partitions):
             raise AssertionError(f"{names} of {partitions} got {owners}")
@@ -232,7 +188,7 @@ def _evidence(lab: "Lesson", number: int, shape: Shape) -> tuple[dict[str, list[
         working = {
             group: [
                 consumer
-                for consumer in members.enter_context(_joined(lab, topic, real[group], names))
+                for consumer in members.enter_context(joined(lab, topic, real[group], names))
                 if consumer.config["client_id"] != shape.behind
             ]
             for group, names in shape.groups.items()

@@ -29,6 +29,8 @@ from labsupport.experiments.strategies import STRATEGIES
 
 LID = 60.0  # seconds for which a closed lid suspends everything
 NOT_ENDED = "a cell had not ended"
+WORKER = "a worker, or what else a lesson starts"
+VICTIMS = ("the broker", "JupyterLab", "the kernel", WORKER)  # in turn, so that each is hit
 
 
 @dataclass
@@ -119,15 +121,14 @@ def _seeds(settings: Settings, seeds: int) -> Iterator[Row]:
 
 
 def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
-    """A random process of the lab is killed while a lesson runs; the same lesson then runs, and nothing is left."""
+    """A process of the lab is killed at a random moment of a lesson; the same lesson then runs, and nothing is left."""
     rows: dict[str, Row] = {}
     lessons = lessons_named(["all"])[1:]
-    for _ in progress("Kills", unit="kill", over=range(kills)):
+    for number in progress("Kills", unit="kill", over=range(kills)):
         path = chance.choice(lessons)
         with _Afternoon(path) as afternoon:
             afternoon.wait(chance.uniform(1, 15))
-            killed, pid = chance.choice(afternoon.processes())
-            psutil.Process(pid).kill()
+            killed = afternoon.strike(VICTIMS[number % len(VICTIMS)], chance)
             row = rows.setdefault(killed, Row(f"kill -9 of {killed} during a lesson: the next run works"))
             row.note(*[f"{path.stem}: {problem}" for problem in afternoon.problems()])
     yield from rows.values()
@@ -180,9 +181,24 @@ class _Afternoon:
     def processes(self) -> list[tuple[str, int]]:
         """What runs, in the words of the table, and its pid."""
         words = {"background": "the broker", "private": "a private broker", "jupyter": "JupyterLab"}
-        words |= {"program": "a worker, or what else a lesson starts"}
+        words |= {"program": WORKER}
         found = [(words[each.role], each.process.pid) for each in roster.running(self.settings) if each.role in words]
         return found + ([("the kernel", kernel)] if (kernel := self._kernel()) else [])
+
+    def strike(self, wanted: str, chance: random.Random) -> str:
+        """Kill what is called so, as soon as it runs; or, if it does not until the lesson is over, anything else."""
+
+        def struck() -> str:
+            running = self.processes()
+            over = not self.thread.is_alive()
+            if found := [each for each in running if over or each[0] == wanted]:
+                killed, pid = chance.choice(found)
+                with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended by itself
+                    psutil.Process(pid).kill()
+                    return killed
+            return ""
+
+        return until(struck, 300, f"{wanted} to run")
 
     def problems(self) -> Iterator[str]:
         """What is wrong then: the lesson does not end, or not run again; lab.py does not; something is left."""

@@ -58,9 +58,9 @@ class History:
                     owned = None
                 elif moment.what == "assigned":
                     owned = sorted({*(owned or ()), *(place.partition for place in moment.places)})
-                elif moment.what in ENDS:
-                    gone = {place.partition for place in moment.places} or set(owned or ())
-                    owned = [number for number in owned or () if number not in gone]
+                elif moment.what in ENDS and owned is not None:  # before its first join it is told to give up nothing
+                    gone = {place.partition for place in moment.places} or set(owned)
+                    owned = [number for number in owned if number not in gone]
         return owned
 
     def frozen(self, member: str) -> bool:

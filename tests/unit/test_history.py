@@ -70,6 +70,11 @@ def test_a_restarted_member_has_not_heard_until_it_is_assigned():
     assert history(*moments, moment(3, "A", "assigned")).owned("A") == []
 
 
+def test_a_member_that_gives_up_nothing_before_its_first_join_has_not_heard_yet():
+    """The client calls the listener there, too; a member without a partition would count as settled too early."""
+    assert history(moment(0, "D", "started"), moment(1, "D", "revoked")).owned("D") is None
+
+
 def test_two_owners_at_once_meet():
     """A frozen member does not know that it has lost its partition; that is no gap."""
     frozen = history(

@@ -33,6 +33,8 @@ INTERRUPTS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") 
 PATIENCE = 1.5  # seconds of silence before something says what it is waiting for
 # Where it says so; None is stderr. A notebook shows stderr on red, as it shows errors, and a line taken back stays red.
 NOTES = sys.stdout if type(sys.stdout).__module__.startswith("ipykernel") else None
+# All in one line: a second one would be reached by moving the cursor up, which a notebook does not do.
+QUIET = {"delay": PATIENCE, "leave": False, "position": 0, "file": NOTES}
 
 ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
 
@@ -68,7 +70,7 @@ def until(condition: Callable[[], T], timeout: float, what: str, *, every: float
     """
     begin = time.monotonic()
     note_format = "waiting for {desc} … {elapsed}"
-    with tqdm(bar_format=note_format, desc=what, delay=PATIENCE, mininterval=0.5, leave=False, file=NOTES) as note:
+    with tqdm(bar_format=note_format, desc=what, mininterval=0.5, **QUIET) as note:
         while not (result := condition()):
             if time.monotonic() - begin >= timeout:
                 raise LabError(f"Waited {timeout:g} s for {what}.", "it did not happen", next_step)
@@ -123,8 +125,7 @@ def progress(
 
     Call its `update(n)`, or go through `over` by it; then `total` is needed only if `over` does not know its length.
     """
-    how = {"delay": PATIENCE, "leave": False, "ncols": 88, "file": NOTES}
-    return tqdm(over, desc=what, total=total, unit=unit, unit_scale=scale, **how)
+    return tqdm(over, desc=what, total=total, unit=unit, unit_scale=scale, ncols=88, **QUIET)
 
 
 def function_of(text: str) -> Callable:

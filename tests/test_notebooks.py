@@ -425,12 +425,17 @@ def test_one_altered_output_is_caught(tmp_path):
 
 
 def test_what_a_cell_waits_for_is_not_shown_as_an_error(monkeypatch, tmp_path):
-    """JupyterLab shows stderr on red: a note of the lab, and a progress bar, come as what is printed does."""
+    """JupyterLab shows stderr on red: a note of the lab, and a progress bar, come as what is printed does.
+
+    One inside the other stay in one line, and nothing of them is left in it.
+    """
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     source = (
         "import time\nfrom labsupport.base import progress, until\nbegin = time.monotonic()\n"
         "until(lambda: time.monotonic() - begin > 2.5, 10, 'a moment')\n"
-        "for _ in progress('Counting', over=range(5)):\n    time.sleep(0.5)"
+        "for _ in progress('Counting', over=range(5)):\n    time.sleep(0.5)\n"
+        "outer, inner = progress('Outer', 4), progress('Inner', 4)\ntime.sleep(2)\n"
+        "outer.update()\ninner.update()\nouter.close()\ninner.close()"
     )
     notebook = read(one_cell(source, [], tmp_path / "waits.ipynb"))
     client_of(notebook, tmp_path).execute()
@@ -439,6 +444,11 @@ def test_what_a_cell_waits_for_is_not_shown_as_an_error(monkeypatch, tmp_path):
     printed = "".join(output.text for output in outputs)
     assert "waiting for a moment" in printed
     assert "Counting" in printed
+    assert "Outer" in printed
+    assert "Inner" in printed
+    assert "\n" not in printed
+    assert "\x1b" not in printed
+    assert printed.split("\r")[-1].strip() == printed.split("\r")[-2].strip() == ""
 
 
 def test_a_cell_after_a_time_out_counts_as_failed(tmp_path):

@@ -111,7 +111,7 @@ def test(pytest_arguments: tuple[str, ...]) -> None:
     All of them are run by several workers at the same time, because they mostly wait; a choice of them by one.
     """
     os.chdir(CHECKOUT)
-    workers = min(4, 1 + (os.cpu_count() or 1))
+    workers = max(2, min(4, os.cpu_count() or 1))
     chosen = pytest_arguments or ("-n", str(workers))
     command = [sys.executable, "-m", "pytest", *chosen]
     if os.name == "nt":

@@ -180,8 +180,7 @@ class _Afternoon:
 
     def processes(self) -> list[tuple[str, int]]:
         """What runs, in the words of the table, and its pid."""
-        words = {"background": "the broker", "private": "a private broker", "jupyter": "JupyterLab"}
-        words |= {"program": WORKER}
+        words = {"background": "the broker", "private": "a private broker", "jupyter": "JupyterLab", "program": WORKER}
         found = [(words[each.role], each.process.pid) for each in roster.running(self.settings) if each.role in words]
         return found + ([("the kernel", kernel)] if (kernel := self._kernel()) else [])
 
@@ -189,16 +188,15 @@ class _Afternoon:
         """Kill what is called so, as soon as it runs; or, if it does not until the lesson is over, anything else."""
 
         def struck() -> str:
-            running = self.processes()
             over = not self.thread.is_alive()
-            if found := [each for each in running if over or each[0] == wanted]:
+            if found := [each for each in self.processes() if over or each[0] == wanted]:
                 killed, pid = chance.choice(found)
                 with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended by itself
                     psutil.Process(pid).kill()
                     return killed
             return ""
 
-        return until(struck, 300, f"{wanted} to run")
+        return until(struck, 300, f"{wanted} to run", every=0.1)  # to look at all processes costs the lesson time
 
     def problems(self) -> Iterator[str]:
         """What is wrong then: the lesson does not end, or not run again; lab.py does not; something is left."""

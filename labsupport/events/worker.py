@@ -84,9 +84,9 @@ class Worker:
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Work until `stop()`, or until `until()` says so between two polls.
 
-        What `decode` or `handle` raises comes out: that record is not committed, all before it are.
-        With a recovery (lesson 09) only DeadLetterError does. FencedInstanceIdError comes out too:
-        another consumer has this one's `group_instance_id`, and nothing it does counts.
+        What `decode` or `handle` raises comes out: that record is not committed, all before it are. With a recovery
+        (lesson 09) only DeadLetterError does. FencedInstanceIdError comes out too: another consumer has this one's
+        `group_instance_id`, and nothing it does counts.
         """
         if topics := self.consumer.subscription():
             self.consumer.subscribe(list(topics), listener=_Listener(self))
@@ -128,13 +128,7 @@ class Worker:
                     self.recovery.done(place)
         self.offsets.finish(place, record.offset)
 
-    def _recover(
-        self,
-        recovery: Recovery,
-        place: TopicPartition,
-        record: ConsumerRecord,
-        error: Exception,
-    ) -> bool:
+    def _recover(self, recovery: Recovery, place: TopicPartition, record: ConsumerRecord, error: Exception) -> bool:
         """Decide, and act; whether that was the end of the record."""
         if not self.offsets.holds(place, record.offset):
             return False  # its partition went to another member meanwhile, which decides for itself
@@ -146,8 +140,7 @@ class Worker:
             return True
         self.offsets.take_back(place, record.offset)
         recovery.wait(self.consumer, record)
-        told = "retrying" if decision.what == RETRY else "paused"
-        self._tell_of(told, record, seconds=decision.seconds)
+        self._tell_of("retrying" if decision.what == RETRY else "paused", record, seconds=decision.seconds)
         return False
 
     def _commit(self) -> None:

@@ -109,13 +109,13 @@ def _solve(folder, number):
 
 
 def test_kernels_that_write_at_once_lose_nothing(home):
-    """Four processes, one prediction each."""
-    processes = [multiprocessing.get_context("spawn").Process(target=_solve, args=(home.home, n)) for n in "abcd"]
+    """Eight processes, one prediction each."""
+    processes = [multiprocessing.get_context("spawn").Process(target=_solve, args=(home.home, n)) for n in "abcdefgh"]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
-    assert progress.read(home).predictions == {f"02{number}": number for number in "abcd"}
+    assert progress.read(home).predictions == {f"02{number}": number for number in "abcdefgh"}
 
 
 @pytest.mark.parametrize("name", ["2a", "02", "02A", "02aa", None, 2, ["02a"]])

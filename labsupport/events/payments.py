@@ -71,10 +71,11 @@ def connect(address: str, topic: str, group: str, name: str) -> KafkaConsumer:
         session_timeout_ms=6_000,
         heartbeat_interval_ms=1_000,
     )
-    if not consumer.partitions_for_topic(topic):  # also: it knows the topic before it joins (see DESIGN.md)
+    if not consumer.partitions_for_topic(topic):
         consumer.close()
         raise LabError(f"There is no topic {topic!r} at {address}.", "", "is its name right, and was it made?")
     consumer.subscribe([topic])
+    consumer.topics()  # asks once more: what it subscribes to it has to know before it joins (see DESIGN.md)
     return consumer
 
 

@@ -29,8 +29,9 @@ from labsupport.experiments.strategies import STRATEGIES
 
 LID = 60.0  # seconds for which a closed lid suspends everything
 NOT_ENDED = "a cell had not ended"
-WORKER = "a worker, or what else a lesson starts"
-VICTIMS = ("the broker", "JupyterLab", "the kernel", WORKER)  # in turn, so that each is hit
+SERVICE = "a service"
+STARTS = ("faults.run(", "lab.members(")  # with which a lesson starts one
+VICTIMS = ("the broker", "JupyterLab", "the kernel", SERVICE)  # in turn, so that each is hit
 
 
 @dataclass
@@ -125,13 +126,19 @@ def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
     rows: dict[str, Row] = {}
     lessons = lessons_named(["all"])[1:]
     for number in progress("Kills", unit="kill", over=range(kills)):
-        path = chance.choice(lessons)
+        wanted = VICTIMS[number % len(VICTIMS)]
+        path = chance.choice([each for each in lessons if wanted != SERVICE or _starts_services(each)])
         with _Afternoon(path) as afternoon:
             afternoon.wait(chance.uniform(1, 15))
-            killed = afternoon.strike(VICTIMS[number % len(VICTIMS)], chance)
+            killed = afternoon.strike(wanted, chance)
             row = rows.setdefault(killed, Row(f"kill -9 of {killed} during a lesson: the next run works"))
             row.note(*[f"{path.stem}: {problem}" for problem in afternoon.problems()])
     yield from rows.values()
+
+
+def _starts_services(lesson: Path) -> bool:
+    source = lesson.read_text(encoding="utf-8")
+    return any(word in source for word in STARTS)
 
 
 def _lid(chance: random.Random) -> Iterator[Row]:
@@ -180,7 +187,7 @@ class _Afternoon:
 
     def processes(self) -> list[tuple[str, int]]:
         """What runs, in the words of the table, and its pid."""
-        words = {"background": "the broker", "private": "a private broker", "jupyter": "JupyterLab", "program": WORKER}
+        words = {"background": "the broker", "private": "a private broker", "jupyter": "JupyterLab", "program": SERVICE}
         found = [(words[each.role], each.process.pid) for each in roster.running(self.settings) if each.role in words]
         return found + ([("the kernel", kernel)] if (kernel := self._kernel()) else [])
 

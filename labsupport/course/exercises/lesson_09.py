@@ -332,7 +332,7 @@ def _refused(
         try:
             _bury(answer, given, consumer, producer, record, error)
         except Failed as failed:
-            if number == 1 or "had not ended" in failed.fields["says"]:
+            if number == 1 or any(end in failed.fields["says"] for end in ("had not ended", "called exit()")):
                 raise
             story.append(f"bury(record {number}) raises")
             break
@@ -680,6 +680,9 @@ def bury(consumer, producer, record, error):
                 _file(f"{LETTER}    try:\n    {SEND}    {COMMIT}"
                     "    except Exception as problem:\n        print(problem)"),
                 "is lost"),
+            Wrong("exit() ends the service, too",
+                _file(f"{LETTER}    try:\n    {SEND}    except Exception:\n        raise SystemExit(1)\n{COMMIT}"),
+                "called exit()"),
             Wrong("what is too large is cut",
                 _file(f"{LETTER}    value = value and value[:1_000]\n{SEND}{COMMIT}"), "does not fit"),
             Wrong("in the end it counts as done",

@@ -187,7 +187,7 @@ def run(kafka: Cluster, service: Callable, *arguments: Any, kill_at: str = "", n
 
     `kafka` is there a handle of its own on the same cluster; `at("processed")` names a point of the service and does
     nothing else. To be killed means: at once, with nothing closed, committed or tidied up. Raises LabError if the
-    service raises, and if it ends without having been at that point so often.
+    service raises, if somebody else kills it, and if it ends without having been at that point so often.
     """
     faults = [crash(kill_at, nth)] if kill_at else []
     name = getattr(service, "__name__", "the program")
@@ -196,6 +196,9 @@ def run(kafka: Cluster, service: Callable, *arguments: Any, kill_at: str = "", n
         moments = journal.read(folder / JOURNAL)
     if ended.code == KILLED:
         return Run(tuple(ended.printed.splitlines()), kill_at, moments)
+    if ended.code < 0:
+        seen = "not by what the cell asked for: by itself, by somebody else, or for want of memory"
+        raise LabError(f"{name} was killed (signal {-ended.code}).", seen, "run the cell again")
     if ended.code:
         raise LabError(f"{name} raised.", ended.printed[-1500:], "mend it, and run the cell again")
     if kill_at:

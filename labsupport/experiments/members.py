@@ -180,6 +180,9 @@ class Members:
         def met() -> Any:
             for name, member in self._running.items():
                 if not member.process.alive:
+                    if (code := member.code()) < 0:
+                        seen = "not by kill(): by itself, by somebody else, or for want of memory"
+                        raise LabError(f"Member {name} was killed (signal {-code}).", seen, "run the cell again")
                     raise LabError(
                         f"Member {name} has ended by itself.",
                         tail(member.folder / "printed"),

@@ -44,6 +44,11 @@ def service(kafka, at, topic, group, commits):
         at("committed")
 
 
+def dies(kafka, at):
+    """As if somebody else had killed it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def six(lab):
     """A topic with the values 0 to 5."""
     topic = lab.topic("six")
@@ -113,6 +118,12 @@ def test_a_killed_service_tidies_nothing_up(lab):
 
     assert faults.run(lab, tidy, kill_at="here").lines == ()
     assert faults.run(lab, tidy).lines == ("tidied up",)
+
+
+def test_a_service_that_somebody_else_kills_is_told(lab):
+    """Its code is not blamed."""
+    with pytest.raises(LabError, match=r"dies was killed \(signal 9\)"):
+        faults.run(lab, dies, kill_at="here")
 
 
 def test_a_point_that_is_never_reached_is_said(lab):

@@ -188,6 +188,17 @@ def test_a_member_whose_handler_raises_is_told_with_what_it_printed(lab, capsys)
     assert nobody_is_left(lab, group)
 
 
+def test_a_member_that_somebody_else_kills_is_told(lab):
+    """Its handler is not blamed."""
+    topic, group = filled(lab, partitions=1), lab.group("killed")
+    with pytest.raises(LabError, match=r"Member A was killed \(signal 9\)"), lab.members(topic, group) as team:
+        team.start("A")
+        (member,) = roster.running(lab.settings, ["program"])
+        member.process.kill()
+        team.wait(lambda history: history.told("left"), "what never happens")
+    assert nobody_is_left(lab, group)
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [({"session_timeout": 9}, "Unrecognized configs"), ({"session_timeout_ms": 400}, "InvalidSessionTimeoutError")],

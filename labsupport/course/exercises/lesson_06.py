@@ -273,6 +273,11 @@ def _listener(answer: Answer, lab: "Lesson") -> str:
     return "A second member joined and left again, twice: nothing was processed twice, and nothing was lost."
 
 
+def _subscribe(consumer: KafkaConsumer, topic: str, listener: Any = None) -> None:
+    consumer.subscribe([topic], listener=listener)
+    consumer.topics()  # asks: what it subscribes to it has to know before it joins (see DESIGN.md)
+
+
 class _Second:
     """The member that joins, B: it polls in a thread of its own, and keeps what it is handed out."""
 
@@ -285,7 +290,7 @@ class _Second:
 
     def join(self) -> None:
         """Begin to poll."""
-        self.consumer.subscribe([self.topic])
+        _subscribe(self.consumer, self.topic)
         self._thread.start()
 
     def leave(self) -> None:
@@ -335,9 +340,7 @@ class _Joining:
     def _consumer(self, name: str) -> KafkaConsumer:
         settings = SETTINGS | {"group_id": self.group, "heartbeat_interval_ms": 100, "client_id": name}
         # Not the lab's own, which it would close: a listener that waits for ever keeps its consumer from closing.
-        consumer = KafkaConsumer(**self.lab.config("consumer", **settings))
-        consumer.partitions_for_topic(self.topic)
-        return consumer
+        return KafkaConsumer(**self.lab.config("consumer", **settings))
 
     def _a_alone(self) -> None:
         def done() -> dict[TopicPartition, int]:
@@ -350,7 +353,7 @@ class _Joining:
                 came_back="nothing (None)" if made is None else shown(made),
                 look_at="an object of a class that derives from ConsumerRebalanceListener",
             )
-        self.a.subscribe([self.topic], listener=made)
+        _subscribe(self.a, self.topic, made)
         handed_out: list[ConsumerRecord] = []
 
         def all_are() -> bool:

@@ -72,6 +72,8 @@ def test_lesson_00_runs_in_a_browser_checks_an_answer_and_runs_again(start, page
         verdict = page.locator(".jp-OutputArea-output", has_text="PASS 00-1")
         verdict.scroll_into_view_if_needed()
         assert verdict.is_visible()
+        output = page.locator(".jp-RenderedText pre").first
+        assert output.evaluate("it => getComputedStyle(it).wordBreak") == "normal"  # words stay whole: custom.css
         choose(page, "Kernel", "Restart Kernel and Clear Outputs of All Cells…")
         page.get_by_role("button", name="Confirm Kernel Restart").click()
         page.locator(".jp-Dialog").wait_for(state="detached")

@@ -64,8 +64,10 @@ def _running_already(settings: Settings) -> str:
 def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process, str]]:
     """JupyterLab on the learner's copies, and its address, for the body of a `with`."""
     options = [f"--ServerApp.root_dir={CHECKOUT}", f"--LabApp.default_url=/lab/tree/{FIRST}", "--no-browser"]
+    ours = Path(__file__).with_name("jupyterlab")
     # Nothing leaves the machine: overrides.json says no to the news feed and to the check for updates.
-    options.append(f"--LabApp.app_settings_dir={Path(__file__).with_name('jupyterlab')}")
+    options.append(f"--LabApp.app_settings_dir={ours}")
+    options += ["--LabApp.custom_css=True", f"--ServerApp.tornado_settings=static_custom_path={ours}"]
     if port is not None:
         options += [f"--port={port}", "--ServerApp.port_retries=0"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:

@@ -30,6 +30,8 @@ def _commit_place(answer: Answer, lab: "Lesson") -> str:
         look_at = "which call commits, and which record is not handled yet at that line?"
         if story.broken == "uncommitted":
             look_at = "what is committed when the last poll has been handled?"
+        if story.broken == "again":
+            look_at = "where does it begin to read when it is started again?"
         raise TryAgain(says=story.says, story=torture.told(story), printed=story.printed[-600:], look_at=look_at)
     return f"{judged.tried} trials, a crash at every point of each of three events: nothing is lost."
 
@@ -272,6 +274,16 @@ def consume(consumer, handle):
                     "            for record in records:\n"
                     "                handle(record)\n"
                     "            consumer.commit({place: OffsetAndMetadata(record.offset, '', -1)})"), "and 5 was due"),
+            Wrong("to the end means from the beginning",
+                _loop("    while not consumer.assignment():\n"
+                    "        consumer.poll(timeout_ms=0)\n"
+                    "    consumer.seek_to_beginning()\n"
+                    "    ended = reading.at_the_end(consumer)\n"
+                    "    while not ended():\n"
+                    "        for records in consumer.poll(timeout_ms=200).values():\n"
+                    "            for record in records:\n"
+                    "                handle(record)\n"
+                    "            consumer.commit(reading.after(record))"), "was handled again"),
         ),
         other_styles=(
             _loop("    ended = reading.at_the_end(consumer)\n"

@@ -150,12 +150,12 @@ SERVICES: tuple[tuple[str, Strategy, tuple[Fault, ...]], ...] = (
     (
         "commits first",
         Strategy("commits first, ends early", _commits_first_and_ends_early),
-        (faults.crash("committed", 2),),
+        (faults.crash("committed", 2), faults.crash("committed", 4)),
     ),
     (
         "no memory",
         Strategy("processes first, ends early", _ends_early),
-        (faults.crash("handled", 2),),
+        (faults.crash("handled", 2), faults.crash("handled", 4)),
     ),
     ("not finished", Strategy("ends before its commit", _ends_early_without_a_last_commit), ()),
 )  # fmt: skip
@@ -339,6 +339,13 @@ def consume(consumer, handle):
             Wrong("as long as something waits there is nothing to say",
                 _verdicts("    if sheet['waiting']:\n        return 'not finished'\n" + LOST + TWICE +
                     "    return 'not finished' if sheet['lag'] else 'no bug'"), "because a process died in between"),
+            Wrong("a service dies once",
+                _verdicts("    if sheet['lost']:\n"
+                    "        return 'commits first' if sheet['crashes'] == 1 else 'skips errors'\n" + TWICE +
+                    "    return 'not finished' if sheet['lag'] else 'no bug'"), "crashes = 2"),
+            Wrong("what happens twice happens to one event",
+                _verdicts(LOST + "    if sheet['twice'] == 1:\n        return 'no memory'\n"
+                    "    return 'not finished' if sheet['lag'] else 'no bug'"), "twice = 2"),
         ),
         other_styles=(
             _verdicts("    match sheet:\n"

@@ -136,8 +136,10 @@ class Answer:
         if inspect.iscoroutine(result):
             result.close()
             look_at = "write `def`, not `async def`: nobody awaits it here"
-        elif inspect.isgenerator(result) or inspect.isasyncgen(result):
+        elif _has_not_run(result):
             look_at = "a function with `yield` returns a generator: collect the values and `return` them"
+            if object in kinds:
+                look_at = "a function with `yield` does nothing by being called: take the `yield` out"
         elif isinstance(result, Iterator):
             look_at = "it can be read once only: put list(…) around it"
         elif not look_at:
@@ -189,12 +191,22 @@ def _role(argument: Any) -> str:
 
 
 def _is_a(value: Any, kind: type) -> bool:
-    """As isinstance, but True is no number, a number of numpy's is one, and text is no collection."""
+    """As isinstance, but True is no number, a number of numpy's is one, and text is no collection.
+
+    Where anything may come back (`object`), what comes back from code that has not run yet is of another kind.
+    """
+    if kind is object:
+        return not _has_not_run(value)
     if kind is int:
         return isinstance(value, Integral) and not isinstance(value, bool)
     if kind is bytes:
         return isinstance(value, bytes | bytearray)
     return isinstance(value, kind) and not (kind is Collection and isinstance(value, str | bytes))
+
+
+def _has_not_run(value: Any) -> bool:
+    """Whether it is what a function with `yield` or `async def` returns: none of its lines has been run."""
+    return inspect.iscoroutine(value) or inspect.isgenerator(value) or inspect.isasyncgen(value)
 
 
 def in_words(value: Any) -> str:

@@ -35,8 +35,9 @@ SKIPPED = ("writing", "second write", "assigned", "revoked", "lost")
 class Story:
     """The smallest trial in which a property did not hold.
 
-    `broken` is lost, twice, strangers (effects of no event), uncommitted, or no end; `crash` and `result` are the two
-    sentences of `says`. `moments` are for `plots.spacetime`; `printed` is what the code printed.
+    `broken` is lost, twice, strangers (effects of no event), again (committed, and handled again after a restart),
+    uncommitted, or no end; `crash` and `result` are the two sentences of `says`. `moments` are for `plots.spacetime`;
+    `printed` is what the code printed.
     """
 
     broken: str
@@ -193,8 +194,23 @@ def _broken(ended: Ended, twice_is_fine: bool) -> tuple[str, str] | None:
         return "twice", f"Event {twice[0]} came again, and now it has {effects} effects."
     if played.problem:
         return "no end", f"It did not come to the end of the topic: {played.problem}"
+    if again := _again(played.moments):
+        number, committed = again
+        return "again", f"Event {number} was handled again, by a process that began when {committed} was committed."
     if ended.lag:
         return "uncommitted", f"It came to its end with {ended.lag} records uncommitted, which a restart does again."
+    return None
+
+
+def _again(moments: Sequence[Moment]) -> tuple[int, int] | None:
+    """The first event that was handled though it was committed when its process began, and what was; None if none."""
+    committed, at_begin = 0, dict[str, int]()
+    for moment in moments:
+        begin = at_begin.setdefault(moment.who, committed)
+        if moment.what == "handling" and (moment.offset or 0) < begin:
+            return _number(moment), begin
+        if moment.what == "committed":
+            committed = max(committed, moment.offset or 0)
     return None
 
 

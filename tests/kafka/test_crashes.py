@@ -94,6 +94,14 @@ def skips_what_fails(consumer, handle):
         consumer.commit(reading.after(record))
 
 
+def reads_all_again(consumer, handle):
+    """A loop that does not go on where the one before it ended."""
+    while not consumer.assignment():
+        consumer.poll(timeout_ms=0)
+    consumer.seek_to_beginning()
+    strategies.process_then_commit(consumer, handle)
+
+
 @pytest.mark.parametrize(
     ("how", "broken"),
     [
@@ -103,8 +111,17 @@ def skips_what_fails(consumer, handle):
         ({"handle": strategies.effect_then_mark}, "twice"),
         ({"handle": strategies.mark_then_effect}, "lost"),
         ({"consume": skips_what_fails, "handle": strategies.inbox_and_effect}, "lost"),
+        ({"consume": reads_all_again, "handle": strategies.inbox_and_effect}, "again"),
     ],
-    ids=["commit first", "no inbox", "past a gap", "inbox in another transaction", "mark first", "skips what fails"],
+    ids=[
+        "commit first",
+        "no inbox",
+        "past a gap",
+        "inbox in another transaction",
+        "mark first",
+        "skips what fails",
+        "from the beginning",
+    ],
 )
 def test_each_broken_worker_is_caught_with_its_story(lab, how, broken):
     """The laboratory that judges learners is judged itself."""

@@ -102,6 +102,15 @@ def test_every_wrong_kind_of_answer_gets_its_sentence(value, kind, phrase):
     assert phrase in say(verdict)
 
 
+@pytest.mark.parametrize(
+    ("value", "phrase"), [(generator, "take the `yield` out"), (asynchronous, "`def`, not `async def`")]
+)
+def test_code_that_has_not_run_is_told_so_where_nothing_has_to_come_back(value, phrase):
+    """Of a function that is called for what it does, anything may come back but that."""
+    assert phrase in say(judged(value, returns=object))
+    assert judged(lambda x: None, returns=object) is None
+
+
 @pytest.mark.parametrize("value", [Callable(), functools.partial(max, 0), lambda *a: a[0], lambda x, y=2: x, abs])
 def test_right_answers_come_in_other_styles(value):
     """Objects with __call__, partial functions, lambdas, functions written in C."""

@@ -13,7 +13,7 @@ from kafka.structs import MemberState, OffsetAndMetadata
 
 from labsupport.base import LabError, until
 from labsupport.course.answer import Answer, Failed, TryAgain, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.course.exercise import CHECKED, Exercise, Wrong, nothing_left
 from labsupport.course.guard import where
 from labsupport.experiments import log
 
@@ -65,21 +65,25 @@ def _work_off(answer: Answer, lab: "Lesson") -> str:
 class _Slow:
     """The slow work that the learner's loop is given; it looks at the group and at what is committed meanwhile."""
 
-    def __init__(self, lab: "Lesson", topic: str, consumer: KafkaConsumer, takes: float, failing: int | None):
+    def __init__(
+        self, lab: "Lesson", topic: str, consumer: KafkaConsumer, records: int, takes: float, failing: int | None
+    ):
         self.lab, self.topic, self.consumer = lab, topic, consumer
-        self.takes, self.failing = takes, failing
+        self.records, self.takes, self.failing = records, takes, failing
         self.group, self.generation = consumer.config["group_id"], consumer.group_metadata().generation_id
         self.done: dict[int, int] = {}  # by partition, the next offset
         self.story: list[str] = []
         self.broken: dict[str, str] = {}  # what is wrong, as fields of a verdict; the first thing counts
         self.errors: list[Exception] = []  # all that it has raised
+        self.at_work: list[str] = []
+        self.left: list[str] = []  # at the end: what was still at work
         self.paused: list[int] = []  # at the end: partitions
         self.positions: dict[int, int] = {}  # at the end, by partition
         self.raised = self.ended = False
         self._lock = threading.Lock()
 
     def __call__(self, record: ConsumerRecord) -> None:
-        if self.ended or self.broken:  # a thread of the learner's that is still at work
+        if self.ended or self.broken:
             self._raise(RuntimeError("the check has ended"))
         name = f"record {record.offset} of partition {record.partition}"
         self._note(f"slow({name}) begins")
@@ -90,7 +94,11 @@ class _Slow:
             self.raised = True
             self._note(f"slow({name}) raises ValueError")
             self._raise(ValueError("the check makes this record fail"))
+        self.at_work.append(name)
         time.sleep(self.takes)
+        if self.ended:
+            return
+        self.at_work.remove(name)
         self._note(f"slow({name}) ends")
         if self.consumer.group_metadata().generation_id != self.generation:
             self._fail(
@@ -100,6 +108,8 @@ class _Slow:
             )
         self._look(record, name, ends=True)
         self.done[record.partition] = record.offset + 1
+        if sum(self.done.values()) == self.records:
+            nothing_left(self.consumer)
 
     def _look(self, record: ConsumerRecord, name: str, ends: bool = False) -> None:
         due = self.done.get(record.partition, 0)
@@ -136,12 +146,15 @@ class _Slow:
         self._raise(RuntimeError("the check has seen enough"))
 
     def _raise(self, error: Exception) -> NoReturn:
+        """Raise it; a thread of the learner's that is still at work when the check has ended ends without a word."""
+        if self.ended:
+            raise SystemExit
         self.errors.append(error)
         raise error
 
     def ends(self) -> None:
         """How the learner's function has left the consumer."""
-        self.ended = True
+        self.ended, self.left = True, [*self.at_work]
         self.paused = sorted(place.partition for place in self.consumer.paused())
         with contextlib.suppress(KafkaError):  # it may have closed the consumer
             for place in self.consumer.assignment():
@@ -181,7 +194,7 @@ def _run(
     _send(lab, topic, counts)
     given = f"{sum(counts)} record{'s' * (sum(counts) > 1)} in {len(counts)} partition{'s' * (len(counts) > 1)}; "
     given += f"slow takes {takes:g} s for each" if failing is None else f"slow raises at record {failing}"
-    slow = _Slow(lab, topic, consumer, takes, failing)
+    slow = _Slow(lab, topic, consumer, sum(counts), takes, failing)
     timed = Answer(answer.value, answer.signature, seconds)
     timed.printed = answer.printed
     error: Failed | None = None
@@ -214,6 +227,13 @@ def _judge_run(slow: _Slow, error: Failed | None, counts: Collection[int], given
         raise Failed(**({"story": told["story"]} | error.fields))
     if slow.raised and not error:
         raise TryAgain(**DROPPED, **told)
+    if slow.left and not error:
+        raise TryAgain(
+            says=f"slow({slow.left[0]}) was still at work when work_off ended.",
+            broken="what a thread has begun is not done, and of its error nobody hears",
+            look_at="who waits for the end of each piece of work, before the next one begins?",
+            **told,
+        )
     for partition, count in enumerate(counts):
         done, due = slow.done.get(partition, 0), count if slow.failing is None else slow.failing
         if done < due:
@@ -588,6 +608,10 @@ def work_off(consumer, slow):
                     "            consumer.poll(timeout_ms=100)\n"
                     "        consumer.resume(*consumer.paused())\n"
                     "        consumer.commit(reading.after(record))"), "stays in the thread"),
+            Wrong("a thread that was started is work that is done",
+                _wrong_loop("    for record in reading.to_the_end(consumer):\n"
+                    "        Thread(target=slow, args=[record]).start()\n"
+                    "        consumer.commit(reading.after(record))"), "still at work"),
             Wrong("an error may be dropped, if nothing is committed for it",
                 _wrong_loop(THREADED +
                     "            work = pool.submit(slow, record)\n"
@@ -625,6 +649,13 @@ def work_off(consumer, slow):
                     "            consumer.commit(reading.after(record))"), "still paused"),
         ),
         other_styles=(
+            _wrong_loop("    with ThreadPoolExecutor(1) as pool:\n"
+                "        for record in consumer:\n"
+                "            consumer.pause(*consumer.assignment())\n"
+                "            work = pool.submit(slow, record)\n" + POLLING +
+                "            consumer.resume(*consumer.paused())\n"
+                "            work.result()\n"
+                "            consumer.commit(reading.after(record))"),
             _wrong_loop("    waiting, begun = [], None\n"
                 "    places = list(consumer.assignment())\n"
                 "    ends = consumer.end_offsets(places)\n"

@@ -30,6 +30,8 @@ def _commit_place(answer: Answer, lab: "Lesson") -> str:
         look_at = "which call commits, and which record is not handled yet at that line?"
         if story.broken == "uncommitted":
             look_at = "what is committed when the last poll has been handled?"
+        if story.broken == "again":
+            look_at = "where does it begin to read when it is started again?"
         raise TryAgain(says=story.says, story=torture.told(story), printed=story.printed[-600:], look_at=look_at)
     return f"{judged.tried} trials, a crash at every point of each of three events: nothing is lost."
 
@@ -148,12 +150,12 @@ SERVICES: tuple[tuple[str, Strategy, tuple[Fault, ...]], ...] = (
     (
         "commits first",
         Strategy("commits first, ends early", _commits_first_and_ends_early),
-        (faults.crash("committed", 2),),
+        (faults.crash("committed", 2), faults.crash("committed", 4)),
     ),
     (
         "no memory",
         Strategy("processes first, ends early", _ends_early),
-        (faults.crash("handled", 2),),
+        (faults.crash("handled", 2), faults.crash("handled", 4)),
     ),
     ("not finished", Strategy("ends before its commit", _ends_early_without_a_last_commit), ()),
 )  # fmt: skip
@@ -272,6 +274,16 @@ def consume(consumer, handle):
                     "            for record in records:\n"
                     "                handle(record)\n"
                     "            consumer.commit({place: OffsetAndMetadata(record.offset, '', -1)})"), "and 5 was due"),
+            Wrong("to the end means from the beginning",
+                _loop("    while not consumer.assignment():\n"
+                    "        consumer.poll(timeout_ms=0)\n"
+                    "    consumer.seek_to_beginning()\n"
+                    "    ended = reading.at_the_end(consumer)\n"
+                    "    while not ended():\n"
+                    "        for records in consumer.poll(timeout_ms=200).values():\n"
+                    "            for record in records:\n"
+                    "                handle(record)\n"
+                    "            consumer.commit(reading.after(record))"), "was handled again"),
         ),
         other_styles=(
             _loop("    ended = reading.at_the_end(consumer)\n"
@@ -327,6 +339,13 @@ def consume(consumer, handle):
             Wrong("as long as something waits there is nothing to say",
                 _verdicts("    if sheet['waiting']:\n        return 'not finished'\n" + LOST + TWICE +
                     "    return 'not finished' if sheet['lag'] else 'no bug'"), "because a process died in between"),
+            Wrong("a service dies once",
+                _verdicts("    if sheet['lost']:\n"
+                    "        return 'commits first' if sheet['crashes'] == 1 else 'skips errors'\n" + TWICE +
+                    "    return 'not finished' if sheet['lag'] else 'no bug'"), "crashes = 2"),
+            Wrong("what happens twice happens to one event",
+                _verdicts(LOST + "    if sheet['twice'] == 1:\n        return 'no memory'\n"
+                    "    return 'not finished' if sheet['lag'] else 'no bug'"), "twice = 2"),
         ),
         other_styles=(
             _verdicts("    match sheet:\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labsupport.course.answer import Answer, TryAgain, shown
+from labsupport.course.answer import Answer, Failed, TryAgain, shown
 from labsupport.course.exercise import Exercise, Wrong, require_the_same_after_a_restart, through_kafka
 from labsupport.course.verdict import drawn
 from labsupport.events import orders, shop
@@ -117,8 +117,10 @@ def _described(record: ConsumerRecord) -> str:
 
 def _survives(answer: Answer, lab: "Lesson") -> str:
     """Here first, where an error has its line; then in consumers that die."""
+    events = [each for each in shop.events(30, seed=2) if each.event_type == "OrderCreated"][:4]
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
-        _at_ease(answer, Path(folder, "shop.db"))
+        _at_ease(answer, events[:3], Path(folder, "shop.db"))
+        _locked(answer, events[3], Path(folder, "shop.db"))
     judged = torture.judge(lab, handle=answer.value)
     if story := judged.story:
         from labsupport.experiments import plots  # here: it takes longer to import than all the rest
@@ -147,9 +149,8 @@ LOOK_AT = {
 }
 
 
-def _at_ease(answer: Answer, database: Path) -> None:
-    """Three events, nobody dies: what it has written is there for another connection to see."""
-    events = [each for each in shop.events(30, seed=2) if each.event_type == "OrderCreated"][:3]
+def _at_ease(answer: Answer, events: list[Event], database: Path) -> None:
+    """Nobody dies: what it has written is there for another connection to see."""
     with closing(orders.database(database)) as connection:
         for number, event in enumerate(events, 1):
             answer(event, connection, returns=object)
@@ -168,6 +169,22 @@ def _at_ease(answer: Answer, database: Path) -> None:
                     broken="what is not committed in the database is gone when the process dies",
                     look_at="is there a row in effects, and a `with database:` around it?",
                 )
+
+
+def _locked(answer: Answer, event: Event, database: Path) -> None:
+    """It may raise or wait while the database is locked; it may not return as if the effect were there."""
+    with closing(orders.database(database)) as other, closing(orders.database(database, patience=0.1)) as connection:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            answer(event, connection, returns=object)
+        except Failed:
+            return
+    raise TryAgain(
+        says="The database was locked, nothing could be written, and yet handle returned.",
+        given=answer.called(event, connection),
+        broken="its consumer then commits the event, which never has its effect: lost",
+        look_at="which errors does it catch? What cannot be written has to come out of handle, and comes again",
+    )
 
 
 def _key(body: str) -> str:
@@ -306,6 +323,10 @@ def handle(event, database):
                 _handler(f"    with database:\n        {EFFECT}        {MARK}"), "UNIQUE constraint failed"),
             Wrong("the database writes by itself",
                 _handler(f"    {MARK_AGAIN}    {EFFECT}"), "another connection sees 0"),
+            Wrong("the only error is an id that is there already",
+                _handler("    try:\n"
+                    f"        with database:\n            {MARK}            {EFFECT}"
+                    "    except Exception:\n        pass"), "The database was locked"),
             Wrong("an order's events are one event",
                 _handler("    mark = ('INSERT OR IGNORE INTO inbox VALUES (?, 0)', (event.payload['order_id'],))\n"
                     f"    with database:\n        if database.execute(*mark).rowcount:\n            {EFFECT}"),

@@ -20,6 +20,7 @@ from labsupport.broker.advice import DOWN, speaking
 from labsupport.broker.embedded import EmbeddedBroker, EmbeddedCluster
 from labsupport.broker.jars import kafka_version
 from labsupport.broker.metadata import FOREIGN, reach
+from labsupport.broker.resting import rests
 
 # What the lab lays under a client's own settings: its timeouts, in milliseconds. Kafka's defaults suit a data centre;
 # here a learner would sit before a silent cell for up to five minutes.
@@ -86,7 +87,7 @@ class Cluster:
 
     def producer(self, *, name: str, **settings: Any) -> KafkaProducer:
         """A KafkaProducer with `client_id=name`. A client made earlier under this name is closed first."""
-        return self._make("producer", name, **settings)
+        return rests(self._make("producer", name, **settings))
 
     def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
         """A KafkaConsumer of `topics` with `client_id=name`. A client made earlier under this name is closed first."""

@@ -2,9 +2,8 @@
 
 import contextlib
 import threading
-import time
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from kafka import AsyncConsumerRebalanceListener, ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -13,8 +12,9 @@ from kafka.structs import MemberState, OffsetAndMetadata
 
 from labsupport.base import LabError, until
 from labsupport.course.answer import Answer, Failed, TryAgain, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong, nothing_left
+from labsupport.course.exercise import CHECKED, Exercise, Wrong
 from labsupport.course.guard import where
+from labsupport.course.slow_work import DROPPED, SlowWork
 from labsupport.experiments import log
 
 if TYPE_CHECKING:
@@ -47,11 +47,6 @@ def _fresh_group(lab: "Lesson", name: str) -> str:
 
 POLL_INTERVAL = 1.0  # s
 SLOW = 1.5  # s for a record
-DROPPED = {
-    "says": "slow raised, and work_off went on as if nothing had happened.",
-    "broken": "an error in a thread stays in the thread, until somebody asks for the result",
-    "look_at": "pool.submit(…) returns a future: its result() raises what slow raised",
-}
 
 
 def _work_off(answer: Answer, lab: "Lesson") -> str:
@@ -60,120 +55,6 @@ def _work_off(answer: Answer, lab: "Lesson") -> str:
     _run(answer, lab, counts=[4], seconds=5, takes=0.0, failing=1)  # the second of the two that a poll hands out
     _run(answer, lab, counts=[3, 1], seconds=11)
     return f"A member all the time, with {SLOW:g} s for each record and a poll interval of {POLL_INTERVAL:g} s."
-
-
-class _Slow:
-    """The slow work that the learner's loop is given; it looks at the group and at what is committed meanwhile."""
-
-    def __init__(
-        self, lab: "Lesson", topic: str, consumer: KafkaConsumer, records: int, takes: float, failing: int | None
-    ):
-        self.lab, self.topic, self.consumer = lab, topic, consumer
-        self.records, self.takes, self.failing = records, takes, failing
-        self.group, self.generation = consumer.config["group_id"], consumer.group_metadata().generation_id
-        self.done: dict[int, int] = {}  # by partition, the next offset
-        self.story: list[str] = []
-        self.broken: dict[str, str] = {}  # what is wrong, as fields of a verdict; the first thing counts
-        self.errors: list[Exception] = []  # all that it has raised
-        self.at_work: list[str] = []
-        self.left: list[str] = []  # at the end: what was still at work
-        self.paused: list[int] = []  # at the end: partitions
-        self.positions: dict[int, int] = {}  # at the end, by partition
-        self.raised = self.ended = False
-        self._lock = threading.Lock()
-
-    def __call__(self, record: ConsumerRecord) -> None:
-        if self.ended or self.broken:
-            self._raise(RuntimeError("the check has ended"))
-        name = f"record {record.offset} of partition {record.partition}"
-        self._note(f"slow({name}) begins")
-        if self.raised:
-            self._fail(**DROPPED)
-        self._look(record, name)
-        if record.offset == self.failing:
-            self.raised = True
-            self._note(f"slow({name}) raises ValueError")
-            self._raise(ValueError("the check makes this record fail"))
-        self.at_work.append(name)
-        time.sleep(self.takes)
-        if self.ended:
-            return
-        self.at_work.remove(name)
-        self._note(f"slow({name}) ends")
-        if self.consumer.group_metadata().generation_id != self.generation:
-            self._fail(
-                says=f"The consumer was thrown out of its group while slow({name}) was at work.",
-                broken=f"between two polls lay {self.takes:g} s, and the poll interval is {POLL_INTERVAL:g} s",
-                look_at="who calls consumer.poll() while slow(record) is at work?",
-            )
-        self._look(record, name, ends=True)
-        self.done[record.partition] = record.offset + 1
-        if sum(self.done.values()) == self.records:
-            nothing_left(self.consumer)
-
-    def _look(self, record: ConsumerRecord, name: str, ends: bool = False) -> None:
-        due = self.done.get(record.partition, 0)
-        if record.offset > due:
-            self._fail(
-                says=f"slow({name}) began before record {due} of that partition was done.",
-                broken="each record once, and in a partition in the order of the offsets",
-                look_at="what becomes of the records that a poll() in between hands out? "
-                "And does one piece of work end before the next one begins?",
-            )
-        if record.offset < due or (ends and record.offset != due):
-            self._fail(
-                says=f"slow({name}) was called a second time.",
-                broken="each record is handled once",
-                look_at="one call of slow(record) for each record that is handed out",
-            )
-        for partition, committed in log.committed(self.lab, self.topic, self.group).items():
-            if committed > self.done.get(partition, 0):
-                self._note(f"at this moment {committed} is committed in partition {partition}")
-                self._fail(
-                    says="At one moment more was committed than processed.",
-                    broken="a crash at this moment would lose what is committed and not processed",
-                    look_at="a piece of work that was begun in a thread is not done yet; and commit() without "
-                    "an offset commits all that was handed out",
-                )
-
-    def _note(self, line: str) -> None:
-        with self._lock:
-            self.story.append(line)
-
-    def _fail(self, **fields: str) -> None:
-        with self._lock:
-            self.broken = self.broken or fields
-        self._raise(RuntimeError("the check has seen enough"))
-
-    def _raise(self, error: Exception) -> NoReturn:
-        """Raise it; a thread of the learner's that is still at work when the check has ended ends without a word."""
-        if self.ended:
-            raise SystemExit
-        self.errors.append(error)
-        raise error
-
-    def ends(self) -> None:
-        """How the learner's function has left the consumer."""
-        self.ended, self.left = True, [*self.at_work]
-        self.paused = sorted(place.partition for place in self.consumer.paused())
-        with contextlib.suppress(KafkaError):  # it may have closed the consumer
-            for place in self.consumer.assignment():
-                self.positions[place.partition] = self.consumer.position(place, timeout_ms=5_000)
-
-    @contextlib.contextmanager
-    def not_printed(self) -> Iterator[None]:
-        """What `slow` raises in a thread in which nobody catches it is not printed, for the body of a `with`."""
-        before = threading.excepthook
-
-        def hook(thrown: threading.ExceptHookArgs) -> None:
-            if thrown.exc_value not in self.errors:
-                before(thrown)
-
-        threading.excepthook = hook
-        try:
-            yield
-        finally:
-            threading.excepthook = before
 
 
 def _run(
@@ -194,7 +75,7 @@ def _run(
     _send(lab, topic, counts)
     given = f"{sum(counts)} record{'s' * (sum(counts) > 1)} in {len(counts)} partition{'s' * (len(counts) > 1)}; "
     given += f"slow takes {takes:g} s for each" if failing is None else f"slow raises at record {failing}"
-    slow = _Slow(lab, topic, consumer, sum(counts), takes, failing)
+    slow = SlowWork(lab, topic, consumer, sum(counts), takes, failing)
     timed = Answer(answer.value, answer.signature, seconds)
     timed.printed = answer.printed
     error: Failed | None = None
@@ -209,7 +90,7 @@ def _run(
     _judge_run(slow, error, counts, given)
 
 
-def _as_function(slow: _Slow) -> Any:
+def _as_function(slow: SlowWork) -> Any:
     def work(record: ConsumerRecord) -> None:  # a function, which is handed over uncopied
         slow(record)
 
@@ -217,7 +98,7 @@ def _as_function(slow: _Slow) -> Any:
     return work
 
 
-def _judge_run(slow: _Slow, error: Failed | None, counts: Collection[int], given: str) -> None:
+def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], given: str) -> None:
     told = {"given": given, "story": "\n".join(slow.story) or "(slow was never called)"}
     if slow.broken:
         raise TryAgain(**slow.broken, **told)
@@ -256,7 +137,7 @@ def _judge_run(slow: _Slow, error: Failed | None, counts: Collection[int], given
             )
 
 
-def _judge_standstill(slow: _Slow, told: dict[str, str]) -> None:
+def _judge_standstill(slow: SlowWork, told: dict[str, str]) -> None:
     """Why not all records came: some were dropped, or none are handed out any more."""
     for partition, position in sorted(slow.positions.items()):
         if position > (done := slow.done.get(partition, 0)):

@@ -40,6 +40,7 @@ class SlowWork:
         self.story: list[str] = []
         self.broken: dict[str, str] = {}  # what is wrong, as fields of a verdict; the first thing counts
         self.errors: list[Exception] = []  # all that it has raised
+        self.begun = 0  # how many pieces of work
         self.at_work: list[str] = []
         self.left: list[str] = []  # at the end: what was still at work
         self.paused: list[int] = []  # at the end: partitions
@@ -53,6 +54,8 @@ class SlowWork:
             self._raise(RuntimeError("the check has ended"))
         name = f"record {record.offset} of partition {record.partition}"
         self._note(f"slow({name}) begins")
+        self.at_work.append(name)
+        self.begun += 1
         if self.raised:
             self._fail(**DROPPED)
         self._look(record, name)
@@ -60,7 +63,6 @@ class SlowWork:
             self.raised = True
             self._note(f"slow({name}) raises ValueError")
             self._raise(ValueError("the check makes this record fail"))
-        self.at_work.append(name)
         time.sleep(self.takes)
         if self.ended:
             return
@@ -112,7 +114,7 @@ class SlowWork:
         self._raise(RuntimeError("the check has seen enough"))
 
     def _raise(self, error: Exception) -> NoReturn:
-        """Raise it; a thread of the learner's that is still at work when the check has ended ends without a word."""
+        """Raise it; when the check has ended, end the thread of the learner's that is still at work."""
         if self.ended:
             raise SystemExit
         self.errors.append(error)
@@ -120,11 +122,14 @@ class SlowWork:
 
     def ends(self) -> None:
         """How the learner's function has left the consumer."""
-        self.ended, self.left = True, [*self.at_work]
-        self.paused = sorted(place.partition for place in self.consumer.paused())
         with contextlib.suppress(KafkaError):  # it may have closed the consumer
             for place in self.consumer.assignment():
                 self.positions[place.partition] = self.consumer.position(place, timeout_ms=5_000)
+        self.paused = sorted(place.partition for place in self.consumer.paused())
+        handed_out, soon = sum(self.positions.values()), time.monotonic() + 1
+        while self.begun < handed_out and not (self.broken or self.raised) and time.monotonic() < soon:
+            time.sleep(0.02)  # a thread that it has started may not have begun yet
+        self.ended, self.left = True, [*self.at_work]
 
     @contextlib.contextmanager
     def not_printed(self) -> Iterator[None]:

@@ -491,8 +491,7 @@ def work_off(consumer, slow):
                     "        consumer.commit(reading.after(record))"), "stays in the thread"),
             Wrong("a thread that was started is work that is done",
                 _wrong_loop("    for record in reading.to_the_end(consumer):\n"
-                    "        Thread(target=slow, args=[record]).start()\n"
-                    "        consumer.commit(reading.after(record))"), "still at work"),
+                    "        Thread(target=slow, args=[record]).start()"), "still at work"),
             Wrong("an error may be dropped, if nothing is committed for it",
                 _wrong_loop(THREADED +
                     "            work = pool.submit(slow, record)\n"

@@ -27,6 +27,15 @@ def test_the_curve_has_a_line_for_each_series_and_a_label_for_each_point():
     assert "one: 0 ms, 1000 ms; many: 16 kB" in repr(ax.figure)
 
 
+def test_a_point_s_label_does_not_lie_on_a_line():
+    """The line rises to the right of the first point, so its label does not stand there."""
+    ax = plots.speed(POINTS.assign(series="one", per_second=[1.0, 10.0, 100.0], milliseconds=[1.0, 10.0, 100.0]))
+    ax.figure.draw_without_rendering()
+    (line,) = ax.lines
+    road = line.get_transform().transform_path(line.get_path())
+    assert not any(road.intersects_bbox(text.get_window_extent(), filled=False) for text in ax.texts)
+
+
 def test_ratios_are_bars_of_one_unit():
     """Each bar has its figure, each row its colour and its name once."""
     ax = plots.ratios(RATIOS, "times kafka-python's")

@@ -43,15 +43,17 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
 
 
 def _label(ax: Axes, points: "pandas.DataFrame") -> None:
-    """Write each point's label on that side of it where it covers fewest points and other labels."""
+    """Write each point's label on that side of it where it covers fewest points and other labels, then fewest lines."""
     ax.figure.draw_without_rendering()  # the layout is made: what follows are pixels
+    lines = [line.get_transform().transform_path(line.get_path()) for line in ax.lines]
     dots = ax.transData.transform(points[["per_second", "milliseconds"]].to_numpy())
     taken = [Bbox([dot - 5, dot + 5]) for dot in dots]
     for row in points.itertuples():
         at = (row.per_second, row.milliseconds)
         tried = [ax.annotate(row.label, at, textcoords="offset points", fontsize=8, **side) for side in SIDES]
         boxes = [text.get_window_extent() for text in tried]
-        best = min(range(len(SIDES)), key=lambda number: boxes[number].count_overlaps(taken))
+        crossed = [sum(line.intersects_bbox(box, filled=False) for line in lines) for box in boxes]
+        best = min(range(len(SIDES)), key=lambda number: (boxes[number].count_overlaps(taken), crossed[number]))
         taken.append(boxes[best])
         for text in tried[:best] + tried[best + 1 :]:
             text.remove()

@@ -37,7 +37,7 @@ def crashes(matrix: "Matrix", ax: Axes | None = None) -> Axes:
         else:
             look = HARMS[next((what for what, value in harm.items() if value > 0), "nothing")]
         said.setdefault(strategy, []).append(f"{point} {words.replace(chr(10), ' ') or 'nothing'}")
-        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, edgecolor=INK, **look))
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, edgecolor=INK, clip_on=False, **look))
         plate = {"facecolor": look["facecolor"], "edgecolor": "none", "pad": 1}
         ax.text(column, row, words, fontsize=9, ha="center", va="center", color=INK, bbox=plate)
     ax.set_xlim(-0.5, len(columns) - 0.5)

@@ -232,6 +232,15 @@ def test_cells_are_short(path):
 
 
 @lesson
+def test_printed_source_fits_the_page(path):
+    """In a window of 1280 pixels a line of an output has 107 characters in JupyterLab."""
+    for cell in code_cells(read(path)):
+        if "inspect.getsource" in cell.source:
+            printed = "".join(output.text for output in cell.outputs if output.output_type == "stream")
+            assert max(map(len, printed.splitlines())) <= 107, cell.id
+
+
+@lesson
 def test_every_link_resolves(path):
     """Files exist, from `notebooks/` and from the copies in `work/`, and so does the heading that a link names."""
     for target in re.findall(r"\]\(([^)]+)\)", text(read(path))):

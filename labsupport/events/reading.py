@@ -32,7 +32,7 @@ def at_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Callable[[], 
 
 
 def after(record: ConsumerRecord) -> dict[TopicPartition, OffsetAndMetadata]:
-    """What to commit when this record and all before it in its partition are processed: the next offset."""
+    """What to commit when this record and all before it in its partition are done: the next offset."""
     return {TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "", -1)}
 
 

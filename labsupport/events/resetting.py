@@ -141,7 +141,9 @@ def reset(
     _require_nobody(admin, group)
     targets = _targets(admin, group, places, where)
     if not dry_run:
-        offsets = {TopicPartition(topic, each.partition): OffsetAndMetadata(each.offset, "", -1) for each in targets}
+        offsets = {}
+        for each in targets:
+            offsets[TopicPartition(topic, each.partition)] = OffsetAndMetadata(each.offset, "", -1)
         answers = admin.alter_group_offsets(group, offsets)
         refused = {place.partition: error for place, error in answers.items() if error is not NoError}
         if refused:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # 08-1
 
+NO_EVENT = 7  # the first of the records that is none
+
 
 def _memory(answer: Answer, lab: "Lesson") -> str:
     """Every pair of the records of a real topic, the plain ones first; then each once more, and in another topic."""
@@ -37,6 +39,8 @@ def _memory(answer: Answer, lab: "Lesson") -> str:
         _compare(record, key, record, answer(record, returns=str))  # handed out again, after a crash
         elsewhere = record._replace(topic="elsewhere")
         _compare(record, key, elsewhere, answer(elsewhere, returns=str))
+    here, there = (records[NO_EVENT]._replace(partition=one, offset=two) for one, two in ((1, 12), (11, 2)))
+    _compare(here, answer(here, returns=str), there, answer(there, returns=str))  # digits that run together
     broken = "a key that the next process does not know again remembers nothing"
     require_the_same_after_a_restart(answer, records[0], keys[0], _described(records[0]), broken)
     return f"Right for all {pairs} pairs of {len(records)} records."
@@ -45,7 +49,10 @@ def _memory(answer: Answer, lab: "Lesson") -> str:
 def _records(lab: "Lesson") -> list[ConsumerRecord]:
     """The records as a consumer gets them, in the order in which they were sent."""
     created, paid, *_ = _created_and_paid()
-    twin = Event.decode(created.encode().replace(created.event_id.encode(), b"00000000-0000-4000-8000-000000000001"))
+    twin, like = (
+        Event.decode(created.encode().replace(created.event_id.encode(), other.encode()))
+        for other in (f"{begin}-0000-4000-8000-000000000001" for begin in ("00000000", created.event_id[:8]))
+    )
     spaced = json.dumps(json.loads(created.encode(), parse_float=str), indent=1).replace(
         f'"{created.payload["amount"]}"', str(created.payload["amount"])
     )
@@ -62,6 +69,7 @@ def _records(lab: "Lesson") -> list[ConsumerRecord]:
         {"value": b"not an event", "partition": 1} | key,
         {"value": b"not an event", "partition": 1} | key,
         {"partition": 1} | key,
+        {"value": like.encode(), "headers": like.headers(), "partition": 0} | key,
     ]
     held = through_kafka(lab, sent, partitions=2).records
     by_partition: dict[int, Iterator[ConsumerRecord]] = {
@@ -109,7 +117,7 @@ def _described(record: ConsumerRecord) -> str:
     except EventError as error:
         return f"{place}: no event ({error.problem})"
     headers = ", headers: " + (", ".join(name for name, _ in record.headers) or "none")
-    return f"{place}: {event.event_type} {event.event_id[:8]}…, key {record.key!r}{headers}"
+    return f"{place}: {event.event_type} {event.event_id}, key {record.key!r}{headers}"
 
 
 # 08-2
@@ -264,6 +272,13 @@ def memory_key(record):
                 _key("    try:\n        return Event.decode(record.value).event_id\n"
                     "    except EventError:\n        return 'no event ' + str(record.value)"),
                 "These are two events, with one key"),
+            Wrong("the id is what is shown of it",
+                _key("    try:\n        return Event.decode(record.value).event_id[:8]\n"
+                    f"    except EventError:\n        return {PLACE}"), "These are two events, with one key"),
+            Wrong("numbers side by side stay two numbers",
+                _key("    try:\n        return Event.decode(record.value).event_id\n"
+                    "    except EventError:\n        return f'{record.topic}{record.partition}{record.offset}'"),
+                "partition 11, offset 2"),
         ),
         other_styles=(
             "import json\n\n\ndef memory_key(record):\n"

@@ -250,7 +250,8 @@ def _read(answer: Answer, name: str) -> dict[str, Any]:
     given = answer.called(name)
     for setting, value in settings.items():
         if setting not in KafkaConsumer.DEFAULT_CONFIG or setting in SET_ALREADY:
-            near = difflib.get_close_matches(shown(setting), KafkaConsumer.DEFAULT_CONFIG, n=2, cutoff=0.5)
+            free = KafkaConsumer.DEFAULT_CONFIG.keys() - SET_ALREADY
+            near = difflib.get_close_matches(shown(setting), sorted(free), n=2, cutoff=0.5)
             raise TryAgain(
                 says=f"{shown(setting)} is not a setting to choose here.",
                 given=given,

@@ -51,7 +51,7 @@ def _records(lab: "Lesson") -> list[ConsumerRecord]:
     created, paid, *_ = _created_and_paid()
     twin, like = (
         Event.decode(created.encode().replace(created.event_id.encode(), other.encode()))
-        for other in (f"{begin}-0000-4000-8000-000000000001" for begin in ("00000000", created.event_id[:8]))
+        for other in ("00000000-0000-4000-8000-000000000001", _but_one_digit(created.event_id))
     )
     spaced = json.dumps(json.loads(created.encode(), parse_float=str), indent=1).replace(
         f'"{created.payload["amount"]}"', str(created.payload["amount"])
@@ -108,6 +108,11 @@ def _compare(first: ConsumerRecord, key: str, second: ConsumerRecord, other: str
         broken=broken,
         look_at=look_at,
     )
+
+
+def _but_one_digit(event_id: str) -> str:
+    """Another id that begins and ends alike: 20 of the 36 characters before the digit, 15 after it."""
+    return event_id[:20] + ("1" if event_id[20] == "0" else "0") + event_id[21:]
 
 
 def _described(record: ConsumerRecord) -> str:
@@ -274,6 +279,9 @@ def memory_key(record):
                 "These are two events, with one key"),
             Wrong("the id is what is shown of it",
                 _key("    try:\n        return Event.decode(record.value).event_id[:8]\n"
+                    f"    except EventError:\n        return {PLACE}"), "These are two events, with one key"),
+            Wrong("the end of an id is enough",
+                _key("    try:\n        return Event.decode(record.value).event_id[-12:]\n"
                     f"    except EventError:\n        return {PLACE}"), "These are two events, with one key"),
             Wrong("numbers side by side stay two numbers",
                 _key("    try:\n        return Event.decode(record.value).event_id\n"

@@ -408,7 +408,7 @@ def run_nbval(path: Path) -> subprocess.CompletedProcess:
     """Strict nbval on one notebook, with the options of the suite."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={CHECKOUT}", "--color=no"]
     return subprocess.run(
-        [*command, "-c", str(CHECKOUT / "pyproject.toml"), "--confcutdir", str(CHECKOUT), str(path)],
+        [*command, "-n0", "-c", str(CHECKOUT / "pyproject.toml"), "--confcutdir", str(CHECKOUT), str(path)],
         cwd=CHECKOUT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 

@@ -73,7 +73,8 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         errors.KafkaTimeoutError,
         "Unable to bootstrap",
-        "Nobody listens at that address: is Kafka up? In a terminal: python3 lab.py status",
+        "Nobody listens at that address. Without bootstrap_servers a client asks localhost:9092, where the lab's Kafka "
+        "need not be: give it bootstrap_servers=lab.bootstrap. Is Kafka up? In a terminal: python3 lab.py status",
     ),
     (
         errors.KafkaTimeoutError,

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from kafka import KafkaConsumer, KafkaProducer
-from kafka.admin import KafkaAdminClient, MemberToRemove, NewTopic
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
 from kafka.errors import BrokerResponseError, InvalidReplicationFactorError, NodeNotReadyError
 
 from labsupport.base import LabError, Settings, parse_addresses, until
@@ -21,6 +21,7 @@ from labsupport.broker.embedded import EmbeddedBroker, EmbeddedCluster
 from labsupport.broker.jars import kafka_version
 from labsupport.broker.metadata import FOREIGN, reach
 from labsupport.broker.resting import rests
+from labsupport.groups import Group, describe, remove_members
 
 # What the lab lays under a client's own settings: its timeouts, in milliseconds. Kafka's defaults suit a data centre;
 # here a learner would sit before a silent cell for up to five minutes.
@@ -205,6 +206,9 @@ class Cluster:
         with speaking(f"Could not create the topic {name!r} with {partitions} partitions."):
             until(created, 15, "the broker to be let in by its controller again", every=0.2)
             self.admin().wait_for_topics([name])
+            # A leader that is elected may not have made its log yet: of a thousand partitions that takes seconds.
+            begins = {TopicPartition(name, number): OffsetSpec.EARLIEST for number in range(partitions)}
+            self.ask(f"the partitions of {name}", lambda admin: admin.list_partition_offsets(begins))
         return name
 
     def delete_topics(self, names: Sequence[str]) -> None:
@@ -228,30 +232,35 @@ class Cluster:
         """
         self._require_ours(names)
 
+        who: list[str] = []  # members that were found, also after an eviction
+
         def all_gone() -> bool:
             left = sorted(set(names) & set(self.groups()))
             for name in left:
+                who[:] = self.describe(name).owners or who
                 self.evict(name)
             if left:
                 self.admin().delete_groups(left)
             return not left
 
         with speaking(f"Could not delete the groups {', '.join(names)}."):
-            until(
-                all_gone,
-                10,
-                f"the groups {', '.join(names)} to be gone",
-                next_step="somebody keeps joining: shut down other kernels (Kernel, Shut Down All) and stop programs\n"
-                "that read with these groups, then run the cell again",
-            )
+            try:
+                until(all_gone, 10, f"the groups {', '.join(names)} to be gone")
+            except LabError as error:
+                mend = (
+                    "shut down other kernels (Kernel, Shut Down All) and stop programs that read with these groups,\n"
+                )
+                seen = f"somebody keeps joining: {', '.join(who)}"
+                raise LabError(error.tried, seen, mend + "then run the cell again") from None
 
     def evict(self, group: str) -> None:
         """Take all members out of the group, alive or not; what it has committed stays. One that lives joins again."""
         self._require_ours([group])
-        described = self.ask(f"the members of {group}", lambda admin: admin.describe_groups([group])[group])
-        if members := described["members"]:
-            who = [MemberToRemove(member["member_id"], member["group_instance_id"]) for member in members]
-            self.admin().remove_group_members(group, who)
+        remove_members(self.admin(), self.describe(group))
+
+    def describe(self, group: str) -> Group:
+        """The group and its members as the broker knows them, whichever protocol they speak."""
+        return self.ask(f"the members of {group}", lambda admin: describe(admin, group))
 
     def _require_ours(self, names: Sequence[str]) -> None:
         foreign = [name for name in names if not self.is_ours(name)]

@@ -277,7 +277,7 @@ def clock(there: float, here: float) -> Line:
 def groups(cluster: Cluster) -> Line:
     """The lab's groups that have members: an open notebook's, or a killed one's."""
     ours = [name for name in cluster.groups() if cluster.is_ours(name)]
-    busy = [name for name in ours if cluster.admin().describe_groups([name])[name]["members"]]
+    busy = [name for name in ours if cluster.describe(name).members]
     stale = [name for name in [*ours, *cluster.topics()] if re.search(r"00-(proof|clock)-", name)]
     if stale:
         return Line("groups", False, f"left over: {', '.join(stale[:3])}", f"{LAB} wipe")

@@ -150,7 +150,7 @@ def reset(group: str, topic: str, partitions: tuple[int, ...], dry_run: bool, **
         raise click.UsageError("Say where: one of --to, --time, --offset, --shift.")
     with connected() as kafka, speaking(f"Could not reset {group}."):
         require_ours(kafka, "reset", group)
-        kafka.ask(f"the group {group}", lambda admin: admin.describe_groups([group]))  # until it is loaded
+        kafka.describe(group)  # until it is loaded
         done = resetting.reset(kafka.admin(), group, topic, partitions=partitions or None, dry_run=dry_run, **where)
         console.print(str(done), markup=False, soft_wrap=True)
 

@@ -19,12 +19,15 @@ from labsupport.broker import background
 from labsupport.broker.advice import advice
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.jars import kafka_version
-from labsupport.course import check, copies, progress
+from labsupport.course import check, copies, opened, progress
 from labsupport.course.answer import in_words
 from labsupport.course.exercise import Note
 from labsupport.course.verdict import Verdict
 from labsupport.events import dead_letter, orders
 from labsupport.experiments import balance, lag, log, members, program
+
+AGAIN = "run the first code cell of this lesson here again"
+_TAKEN = "this lesson was opened in another kernel (process {pid}), which emptied its topics"
 
 
 class Lesson(Cluster):
@@ -42,8 +45,18 @@ class Lesson(Cluster):
 
     @property
     def is_open(self) -> bool:
-        """Whether clients can still be made: until another lesson is opened in this kernel."""
-        return self._open
+        """Whether clients can still be made: until another lesson is opened here, or this one in another kernel."""
+        return self._open and not self._taken
+
+    @property
+    def _taken(self) -> int | None:
+        """The pid of the kernel that has opened this lesson since; a check's own process takes nothing."""
+        return opened.taken(self.settings, self.number) if self in _open else None
+
+    def _connect(self, kind: str, *topics: str, **settings: Any) -> Any:
+        if pid := self._taken:
+            raise LabError(f"Could not make a {kind}.", _TAKEN.format(pid=pid), "go on there, or " + AGAIN)
+        return super()._connect(kind, *topics, **settings)
 
     @property
     def namespace(self) -> str:
@@ -222,7 +235,9 @@ def _explain_errors() -> None:
     from IPython import get_ipython
 
     def explain(shell: Any, kind: type, error: Exception, traceback: Any, tb_offset: int | None = None) -> None:
-        if isinstance(error, NameError):
+        if _open and (pid := _open[0]._taken):
+            error.add_note(f"What it means: {_TAKEN.format(pid=pid)}. Go on there, or {AGAIN}.")
+        elif isinstance(error, NameError):
             if re.search(rf"lab\.check\(.*\b{error.name}\b", extract_tb(traceback)[-1].line or ""):
                 note = f"{error.name} does not exist yet: run the exercise's cell above this one, then this one again."
                 error._render_traceback_ = lambda: [note]  # what IPython shows instead of the stack
@@ -251,20 +266,24 @@ def lesson(number: str) -> Lesson:
     close()
     settings = Settings.from_environment()
     background.sweep(settings)
-    opened = Lesson(number, connect(settings), settings)
+    mine = Lesson(number, connect(settings), settings)
     try:
-        opened.clear()
+        mine.clear()
     except BaseException:
-        opened.close()
+        mine.close()
         raise
-    _open.append(opened)
-    kafka = f"Apache Kafka {kafka_version()}" if opened.embedded else f"Kafka at {opened.bootstrap}"
+    if other := opened.take(settings, number):
+        print(f"Lesson {number} was open in another kernel (process {other}), and its topics are gone there, too.")
+    _open.append(mine)
+    kafka = f"Apache Kafka {kafka_version()}" if mine.embedded else f"Kafka at {mine.bootstrap}"
     print(f"Lesson {number}: {kafka} is up, topics emptied. Run your episode from its first cell.")
-    return opened
+    return mine
 
 
 @atexit.register
 def close() -> None:
     """Close the clients of the lesson that is open in this kernel, if any."""
     while _open:
-        _open.pop().close()
+        mine = _open.pop()
+        opened.release(mine.settings, mine.number)
+        mine.close()

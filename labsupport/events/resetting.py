@@ -13,6 +13,7 @@ from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import NoError, UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
+from labsupport import groups
 from labsupport.base import LabError
 from labsupport.events.stretches import inside, milliseconds, since
 
@@ -174,9 +175,8 @@ def _places(admin: KafkaAdminClient, topic: str, partitions: Collection[int] | N
 
 
 def _require_nobody(admin: KafkaAdminClient, group: str) -> None:
-    members = admin.describe_groups([group])[group]["members"]
-    if members:
-        names = ", ".join(sorted(member["client_id"] for member in members))
+    if members := groups.describe(admin, group).members:
+        names = ", ".join(sorted(member.client_id for member in members))
         raise LabError(
             f"{group} cannot be set to another place now.",
             f"it has members: {names}. Each keeps its own position, and would commit over the new place",

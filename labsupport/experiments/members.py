@@ -65,15 +65,8 @@ def of(
 
 def owners(cluster: Cluster, group: str) -> dict[str, list[int]]:
     """By the members' names (their client_id), the partitions that the broker holds them for; empty in a rebalance."""
-    described = cluster.ask(f"the members of {group}", lambda admin: admin.describe_groups([group])[group])
-    if described["group_state"] != "Stable":
-        return {}
-    return {
-        member["client_id"]: sorted(
-            number for given in member["member_assignment"]["assigned_partitions"] for number in given["partitions"]
-        )
-        for member in sorted(described["members"], key=lambda member: member["client_id"])
-    }
+    described = cluster.describe(group)
+    return described.owners if described.stable else {}
 
 
 class Members:

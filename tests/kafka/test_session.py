@@ -50,6 +50,28 @@ def test_the_setup_cell_run_again_closes_what_it_made_before():
     assert second.groups("94-") == []
 
 
+def test_a_lesson_that_is_opened_in_a_second_kernel_says_so_in_both(kernel):
+    """The second empties the first one's topics: what the first does then fails, with the reason below the error."""
+    session.close()
+    first, second = kernel(), kernel()
+    opened = first.run(
+        'from labsupport import lesson; lab = lesson("94"); orders = lab.topic("orders")\n'
+        'producer = lab.producer(name="P", max_block_ms=500); producer.send(orders, b"x").get(timeout=10)'
+    )
+    assert "another kernel" not in opened
+    assert "was open in another kernel" in second.run('from labsupport import lesson; lab = lesson("94")')
+    late = first.run('producer.send("94-none", b"x").get(timeout=10)')
+    assert "KafkaTimeoutError" in late
+    assert "What it means: this lesson was opened in another kernel" in late
+    refused = first.run('lab.consumer(orders, name="C")')
+    assert "this lesson was opened in another kernel" in refused
+    assert "run the first code cell of this lesson here again" in refused
+    assert "was open in another kernel" in first.run('lab = lesson("94")')
+    assert "empty" in first.run('lab.consumer(lab.topic("orders"), name="C").poll(100) or print("empty")')
+    second.kill()
+    assert "another kernel" not in first.run('lab = lesson("94")')
+
+
 def test_a_killed_kernels_members_are_removed(kernel):
     """The next `lesson()` finds the group empty at once and does not wait for a session to time out."""
     dead = kernel()

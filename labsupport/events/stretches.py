@@ -10,6 +10,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from labsupport.base import LabError
+from labsupport.fetching import readable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -108,7 +109,7 @@ class _Reader:
     """Where the reading of each partition is: what is `left`, and the next offset that is due."""
 
     def __init__(self, consumer: KafkaConsumer, topic: str, stretches: Sequence[Stretch], expired: Callable):
-        self.consumer, self.topic, self.expired = consumer, topic, expired
+        self.consumer, self.topic, self.expired = readable(consumer), topic, expired
         self.left = {TopicPartition(topic, each.partition): each for each in stretches if not each.empty}
         self.due = {place: stretch.start for place, stretch in self.left.items()}
         if self.left:

@@ -93,7 +93,7 @@ class Cluster:
     def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
         """A KafkaConsumer of `topics` with `client_id=name`. A client made earlier under this name is closed first."""
         consumer = readable(self._make("consumer", name, *topics, **settings))
-        # Now: if it joins its group before it knows them, this client (3.0.12) may never get partitions (see DESIGN.md).
+        # Now: if it joins its group before it knows them, this client (3.0.12) may never get partitions: see DESIGN.md
         with speaking(f"Could not ask for the topics {', '.join(topics)}."):
             for topic in topics:
                 consumer.partitions_for_topic(topic)

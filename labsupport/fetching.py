@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import UnsupportedCodecError
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import decode_varint
 
@@ -28,13 +29,15 @@ class UnreadableError(LabError):
 
     def __init__(self, place: TopicPartition, start: int, stop: int, error: Exception):
         self.place, self.start, self.stop = place, start, stop
-        which = f"offset {start}" if stop - start == 1 else f"offsets {start} to {stop - 1}"
+        which, it = (f"offset {start}", "it") if stop - start == 1 else (f"offsets {start} to {stop - 1}", "them")
+        said, name = str(error), type(error).__name__
+        missing = "python3 lab.py sets the environment up again, with the library that is missing; or\n"
+        reset = f'resetting.reset(lab.admin(), group, "{place.topic}", offset={stop}, partitions=[{place.partition}])'
         super().__init__(
             f"Could not read {place.topic}, partition {place.partition}, {which}.",
-            f"{type(error).__name__}: {error}",
-            f"to go on without {'it' if stop - start == 1 else 'them'}: {_past(place, stop)}; for a group,\n"
-            f'with its members stopped: resetting.reset(lab.admin(), group, "{place.topic}", offset={stop}, '
-            f"partitions=[{place.partition}])",
+            said if said.startswith(name) else f"{name}: {said}",
+            f"{missing if isinstance(error, UnsupportedCodecError) else ''}to go on without {it}: "
+            f"{_past(place, stop)};\nfor a group, with its members stopped: {reset}",
         )
 
 

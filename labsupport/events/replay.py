@@ -191,7 +191,7 @@ class Replay:
         between: Callable[[Mapping[int, int]], object],
     ) -> Account:
         tally, missed_by = self._tally, self.choice.missed_by()
-        batches = read(self.consumer, self.choice.topic, self.stretches, tally.expire, self.patience)
+        batches = read(self.consumer, self.choice.topic, self.stretches, tally.expire, tally.unread, self.patience)
         try:
             with progress("Replaying", sum(each.stop - each.start for each in self.stretches), "record") as bar:
                 for partition, records, position in batches:

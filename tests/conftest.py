@@ -87,6 +87,24 @@ def python(tmp_path):
     return run
 
 
+@pytest.fixture
+def header_name():
+    """Make a header's name that kafka-python sends as just these bytes, as clients of other languages can."""
+
+    class Name(str):
+        __slots__ = ("raw",)
+
+        def encode(self, *_):
+            return self.raw
+
+    def named(raw: bytes) -> str:
+        name = Name(raw.decode(errors="replace"))
+        name.raw = raw
+        return name
+
+    return named
+
+
 class Kernel:
     """A real kernel, as JupyterLab starts one."""
 

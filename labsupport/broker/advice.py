@@ -52,6 +52,18 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
         "Unassigned partition",
         "The consumer does not have this partition: assign([…]) it, or poll() until the group gave it one.",
     ),
+    (
+        RuntimeError,
+        "Libraries for .* compression codec",
+        "The library for that compression_type is missing: python3 lab.py sets the environment up again. gzip needs "
+        "none.",
+    ),
+    (
+        errors.UnsupportedCodecError,
+        "",
+        "Another client compressed these records, and the library that unpacks them is missing: python3 lab.py sets "
+        "the environment up again.",
+    ),
     (ValueError, "Unrecognized configs", "No client has a setting of that name: is it misspelt?"),
     (
         errors.MessageSizeTooLargeError,
@@ -175,7 +187,9 @@ def speaking(tried: str) -> Iterator[None]:
     """Turn kafka-python's errors in the body of a `with` into a LabError that says what was tried."""
     try:
         yield
-    except (errors.KafkaError, ValueError) as error:
+    except (errors.KafkaError, ValueError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not advice(error):
+            raise
         # What the broker says itself stands, where there is one, at the end of a dump of request and response.
         said = re.search(r"""error_message=(['"])(.+?)\1, """, str(error))
         raise LabError(

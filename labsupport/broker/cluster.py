@@ -22,6 +22,7 @@ from labsupport.broker.jars import kafka_version
 from labsupport.broker.metadata import FOREIGN, reach
 from labsupport.broker.resting import rests
 from labsupport.groups import Group, describe, remove_members
+from labsupport.fetching import readable
 
 # What the lab lays under a client's own settings: its timeouts, in milliseconds. Kafka's defaults suit a data centre;
 # here a learner would sit before a silent cell for up to five minutes.
@@ -92,9 +93,8 @@ class Cluster:
 
     def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
         """A KafkaConsumer of `topics` with `client_id=name`. A client made earlier under this name is closed first."""
-        consumer = self._make("consumer", name, *topics, **settings)
-        # It asks for these topics now. Otherwise it joins its group without knowing them and joins again when it does;
-        # and if a poll() ends in the middle of that second join, this client (3.0.12) never gets its partitions.
+        consumer = readable(self._make("consumer", name, *topics, **settings))
+        # Now: if it joins its group before it knows them, this client (3.0.12) may never get partitions: see DESIGN.md
         with speaking(f"Could not ask for the topics {', '.join(topics)}."):
             for topic in topics:
                 consumer.partitions_for_topic(topic)

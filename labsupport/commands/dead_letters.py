@@ -155,9 +155,15 @@ def _short(error: str) -> str:
 
 
 def _sum_up(topic: str, letters: "Letters") -> None:
+    from labsupport.events.account import UNREADABLE
+
     count, sent = len(letters.found), sum(each.sent for each in letters.found)
     errors = ", ".join(f"{number:,} {_short(error)}" for error, number in letters.by_error.items())
     console.print(f"{count:,} dead letters in {topic}{f': {errors}' if errors else ''}; {sent:,} were sent back")
+    if unread := letters.account.skipped.get(UNREADABLE):
+        console.print(f"{unread:,} more lie there that this client cannot read:")
+        for each in letters.account.examples:
+            console.print(f"  {each}", markup=False, soft_wrap=True)
     if foreign := letters.account.skipped.get("no dead letter"):
         console.print(f"{foreign:,} records there are no dead letters: is it the topic of dead letters, …-dlt?")
 

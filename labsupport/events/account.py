@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.future import Future
 
+from labsupport.base import LabError
 from labsupport.events.event import UnknownEventError
 from labsupport.events.stretches import Stretch
 
 if TYPE_CHECKING:
     import pandas
 
+UNREADABLE = "this client cannot read it"
 EXAMPLES = 3  # of what was skipped; all are counted, and few are kept, so that a long replay needs no more memory
 
 
@@ -123,6 +125,15 @@ class Tally:
         self.skipped[reason] += 1
         if len(self._examples) < EXAMPLES:
             self._examples.append(f"{place_of(record)}: {why}")
+
+    def unread(self, partition: int, start: int, stop: int, why: LabError) -> None:
+        """Count records that the client cannot read; what they are, and so whether they were chosen, nobody knows."""
+        count = stop - start
+        self.read += count
+        self.chosen += count
+        self.skipped[UNREADABLE] += count
+        if len(self._examples) < EXAMPLES:
+            self._examples.append(f"{self._fixed['topic']}/{partition}/{start}: {why.seen}")
 
     def expire(self, partition: int, start: int, stop: int) -> None:
         """Count offsets that were deleted before they were read."""

@@ -148,8 +148,9 @@ def _say(moment: Moment) -> None:
     if moment.what in ("assigned", "revoked", "lost"):
         places = ", ".join(str(place.partition) for place in moment.places) or "none"
         print(f"{moment.what}: partitions {places}", flush=True)
-    if moment.what in ("failed", "paused", "dead-lettered"):
+    if moment.what in ("failed", "paused", "overdue", "dead-lettered"):
         why = f": {moment.why}" if moment.why else ""
+        why += f", for {moment.seconds:.0f} s now" if moment.what == "overdue" else ""
         print(f"{moment.what}: partition {moment.places[0].partition}, offset {moment.offset}{why}", flush=True)
 
 

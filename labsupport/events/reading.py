@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from weakref import WeakKeyDictionary
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -12,6 +13,33 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport.base import LabError, progress
 from labsupport.events.dead_letter import first_place
+from labsupport.fetching import readable
+
+# Until when (monotonic) partitions wait on purpose, by consumer: to whoever watches one, they do not stand still.
+_WAITS: WeakKeyDictionary[KafkaConsumer, dict[TopicPartition, float]] = WeakKeyDictionary()
+
+
+def require_no_auto_commit(consumer: KafkaConsumer, who: str, *, group: bool = True) -> None:
+    """Raise LabError unless `who`, such as "A worker", alone decides what the consumer's group commits.
+
+    With `group` there has to be one. Everything in the lab that reads and commits asks this before its first poll.
+    """
+    name = consumer.config["group_id"]
+    if consumer._closed:
+        raise LabError(f"{who} cannot read with this consumer.", "it was closed", "make a new one")
+    if name is None and group:
+        raise LabError(
+            f"{who} commits what is done, for a group.",
+            "this consumer has none",
+            "make it with group_id=…, and with enable_auto_commit=False",
+        )
+    if name is not None and consumer.config["enable_auto_commit"]:
+        raise LabError(
+            f"{who} decides what is committed, and this consumer commits by itself.",
+            f"its auto-commit is on, as it is by default: what a poll returned counts as done for {name}, and is lost\n"
+            "if processing it fails",
+            "make it with enable_auto_commit=False" + ("" if group else ", or without group_id"),
+        )
 
 
 def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[ConsumerRecord]:
@@ -55,6 +83,15 @@ def id_of(record: ConsumerRecord) -> str:
     return f"{record.topic}-{record.partition}-{record.offset}"
 
 
+def pause(consumer: KafkaConsumer, place: TopicPartition, until: float) -> None:
+    """Fetch nothing from this partition; `until` (s, monotonic) it waits on purpose, and `at_the_end` does not mind.
+
+    Raises KeyError or ValueError if the consumer does not have it.
+    """
+    consumer.pause(place)
+    _WAITS.setdefault(consumer, {})[place] = until
+
+
 def resume(consumer: KafkaConsumer, places: Iterable[TopicPartition]) -> None:
     """Fetch again from partitions that were paused, as `consumer.resume` should; those that are gone are left alone."""
     # kafka-python 3.0.12 puts records aside that it had fetched from a partition before it was paused. If other
@@ -63,6 +100,7 @@ def resume(consumer: KafkaConsumer, places: Iterable[TopicPartition]) -> None:
     put_aside = consumer._fetcher._paused_partition_records
     for place in places:
         put_aside.pop(place, None)
+        _WAITS.get(consumer, {}).pop(place, None)
         with contextlib.suppress(KeyError):
             consumer.resume(place)
 
@@ -71,7 +109,7 @@ class _Ends:
     """Where each partition ended when the consumer got it; and whether anything has moved in the last `patience` s."""
 
     def __init__(self, consumer: KafkaConsumer, patience: float):
-        self.consumer, self.patience = consumer, patience
+        self.consumer, self.patience = readable(consumer), patience
         self.ends: dict[TopicPartition, int] = {}
         self.beyond: dict[TopicPartition, int] = {}  # positions past the end: auto_offset_reset will move them
         self.positions: dict[TopicPartition, int] = {}
@@ -99,6 +137,8 @@ class _Ends:
             self.positions, self.moved = at, time.monotonic()
         if at and all(at[place] >= self.ends[place] and at[place] != self.beyond.get(place) for place in at):
             return True
+        waits = _WAITS.get(self.consumer, {})
+        self.moved = max([self.moved, *(min(time.monotonic(), waits[place]) for place in places & waits.keys())])
         if time.monotonic() - self.moved > self.patience:
             raise _stuck(self.consumer, self.patience)
         return False
@@ -124,6 +164,12 @@ def _stuck(consumer: KafkaConsumer, patience: float) -> LabError:
             f"Got no partition of {topics or 'any topic'} in {patience:g} s.",
             seen,
             "is its name right, and was it made?" if missing else "close the other consumers, or use another group_id",
+        )
+    if paused := ", ".join(f"{place.topic}/{place.partition}" for place in sorted(consumer.paused())):
+        return LabError(
+            f"Nothing came from {topics} in {patience:g} s, though it is not read to its end.",
+            f"paused, and so not read: {paused}",
+            "resume it: reading.resume(consumer, consumer.paused())",
         )
     return LabError(
         f"Nothing came from {topics} in {patience:g} s, though it is not read to its end.",

@@ -65,7 +65,7 @@ class Recovery:
         place = TopicPartition(record.topic, record.partition)
         try:
             consumer.seek(place, record.offset)
-            consumer.pause(place)
+            reading.pause(consumer, place, self._waits[place].until)
         except (ValueError, KeyError):  # the partition has just gone to another member
             self.gone([place])
 

@@ -18,6 +18,7 @@ from labsupport.events.account import Account, Tally, place_of
 from labsupport.events.choice import Choice, fix
 from labsupport.events.event import EventError
 from labsupport.events.exact import ExactProducer
+from labsupport.events.reading import require_no_auto_commit
 from labsupport.events.sending import require_window
 from labsupport.events.stretches import Stretch, read
 
@@ -83,12 +84,7 @@ def choose(consumer: KafkaConsumer, choice: Choice, *, replay_id: str = "", pati
             f"this one is subscribed to {', '.join(sorted(consumer.subscription()))}",
             'make one without topics: lab.consumer(name="replay")',
         )
-    if consumer.config["group_id"] is not None and consumer.config["enable_auto_commit"]:
-        raise LabError(
-            "A replay leaves the places of groups as they are.",
-            f"this consumer would commit for {consumer.config['group_id']}",
-            "make it without group_id, or with enable_auto_commit=False",
-        )
+    require_no_auto_commit(consumer, "A replay", group=False)
     return Replay(consumer, choice, fix(consumer, choice), replay_id or uuid.uuid4().hex[:8], patience)
 
 
@@ -195,7 +191,7 @@ class Replay:
         between: Callable[[Mapping[int, int]], object],
     ) -> Account:
         tally, missed_by = self._tally, self.choice.missed_by()
-        batches = read(self.consumer, self.choice.topic, self.stretches, tally.expire, self.patience)
+        batches = read(self.consumer, self.choice.topic, self.stretches, tally.expire, tally.unread, self.patience)
         try:
             with progress("Replaying", sum(each.stop - each.start for each in self.stretches), "record") as bar:
                 for partition, records, position in batches:

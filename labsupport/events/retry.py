@@ -4,32 +4,21 @@ Three kinds of error, and what each says about the event:
 
     transient   not its fault: the same event can be processed later. After the last retry the worker pauses and goes
                 on trying; if the database is down, every event would fail, and a dead letter of each helps nobody.
+                An outage that outlasts the policy's `outage` is reported, at each attempt, until somebody hears it.
     permanent   its fault: no attempt will end otherwise. A dead letter, at once.
     unknown     nobody can say. Some retries, then a dead letter, so that nothing stands still behind it.
 """
 
 import random
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from labsupport.base import LabError
 from labsupport.events.event import EventError
+from labsupport.events.outages import passes
 
 TRANSIENT, PERMANENT, UNKNOWN = "transient", "permanent", "unknown"
-RETRY, DEAD_LETTER, PAUSE = "retry", "dead letter", "pause"
-
-# What SQLite says when the machine is to blame, and not the statement: busy, locked, out of memory, interrupted, a
-# failing disk, a full disk, a file that cannot be opened.
-MACHINE_TO_BLAME = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-}
+RETRY, DEAD_LETTER, PAUSE, STOP = "retry", "dead letter", "pause", "stop"
 
 
 class TransientError(Exception):
@@ -41,25 +30,20 @@ class PermanentError(Exception):
 
 
 def classify(error: BaseException) -> str:
-    """Whether the error is transient, permanent or unknown; an unknown one with a cause is what its cause is."""
+    """Whether the error is transient, permanent or unknown; an unknown one with a cause is what its cause is.
+
+    Transient is what `outages.passes` says of: a connection, a time-out, a full disk, a locked database, HTTP's 503. A
+    missing file, an address that makes no sense or a 404 is not.
+    """
     seen: set[int] = set()
     while id(error) not in seen:
         seen.add(id(error))
         if isinstance(error, PermanentError | EventError):
             return PERMANENT
-        # The system calls that failed (OSError: network, disk) and what the Kafka client calls retriable.
-        if isinstance(error, TransientError | OSError) or getattr(error, "retriable", False) is True:
-            return TRANSIENT
-        if isinstance(error, sqlite3.Error) and _primary(error) in MACHINE_TO_BLAME:
+        if isinstance(error, TransientError) or passes(error):
             return TRANSIENT
         error = error.__cause__ or error
     return UNKNOWN
-
-
-def _primary(error: sqlite3.Error) -> int:
-    """SQLite's code for the error, without the detail in the higher bits; -1 if it has none."""
-    code = getattr(error, "sqlite_errorcode", -1)
-    return code & 0xFF if code >= 0 else -1
 
 
 @dataclass(frozen=True)
@@ -71,6 +55,10 @@ class Policy:
     The wait before the second attempt is `first` (s), each further one twice as long, none longer than `most`. Chance
     takes away up to the part `jitter` (0 to 1) of each, so that many workers do not come back in the same moment; the
     same `seed` gives the same waits. `classify` says of an error which of the three kinds it is.
+
+    `outage`: how long (s) a transient error may last, from the first failure on, before the worker reports it as
+    overdue at each attempt. `then` says what it does besides: PAUSE and go on trying, write a DEAD_LETTER, or STOP
+    with the error, the event uncommitted.
     """
 
     attempts: int = 5
@@ -80,6 +68,8 @@ class Policy:
     jitter: float = 0.5
     seed: int = 0
     classify: Callable[[BaseException], str] = field(default=classify, repr=False)
+    outage: float = 600.0
+    then: str = PAUSE
 
     def __post_init__(self) -> None:
         if not isinstance(self.attempts, int) or self.attempts < 1:
@@ -94,6 +84,12 @@ class Policy:
             raise LabError(f"total is {self.total!r} s.", "it is the time for all retries together", "give 0 or more")
         if not 0 <= self.jitter <= 1:
             raise LabError(f"jitter is {self.jitter!r}.", "it is a part of the wait", "give a number from 0 to 1")
+        if not 0 < self.outage < float("inf"):
+            raise LabError(
+                f"outage is {self.outage!r} s.", "an outage has to be reported some time", "give a number above 0"
+            )
+        if self.then not in (PAUSE, DEAD_LETTER, STOP):
+            raise LabError(f"then is {self.then!r}.", "", "give retry.PAUSE, retry.DEAD_LETTER or retry.STOP")
 
     def longest(self, attempt: int) -> float:
         """The wait (s) after this attempt, counted from 1, before chance takes its part."""
@@ -102,14 +98,16 @@ class Policy:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with an event after an attempt that failed: `what` is RETRY, DEAD_LETTER or PAUSE.
+    """What to do with an event after an attempt that failed: `what` is RETRY, DEAD_LETTER, PAUSE or STOP.
 
-    `seconds`: how long to wait before the next attempt; 0 for a dead letter. `kind`: of the error, as classified.
+    `seconds`: how long to wait before the next attempt; 0 if there is none. `kind`: of the error, as classified.
+    `overdue`: how long (s) the event has failed, once that is longer than the policy's `outage`; else 0.
     """
 
     what: str
     seconds: float
     kind: str
+    overdue: float = 0.0
 
 
 def decide(
@@ -130,10 +128,13 @@ def decide(
         )
     if kind == PERMANENT:
         return Decision(DEAD_LETTER, 0.0, kind)
+    overdue = waited if kind == TRANSIENT and waited >= policy.outage else 0.0
+    if overdue and policy.then != PAUSE:
+        return Decision(policy.then, 0.0, kind, overdue)
     part = 1 - policy.jitter * random.Random(f"{policy.seed}/{place}/{attempt}").random()
     wait = policy.longest(attempt) * part
     if attempt < policy.attempts and waited + wait <= policy.total:
-        return Decision(RETRY, wait, kind)
+        return Decision(RETRY, wait, kind, overdue)
     if kind == TRANSIENT:
-        return Decision(PAUSE, policy.most * part, kind)
+        return Decision(PAUSE, policy.most * part, kind, overdue)
     return Decision(DEAD_LETTER, 0.0, kind)

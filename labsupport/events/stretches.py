@@ -10,6 +10,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from labsupport.base import LabError
+from labsupport.fetching import UnreadableError, readable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -78,16 +79,18 @@ def read(
     topic: str,
     stretches: Sequence[Stretch],
     expired: Callable[[int, int, int], object],
+    unreadable: Callable[[int, int, int, UnreadableError], object],
     patience: float = 10.0,
 ) -> Iterator[tuple[int, list[ConsumerRecord], int]]:
     """Yield (partition, records, position) until every stretch has been read; `position` is the next offset.
 
     The end is where the position says so: the marker of a transaction has an offset and is no record, and a compacted
-    log has gaps. What was deleted before it could be read is told: `expired(partition, start, stop)`. The consumer is
-    given the partitions that are left to read, and keeps the last ones; nothing is committed. Raises LabError when
-    nothing has moved for `patience` seconds, and when the topic was made anew meanwhile.
+    log has gaps. What was deleted before it could be read is told: `expired(partition, start, stop)`; and what the
+    client cannot read, which is left: `unreadable(partition, start, stop, error)`. The consumer is given the partitions
+    that are left to read, and keeps the last ones; nothing is committed. Raises LabError when nothing has moved for
+    `patience` seconds, and when the topic was made anew meanwhile.
     """
-    reader = _Reader(consumer, topic, stretches, expired)
+    reader = _Reader(consumer, topic, stretches, expired, unreadable)
     moved = time.monotonic()
     while reader.left:
         idle = True
@@ -107,8 +110,16 @@ def read(
 class _Reader:
     """Where the reading of each partition is: what is `left`, and the next offset that is due."""
 
-    def __init__(self, consumer: KafkaConsumer, topic: str, stretches: Sequence[Stretch], expired: Callable):
-        self.consumer, self.topic, self.expired = consumer, topic, expired
+    def __init__(
+        self,
+        consumer: KafkaConsumer,
+        topic: str,
+        stretches: Sequence[Stretch],
+        expired: Callable[[int, int, int], object],
+        unreadable: Callable[[int, int, int, UnreadableError], object],
+    ):
+        self.consumer, self.topic = readable(consumer), topic
+        self.expired, self.unreadable = expired, unreadable
         self.left = {TopicPartition(topic, each.partition): each for each in stretches if not each.empty}
         self.due = {place: stretch.start for place, stretch in self.left.items()}
         if self.left:
@@ -124,6 +135,8 @@ class _Reader:
             polled = self.consumer.poll(timeout_ms=200)
         except OffsetOutOfRangeError as error:  # with auto_offset_reset="none"; otherwise the client moves by itself
             out_of_range = set(error.args[0])
+        except UnreadableError as error:
+            self._go_past(error)
         for place, stretch in list(self.left.items()):
             records, position = self._moved(place, polled.get(place, []), place in out_of_range)
             if position == self.due[place]:
@@ -137,6 +150,11 @@ class _Reader:
                     self.consumer.assign(list(self.left))
                 records = [record for record in records if record.offset < stretch.stop]
             yield place.partition, records, min(position, stretch.stop)
+
+    def _go_past(self, error: UnreadableError) -> None:
+        if (stretch := self.left.get(error.place)) and error.start < stretch.stop:
+            self.unreadable(error.place.partition, error.start, min(error.stop, stretch.stop), error)
+        self.consumer.seek(error.place, error.stop)
 
     def _moved(
         self, place: TopicPartition, records: list[ConsumerRecord], out_of_range: bool

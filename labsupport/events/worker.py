@@ -16,11 +16,13 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import CommitFailedError, FencedInstanceIdError, KafkaTimeoutError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
+from labsupport.base import LabError
 from labsupport.events.dead_letter import for_others
 from labsupport.events.offsets import Offsets
-from labsupport.events.reading import id_of
+from labsupport.events.reading import id_of, require_no_auto_commit
 from labsupport.events.recovery import Recovery
-from labsupport.events.retry import DEAD_LETTER, RETRY
+from labsupport.events.retry import DEAD_LETTER, RETRY, STOP
+from labsupport.fetching import readable
 
 POLL_MS = 200  # how long one poll waits for records, and so how long a request to stop goes unheard
 COMMIT_MS = 5_000
@@ -30,12 +32,13 @@ COMMIT_MS = 5_000
 class Moment:
     """Something that a worker did.
 
-    `what`: handling, handled, failed, retrying, paused, dead-lettered, skipped (a record); committing, committed,
-    refused, unanswered (a commit); assigned, revoked, lost (partitions). `at`: seconds of the monotonic clock, which
-    all processes of a machine share. `who`: the consumer's client_id. `places`: the partitions it is about. `offset`:
-    the record's, or of one partition what is committed. `key` and `event_id`: the record's, as text. `generation`: the
-    group's, which counts its rebalances; of assigned only. `seconds`: how long its partition waits for the next
-    attempt; of retrying and paused only. `why`: the error's class; of failed only.
+    `what`: handling, handled, failed, retrying, paused, overdue, dead-lettered, skipped (a record); committing,
+    committed, refused, unanswered (a commit); assigned, revoked, lost (partitions). `at`: seconds of the monotonic
+    clock, which all processes of a machine share. `who`: the consumer's client_id. `places`: the partitions it is
+    about. `offset`: the record's, or of one partition what is committed. `key` and `event_id`: the record's, as text.
+    `generation`: the group's, which counts its rebalances; of assigned only. `seconds`: how long its partition waits
+    for the next attempt, of retrying and paused; how long the record has failed, of overdue. `why`: the error's class;
+    of failed and overdue.
     """
 
     what: str
@@ -60,10 +63,11 @@ class Moment:
 class Worker:
     """Handles each record of a consumer's partitions, then commits it; never past one that is not handled.
 
-    `decode(record)` makes what `handle` gets; without it that is the record itself. The consumer needs a group, and
-    auto-commit switched off; whoever made it closes it, and so leaves the group. Each of `hooks` is called with each
-    Moment; those of assigned, revoked and lost come on the client's own thread. `recovery` says what becomes of a
-    record that fails; without it the worker stops there.
+    `decode(record)` makes what `handle` gets; without it that is the record itself. The consumer needs a group, topics
+    or partitions, and auto-commit switched off, and it hands out bytes; whoever made it closes it, and so leaves the
+    group. Each of `hooks` is called with each Moment; those of assigned, revoked and lost come on the client's own
+    thread, and take the place of a rebalance listener that the consumer had. `recovery` says what becomes of a record
+    that fails; without it the worker stops there.
     """
 
     def __init__(
@@ -75,30 +79,35 @@ class Worker:
         hooks: Iterable[Callable[[Moment], None]] = (),
         recovery: Recovery | None = None,
     ):
-        self.consumer, self.handle, self.decode, self.hooks = consumer, handle, decode, tuple(hooks)
+        self.consumer, self.handle, self.decode, self.hooks = readable(consumer), handle, decode, tuple(hooks)
         self.recovery = recovery
         self.offsets = Offsets()
         self._group = consumer.config["group_id"]
+        self._generation: int | None = None  # of the group, when what is in hand was handed out
         self._stopping = False
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Work until `stop()`, or until `until()` says so between two polls.
 
         What `decode` or `handle` raises comes out: that record is not committed, all before it are. With a recovery
-        (lesson 09) only DeadLetterError does. FencedInstanceIdError comes out too: another consumer has this one's
-        `group_instance_id`, and nothing it does counts.
+        (lesson 09) only DeadLetterError does, or what its policy stops at. UnreadableError comes out where a record
+        lies that the client cannot read. FencedInstanceIdError comes out too: another consumer has this one's
+        `group_instance_id`, and nothing it does counts. Raises LabError, before the first poll, for a consumer that
+        a worker cannot stand on.
         """
-        if topics := self.consumer.subscription():
-            self.consumer.subscribe(list(topics), listener=_Listener(self))
+        self._require_foundations()
+        self._listen()
         while not (self._stopping or until()):
             if self.recovery:
                 self.recovery.resume(self.consumer)  # partitions whose wait is over
             try:
-                for place, records in self.consumer.poll(timeout_ms=POLL_MS).items():
+                polled = self.consumer.poll(timeout_ms=POLL_MS)
+                self._generation = self._generation_now()
+                for place, records in polled.items():
                     self.offsets.hand_out(place, [record.offset for record in records])
                     for record in records:
-                        # A partition can go while its records are in hand: others handle the rest.
-                        if not self._stopping and self.offsets.holds(place, record.offset):
+                        # Not behind a record that is tried again, nor for a group that has thrown this member out.
+                        if not self._stopping and self.offsets.holds(place, record.offset) and self._is_member():
                             self._work_off(place, record)
             finally:
                 self._commit()
@@ -130,9 +139,13 @@ class Worker:
 
     def _recover(self, recovery: Recovery, place: TopicPartition, record: ConsumerRecord, error: Exception) -> bool:
         """Decide, and act; whether that was the end of the record."""
-        if not self.offsets.holds(place, record.offset):
-            return False  # its partition went to another member meanwhile, which decides for itself
+        if not self._is_member():
+            return False  # its partition goes to another member, which decides for itself
         decision, attempts = recovery.decide(record, error)
+        if decision.overdue:
+            self._tell_of("overdue", record, seconds=decision.overdue, why=type(error).__name__)
+        if decision.what == STOP:
+            raise error
         if decision.what == DEAD_LETTER:
             recovery.bury(record, error, attempts, self._group)
             self._tell_of("dead-lettered", record)
@@ -142,6 +155,44 @@ class Worker:
         recovery.wait(self.consumer, record)
         self._tell_of("retrying" if decision.what == RETRY else "paused", record, seconds=decision.seconds)
         return False
+
+    def _require_foundations(self) -> None:
+        require_no_auto_commit(self.consumer, "A worker")
+        for name in ("key_deserializer", "value_deserializer"):
+            if self.consumer.config[name] is not None:
+                raise LabError(
+                    "A worker needs the records as bytes.",
+                    f"this consumer has a {name}: it raises in poll(), where no record can be set aside",
+                    "make the consumer without it, and give the worker decode=…",
+                )
+        if not (self.consumer.assignment() or self.consumer.subscription() or self._pattern):
+            raise LabError(
+                "A worker needs topics.",
+                "its consumer has neither topics nor partitions",
+                "name them: lab.consumer(topic, …), or consumer.subscribe([topic])",
+            )
+
+    @property
+    def _pattern(self) -> Any:
+        return self.consumer._subscription.subscribed_pattern
+
+    def _listen(self) -> None:
+        if self._pattern:
+            # To subscribe again would make the client forget which topics the pattern has found.
+            self.consumer._subscription.rebalance_listener = _Listener(self)
+        elif topics := self.consumer.subscription():
+            self.consumer.subscribe(list(topics), listener=_Listener(self))
+
+    def _generation_now(self) -> int:
+        return self.consumer.group_metadata().generation_id
+
+    def _is_member(self) -> bool:
+        """Whether what is in hand is still this member's: the client hears within a heartbeat that it is not.
+
+        It tells its listener in the next poll() and no earlier. Partitions that were assigned by hand nobody takes.
+        """
+        now = self._generation_now()
+        return now == self._generation and (now >= 0 or not self.consumer.subscription())
 
     def _commit(self) -> None:
         due = self.offsets.due

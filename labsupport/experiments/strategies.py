@@ -14,7 +14,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.events import inbox, orders
 from labsupport.events.event import Event
-from labsupport.events.reading import after, at_the_end, to_the_end
+from labsupport.events.reading import after, at_the_end, require_no_auto_commit, to_the_end
 from labsupport.events.worker import Worker
 
 Handle = Callable[[ConsumerRecord], object]
@@ -25,17 +25,19 @@ Handle = Callable[[ConsumerRecord], object]
 
 def commit_the_batch_first(consumer: KafkaConsumer, handle: Handle) -> None:
     """Commit all that a poll returned, then handle it."""
+    require_no_auto_commit(consumer, "A strategy")
     ended = at_the_end(consumer)
     while not ended():
         batch = [record for records in consumer.poll(timeout_ms=200).values() for record in records]
         if batch:
-            consumer.commit(after(batch[-1]))
+            consumer.commit({place: offset for record in batch for place, offset in after(record).items()})
         for record in batch:
             handle(record)
 
 
 def commit_first(consumer: KafkaConsumer, handle: Handle) -> None:
     """Commit each record, then handle it."""
+    require_no_auto_commit(consumer, "A strategy")
     for record in to_the_end(consumer):
         consumer.commit(after(record))
         handle(record)
@@ -43,6 +45,7 @@ def commit_first(consumer: KafkaConsumer, handle: Handle) -> None:
 
 def process_then_commit(consumer: KafkaConsumer, handle: Handle) -> None:
     """Handle each record, then commit it."""
+    require_no_auto_commit(consumer, "A strategy")
     for record in to_the_end(consumer):
         handle(record)
         consumer.commit(after(record))

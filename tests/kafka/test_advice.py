@@ -1,7 +1,7 @@
 """Every error of the client that a learner is likely to meet has a sentence with the next step: raised for real."""
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition, codec
 from kafka.admin import MemberToRemove
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -67,6 +67,15 @@ def twins(lab, topic):
     return first
 
 
+def codec_missing(lab):
+    """A producer that compresses by a library that is not there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "snappy", None)
+        with pytest.raises(LabError, match="library for that compression_type is missing") as said:
+            lab.producer(name="p", compression_type="snappy")
+        raise said.value.__cause__
+
+
 def strangers(lab, topic):
     """A member that assigns otherwise than the one that is there."""
     joined(lab, topic, "s1", group_id="98-strangers", partition_assignment_strategy=[RangePartitionAssignor])
@@ -103,6 +112,7 @@ CASES = {
     "closed producer": (lambda lab, topic, place: closed(lab.producer(name="p")).send(topic, b"1"), "was closed"),
     "nobody listens": (
         lambda lab, topic, place: KafkaProducer(bootstrap_servers="127.0.0.1:1", bootstrap_timeout_ms=500), "listens"),
+    "a codec that is missing": (lambda lab, topic, place: codec_missing(lab), "is missing"),
     "a misspelt setting": (lambda lab, topic, place: KafkaProducer(lingerms=1), "misspelt"),
     "misspelt reset": (
         lambda lab, topic, place: list(reading.to_the_end(reader(lab, place, "earlest", group_id="98-x"))), "earliest"),

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
+from kafka import codec
 
 from labsupport import redrive, sending, shop
 from labsupport.commands import main
@@ -55,6 +56,34 @@ def test_list(topic, lab):
     assert "1 dead letters in 98-orders-dlt: 1 KeyError" in lab("dead-letters", "list", DEAD, "--error", "user").stdout
     assert "2 dead letters" in lab("dead-letters", "list", DEAD, "--group", "98-payments-1").stdout
     assert "… and 3 more" in lab("dead-letters", "list", DEAD, "--most", "1").stdout
+
+
+def test_a_dead_letter_with_an_odd_header_is_listed_shown_and_sent_back(cluster, topic, lab, header_name):
+    """Its name is bytes that are no UTF-8."""
+    record = log.read(cluster, topic).records[4]
+    key, value, headers = dead_letter.wrap(record, ValueError("odd"), 1, "98-payments-0").encode()
+    cluster.producer(name="p").send(DEAD, value, key, [(header_name(b"gr\xf6\xdfe"), b"1"), *headers]).get(timeout=10)
+    assert "5 dead letters in 98-orders-dlt" in lab("dead-letters", "list", DEAD).stdout
+    assert "header       gr??e: 1" in lab("dead-letters", "show", f"{DEAD}/0/4").stdout
+    assert lab("dead-letters", "redrive", DEAD, "--error", "odd", "--yes").returncode == 0
+    assert back(cluster, topic) == [(f"{topic}/0/4", None)]
+
+
+def test_one_that_cannot_be_read_is_named_and_the_rest_are_listed(cluster, topic, monkeypatch):
+    """Its codec is missing: what lies before and behind it is there."""
+    record = log.read(cluster, topic).records[4]
+    key, value, headers = dead_letter.wrap(record, ValueError("packed"), 1, "98-payments-0").encode()
+    for how in ("lz4", None):
+        cluster.producer(name="p", compression_type=how).send(DEAD, value, key, headers).get(timeout=10)
+    monkeypatch.setattr(codec, "lz4", None)
+    shown = CliRunner().invoke(main.lab, ["dead-letters", "list", DEAD])
+    assert shown.exit_code == 0
+    assert [line.split()[0] for line in shown.output.splitlines()[1:6]] == [
+        f"{DEAD}/0/{each}" for each in (0, 1, 2, 3, 5)
+    ]
+    assert "5 dead letters in 98-orders-dlt: 4 ValueError, 1 KeyError; 0 were sent back" in shown.output
+    assert "1 more lie there that this client cannot read:" in shown.output
+    assert f"{DEAD}/0/4: UnsupportedCodecError: Libraries for lz4" in shown.output
 
 
 def test_show(topic, lab):

@@ -14,10 +14,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from kafka import codec
 
-from labsupport import balance, dead_letter, orders, sending, shop
+from labsupport import balance, dead_letter, orders, resetting, sending, shop
 from labsupport.base import CHECKOUT, until
 from labsupport.course import exercises
+from labsupport.events import payments
 from labsupport.experiments import log, members, program
 
 GROUP = "98-payments"
@@ -134,6 +136,49 @@ def test_killed_with_poison_among_its_events_its_balance_comes_out_even(cluster,
     printed = running.printed.read_text()
     assert printed.count("a learner's") == (8 if theirs else 0)
     assert re.search(r"A runs; kill -9 \d+ ends it at once", printed)
+
+
+def test_records_with_odd_headers_are_processed_or_set_aside(cluster, topic, service, header_name):
+    """A header's name that is no UTF-8: of an event, and of what is none."""
+    producer, event = cluster.producer(name="shop"), shop.events(1, seed=9)[0]
+    odd = [(header_name(b"\xff\xfe"), b"1")]
+    producer.send(topic, event.encode(), shop.key_of(event), odd, partition=0).get(timeout=10)
+    producer.send(topic, b"no event", b"ORD-1", odd, partition=0).get(timeout=10)
+    sending.publish(producer, topic, shop.events(10, seed=10))
+    running = service("--dead-letters")
+    until(lambda: log.committed(cluster, topic, GROUP) == log.edges(cluster, topic)[1], 30, "it to be done")
+    assert running.ended(signal.SIGTERM) == 0
+    sheet = balance.read(cluster, topic, GROUP, running.database, dead_letters=topic + "-dlt")
+    assert (sheet.count("processed"), sheet.count("dead-lettered"), sheet.count("waiting")) == (11, 1, 0)
+    (letter,) = log.read(cluster, topic + "-dlt").records
+    assert dead_letter.original(letter).headers == [("??", b"1")]
+
+
+def test_what_cannot_be_read_is_named_and_how_to_go_on(cluster, topic, tmp_path, monkeypatch, capsys):
+    """Its codec is missing. What the sentence says is done, and the rest is processed."""
+    for how, events in (
+        (None, shop.events(2, seed=1)),
+        ("snappy", shop.events(1, seed=2)),
+        (None, shop.events(2, seed=3)),
+    ):
+        producer = cluster.producer(name="shop", compression_type=how)
+        for event in events:
+            producer.send(topic, event.encode(), shop.key_of(event), partition=1).get(timeout=10)
+    monkeypatch.setattr(codec, "snappy", None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    words = [cluster.bootstrap, topic, "--group", GROUP, "--database", str(tmp_path / "shop.db"), "--dead-letters"]
+    assert payments.main(words) == 1
+    said = capsys.readouterr().err
+    assert f"Could not read {topic}, partition 1, offset 2." in said
+    assert "Libraries for snappy compression codec not found" in said
+    assert log.committed(cluster, topic, GROUP)[1] == 2
+    cluster.evict(GROUP)
+    command = re.search(r"resetting\.reset\(.*?\)$", said, re.DOTALL | re.MULTILINE)[0]
+    eval(command, {"resetting": resetting, "lab": cluster, "group": GROUP})
+    with pytest.raises(ZeroDivisionError):  # its end: there is nobody to send it a signal
+        monkeypatch.setattr(payments, "_say", lambda moment: moment.what == "committed" and 1 / 0)
+        payments.main(words)
+    assert log.committed(cluster, topic, GROUP)[1] == 5
 
 
 @pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGINT])

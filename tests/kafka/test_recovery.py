@@ -10,7 +10,7 @@ from labsupport.broker.cluster import private
 from labsupport.events import dead_letter
 from labsupport.events.event import Event
 from labsupport.events.recovery import DeadLetterError, Recovery
-from labsupport.events.retry import PermanentError, Policy, TransientError
+from labsupport.events.retry import DEAD_LETTER, PAUSE, STOP, PermanentError, Policy, TransientError
 from labsupport.events.worker import Worker
 from labsupport.experiments import log
 
@@ -328,3 +328,52 @@ def test_without_a_recovery_the_worker_stops_as_before(lab):
         Worker(consumer, Failing(PermanentError(), 1, events[2]), decode=decode).run()
     assert log.committed(lab, topic, group) == {0: 2}
     assert isinstance(DeadLetterError("", ""), LabError)
+
+
+@pytest.mark.parametrize(("then", "ends"), [(PAUSE, "paused"), (DEAD_LETTER, "dead-lettered"), (STOP, "overdue")])
+def test_no_pause_without_an_end_that_somebody_hears_of(lab, then, ends):
+    """One event fails for ever, for something else than itself: reported, and then what the policy says."""
+    events = shop.events(5, seed=3)
+    topic, group = filled(lab, events, partitions=1), lab.group("overdue")
+    handle, moments = Failing(TransientError("down"), 10**9, events[2]), []
+    policy = Policy(attempts=2, first=0.01, most=0.02, total=60, outage=0.1, then=then)
+
+    def over():
+        return len(told(moments, "overdue")) >= (3 if then == PAUSE else 1)
+
+    def run():
+        work(lab, topic, group, handle, policy=policy, until=over, hooks=[moments.append])
+
+    if then == STOP:
+        with pytest.raises(TransientError, match="down"):
+            run()
+    else:
+        run()
+    late = told(moments, "overdue")
+    assert all(moment.seconds >= 0.1 and moment.why == "TransientError" for moment in late)
+    assert {moment.offset for moment in late} == {2}
+    after = moments[moments.index(late[-1]) :]
+    assert after[0 if then == STOP else 1].what == ends
+    assert log.committed(lab, topic, group) == {0: 5 if then == DEAD_LETTER else 2}
+    assert len(log.read(lab, dead_letter.topic_of(topic)).records) == (then == DEAD_LETTER)
+
+
+@pytest.mark.parametrize("waits", [1.0, 2.5])
+def test_a_wait_as_long_as_ones_patience_is_not_taken_for_a_kafka_that_is_silent(lab, waits):
+    """`at_the_end` knows that the partition waits on purpose, and until when."""
+    events = shop.events(3, seed=4)
+    topic, group, handle = filled(lab, events), lab.group("patient"), Failing(TransientError("busy"), 2, *events)
+    policy = Policy(attempts=1, first=waits, most=waits, jitter=0)
+    moments = work(lab, topic, group, handle, policy=policy, patience=1.0)
+    assert len(told(moments, "paused")) == 6
+    assert lab.lag(topic, group).total == 0
+
+
+def test_a_partition_that_somebody_paused_and_forgot_is_named(lab):
+    """It is no wait of a worker's: reading to its end would never end."""
+    topic = filled(lab, shop.events(6, seed=5), partitions=1)
+    consumer = lab.consumer(name="A", **READS)
+    consumer.assign([TopicPartition(topic, 0)])
+    consumer.pause(TopicPartition(topic, 0))
+    with pytest.raises(LabError, match=f"paused, and so not read: {topic}/0"):
+        list(reading.to_the_end(consumer, patience=0.5))

@@ -5,12 +5,14 @@ import threading
 from contextlib import closing
 
 import pytest
+from kafka import TopicPartition
 from kafka.errors import FencedInstanceIdError
 
-from labsupport import faults, inbox, lesson, orders, reading, sending, shop
-from labsupport.base import until
+from labsupport import Recovery, dead_letter, faults, inbox, lesson, orders, reading, sending, shop, strategies
+from labsupport.base import LabError, until
 from labsupport.broker.cluster import private
 from labsupport.events.event import Event
+from labsupport.events.retry import PermanentError
 from labsupport.events.worker import Worker
 from labsupport.experiments import log
 
@@ -144,6 +146,138 @@ def test_a_member_that_is_thrown_out_while_handling_does_not_commit(lab):
     assert "refused" in moments
     assert moments.count("handled") == 3  # the first one again
     assert committed(lab, topic) == 2
+
+
+def test_thrown_out_in_the_middle_of_a_batch_it_leaves_the_rest_to_others(lab):
+    """The client hears of it within a heartbeat; what it still holds of the batch is not touched."""
+    topic, group = topic_of(lab, shop.events(10)), fresh(lab)
+    moments, batches = [], []
+    member = consumer(lab, topic, heartbeat_interval_ms=100)
+
+    def evicted_at_2(record):
+        if record.offset == 2 and not batches:
+            batches.append([moment.offset for moment in moments if moment.what == "handling"])
+            lab.evict(group)
+            until(lambda: member.group_metadata().generation_id < 0, 15, "the client to hear of it")
+
+    Worker(member, evicted_at_2, hooks=[moments.append]).run(until=lambda: committed(lab, topic) == 10)
+    what = [(moment.what, moment.offset) for moment in moments if moment.what in ("handling", "refused", "lost")]
+    assert batches == [[0, 1, 2]]
+    assert [each for each, _ in what[:5]] == ["handling"] * 3 + ["refused", "lost"]
+    assert [offset for each, offset in what if each == "handling"] == [0, 1, 2, *range(10)]
+
+
+def test_a_record_that_is_somebody_elses_gets_no_dead_letter(lab):
+    """It failed while the group threw its member out: whoever has it now decides."""
+    topic, group = topic_of(lab, shop.events(3)), fresh(lab)
+    dead, moments, thrown_out = lab.dead_letters(topic), [], []
+    member = consumer(lab, topic, heartbeat_interval_ms=100)
+
+    def fails_thrown_out(record):
+        if record.offset == 1 and not thrown_out:
+            thrown_out.append(record)
+            lab.evict(group)
+            until(lambda: member.group_metadata().generation_id < 0, 15, "the client to hear of it")
+            raise PermanentError("no")
+
+    recovery = Recovery(lab.producer(name="letters", **dead_letter.producer_settings()))
+    worker = Worker(member, fails_thrown_out, hooks=[moments.append], recovery=recovery)
+    worker.run(until=lambda: committed(lab, topic) == 3)
+    assert "failed" in {moment.what for moment in moments}
+    assert log.read(lab, dead).records == ()
+
+
+CANNOT_STAND_ON = {
+    "auto-commit": ({"enable_auto_commit": True}, "commits by itself"),
+    "the client's defaults": ({"enable_auto_commit": None}, "commits by itself"),
+    "no group": ({"group_id": None}, "this consumer has none"),
+    "no group, auto-commit": ({"group_id": None, "enable_auto_commit": True}, "this consumer has none"),
+    "decodes values": ({"value_deserializer": bytes.decode}, "records as bytes"),
+    "decodes keys": ({"key_deserializer": bytes.decode}, "records as bytes"),
+}
+
+
+@pytest.mark.parametrize("case", CANNOT_STAND_ON)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_a_worker_cannot_stand_on_is_refused_before_the_first_poll(lab, case):
+    """Nothing is handled, nothing is committed."""
+    settings, said = CANNOT_STAND_ON[case]
+    topic = topic_of(lab, shop.events(10))
+    fresh(lab)
+    settings = {"group_id": lab.group("worker"), **SETTINGS} | settings
+    settings = {name: value for name, value in settings.items() if value is not None or name == "group_id"}
+    handled = []
+    with pytest.raises(LabError, match=said):
+        Worker(lab.consumer(topic, name="A", **settings), handled.append).run()
+    assert handled == []
+    assert committed(lab, topic) is None
+
+
+def test_a_consumer_without_topics_or_that_was_closed_is_refused_too(lab):
+    """It would wait for ever, or fall over."""
+    with pytest.raises(LabError, match="needs topics"):
+        Worker(lab.consumer(name="A", group_id=lab.group("worker"), **SETTINGS), print).run()
+    closed = lab.consumer(topic_of(lab, []), name="A", group_id=lab.group("worker"), **SETTINGS)
+    closed.close()
+    with pytest.raises(LabError, match="was closed"):
+        Worker(closed, print).run()
+
+
+@pytest.mark.parametrize("loop", [strategies.commit_first, strategies.commit_the_batch_first,
+                                  strategies.process_then_commit, strategies.worker])  # fmt: skip
+def test_every_loop_that_commits_asks_the_same(lab, loop):
+    """One rule."""
+    topic = topic_of(lab, shop.events(3))
+    member = lab.consumer(topic, name="A", group_id=lab.group("loops"), auto_offset_reset="earliest")
+    with pytest.raises(LabError, match="commits by itself"):
+        loop(member, print)
+
+
+def test_committing_a_batch_first_commits_all_its_partitions(lab):
+    """Not only the one that the last record lies in."""
+    topic = lab.topic("orders", partitions=3)
+    sending.publish(lab.producer(name="shop"), topic, shop.events(30))
+    fresh(lab)
+    strategies.commit_the_batch_first(consumer(lab, topic), lambda record: None)
+    assert log.committed(lab, topic, lab.group("worker")) == lab.log(topic).ends
+
+
+def test_a_pattern_is_worked_off_with_what_appears_later(lab):
+    """Records of several topics; another topic that fits, and more partitions of one, while it runs."""
+    names = [lab.topic("some-a"), lab.topic("some-b", partitions=2)]
+    fresh(lab)
+    producer, moments, handled = lab.producer(name="shop"), [], []
+    for number, name in enumerate(names):
+        producer.send(name, b"%d" % number).get(timeout=10)
+    member = lab.consumer(name="A", group_id=lab.group("worker"), metadata_max_age_ms=500, **SETTINGS)
+    member.subscribe(pattern=f"^{lab.namespace}some-.*")
+
+    def add_more():
+        if handled == [*names] and len(names) == 2:
+            names.append(lab.topic("some-c"))
+            producer.send(names[2], b"2").get(timeout=10)
+        return sorted(set(handled)) == sorted(names) and len(names) == 3
+
+    def handle(record):
+        if record.topic not in handled:
+            handled.append(record.topic)
+        handled.sort()
+
+    Worker(member, handle, hooks=[moments.append]).run(until=add_more)
+    assert {place.topic for moment in moments if moment.what == "assigned" for place in moment.places} == set(names)
+    for name in names:
+        assert sum(log.committed(lab, name, lab.group("worker")).values()) == 1
+
+
+def test_partitions_that_were_assigned_by_hand_are_worked_off(lab):
+    """Nobody takes them away, and no listener hears of them."""
+    topic = topic_of(lab, shop.events(10))
+    fresh(lab)
+    member = lab.consumer(name="A", group_id=lab.group("worker"), **SETTINGS)
+    member.assign([TopicPartition(topic, 0)])
+    handled = []
+    Worker(member, handled.append).run(until=reading.at_the_end(member))
+    assert (len(handled), committed(lab, topic)) == (10, 10)
 
 
 def test_of_two_workers_with_one_instance_id_the_first_stops_and_says_why(lab):

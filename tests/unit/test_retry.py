@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from labsupport.events.retry import (
     PAUSE,
     PERMANENT,
     RETRY,
+    STOP,
     TRANSIENT,
     UNKNOWN,
     Decision,
@@ -91,6 +93,19 @@ def test_waits_double_up_to_the_longest():
     assert [decision.what for decision in story(policy, TRANSIENT)] == [RETRY] * 6 + [PAUSE]
     assert story(policy, PERMANENT) == [Decision(DEAD_LETTER, 0.0, PERMANENT)]
     assert story(policy, UNKNOWN)[-1] == Decision(DEAD_LETTER, 0.0, UNKNOWN)
+
+
+@given(policies, st.sampled_from([PAUSE, DEAD_LETTER, STOP]), kinds, st.floats(0, 1e6))
+def test_an_outage_is_reported_when_it_lasts_too_long_and_no_earlier(policy, then, kind, waited):
+    """Then comes what the policy says; the other kinds have an end of their own."""
+    policy = replace(policy, outage=1_000.0, then=then)
+    decision = decide(3, waited, ERRORS[kind], policy)
+    late = kind == TRANSIENT and waited >= 1_000
+    assert decision.overdue == (waited if late else 0)
+    if late and then != PAUSE:
+        assert (decision.what, decision.seconds) == (then, 0)
+    elif kind == TRANSIENT:
+        assert decision.what in (RETRY, PAUSE)
 
 
 def test_chance_differs_between_events_attempts_and_seeds():
@@ -173,6 +188,9 @@ def test_who_knows_better_says_so():
         ({"total": -1}, "total is -1 s"),
         ({"total": float("nan")}, "total is nan s"),
         ({"jitter": 1.5}, "jitter is 1.5"),
+        ({"outage": float("inf")}, "outage is inf s"),
+        ({"outage": 0}, "outage is 0 s"),
+        ({"then": "carry on"}, "then is 'carry on'"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(given, said):

@@ -1,0 +1,122 @@
+"""Which errors pass by themselves: what the machine or the network did, and not what the event or the program says.
+
+They are recognized without importing the libraries that raise them. A library often wraps what the system said: an
+error under `reason` or among the arguments counts too. Of HTTP's answers those pass that say so: 408, 425, 429, 502,
+503 and 504. A 500 may be this event's own fault, and any other 4xx is.
+"""
+
+import errno
+import http.client
+import socket
+import sqlite3
+import ssl
+import urllib.error
+from collections.abc import Iterator
+
+# The numbers of OSError: connections, routes, time-outs; files and memory that ran out; disks that fail or are held.
+_NAMES = """
+    EAGAIN EWOULDBLOCK EINTR EBUSY ENOLCK EDEADLK ETXTBSY ENFILE EMFILE ENOMEM ENOBUFS ENOSPC EDQUOT EIO EROFS ENXIO
+    ESTALE EREMOTEIO EPIPE ENETDOWN ENETUNREACH ENETRESET EHOSTDOWN EHOSTUNREACH ENONET ECONNABORTED ECONNREFUSED
+    ECONNRESET ENOTCONN ESHUTDOWN ETIMEDOUT ETIME EADDRNOTAVAIL EADDRINUSE
+"""
+MACHINE = {getattr(errno, name) for name in _NAMES.split() if hasattr(errno, name)}
+HELD_BY_OTHERS = {32, 33}  # Windows: another process has the file open, or a part of it locked
+_LOOKUPS = "EAI_AGAIN EAI_FAIL EAI_MEMORY EAI_NODATA EAI_NONAME EAI_SYSTEM"
+LOOKUPS = {getattr(socket, name) for name in _LOOKUPS.split() if hasattr(socket, name)}
+# What SQLite says when the machine is to blame, and not the statement: busy, locked, out of memory, interrupted, a
+# failing disk, a full disk, a file that cannot be opened.
+SQLITE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+HTTP = {408, 425, 429, 502, 503, 504}
+# By library, the classes that mean connections and time-outs; a class below one of them counts as well.
+LIBRARIES = {
+    "requests": {"ConnectionError", "Timeout", "ChunkedEncodingError", "RetryError"},
+    "urllib3": {"TimeoutError", "ProtocolError", "NewConnectionError", "ProxyError"},
+    "httpx": {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError"},
+    "httpcore": {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError"},
+    "aiohttp": {"ClientConnectionError", "ClientPayloadError"},
+    "redis": {"ConnectionError", "TimeoutError", "BusyLoadingError"},
+    "pymongo": {"ConnectionFailure"},
+    "botocore": {"ConnectionError", "HTTPClientError"},
+    "psycopg": {"OperationalError"},
+    "psycopg2": {"OperationalError"},
+    "smtplib": {"SMTPServerDisconnected", "SMTPConnectError"},
+}
+LIBRDKAFKA = {"_TRANSPORT", "_TIMED_OUT", "_MSG_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE", "REQUEST_TIMED_OUT"}
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the error is of the kind that passes, or what it carries as its reason. Its `__cause__` is another."""
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in _within(error, "__cause__", "reason")):
+        return False  # a certificate does not get better; libraries call it a failed connection
+    return any(map(_passes, _within(error, "reason")))
+
+
+def _within(error: BaseException, *names: str, seen: frozenset[int] = frozenset()) -> Iterator[BaseException]:
+    """The error, and those that it carries: under these names, or as an argument."""
+    if id(error) in seen:
+        return
+    yield error
+    for inner in (*(getattr(error, name, None) for name in names), *error.args):
+        if isinstance(inner, BaseException):
+            yield from _within(inner, *names, seen=seen | {id(error)})
+
+
+def _passes(error: BaseException) -> bool:
+    if (status := _status(error)) is not None:
+        return status in HTTP
+    if isinstance(code := getattr(error, "smtp_code", None), int):
+        return 400 <= code < 500  # SMTP's own "come back later"
+    if _retriable(error) or _of_a_library(error):
+        return True
+    match error:
+        case ssl.SSLError():  # before OSError: its numbers are other ones
+            return isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
+        case socket.gaierror():
+            return error.errno in LOOKUPS
+        case ConnectionError() | TimeoutError() | http.client.IncompleteRead():
+            return True
+        case OSError():
+            return error.errno in MACHINE or getattr(error, "winerror", None) in HELD_BY_OTHERS
+        case sqlite3.Error():
+            return _primary(error) in SQLITE
+    return False
+
+
+def _status(error: BaseException) -> int | None:
+    """What an HTTP server answered, if this error is about that."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code
+    answer = getattr(error, "response", None)
+    status = getattr(answer, "status_code", None)  # requests, httpx
+    if status is None and _root(type(error)) == "aiohttp":
+        status = getattr(error, "status", None)
+    return status if isinstance(status, int) else None
+
+
+def _retriable(error: BaseException) -> bool:
+    """Whether a Kafka client says so itself: kafka-python and aiokafka by an attribute, confluent-kafka by a code."""
+    if _root(type(error)) == "cimpl":
+        return any(said.retriable() or said.name() in LIBRDKAFKA for said in error.args if hasattr(said, "retriable"))
+    return getattr(error, "retriable", False) is True
+
+
+def _of_a_library(error: BaseException) -> bool:
+    return any(each.__name__ in LIBRARIES.get(_root(each), ()) for each in type(error).__mro__)
+
+
+def _root(kind: type) -> str:
+    return kind.__module__.partition(".")[0]
+
+
+def _primary(error: sqlite3.Error) -> int:
+    """SQLite's code for the error, without the detail in the higher bits; -1 if it has none."""
+    code = getattr(error, "sqlite_errorcode", -1)
+    return code & 0xFF if code >= 0 else -1

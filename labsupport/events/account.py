@@ -116,6 +116,15 @@ class Tally:
         self.waiting: deque[tuple[ConsumerRecord, Future]] = deque()  # sent, and not known to be acknowledged
         self._examples: list[str] = []
 
+    @classmethod
+    def on(cls, account: Account, verb: str, dry_run: bool) -> "Tally":
+        """What is done with the records of this account, which were only looked at."""
+        tally = cls(account.topic, account.replay_id, account.stretches, verb, dry_run)
+        tally.read, tally.chosen = account.read, account.chosen
+        tally.left_out, tally.skipped = Counter(account.left_out), Counter(account.skipped)
+        tally.expired, tally._examples = Counter(account.expired), list(account.examples)
+        return tally
+
     @property
     def account(self) -> Account:
         """The account as it stands now."""

@@ -113,7 +113,9 @@ class ExactProducer:
             self._spoken = True
             return refused and errors.for_code(refused.code())(refused.str())
         if refused.code() == Refusal._MSG_TIMED_OUT and self._unheard and not self._spoken:
-            refused = self._unheard
+            return {Refusal._AUTHENTICATION: errors.SaslAuthenticationFailedError}.get(
+                self._unheard.code(), NotSentError
+            )(self._unheard.str())
         return KINDS.get(refused.code(), NotSentError)(refused.str())
 
     def flush(self, timeout: float = 10.0) -> None:

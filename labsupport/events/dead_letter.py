@@ -150,7 +150,7 @@ def _unwrap(record: ConsumerRecord) -> DeadLetter:
     except UnreadableError as problem:
         whose = "" if dialect is SPRING else f", by its headers one of {dialect.tool}"
         raise NotADeadLetterError(f"not a dead letter{whose}: {problem}") from problem
-    if dialect.keeps_time:
+    if dialect.keeps_time and found["topic"] != record.topic:
         found["timestamp"] = record.timestamp
     nulls = b""
     after = ours[-1] + 1
@@ -204,7 +204,8 @@ def copied(record: ConsumerRecord) -> set[tuple[str, str | None]]:
     with contextlib.suppress(NotADeadLetterError):
         letter = _unwrap(record)
         if letter.topic == record.topic:
-            copies.add((letter.origin, None))
+            timeless = by_place(letter.place, letter.headers, letter.value)
+            copies.add((timeless if letter.timestamp == -1 else letter.origin, None))
     return copies
 
 

@@ -54,27 +54,14 @@ def rebuild(
             "give it a new group_id, and enable_auto_commit=False",
         )
     with _alone(consumer, group):
-        return _rebuild(consumer, topic, group, handle, decode, keep, every, patience)
-
-
-def _rebuild(
-    consumer: KafkaConsumer,
-    topic: str,
-    group: str,
-    handle: Callable[[Any], object],
-    decode: Callable[[ConsumerRecord], Any],
-    keep: Callable[[], object],
-    every: float,
-    patience: float,
-) -> Account:
-    replaying = choose(consumer, Choice(topic), replay_id=group, patience=patience)
-    starts = tuple(_started(consumer, topic, each) for each in replaying.stretches)
-    replaying = Replay(consumer, replaying.choice, starts, group, patience)
-    saving = _Saving(consumer, topic, keep, every)
-    # If the group has members, this is refused, before anything is handled.
-    saving.begin({each.partition: each.start for each in starts})
-    account = replaying.handle(handle, decode=decode, between=saving.now_and_then)
-    saving.end(account.reached)
+        replaying = choose(consumer, Choice(topic), replay_id=group, patience=patience)
+        starts = tuple(_started(consumer, topic, each) for each in replaying.stretches)
+        replaying = Replay(consumer, replaying.choice, starts, group, patience)
+        saving = _Saving(consumer, topic, keep, every)
+        # If the group has members, this is refused, before anything is handled.
+        saving.begin({each.partition: each.start for each in starts})
+        account = replaying.handle(handle, decode=decode, between=saving.now_and_then)
+        saving.end(account.reached)
     return account
 
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -125,9 +126,8 @@ def redrive(topic: str, only_its_group: bool, widen: bool, dry_run: bool, yes: b
     with connected() as kafka:
         with telling(f"Could not look into {topic}."):
             consumer = kafka.consumer(name="redrive")
-            plan = redriving.plan(consumer, _choice(topic, chosen), addressed=only_its_group, widen=widen)
-        for target in plan.topics:
-            require_ours(kafka, "send to", target)
+            how = {"addressed": only_its_group, "widen": widen, "allow": partial(require_ours, kafka, "send to")}
+            plan = redriving.plan(consumer, _choice(topic, chosen), **how)
         would = plan.account
         console.print(str(would), markup=False, soft_wrap=True)
         if would.skipped.get(redriving.ADDRESSED):

@@ -109,15 +109,25 @@ def letters(consumer: KafkaConsumer, chosen: Choice) -> Letters:
     return _listed(pairs, Sent(consumer, pairs).marks, account)
 
 
-def plan(consumer: KafkaConsumer, chosen: Choice, *, addressed: bool = False, widen: bool = False) -> "Plan":
+def plan(
+    consumer: KafkaConsumer,
+    chosen: Choice,
+    *,
+    addressed: bool = False,
+    widen: bool = False,
+    allow: Callable[[str], object] = lambda topic: None,
+) -> "Plan":
     """What a redrive of the chosen dead letters would send: nothing that comes later belongs to it.
 
     With `addressed`, each is for the group that could not process it, and for no other. Of several dead letters of one
     record one is sent (addressed: one for each group). With `widen` also what was sent to one group before is sent to
-    all. The consumer is as for `replay.choose`, and is needed until the plan was sent. Raises LabError if there is no
-    such topic, or an original topic is not there.
+    all. The consumer is as for `replay.choose`, and is needed until the plan was sent. `allow(topic)` is called first,
+    with each original topic, and raises for one that is not to be sent to. Raises LabError if there is no such topic,
+    or an original topic is not there.
     """
     pairs, account = _read(consumer, chosen)
+    for topic in sorted({letter.topic for _, letter in pairs}):
+        allow(topic)
     return Plan(consumer, pairs, account, addressed, widen)
 
 

@@ -6,14 +6,12 @@ No process is started here and no socket opened.
 import contextlib
 import getpass
 import hashlib
-import importlib.util
 import os
 import platform
 import re
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,28 +124,6 @@ def progress(
     Call its `update(n)`, or go through `over` by it; then `total` is needed only if `over` does not know its length.
     """
     return tqdm(over, desc=what, total=total, unit=unit, unit_scale=scale, ncols=88, **QUIET)
-
-
-def function_of(text: str) -> Callable:
-    """The function that `file.py:name` means; the file is run to get it. Raises LabError if there is none."""
-    file, _, name = text.rpartition(":")
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file) if Path(file).is_file() else None
-    if spec is None or spec.loader is None:
-        raise LabError(f"There is no Python file {file or text!r}.", "", "give file and function: work/mails.py:handle")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise LabError(f"{file} cannot be run.", in_short(error), "mend it, and try again") from error
-    if not callable(function := getattr(module, name, None)):
-        raise LabError(f"{file} has no function {name!r}.", "", "is its name right?")
-    return function
-
-
-def in_short(error: Exception) -> str:
-    """What was raised, and the line that raised it."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
 
 
 def parse_addresses(text: str) -> list[tuple[str, int]]:

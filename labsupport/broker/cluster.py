@@ -21,8 +21,8 @@ from labsupport.broker.embedded import EmbeddedBroker, EmbeddedCluster
 from labsupport.broker.jars import kafka_version
 from labsupport.broker.metadata import FOREIGN, reach
 from labsupport.broker.resting import rests
-from labsupport.groups import Group, describe, remove_members
 from labsupport.fetching import readable
+from labsupport.groups import Group, describe, remove_members
 
 # What the lab lays under a client's own settings: its timeouts, in milliseconds. Kafka's defaults suit a data centre;
 # here a learner would sit before a silent cell for up to five minutes.

@@ -3,17 +3,19 @@
 What needs the Kafka client is imported where it is used, so that `lab.py --help` does not wait for it.
 """
 
+import os
 import re
-import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
+from rich.cells import cell_len, set_cell_size
 
-from labsupport.base import LabError
+from labsupport.base import LabError, Settings, digest, only_one
 from labsupport.commands.replay import DRY_RUN, choosing
-from labsupport.commands.terminal import connected, console, example, require_ours, telling
+from labsupport.commands.terminal import YES, connected, console, example, require_ours, require_yes, telling
 
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from labsupport.events.redrive import Found, Letters
 
 VALUE_SHOWN = 2_000  # characters
+MESSAGE, KEY = 20, 16  # characters: the least of a message beside all else; the most of a key where it is narrow
+UNKNOWN = "unknown"
 
 FAILED = (
     click.option("--error", default="", help="Only if the error's class or message contains this."),
@@ -57,19 +61,19 @@ def dead_letters() -> None:
 @choosing_letters
 @click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="Rows of the table.")
 def list_letters(topic: str, most: int, **chosen: Any) -> None:
-    """List the chosen dead letters of TOPIC: where each is and was, who could not process it, and why."""
+    """List the chosen dead letters of TOPIC: where each is and was, who could not process it, and why.
+
+    In a narrow terminal each has its place, key, error and message. In a pipe nothing is cut.
+    """
     with connected() as kafka:
         letters = _letters(kafka, _choice(topic, chosen))
-    table = Table("dead letter", "of", "group", "tries", "error", "sent back", box=None, header_style="dim")
-    for each in letters.found[:most]:
-        letter = each.letter
-        cells = (each.place, letter.place, letter.group, str(letter.attempts), _short(letter.error))
-        table.add_row(*cells, "yes" if each.sent else "no")
-    if letters.found:
-        console.print(table)
-    if len(letters.found) > most:
-        console.print(f"… and {len(letters.found) - most:,} more (--most)")
-    _sum_up(topic, letters)
+        for line in table(letters.found[:most], width()):
+            console.print(line, markup=False, soft_wrap=True)
+        if len(letters.found) > most:
+            console.print(f"… and {len(letters.found) - most:,} more (--most)")
+        _sum_up(topic, letters)
+        if not letters.found:
+            _why_nothing(kafka, topic, chosen)
 
 
 @dead_letters.command(
@@ -87,9 +91,8 @@ def show(place: str) -> None:
     with connected() as kafka:
         letters = _letters(kafka, redrive.choice(topic, partitions=[partition], start=offset, stop=offset + 1))
     if not letters.found:
-        raise LabError(
-            f"There is no dead letter at {place}.", str(letters.account), "lab.py dead-letters list names all"
-        )
+        seen = [str(letters.account)] if letters.account.read else ["there is no record at this place"]
+        raise LabError(f"There is no dead letter at {place}.", "\n".join(seen), "lab.py dead-letters list names all")
     for line in _whole(letters.found[0]):
         console.print(line, markup=False, soft_wrap=True)
 
@@ -104,37 +107,48 @@ def show(place: str) -> None:
 @click.argument("topic")
 @choosing_letters
 @click.option("--only-its-group", is_flag=True, help="Each for the group that could not process it, and no other.")
+@click.option("--widen", is_flag=True, help="To all also what was sent to one group before, which gets it twice then.")
 @DRY_RUN
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def redrive(topic: str, only_its_group: bool, dry_run: bool, yes: bool, **chosen: Any) -> None:
+@YES
+def redrive(topic: str, only_its_group: bool, widen: bool, dry_run: bool, yes: bool, **chosen: Any) -> None:
     """Send the chosen dead letters of TOPIC back to where they came from; first what would be sent, then a question.
 
-    What was sent back before is not sent again; so one that was interrupted is simply typed once more.
+    What was asked about is what is sent. What was sent back before is not sent again; so one that was interrupted is
+    simply typed once more.
     """
     from contextlib import closing
 
     from labsupport.events import redrive as redriving
     from labsupport.events.exact import ExactProducer
 
-    choice = _choice(topic, chosen)
-    with connected() as kafka, closing(ExactProducer(kafka.bootstrap)) as producer:
-        for target in sorted({each.letter.topic for each in _letters(kafka, choice).found}):
-            require_ours(kafka, "send to", target)
-
-        def run(dry_run: bool) -> Any:
-            with telling(f"Could not redrive {topic}."):
-                consumer = kafka.consumer(name="redrive")
-                return redriving.redrive(consumer, producer, choice, addressed=only_its_group, dry_run=dry_run)
-
-        would = run(dry_run=True)
+    if only_its_group and widen:
+        raise click.UsageError("--only-its-group or --widen, not both.")
+    with connected() as kafka:
+        with telling(f"Could not look into {topic}."):
+            consumer = kafka.consumer(name="redrive")
+            how = {"addressed": only_its_group, "widen": widen, "allow": partial(require_ours, kafka, "send to")}
+            plan = redriving.plan(consumer, _choice(topic, chosen), **how)
+        would = plan.account
         console.print(str(would), markup=False, soft_wrap=True)
+        if would.skipped.get(redriving.ADDRESSED):
+            console.print("  (--only-its-group sends to those that have not got it yet, --widen to all)")
+        if not would.chosen:
+            _why_nothing(kafka, topic, chosen)
         count = would.chosen - sum(would.skipped.values())
         if dry_run or not count:
             return
-        if not yes and not click.confirm(f"Send {count:,} back?"):
-            console.print("Nothing was sent.")
-            sys.exit(1)
-        console.print(str(run(dry_run=False)), markup=False, soft_wrap=True)
+        require_yes(yes, f"Send {count:,} back?", "Nothing was sent.")
+        with _one_at_a_time(topic), telling(f"Could not redrive {topic}."):
+            with closing(ExactProducer(kafka.bootstrap)) as producer:
+                account = plan.send(producer)
+            console.print(str(account), markup=False, soft_wrap=True)
+
+
+def _one_at_a_time(topic: str) -> Any:
+    """Of two redrives on this machine the second sends when the first has; then it knows what that one has sent."""
+    settings = Settings.from_environment()
+    lock = settings.home / f"redrive-{digest(settings.kafka, topic)}.lock"
+    return only_one(lock, f"sending dead letters of {topic} back")
 
 
 def _choice(topic: str, chosen: dict[str, Any]) -> "Choice":
@@ -150,6 +164,70 @@ def _letters(kafka: "Cluster", choice: "Choice") -> "Letters":
         return redrive.letters(kafka.consumer(name="redrive"), choice)
 
 
+def width() -> int | None:
+    """How many characters a line may have; None in a pipe, unless COLUMNS says it."""
+    return console.width if console.is_terminal or "COLUMNS" in os.environ else None
+
+
+def table(found: Sequence["Found"], most: int | None) -> list[str]:
+    """Lines with a row for each: all that is known if it fits into `most` characters, else what one needs to go on.
+
+    The place is never cut: it is what `show` takes. None for `most`: nothing is cut.
+    """
+    if not found:
+        return []
+    rows = [_row(each) for each in found]
+    lines = _aligned(("dead letter", "of", "group", "tries", "key", "sent back", "error", "message"), rows)
+    fixed = _aligned(("dead letter", "of", "group", "tries", "key", "sent back", "error"), rows)
+    if most is None or max(map(cell_len, fixed)) + MESSAGE <= most:
+        return [_cut(line, most) for line in lines]
+    for row in rows:
+        row |= {"sent": row["sent back"], "key": _cut(row["key"], KEY)}
+        row["why"] = ": ".join(filter(None, (row["error"], row["message"])))
+    if max(map(cell_len, _aligned(("dead letter", "sent", "key"), rows))) + MESSAGE <= most:
+        return [_cut(line, most) for line in _aligned(("dead letter", "sent", "key", "why"), rows)]
+    return [
+        line
+        for row in rows
+        for line in (row["dead letter"], _cut(f"  {row['key']}  {row['why']}", most), f"  sent back: {row['sent']}")
+    ]
+
+
+def _row(each: "Found") -> dict[str, str]:
+    from labsupport.experiments.log import text
+
+    letter = each.letter
+    return {
+        "dead letter": each.place,
+        "of": letter.place,
+        "group": _in_line(letter.group) or UNKNOWN,
+        "tries": str(letter.attempts or UNKNOWN),
+        "key": _in_line(text(letter.key)),
+        "sent back": "yes" if each.sent else "no",
+        "error": _in_line(_short(letter.reason)) or UNKNOWN,
+        "message": _in_line(letter.message),
+    }
+
+
+def _aligned(columns: Sequence[str], rows: Sequence[dict[str, str]]) -> list[str]:
+    cells = [dict(zip(columns, columns, strict=True)), *rows]
+    widths = {name: max(cell_len(row[name]) for row in cells) for name in columns}
+    return [
+        "  ".join(row[name] + " " * (widths[name] - cell_len(row[name])) for name in columns).rstrip() for row in cells
+    ]
+
+
+def _in_line(text: str) -> str:
+    """The text in one line, without what a terminal would obey."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def _cut(line: str, most: int | None) -> str:
+    if most is None or cell_len(line) <= most:
+        return line
+    return set_cell_size(line, most - 1).rstrip() + "…"
+
+
 def _short(error: str) -> str:
     return error.rpartition(".")[2]
 
@@ -159,29 +237,55 @@ def _sum_up(topic: str, letters: "Letters") -> None:
 
     count, sent = len(letters.found), sum(each.sent for each in letters.found)
     errors = ", ".join(f"{number:,} {_short(error)}" for error, number in letters.by_error.items())
-    console.print(f"{count:,} dead letters in {topic}{f': {errors}' if errors else ''}; {sent:,} were sent back")
+    console.print(
+        f"{count:,} dead letters in {topic}{f': {errors}' if errors else ''}; {sent:,} were sent back",
+        markup=False,
+        soft_wrap=True,
+    )
     if unread := letters.account.skipped.get(UNREADABLE):
         console.print(f"{unread:,} more lie there that this client cannot read:")
         for each in letters.account.examples:
             console.print(f"  {each}", markup=False, soft_wrap=True)
     if foreign := letters.account.skipped.get("no dead letter"):
-        console.print(f"{foreign:,} records there are no dead letters: is it the topic of dead letters, …-dlt?")
+        console.print(
+            f"{foreign:,} records there are no dead letters: is it the topic of dead letters, …-dlt?", soft_wrap=True
+        )
+        for example_ in letters.account.examples:
+            console.print(f"  {example_}", markup=False, soft_wrap=True)
+
+
+def _why_nothing(kafka: "Cluster", topic: str, chosen: dict[str, Any]) -> None:
+    """If no dead letter is of this group or error: of which they are."""
+    for name, of in (("group", lambda letter: letter.group), ("error", lambda letter: letter.reason)):
+        if given := chosen.get(name):
+            others = _letters(kafka, _choice(topic, chosen | {name: ""})).found
+            there = Counter(of(each.letter) or UNKNOWN for each in others).most_common(10)
+            if there:
+                named = ", ".join(f"{each} ({count:,})" for each, count in there)
+                console.print(f"None with --{name} {given}. There are: {named}", markup=False, soft_wrap=True)
+
+
+def _attempts(count: int) -> str:
+    if not count:
+        return "attempts unknown"
+    return f"{count} attempt{'s' * (count != 1)}"
 
 
 def _whole(found: "Found") -> list[str]:
-    from datetime import timedelta
-
-    from labsupport.events.stretches import EPOCH
+    from labsupport.events.stretches import time_in_words
     from labsupport.experiments.log import text
 
     letter = found.letter
+    written = f"{found.written:%Y-%m-%dT%H:%M:%SZ}" if found.written else "at an unknown time"
+    error = ": ".join(filter(None, (letter.error, letter.message)))
     value = text(letter.value)
     more = f" … {len(value) - VALUE_SHOWN:,} characters more" if len(value) > VALUE_SHOWN else ""
     return [
-        f"dead letter  {found.place}, written {found.written:%Y-%m-%dT%H:%M:%SZ}",
-        f"record       {letter.place}, of {EPOCH + timedelta(milliseconds=letter.timestamp):%Y-%m-%dT%H:%M:%SZ}",
-        f"group        {letter.group}, {letter.attempts} attempts",
-        f"error        {letter.error}: {letter.message}",
+        f"dead letter  {found.place}, written {written}",
+        f"record       {letter.place}, of {time_in_words(letter.timestamp)}",
+        f"group        {letter.group or UNKNOWN}, {_attempts(letter.attempts)}",
+        f"error        {error or UNKNOWN}",
+        *([f"cause        {letter.cause}"] if letter.cause else []),
         f"sent back    {'yes' if found.sent else 'no'}",
         f"key          {text(letter.key)}",
         *(f"header       {name}: {text(each)}" for name, each in letter.headers),

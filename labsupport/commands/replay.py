@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labsupport.base import LabError, function_of, in_short
-from labsupport.commands.terminal import MOMENT, connected, console, example, require_ours, telling
+from labsupport.base import LabError
+from labsupport.commands.terminal import MOMENT, YES, connected, console, example, require_ours, require_yes, telling
+from labsupport.loading import function_of, in_short
 
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
+    from labsupport.events.account import Account
     from labsupport.events.replay import Choice, Replay
 
 
@@ -64,14 +66,29 @@ def replay() -> None:
 @choosing
 @click.option("--id", "replay_id", default="", help="The name of this replay in the mark; otherwise one is made.")
 @DRY_RUN
-def send(topic: str, target: str, replay_id: str, dry_run: bool, **chosen: Any) -> None:
-    """Send the chosen records of TOPIC to the topic TARGET, marked; else as they are."""
+@YES
+def send(topic: str, target: str, replay_id: str, dry_run: bool, yes: bool, **chosen: Any) -> None:
+    """Send the chosen records of TOPIC to the topic TARGET, marked; else as they are.
+
+    First it says what would be sent, and asks. What is added to TOPIC meanwhile is not sent.
+    """
     with connected() as kafka:
         require_ours(kafka, "send to", target)
         replaying = _choose(kafka, _choice(topic, chosen), replay_id)
-        with telling(f"Could not send to {target}."):
-            account = replaying.send(kafka.producer(name="replay-out"), target, dry_run=dry_run)
-        console.print(str(account), markup=False, soft_wrap=True)
+
+        def run(dry_run: bool) -> "Account":
+            with telling(f"Could not send to {target}."):
+                account = replaying.send(kafka.producer(name="replay-out"), target, dry_run=dry_run)
+            console.print(str(account), markup=False, soft_wrap=True)
+            return account
+
+        if dry_run or not yes:
+            would = run(dry_run=True)
+            count = would.chosen - sum(would.skipped.values())
+            if dry_run or not count:
+                return
+            require_yes(yes, f"Send {count:,} to {target}?", "Nothing was sent.")
+        run(dry_run=False)
 
 
 @replay.command(
@@ -141,8 +158,12 @@ def rebuild(topic: str, group: str, into: Path) -> None:
 @click.option("--shift", type=int, help="So many offsets on from where it is; negative: back.")
 @click.option("--partition", "partitions", type=OFFSET, multiple=True, help="Only this one; may be repeated.")
 @DRY_RUN
-def reset(group: str, topic: str, partitions: tuple[int, ...], dry_run: bool, **where: Any) -> None:
-    """Set where GROUP goes on in TOPIC: to one of --to, --time, --offset, --shift. Its members must be stopped."""
+@YES
+def reset(group: str, topic: str, partitions: tuple[int, ...], dry_run: bool, yes: bool, **where: Any) -> None:
+    """Set where GROUP goes on in TOPIC: to one of --to, --time, --offset, --shift. Its members must be stopped.
+
+    First it says where the group would go on, and asks.
+    """
     from labsupport.broker.advice import speaking
     from labsupport.events import resetting
 
@@ -151,8 +172,12 @@ def reset(group: str, topic: str, partitions: tuple[int, ...], dry_run: bool, **
     with connected() as kafka, speaking(f"Could not reset {group}."):
         require_ours(kafka, "reset", group)
         kafka.describe(group)  # until it is loaded
-        done = resetting.reset(kafka.admin(), group, topic, partitions=partitions or None, dry_run=dry_run, **where)
-        console.print(str(done), markup=False, soft_wrap=True)
+        planned = resetting.reset(kafka.admin(), group, topic, partitions=partitions or None, dry_run=True, **where)
+        if dry_run or not yes:
+            console.print(str(planned), markup=False, soft_wrap=True)
+        if not dry_run:
+            require_yes(yes, f"Set {group} there?", "Nothing was changed.")
+            console.print(str(resetting.apply(kafka.admin(), planned)), markup=False, soft_wrap=True)
 
 
 def _choice(topic: str, chosen: dict[str, Any]) -> "Choice":

@@ -4,6 +4,7 @@ What needs the Kafka client is imported where it is used, so that `lab.py --help
 """
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -95,6 +96,32 @@ def telling(tried: str) -> Iterator[None]:
             if notes := getattr(error, "__notes__", None):
                 click.echo("\n".join(["Not to the end.", *notes]), err=True)
             raise
+
+
+YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def require_yes(yes: bool, question: str, nothing: str) -> None:
+    """Ask, unless `yes` was given; end the command, with `nothing` as its last line, if the answer is no.
+
+    Where nobody can answer (no terminal, no input), that is a no.
+    """
+    if yes:
+        return
+    try:
+        if click.confirm(question):
+            return
+    except click.Abort:
+        if _interrupted():
+            raise
+        nothing = f"{nothing} Nobody was there to answer: --yes says it beforehand."
+    console.print(nothing)
+    sys.exit(1)
+
+
+def _interrupted() -> bool:
+    """Whether what click calls an abort was Ctrl-C, and not the end of the input."""
+    return isinstance(getattr(sys.exc_info()[1], "__context__", None), KeyboardInterrupt)
 
 
 def require_ours(kafka: "Cluster", verb: str, name: str) -> None:

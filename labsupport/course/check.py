@@ -5,7 +5,6 @@ import decimal
 import difflib
 import inspect
 import os
-import runpy
 import threading
 import traceback
 from pathlib import Path
@@ -21,6 +20,7 @@ from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.guard import NO_ALARM, has_alarm
 from labsupport.course.verdict import Outcome, Verdict
 from labsupport.experiments import program
+from labsupport.loading import load
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -131,7 +131,7 @@ def verdict_apart(number: str, value: Any, lesson: str) -> Verdict:
 def _verdict_of_file(exercise: Exercise, path: Path, lab: "Lesson") -> Verdict:
     """Read the file, and judge the function in it."""
     names: dict[str, Any] = {}
-    reading = Answer(lambda: names.update(runpy.run_path(str(path))), "reading()", seconds=3.0)
+    reading = Answer(lambda: names.update(vars(load(path))), "reading()", seconds=3.0)
     try:
         reading(returns=type(None))
     except Judged as problem:

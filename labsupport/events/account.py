@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kafka import errors
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.future import Future
 
@@ -18,13 +19,24 @@ if TYPE_CHECKING:
 UNREADABLE = "this client cannot read it"
 EXAMPLES = 3  # of what was skipped; all are counted, and few are kept, so that a long replay needs no more memory
 
+# After these a record may be stored or not.
+NO_ANSWER = (
+    errors.KafkaTimeoutError,
+    errors.RequestTimedOutError,
+    errors.KafkaConnectionError,
+    errors.NetworkExceptionError,
+    errors.NotEnoughReplicasAfterAppendError,
+    errors.Cancelled,
+)
+
 
 @dataclass(frozen=True)
 class Account:
     """What became of the records; all numbers are records, but `expired`, which are offsets.
 
-    `read` = `chosen` + `left_out` (by what they did not fit). `chosen` = `done` + `skipped` (by reason) + `unanswered`
-    (sent and not acknowledged: stored or not) and, if it was interrupted, one that was in hand. `verb` is handled or
+    `read` = `chosen` + `left_out` (by what they did not fit). `chosen` = `done` + `skipped` (by reason) + `refused`
+    (sent, and not stored; by the error's class) + `unanswered` (sent and not acknowledged: stored or not) and, if it
+    did not come to the end, one that was in hand, of a redrive all that were left. `verb` is handled or
     sent; with `dry_run` nothing was. `reached` is the next offset by partition, and `expired` what was deleted before
     it could be read.
     """
@@ -38,6 +50,7 @@ class Account:
     chosen: int = 0
     done: int = 0
     unanswered: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
@@ -47,7 +60,9 @@ class Account:
     @property
     def complete(self) -> bool:
         """Whether it came to the end of every stretch."""
-        return not self.unanswered and all(self.reached[each.partition] >= each.stop for each in self.stretches)
+        return not (self.unanswered or self.refused) and all(
+            self.reached[each.partition] >= each.stop for each in self.stretches
+        )
 
     @property
     def table(self) -> "pandas.DataFrame":
@@ -71,6 +86,7 @@ class Account:
         lines += [f"  {count:,} left out by {name}" for name, count in self.left_out.items()]
         lines += [f"  {count:,} skipped: {reason}" for reason, count in self.skipped.items()]
         lines += [f"    {example}" for example in self.examples]
+        lines += [f"  {count:,} refused, and not stored: {name}" for name, count in self.refused.items()]
         if self.unanswered:
             lines.append(f"  {self.unanswered:,} sent without an answer: stored or not")
         for each in self.stretches:
@@ -102,16 +118,28 @@ class Tally:
         self.waiting: deque[tuple[ConsumerRecord, Future]] = deque()  # sent, and not known to be acknowledged
         self._examples: list[str] = []
 
+    @classmethod
+    def on(cls, account: Account, verb: str, dry_run: bool) -> "Tally":
+        """What is done with the records of this account, which were only looked at."""
+        tally = cls(account.topic, account.replay_id, account.stretches, verb, dry_run)
+        tally.read, tally.chosen = account.read, account.chosen
+        tally.left_out, tally.skipped = Counter(account.left_out), Counter(account.skipped)
+        tally.expired, tally._examples = Counter(account.expired), list(account.examples)
+        return tally
+
     @property
     def account(self) -> Account:
         """The account as it stands now."""
         acknowledged = sum(future.succeeded() for _, future in self.waiting)
+        failed = [future.exception for _, future in self.waiting if future.is_done and not future.succeeded()]
+        refused = Counter(type(error).__name__ for error in failed if is_refusal(error))
         return Account(
             **self._fixed,
             read=self.read,
             chosen=self.chosen,
             done=self.done + acknowledged,
-            unanswered=len(self.waiting) - acknowledged,
+            unanswered=len(self.waiting) - acknowledged - refused.total(),
+            refused=dict(refused),
             left_out=dict(self.left_out),
             skipped=dict(self.skipped),
             examples=tuple(self._examples),
@@ -138,6 +166,11 @@ class Tally:
     def expire(self, partition: int, start: int, stop: int) -> None:
         """Count offsets that were deleted before they were read."""
         self.expired[partition] += stop - start
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a record that was answered with this error is certainly not stored; without an answer nobody knows."""
+    return not isinstance(error, NO_ANSWER)
 
 
 def place_of(record: ConsumerRecord) -> str:

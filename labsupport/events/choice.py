@@ -1,8 +1,8 @@
 """Which records of a topic: by partition, offset, time, key, type, or whatever a function says. For replay, redrive."""
 
 import json
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kafka import KafkaConsumer, TopicPartition
@@ -20,8 +20,8 @@ class Choice:
 
     `start` and `stop` are offsets, as in `range`: from the one up to but not with the other, in each partition. `since`
     and `before` are moments in a time zone, and compared with the records' own timestamps: from the one up to but not
-    with the other. `keys` as text or bytes; `types` are event types. `where(record)` is true for the records to take.
-    Raises LabError for what cannot be meant.
+    with the other. `keys` as text or bytes; `types` are event types. `where(record)` is true for the records to take,
+    and so is each of `tests`, which the account calls by its name. Raises LabError for what cannot be meant.
     """
 
     topic: str
@@ -33,6 +33,7 @@ class Choice:
     keys: Collection[str | bytes] | None = None
     types: Collection[str] | None = None
     where: Callable[[ConsumerRecord], object] | None = None
+    tests: Mapping[str, Callable[[ConsumerRecord], object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("partitions", "keys", "types"):
@@ -54,7 +55,7 @@ class Choice:
                 )
 
     def missed_by(self) -> Callable[[ConsumerRecord], str]:
-        """A function from a record to why it does not belong to the choice: "time", "key", "type", "where", or ""."""
+        """A function from a record to why it does not belong to the choice: "time", "key", … or ""."""
         tests: list[tuple[str, Callable[[ConsumerRecord], object]]] = []
         if self.since is not None or self.before is not None:
             first = 0 if self.since is None else milliseconds(self.since, "since")
@@ -64,6 +65,7 @@ class Choice:
             tests.append(("key", lambda record: record.key in keys))
         if (types := self.types) is not None:
             tests.append(("type", lambda record: type_of(record) in types))
+        tests += self.tests.items()
         if self.where is not None:
             tests.append(("where", self.where))
 
@@ -98,7 +100,7 @@ def fix(consumer: KafkaConsumer, choice: Choice) -> tuple[Stretch, ...]:
         raise LabError(
             f"{choice.topic} has no partition {', '.join(map(str, missing))}.",
             f"it has {len(numbers)}, counted from 0",
-            "choose among these, or leave `partitions` out for all",
+            "choose among these, or name none to have all",
         )
     places = [TopicPartition(choice.topic, each) for each in numbers if each in (choice.partitions or numbers)]
     begins = consumer.beginning_offsets(places, timeout_ms=ASK_MS)

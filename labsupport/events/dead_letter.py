@@ -20,21 +20,23 @@ Kafka Connect's names for the same, all values text: `__connect.errors.topic`, `
 `.exception.class.name`, `.exception.message`, `.exception.stacktrace`; and the connector's and task's in place of a
 group. It has none for the record's time.
 
-A record that was redriven has one or two headers more: `redrive_origin`, where its dead letter's record lay
-(topic/partition/offset), and `redrive_group`, the only group that is to process it; all others skip it. What failed
-again and is redriven again has an origin for each time, the first one in front.
+Dead letters of other tools are read as well: see `dialects.py`.
+
+What a record carries that was sent back stands in `marks.py`.
 """
 
-import struct
-from collections.abc import Iterable
+import contextlib
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.base import LabError
-
-Headers = tuple[tuple[str, bytes | None], ...]
+from labsupport.events.dialects import SPRING, TYPES, UnreadableError, dialect_of, own, pack
+from labsupport.events.marks import REDRIVE_GROUP, REDRIVE_ORIGIN, Headers, by_place, cut, origin, text
+from labsupport.events.marks import first_place as first_place
+from labsupport.events.marks import for_others as for_others
+from labsupport.events.marks import mark_of as mark_of
 
 SUFFIX = "-dlt"
 LONGEST_NAME = 249  # of a topic in Kafka
@@ -42,21 +44,8 @@ LONGEST_NAME = 249  # of a topic in Kafka
 MESSAGE_BYTES = 1_000
 CLASS_BYTES = 200
 
-TEXT, INT32, INT64 = "text", ">i", ">q"
-TYPES = {
-    "kafka_dlt-original-topic": TEXT,
-    "kafka_dlt-original-partition": INT32,
-    "kafka_dlt-original-offset": INT64,
-    "kafka_dlt-original-timestamp": INT64,
-    "kafka_dlt-original-consumer-group": TEXT,
-    "kafka_dlt-exception-fqcn": TEXT,
-    "kafka_dlt-exception-message": TEXT,
-    "kafka_deliveryAttempt": INT32,
-}
-PLACE = tuple(TYPES)[:3]  # without these it is no dead letter; for the others there is a value if they are not known
-UNKNOWN = ("", 0, 0, -1, "", "", "", 0)
+UNKNOWN = {"timestamp": -1, "group": "", "error": "", "message": "", "attempts": 0, "cause": ""}
 NULLS = "lab_dlt-nulls"
-REDRIVE_ORIGIN, REDRIVE_GROUP = "redrive_origin", "redrive_group"
 
 
 class NotADeadLetterError(ValueError):
@@ -68,7 +57,9 @@ class DeadLetter:
     """A record that could not be processed, and what is known about it.
 
     `topic`, `partition`, `offset`: where it lay first. `timestamp`: its own, in milliseconds since 1970. `group` could
-    not process it in `attempts` attempts; the last one ended with an error of class `error`, which said `message`.
+    not process it in `attempts` attempts; the last one ended with an error of class `error`, which said `message`, and
+    whose cause was of class `cause`. Not every tool writes all of it: unknown are a timestamp of -1, 0 attempts, and
+    texts that are empty.
     """
 
     topic: str
@@ -82,11 +73,27 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    cause: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The class of the error that was the reason: of the cause, where a tool wraps what was raised in its own."""
+        return self.cause or self.error
 
     @property
     def place(self) -> str:
         """Where the record lay first: topic/partition/offset. Of one record there may be several dead letters."""
         return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def origin(self) -> str:
+        """What tells its record from every other: place, timestamp and event id, as in `redrive_origin`."""
+        return origin(self.place, self.timestamp, self.headers, self.value)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """All forms in which a mark can name its record."""
+        return frozenset({self.origin, by_place(self.place, self.headers, self.value)})
 
     def encode(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
         """Key, value and headers to send it with; what this client cannot send is mapped, and named in a header."""
@@ -98,7 +105,7 @@ class DeadLetter:
         if self.key is None and value is None:
             nulls, value = ["value", *nulls], b""
         headers = [(name, b"" if each is None else each) for name, each in self.headers]
-        headers += [(name, _pack(kind, each)) for (name, kind), each in zip(TYPES.items(), values, strict=True)]
+        headers += [(name, pack(kind, each)) for (name, kind), each in zip(TYPES.items(), values, strict=True)]
         # Also if there is nothing to name, but the original has a header of that name: the last one is ours.
         if nulls or any(name == NULLS for name, _ in self.headers):
             headers.append((NULLS, ",".join(nulls).encode()))
@@ -111,7 +118,7 @@ def wrap(record: ConsumerRecord, error: BaseException, attempts: int, group: str
     If the record is a dead letter itself, the new one says where it lay first, and carries its key,
     value and headers.
     """
-    why = {"group": group, "error": _class_of(error), "message": _said(error), "attempts": attempts}
+    why = {"group": group, "error": _class_of(error), "message": _said(error), "attempts": attempts, "cause": ""}
     try:
         first = unwrap(record)
     except NotADeadLetterError:
@@ -124,25 +131,42 @@ def wrap(record: ConsumerRecord, error: BaseException, attempts: int, group: str
 def unwrap(record: ConsumerRecord) -> DeadLetter:
     """The dead letter in a record, with key, value and headers as they were before it was wrapped.
 
-    Of each name the last header counts: those of the original come first. Raises NotADeadLetterError if one is missing
-    that says where it lay, or is of another type.
+    Of each name the last header counts: those of the original come first. Raises NotADeadLetterError if nothing says
+    where it lay, or it lies there again: then somebody sent it back with these headers, and it is a record as any.
     """
-    last = {name: position for position, (name, _) in enumerate(record.headers)}
-    ours = {position for name, position in last.items() if name in TYPES or name == NULLS}
-    found = {name: _unpack(name, record.headers[last[name]][1]) for name in TYPES if name in last}
-    if missing := [name for name in PLACE if name not in found]:
-        raise NotADeadLetterError(f"not a dead letter: it has no header {missing[0]}")
+    letter = _unwrap(record)
+    if letter.topic == record.topic:
+        raise NotADeadLetterError(f"not a dead letter any more: it lies in {letter.topic}, where it came from")
+    return letter
+
+
+def _unwrap(record: ConsumerRecord) -> DeadLetter:
+    dialect = dialect_of(record.headers)
+    if dialect is None:
+        raise NotADeadLetterError(f"not a dead letter: it has no header {SPRING.place[0]}")
+    ours = own(dialect, record.headers)
+    try:
+        found = dialect.read(dict(record.headers[position] for position in ours))
+    except UnreadableError as problem:
+        whose = "" if dialect is SPRING else f", by its headers one of {dialect.tool}"
+        raise NotADeadLetterError(f"not a dead letter{whose}: {problem}") from problem
+    if dialect.keeps_time and found["topic"] != record.topic:
+        found["timestamp"] = record.timestamp
+    nulls = b""
+    after = ours[-1] + 1
+    if len(ours) == len(TYPES) and after < len(record.headers) and record.headers[after][0] == NULLS:
+        nulls = record.headers[after][1] or b""
+        ours.append(after)
     headers: list[tuple[str, bytes | None]] = [
         header for position, header in enumerate(record.headers) if position not in ours
     ]
     value = record.value
-    for null in _nulls(record.headers[last[NULLS]][1] if NULLS in last else b"", len(headers)):
+    for null in _nulls(nulls, len(headers)):
         if null == "value":
             value = None
         else:
             headers[int(null)] = headers[int(null)][0], None
-    known = [found.get(name, default) for name, default in zip(TYPES, UNKNOWN, strict=True)]
-    return DeadLetter(*known, key=record.key, value=value, headers=tuple(headers))
+    return DeadLetter(**UNKNOWN | found, key=record.key, value=value, headers=tuple(headers))
 
 
 def original(record: ConsumerRecord) -> ConsumerRecord:
@@ -159,33 +183,30 @@ def original(record: ConsumerRecord) -> ConsumerRecord:
 def redriven(letter: DeadLetter, addressed: bool = False) -> Headers:
     """The headers of the record that goes back: the original ones and the mark; addressed to its group, or to all."""
     headers = [each for each in letter.headers if each[0] != REDRIVE_GROUP]
-    headers.append((REDRIVE_ORIGIN, letter.place.encode()))
+    headers.append((REDRIVE_ORIGIN, letter.origin.encode()))
     if addressed:
         headers.append((REDRIVE_GROUP, letter.group.encode()))
     return tuple(headers)
 
 
-def mark_of(headers: Iterable[tuple[str, bytes | None]]) -> tuple[str, str | None] | None:
-    """Of a redriven record: where it lay before, and the only group that it is for, None if it is for all.
+def copied(record: ConsumerRecord) -> set[tuple[str, str | None]]:
+    """Of which records this one is a copy that was sent back (`origin`), and the only group it is for, None: for all.
 
-    None if it was not redriven.
+    It says so by its mark; or it lies where a dead letter's record lay and has the headers of that dead letter, as
+    other tools send it back.
     """
-    found = {name: _origin(value) for name, value in headers}
-    return (found[REDRIVE_ORIGIN], found.get(REDRIVE_GROUP)) if REDRIVE_ORIGIN in found else None
-
-
-def first_place(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
-    """Where a redriven record lay at first, before it was redriven at all; None if it was not redriven."""
-    return next((_origin(value) for name, value in headers if name == REDRIVE_ORIGIN), None)
-
-
-def _origin(value: bytes | None) -> str:
-    return (value or b"").decode(errors="backslashreplace")
-
-
-def for_others(record: ConsumerRecord, group: str) -> bool:
-    """Whether the record was redriven for another group than this one, which skips it."""
-    return any(name == REDRIVE_GROUP and value != group.encode() for name, value in record.headers)
+    copies = set()
+    marks = {name: text(value) for name, value in record.headers}
+    if (origin := marks.get(REDRIVE_ORIGIN)) is not None:
+        if " " not in origin:
+            origin = by_place(origin, record.headers, record.value)
+        copies.add((origin, marks.get(REDRIVE_GROUP)))
+    with contextlib.suppress(NotADeadLetterError):
+        letter = _unwrap(record)
+        if letter.topic == record.topic:
+            timeless = by_place(letter.place, letter.headers, letter.value)
+            copies.add((timeless if letter.timestamp == -1 else letter.origin, None))
+    return copies
 
 
 # Topics
@@ -223,19 +244,6 @@ def producer_settings(largest: int = 1_048_588) -> dict[str, Any]:
 # Values of headers
 
 
-def _pack(kind: str, value: Any) -> bytes:
-    return value.encode(errors="backslashreplace") if kind == TEXT else struct.pack(kind, value)
-
-
-def _unpack(name: str, value: bytes | None) -> Any:
-    kind = TYPES[name]
-    try:
-        return (value or b"").decode() if kind == TEXT else struct.unpack(kind, value or b"")[0]
-    except (UnicodeDecodeError, struct.error) as error:
-        wanted = "text in UTF-8" if kind == TEXT else f"{struct.calcsize(kind)} bytes"
-        raise NotADeadLetterError(f"not a dead letter: its header {name} is {value!r:.60}, not {wanted}") from error
-
-
 def _nulls(listed: bytes | None, headers: int) -> list[str]:
     nulls = [each for each in (listed or b"").decode(errors="replace").split(",") if each]
     for each in nulls:
@@ -247,17 +255,11 @@ def _nulls(listed: bytes | None, headers: int) -> list[str]:
 def _class_of(error: BaseException) -> str:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return _cut(name, CLASS_BYTES)
+    return cut(name, CLASS_BYTES)
 
 
 def _said(error: BaseException) -> str:
     try:
-        return _cut(str(error), MESSAGE_BYTES)
+        return cut(str(error), MESSAGE_BYTES)
     except Exception as worse:  # an error that cannot even say itself must not keep its dead letter from being written
         return f"(its message raised {type(worse).__name__})"
-
-
-def _cut(text: str, most: int) -> str:
-    """The text, in at most so many bytes of UTF-8, an ellipsis at its end if something is missing."""
-    data = text.encode(errors="backslashreplace")
-    return data.decode() if len(data) <= most else data[: most - 3].decode(errors="ignore") + "…"

@@ -5,7 +5,7 @@ An `Event` that exists is a valid one: whether it was made in a program or decod
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -244,3 +244,15 @@ def _read_only(name: str, value: Any, depth: int = 0) -> Any:
     if not isinstance(value, str | int | Decimal | None):
         raise EventError(f"{name}: {_shown(value)} is {type(value).__name__} and cannot be written as JSON")
     return value
+
+
+def id_in(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> str:
+    """The id of the event in a record: its header `event_id`, else its value's, else nothing. Never raises."""
+    for name, each in headers:
+        if name == "event_id" and each:
+            return each.decode(errors="backslashreplace")
+    try:
+        event_id = json.loads(value or b"")["event_id"]
+    except (TypeError, ValueError, KeyError, RecursionError):
+        return ""
+    return event_id if isinstance(event_id, str) else ""

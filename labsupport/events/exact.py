@@ -5,7 +5,7 @@ headers without a value.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError as Refusal
@@ -18,10 +18,32 @@ SETTINGS = {
     "enable.idempotence": True,
     "partitioner": "murmur2_random",  # keys go to the same partitions as with kafka-python and Java
     "message.timeout.ms": 10_000,
+    "topic.metadata.propagation.max.ms": 5_000,  # before that: a topic that is not there is a topic, not a time-out
     "allow.auto.create.topics": False,
     "log_level": 0,  # what goes wrong is raised, not printed
 }
-NO_SUCH_PLACE = (Refusal._UNKNOWN_TOPIC, Refusal._UNKNOWN_PARTITION)
+FULL = 10.0  # seconds that a full queue is waited for
+# librdkafka's own errors in kafka-python's words. What is not here was not sent: see NotSentError.
+KINDS: dict[int, type[errors.KafkaError]] = {
+    Refusal._UNKNOWN_TOPIC: errors.UnknownTopicOrPartitionError,
+    Refusal._UNKNOWN_PARTITION: errors.UnknownTopicOrPartitionError,
+    Refusal._AUTHENTICATION: errors.SaslAuthenticationFailedError,
+    Refusal._FENCED: errors.ProducerFencedError,
+    Refusal._MSG_TIMED_OUT: errors.KafkaTimeoutError,
+    Refusal._TIMED_OUT: errors.KafkaTimeoutError,
+    Refusal._TIMED_OUT_QUEUE: errors.KafkaTimeoutError,
+    Refusal._TRANSPORT: errors.KafkaConnectionError,
+    Refusal._ALL_BROKERS_DOWN: errors.KafkaConnectionError,
+    Refusal._PURGE_INFLIGHT: errors.Cancelled,
+    Refusal._GAPLESS_GUARANTEE: errors.Cancelled,
+}
+# What keeps a client from speaking with any broker. The records then wait, and are given up with a time-out that says
+# nothing of the cause.
+UNHEARD = (Refusal._SSL, Refusal._AUTHENTICATION, Refusal._RESOLVE, Refusal._FATAL, Refusal._UNSUPPORTED_FEATURE)
+
+
+class NotSentError(errors.KafkaError):
+    """The client could not send a record, so it is not stored; the message says why."""
 
 
 class Stored(NamedTuple):
@@ -40,7 +62,14 @@ class ExactProducer:
 
     def __init__(self, bootstrap: str, *, largest: int = 10 * 1_048_588, **settings: Any):
         own = {"bootstrap.servers": bootstrap, "message.max.bytes": largest}
-        self._producer = Producer(SETTINGS | own | {name.replace("_", "."): value for name, value in settings.items()})
+        given = {name.replace("_", "."): value for name, value in settings.items()}
+        self._spoken = False  # whether a broker has ever answered
+        self._unheard: Refusal | None = None
+        self._producer = Producer(SETTINGS | own | given | {"error_cb": self._heard})
+
+    def _heard(self, error: Refusal) -> None:
+        if error.code() in UNHEARD or "in state SSL_HANDSHAKE" in error.str():
+            self._unheard = error
 
     def send(
         self,
@@ -55,17 +84,39 @@ class ExactProducer:
 
         Without a partition the key decides.
         """
-        answer = _Answer(self._producer)
+        answer = _Answer(self._producer, self._as_kafka_python_says)
         where = {} if partition is None else {"partition": partition}
         when = {} if timestamp_ms is None else {"timestamp": timestamp_ms}
+        more = {"headers": list(headers or ()), "on_delivery": answer.told} | where | when
+        end = time.monotonic() + FULL
         try:
-            self._producer.produce(
-                topic, value, key, headers=list(headers or ()), on_delivery=answer.told, **where, **when
-            )
+            while True:
+                try:
+                    self._producer.produce(topic, value, key, **more)
+                    break
+                except BufferError:  # its queue is full: some of what waits there has to go first
+                    if time.monotonic() > end:
+                        answer.failure(NotSentError(f"the client's queue stayed full for {FULL:g} s"))
+                        break
+                    self._producer.poll(0.1)
         except KafkaException as refused:
-            answer.failure(_as_kafka_python_says(refused.args[0]))
+            answer.failure(self._as_kafka_python_says(refused.args[0]))
         self._producer.poll(0)
         return answer
+
+    def _as_kafka_python_says(self, refused: Refusal | None) -> errors.KafkaError | None:
+        """The same error in the words of the other client: a broker's by its number, librdkafka's own by its meaning.
+
+        None for none. A time-out is called so only if a broker has ever answered, or nothing is known to prevent it.
+        """
+        if refused is None or refused.code() > 0:
+            self._spoken = True
+            return refused and errors.for_code(refused.code())(refused.str())
+        if refused.code() == Refusal._MSG_TIMED_OUT and self._unheard and not self._spoken:
+            return {Refusal._AUTHENTICATION: errors.SaslAuthenticationFailedError}.get(
+                self._unheard.code(), NotSentError
+            )(self._unheard.str())
+        return KINDS.get(refused.code(), NotSentError)(refused.str())
 
     def flush(self, timeout: float = 10.0) -> None:
         """Wait until every record is acknowledged, or given up. Raises KafkaTimeoutError after `timeout` seconds."""
@@ -80,15 +131,15 @@ class ExactProducer:
 class _Answer(Future):
     """What becomes of one record. The client tells it while somebody waits for an answer, or sends another record."""
 
-    def __init__(self, producer: Producer):
+    def __init__(self, producer: Producer, says: Callable[[Refusal | None], errors.KafkaError | None]):
         super().__init__()
-        self.producer = producer
+        self.producer, self.says = producer, says
 
     def told(self, refused: Refusal | None, message: Message) -> None:
-        if refused is None:
-            self.success(Stored(message.topic(), message.partition(), message.offset()))
+        if error := self.says(refused):
+            self.failure(error)
         else:
-            self.failure(_as_kafka_python_says(refused))
+            self.success(Stored(message.topic(), message.partition(), message.offset()))
 
     def get(self, timeout: float = 60.0) -> Stored:
         """Wait for the acknowledgement, `timeout` seconds at most."""
@@ -100,12 +151,3 @@ class _Answer(Future):
         if self.exception is not None:
             raise self.exception
         return self.value
-
-
-def _as_kafka_python_says(refused: Refusal) -> errors.KafkaError:
-    """The same error in the words of the other client: a broker's by its number, librdkafka's own by what they mean."""
-    if refused.code() > 0:
-        return errors.for_code(refused.code())(refused.str())
-    if refused.code() in NO_SUCH_PLACE:
-        return errors.UnknownTopicOrPartitionError(refused.str())
-    return errors.KafkaTimeoutError(refused.str())

@@ -20,11 +20,12 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import FencedInstanceIdError, KafkaError
 
-from labsupport.base import LabError, function_of
+from labsupport.base import LabError
 from labsupport.events import dead_letter, inbox, orders
 from labsupport.events.event import Event, EventError
 from labsupport.events.recovery import Recovery
 from labsupport.events.worker import Moment, Worker
+from labsupport.loading import function_of
 
 Handle = Callable[[Event, sqlite3.Connection], object]
 Bury = Callable[[KafkaConsumer, KafkaProducer, ConsumerRecord, Exception], object]

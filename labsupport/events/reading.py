@@ -1,7 +1,6 @@
 """Reading to the end: the poll loop that lesson 04 writes by hand, for all later lessons."""
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakKeyDictionary
@@ -13,6 +12,7 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport.base import LabError, progress
 from labsupport.events.dead_letter import first_place
+from labsupport.events.event import id_in
 from labsupport.fetching import readable
 
 # Until when (monotonic) partitions wait on purpose, by consumer: to whoever watches one, they do not stand still.
@@ -69,14 +69,7 @@ def id_of(record: ConsumerRecord) -> str:
 
     The latter is where a redriven record lay first. Never raises: what is counted by it may be no event at all.
     """
-    for name, value in record.headers:
-        if name == "event_id" and value:
-            return value.decode(errors="backslashreplace")
-    try:
-        event_id = json.loads(record.value)["event_id"]
-    except (TypeError, ValueError, KeyError, RecursionError):
-        event_id = None
-    if isinstance(event_id, str) and event_id:
+    if event_id := id_in(record.headers, record.value):
         return event_id
     if place := first_place(record.headers):
         return place.replace("/", "-")

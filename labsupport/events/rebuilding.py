@@ -1,23 +1,28 @@
 """Building a state anew from all that a topic holds, in a group of its own that can then go on live. Lesson 11."""
 
+import contextlib
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 from kafka.structs import OffsetAndMetadata
 
-from labsupport.base import LabError
+from labsupport.base import LabError, digest
 from labsupport.events.account import Account
 from labsupport.events.replay import Choice, Replay, choose
 from labsupport.events.stretches import Stretch, inside
 
 EVERY = 1.0  # seconds between two commits
 COMMIT_MS = 5_000
-UNFINISHED = "rebuilding"  # stands beside a committed offset until the rebuild has come to its end
+UNFINISHED = "rebuilding"  # stands beside a committed offset until the rebuild has come to its end; then, who does it
 
 
 def rebuild(
@@ -38,7 +43,8 @@ def rebuild(
     in `Replay.handle`; the replay's id is the group's name.
 
     The consumer has no topics of its own, and auto-commit switched off. Raises LabError if the
-    group has members, or a place that no unfinished rebuild has left.
+    group has members, or a place that no unfinished rebuild has left, and if another rebuild of it
+    runs: on this machine at once, on another one before the next commit of one of the two.
     """
     group = consumer.config["group_id"]
     if group is None:
@@ -47,16 +53,35 @@ def rebuild(
             "this consumer has none",
             "give it a new group_id, and enable_auto_commit=False",
         )
-    replaying = choose(consumer, Choice(topic), replay_id=group, patience=patience)
-    starts = tuple(_started(consumer, topic, each) for each in replaying.stretches)
-    replaying = Replay(consumer, replaying.choice, starts, group, patience)
-    saving = _Saving(consumer, topic, keep, every)
-    # If the group has members, this is refused, before anything is handled.
-    saving.commit({each.partition: each.start for each in starts}, UNFINISHED)
-    account = replaying.handle(handle, decode=decode, between=saving.now_and_then)
-    keep()
-    saving.commit(account.reached, "")
+    with _alone(consumer, group):
+        replaying = choose(consumer, Choice(topic), replay_id=group, patience=patience)
+        starts = tuple(_started(consumer, topic, each) for each in replaying.stretches)
+        replaying = Replay(consumer, replaying.choice, starts, group, patience)
+        saving = _Saving(consumer, topic, keep, every)
+        # If the group has members, this is refused, before anything is handled.
+        saving.begin({each.partition: each.start for each in starts})
+        account = replaying.handle(handle, decode=decode, between=saving.now_and_then)
+        saving.end(account.reached)
     return account
+
+
+@contextlib.contextmanager
+def _alone(consumer: KafkaConsumer, group: str) -> Iterator[None]:
+    """Hold a lock of this machine for the group; the system takes it back from a program that dies."""
+    where = digest(str(consumer.config["bootstrap_servers"]), group)
+    lock = FileLock(Path(tempfile.gettempdir(), f"kafka-lab-rebuild-{where}.lock"), mode=0o666)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise _occupied(group, "another program on this machine rebuilds it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _occupied(group: str, seen: str) -> LabError:
+    return LabError(f"{group} is being rebuilt already.", seen, "let that one come to its end, or stop it first")
 
 
 def _started(consumer: KafkaConsumer, topic: str, stretch: Stretch) -> Stretch:
@@ -64,7 +89,7 @@ def _started(consumer: KafkaConsumer, topic: str, stretch: Stretch) -> Stretch:
     stored = consumer.committed(TopicPartition(topic, stretch.partition), metadata=True, timeout_ms=COMMIT_MS)
     if stored is None:
         return stretch
-    if stored.metadata != UNFINISHED:
+    if not stored.metadata.startswith(UNFINISHED):
         raise LabError(
             f"{consumer.config['group_id']} has its place in {topic} already.",
             f"it goes on at offset {stored.offset} of partition {stretch.partition}; to rebuild would lose that",
@@ -81,12 +106,36 @@ class _Saving:
     def __init__(self, consumer: KafkaConsumer, topic: str, keep: Callable[[], object], every: float):
         self.consumer, self.topic, self.keep, self.every = consumer, topic, keep, every
         self.last = time.monotonic()
+        self.note = f"{UNFINISHED} {uuid.uuid4().hex}"
+
+    def begin(self, reached: Mapping[int, int]) -> None:
+        """Take the group's place; a rebuild elsewhere that has it notices before its next commit."""
+        self.commit(reached, self.note)
 
     def now_and_then(self, reached: Mapping[int, int]) -> None:
+        """Save, if it is time to."""
         if time.monotonic() - self.last >= self.every:
             self.keep()
-            self.commit(reached, UNFINISHED)
+            self.require_ours(reached)
+            self.commit(reached, self.note)
             self.last = time.monotonic()
+
+    def end(self, reached: Mapping[int, int]) -> None:
+        """Save, and hand the place over to the group's service."""
+        self.keep()
+        self.require_ours(reached)
+        self.commit(reached, "")
+
+    def require_ours(self, partitions: Iterable[int]) -> None:
+        """Raise LabError if somebody else has committed for the group since."""
+        for each in partitions:
+            place = TopicPartition(self.topic, each)
+            stored = self.consumer.committed(place, metadata=True, timeout_ms=COMMIT_MS)
+            if stored is None or stored.metadata != self.note:
+                seen = (
+                    f"somebody else has committed for it in {self.topic}, partition {each}: another rebuild, or a reset"
+                )
+                raise _occupied(self.consumer.config["group_id"], seen)
 
     def commit(self, reached: Mapping[int, int], note: str) -> None:
         offsets = {

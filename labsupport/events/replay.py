@@ -6,7 +6,6 @@ lay first (topic/partition/offset). Whoever sends mails or charges cards looks f
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,35 +17,11 @@ from labsupport.events.account import Account, Tally, place_of
 from labsupport.events.choice import Choice, fix
 from labsupport.events.event import EventError
 from labsupport.events.exact import ExactProducer
+from labsupport.events.outgoing import Outgoing, Sender, Skip
 from labsupport.events.reading import require_no_auto_commit
-from labsupport.events.sending import require_window
 from labsupport.events.stretches import Stretch, read
 
 REPLAY_ID, ORIGIN = "replay_id", "replay_origin"
-ACKNOWLEDGED = 60.0  # seconds that an acknowledgement is waited for
-
-
-class Skip(Exception):  # noqa: N818 - no error, but what a function says about a record
-    """Raised by `decode` or `to`: this record is not to be handled or sent. It is counted by `reason`."""
-
-    def __init__(self, reason: str, detail: str = ""):
-        super().__init__(detail or reason)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """A record on its way out. `timestamp` in milliseconds since 1970, or None for the time of sending.
-
-    Without a `partition` the key decides.
-    """
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
-    timestamp: int | None = None
-    partition: int | None = None
 
 
 def replayed(record: ConsumerRecord) -> str | None:
@@ -158,37 +133,25 @@ class Replay:
         send; an `exact.ExactProducer` can. At most `in_flight` are on their way at once. Raises LabError if there is no
         such topic, and the client's error for the first record that was not acknowledged, with the account as a note.
         """
-        require_window(in_flight)
         self._tally = Tally(self.choice.topic, self.replay_id, self.stretches, "sent", dry_run)
+        sender = Sender(self.consumer, producer, self._tally, in_flight)
         make = to if callable(to) else partial(copy, topic=to, replay_id=self.replay_id)
-        topics: set[str] = set()
 
         def prepare(record: ConsumerRecord) -> tuple[ConsumerRecord, Outgoing]:
             out = make(record)
-            if out.topic not in topics:
-                self._require_topic(out.topic)
-                topics.add(out.topic)
-            if isinstance(producer, KafkaProducer):
-                _require_sendable(out)
+            sender.check(out)
             return record, out
 
-        def work(prepared: tuple[ConsumerRecord, Outgoing]) -> None:
-            record, out = prepared
-            if len(self._tally.waiting) >= in_flight:
-                self._settle()
-            headers = list(out.headers)
-            sending = producer.send(out.topic, out.value, out.key, headers, out.partition, out.timestamp)
-            self._tally.waiting.append((record, sending))
-
         if isinstance(to, str):
-            self._require_topic(to)
-        return self._run(prepare, work, _nothing)
+            sender.require_topic(to)
+        return self._run(prepare, lambda prepared: sender.send(*prepared), _nothing, sender.finish)
 
     def _run(
         self,
         prepare: Callable[[ConsumerRecord], Any],
         work: Callable[[Any], object],
         between: Callable[[Mapping[int, int]], object],
+        finish: Callable[[], object] = lambda: None,
     ) -> Account:
         tally, missed_by = self._tally, self.choice.missed_by()
         batches = read(self.consumer, self.choice.topic, self.stretches, tally.expire, tally.unread, self.patience)
@@ -202,8 +165,7 @@ class Replay:
                     tally.reached[partition] = position
                     bar.update(position - begin)
                     between(tally.reached)
-                while tally.waiting:
-                    self._settle()
+                finish()
         except BaseException as error:
             error.add_note(str(self.account))
             raise
@@ -225,24 +187,3 @@ class Replay:
             return
         if not tally.dry_run:
             work(prepared)
-
-    def _settle(self) -> None:
-        record, sending = self._tally.waiting[0]
-        try:
-            sending.get(timeout=ACKNOWLEDGED)
-        except Exception as error:
-            error.add_note(f"the first record that was not acknowledged: {place_of(record)}")
-            raise
-        self._tally.waiting.popleft()
-        self._tally.done += 1
-
-    def _require_topic(self, topic: str) -> None:
-        if not self.consumer.partitions_for_topic(topic):
-            raise LabError(f"There is no topic {topic!r} to send to.", "", "is its name right, and was it made?")
-
-
-def _require_sendable(out: Outgoing) -> None:
-    if out.key is None and out.value is None:
-        raise Skip("this client cannot send it", "neither key nor value")
-    if nameless := [name for name, value in out.headers if value is None]:
-        raise Skip("this client cannot send it", f"the header {nameless[0]!r} has no value")

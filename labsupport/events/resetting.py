@@ -4,7 +4,7 @@ Only while nobody reads with the group: a member keeps its own position, and wou
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -141,20 +141,44 @@ def reset(
     places = _places(admin, topic, partitions)
     _require_nobody(admin, group)
     targets = _targets(admin, group, places, where)
-    if not dry_run:
-        offsets = {}
-        for each in targets:
-            offsets[TopicPartition(topic, each.partition)] = OffsetAndMetadata(each.offset, "", -1)
-        answers = admin.alter_group_offsets(group, offsets)
-        refused = {place.partition: error for place, error in answers.items() if error is not NoError}
-        if refused:
-            _require_nobody(admin, group)  # the likeliest reason: somebody has joined since
+    planned = Reset(group, topic, tuple(targets), dry_run=True)
+    return planned if dry_run else _set(admin, planned)
+
+
+def apply(admin: KafkaAdminClient, planned: Reset) -> Reset:
+    """Set a group to exactly what a dry run has shown.
+
+    Raises LabError, and changes nothing, while the group has members, and if its place has changed since.
+    """
+    places = [TopicPartition(planned.topic, each.partition) for each in planned.targets]
+    committed = _committed(admin, planned.group, places)
+    for place, each in zip(places, planned.targets, strict=True):
+        if committed.get(place) != each.committed:
+            before, now = ("nothing" if at is None else at for at in (each.committed, committed.get(place)))
             raise LabError(
-                f"{group} was not set in {', '.join(f'partition {each}' for each in sorted(refused))}.",
-                ", ".join(sorted({error.__name__ for error in refused.values()})),
-                "look at where it is now, and set it again",
+                f"{planned.group} was not set: it has moved meanwhile.",
+                f"in partition {each.partition} {before} was committed, and now {now}",
+                "look at it once more: is somebody working with it?",
             )
-    return Reset(group, topic, tuple(targets), dry_run)
+    _require_nobody(admin, planned.group)
+    return _set(admin, planned)
+
+
+def _set(admin: KafkaAdminClient, planned: Reset) -> Reset:
+    group, topic = planned.group, planned.topic
+    offsets = {
+        TopicPartition(topic, each.partition): OffsetAndMetadata(each.offset, "", -1) for each in planned.targets
+    }
+    answers = admin.alter_group_offsets(group, offsets)
+    refused = {place.partition: error for place, error in answers.items() if error is not NoError}
+    if refused:
+        _require_nobody(admin, group)  # the likeliest reason: somebody has joined since
+        raise LabError(
+            f"{group} was not set in {', '.join(f'partition {each}' for each in sorted(refused))}.",
+            ", ".join(sorted({error.__name__ for error in refused.values()})),
+            "look at where it is now, and set it again",
+        )
+    return replace(planned, dry_run=False)
 
 
 def _places(admin: KafkaAdminClient, topic: str, partitions: Collection[int] | None) -> list[TopicPartition]:
@@ -169,7 +193,7 @@ def _places(admin: KafkaAdminClient, topic: str, partitions: Collection[int] | N
         raise LabError(
             f"{topic} has no partition {', '.join(map(str, missing))}.",
             f"it has {len(numbers)}, counted from 0",
-            "choose among these, or leave `partitions` out for all",
+            "choose among these, or name none to have all",
         )
     return [TopicPartition(topic, number) for number in numbers if partitions is None or number in partitions]
 
@@ -192,12 +216,16 @@ def _targets(admin: KafkaAdminClient, group: str, places: list[TopicPartition], 
     if where.time is not None:
         found = _offsets(admin, dict.fromkeys(places, max(0, milliseconds(where.time, "time"))))
         firsts = _offsets(admin, dict.fromkeys(places, 0))
-    stored = admin.list_group_offsets({group: places})[group]
-    committed = {place: each.offset for place, each in stored.items() if each.offset >= 0}  # -1: nothing
+    committed = _committed(admin, group, places)
     return [
         target(where, each.partition, begins[each], ends[each], committed.get(each), found.get(each), firsts.get(each))
         for each in places
     ]
+
+
+def _committed(admin: KafkaAdminClient, group: str, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+    stored = admin.list_group_offsets({group: places})[group]
+    return {place: each.offset for place, each in stored.items() if each.offset >= 0}  # -1: nothing
 
 
 def _offsets(admin: KafkaAdminClient, asked: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:

@@ -71,6 +71,21 @@ def milliseconds(moment: datetime, name: str) -> int:
     return -((EPOCH - moment) // timedelta(milliseconds=1))
 
 
+def moment(timestamp: int) -> datetime | None:
+    """The time of a record; None if it has none, or its timestamp cannot be one in milliseconds since 1970."""
+    try:
+        return EPOCH + timedelta(milliseconds=timestamp) if timestamp >= 0 else None
+    except OverflowError:  # such as microseconds
+        return None
+
+
+def time_in_words(timestamp: int) -> str:
+    """The time of a record to the second, or what is wrong with it."""
+    if at := moment(timestamp):
+        return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return "unknown time" if timestamp == -1 else f"unknown time (its timestamp, {timestamp}, is not in milliseconds)"
+
+
 # Reading
 
 

@@ -80,7 +80,7 @@ def there_and_back(lab, topic, producer, key, value, headers):
     assert account.done == 1
     back = log.read(lab, topic).records[3]
     assert (back.key, back.value) == (key, value)
-    assert back.headers == [*headers, ("redrive_origin", f"{topic}/0/1".encode())]
+    assert back.headers == [*headers, ("redrive_origin", dead_letter.unwrap(record).origin.encode())]
     return record
 
 

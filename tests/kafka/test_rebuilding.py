@@ -1,5 +1,6 @@
 """Building the report anew in a group of its own: its hash, killed and run again, refused where it would do harm."""
 
+import contextlib
 from contextlib import closing
 
 import pytest
@@ -172,3 +173,53 @@ def test_what_is_no_event_is_counted_and_left(cluster, topic, database):
     account = rebuild(cluster, topic, lambda event: report.add(database, event))
     assert account.skipped == {"undecodable": 1}
     assert report.digest(database) == digest_of(EVENTS)
+
+
+def test_two_rebuilds_of_one_group_at_once_on_one_machine(cluster, topic):
+    """The second is refused at once, and the first comes to its end."""
+    refused = []
+
+    def handle(event):
+        if event == EVENTS[0]:
+            second = cluster.consumer(name="second", group_id=GROUP, enable_auto_commit=False)
+            with pytest.raises(LabError, match="is being rebuilt already") as caught:
+                rebuilding.rebuild(second, topic, refused.append, decode=event_of)
+            assert "another program on this machine" in caught.value.seen
+
+    assert rebuild(cluster, topic, handle).done == 300
+    assert refused == []
+    fails = pytest.raises(LabError, match="has its place in 98-orders already")
+    with fails:  # and the lock is free again
+        rebuild(cluster, topic, print)
+
+
+def test_two_rebuilds_of_one_group_on_two_machines(cluster, topic, monkeypatch):
+    """Without a common lock the one whose place is taken stops before it commits; the other comes to its end."""
+    monkeypatch.setattr(rebuilding, "_alone", lambda *_: contextlib.nullcontext())
+    seen, kept = [], []
+
+    def handle(event):
+        if event == EVENTS[0] and not seen:
+            seen.append(event)
+            second = cluster.consumer(name="second", group_id=GROUP, enable_auto_commit=False)
+            assert rebuilding.rebuild(second, topic, kept.append, decode=event_of).done == 300
+
+    with pytest.raises(LabError, match="is being rebuilt already") as caught:
+        rebuild(cluster, topic, handle)
+    assert "another rebuild" in caught.value.seen
+    assert len(kept) == 300
+    ends = log.edges(cluster, topic)[1]
+    assert log.committed(cluster, topic, GROUP) == ends
+
+
+def test_a_group_that_is_reset_under_a_rebuild_stops_it(cluster, topic):
+    """Its place would be overwritten otherwise."""
+
+    def handle(event):
+        if event == EVENTS[0]:
+            resetting.reset(cluster.admin(), GROUP, topic, to="end")
+
+    with pytest.raises(LabError, match="is being rebuilt already") as caught:
+        rebuild(cluster, topic, handle)
+    assert "or a reset" in caught.value.seen
+    assert log.committed(cluster, topic, GROUP) == log.edges(cluster, topic)[1]

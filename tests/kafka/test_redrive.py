@@ -1,14 +1,18 @@
 """Redrive on a real broker: what goes back is what it was, to all groups or to one, and not twice."""
 
+import struct
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from kafka import KafkaConsumer
 from kafka.errors import MessageSizeTooLargeError
 
 from labsupport import balance, faults, inbox, lesson, orders, reading, replay, sending, shop
 from labsupport.base import LabError
 from labsupport.events import dead_letter, redrive
+from labsupport.events.choice import Choice
 from labsupport.events.event import Event
 from labsupport.events.exact import ExactProducer
 from labsupport.events.recovery import Recovery
@@ -120,7 +124,8 @@ def test_what_goes_back_is_what_it_was(lab, topic, producer):
     (back,) = redriven(lab, topic)
     (first,) = [record for record in before if record.value == back.value]
     assert (back.key, back.value, back.partition) == (first.key, first.value, first.partition)
-    assert back.headers == [*first.headers, ("redrive_origin", f"{topic}/{first.partition}/{first.offset}".encode())]
+    origin = f"{topic}/{first.partition}/{first.offset} {first.timestamp} {EVENTS[5].event_id}"
+    assert back.headers == [*first.headers, ("redrive_origin", origin.encode())]
     assert back.timestamp >= first.timestamp
     assert dead_letter.mark_of(back.headers) == (f"{topic}/{first.partition}/{first.offset}", None)
 
@@ -217,13 +222,162 @@ def test_what_is_no_event_stays_one_event_however_often_it_comes_back(lab, topic
     assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 0
 
 
-def test_addressed_each_group_gets_its_own_and_everybody_can_still_be_sent_to(lab, topic, producer):
-    """Two groups could not process the same event; and one that was not asked gets it only when it is sent to all."""
+def test_what_was_addressed_goes_to_all_only_if_that_is_asked_for(lab, topic, producer):
+    """Two groups could not process the same event: each got its own. To all, both would get it twice."""
     for name in "payments", "reports":
         work(lab, topic, lab.group(name), failing(1))
+    work(lab, topic, lab.group("payments"), failing(1))
     assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True).done == 2
     assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True).done == 0
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 1
+    to_all = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    assert (to_all.done, to_all.skipped) == (0, {"sent before, to one group only": 2})
+    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD), widen=True).done == 1
+    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD), widen=True).done == 0
+    assert len(redriven(lab, topic)) == 3
+
+
+def test_what_was_sent_to_one_group_is_not_sent_to_it_again_by_anothers_letter(lab, topic, producer):
+    """Only one of the two was sent back, addressed; then all are to go to everybody."""
+    for name in "payments", "reports":
+        work(lab, topic, lab.group(name), failing(1))
+    chosen = redrive.choice(DEAD, group=lab.group("reports"))
+    assert redrive.redrive(reader(lab), producer, chosen, addressed=True).done == 1
+    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 0
+    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True).done == 1
+
+
+def test_a_topic_made_anew_has_other_records_at_the_same_places(lab, topic, producer):
+    """Two dead letters of one place, of two events: both go back, also in two runs."""
+    for place in (0, 5):
+        lab.create_topic(topic, 1)
+        lab.delete_groups([lab.group("payments")])
+        sending.publish(lab.producer(name="shop"), topic, EVENTS[place : place + 1])
+        work(lab, topic, lab.group("payments"), failing(place))
+    listed = redrive.letters(reader(lab), redrive.choice(DEAD))
+    assert {found.letter.place for found in listed.found} == {f"{topic}/0/0"}
+    once = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    assert (once.done, once.skipped) == (2, {})
+    assert ids(redriven(lab, topic)) == sorted([EVENTS[0].event_id, EVENTS[5].event_id])
+    again = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    assert (again.done, again.skipped) == (0, {"sent before": 2})
+
+
+def test_what_is_no_event_is_told_apart_by_its_time(lab, topic, producer):
+    """Without an id: in a topic made anew another record has the same place, and another timestamp."""
+    for timestamp in (1_776_335_400_000, 1_776_335_400_001):
+        lab.create_topic(topic, 1)
+        lab.delete_groups([lab.group("payments")])
+        producer.send(topic, b"no event", b"k", timestamp_ms=timestamp).get()
+        work(lab, topic, lab.group("payments"), failing())
+    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 2
+    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 0
+
+
+def test_a_mark_of_before_counts_for_the_event_that_it_stands_on(lab, topic, producer):
+    """Marks were places alone, and whoever writes them by hand may do so still."""
+    work(lab, topic, lab.group("payments"), failing(1, 6))
+    first, second = redrive.letters(reader(lab), redrive.choice(DEAD)).found
+    headers = [*first.letter.headers, ("redrive_origin", first.letter.place.encode())]
+    producer.send(topic, first.letter.value, first.letter.key, headers).get()
+    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    assert (account.done, account.skipped) == (1, {"sent before": 1})
+    headers = [*second.letter.headers, ("redrive_origin", first.letter.place.encode())]
+    assert not dead_letter.copied(log.read(lab, DEAD).records[1]) & {(first.letter.origin, None)}
+    producer.send(topic, second.letter.value, second.letter.key, headers).get()  # another event at that place
+    assert [found.sent for found in redrive.letters(reader(lab), redrive.choice(DEAD)).found] == [True, True]
+
+
+def test_what_another_tool_sent_back_with_all_headers_can_fail_again_and_come_back(lab, topic, producer):
+    """As user interfaces resend a record: it has a place of its own, and fails there; that letter goes back, too."""
+    work(lab, topic, lab.group("payments"), failing(1))
+    (letter,) = log.read(lab, DEAD).records
+    producer.send(topic, letter.value, letter.key, letter.headers, 0).get()
+    skipped = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    assert (skipped.done, skipped.skipped) == (0, {"sent before": 1})
+    work(lab, topic, lab.group("payments"), failing(1))
+    again = redrive.letters(reader(lab), redrive.choice(DEAD)).found[-1].letter
+    resent = log.read(lab, topic).records
+    assert again.place in {f"{topic}/{each.partition}/{each.offset}" for each in resent if len(each.headers) > 2}
+    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    assert (account.done, account.skipped) == (1, {"sent before": 1})
+    (back,) = redriven(lab, topic)
+    assert back.headers[:-1] == letter.headers
+    assert reading.id_of(back) == EVENTS[1].event_id
+
+
+def test_what_was_planned_is_what_is_sent(lab, topic, producer):
+    """A dead letter that is written after the plan is not sent; one that somebody sends meanwhile is left."""
+    work(lab, topic, lab.group("payments"), failing(1, 6))
+    plan = redrive.plan(reader(lab), redrive.choice(DEAD))
+    assert "2 would be sent" in str(plan.account)
+    assert plan.account.complete
+    work(lab, topic, lab.group("payments-2"), failing(8))
+    other = redrive.choice(DEAD, where=lambda record: record.offset == 0 and record.partition == 0)
+    sent = redrive.redrive(lab.consumer(name="other"), producer, other).done
+    account = plan.send(producer)
+    assert (sent, account.done, account.skipped) == (1, 1, {"sent before": 1})
+    assert account.complete
+    assert ids(redriven(lab, topic)) == sorted([EVENTS[1].event_id, EVENTS[6].event_id])
+
+
+def test_each_topic_is_read_once_and_only_where_copies_can_be(lab, topic, producer):
+    """Dead letters once; of the original topic what came since the first of them was written; then what is new."""
+    counted = Counter()
+
+    class Counting(KafkaConsumer):
+        def poll(self, *how, **more):
+            polled = super().poll(*how, **more)
+            for place, records in polled.items():
+                counted[place.topic] += len(records)
+            return polled
+
+    lab.create_topic(topic, 1)
+    sending.publish(lab.producer(name="shop"), topic, shop.events(3_000, seed=2), dated=True)  # long ago
+    sending.publish(lab.producer(name="shop"), topic, EVENTS[:5])
+    work(lab, topic, lab.group("payments"), failing(1, 3))
+    with closing(Counting(bootstrap_servers=lab.bootstrap.split(","))) as consumer:
+        plan = redrive.plan(consumer, redrive.choice(DEAD))
+        assert counted == {DEAD: 2, topic: 5}
+        assert plan.send(producer).done == 2
+        assert counted == {DEAD: 2, topic: 5}
+        assert [found.sent for found in redrive.letters(consumer, redrive.choice(DEAD)).found] == [True, True]
+    assert counted == {DEAD: 4, topic: 12}
+
+
+def test_addressed_to_nobody_is_not_sent(lab, topic, producer):
+    """Another tool did not say which group: addressed to nobody, every group would skip it."""
+    value, key = EVENTS[1].encode(), shop.key_of(EVENTS[1])
+    producer.send(DEAD, value, key, spring(topic, 0, 1)).get()
+    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True)
+    assert (account.done, account.skipped) == (0, {"for which group is not known": 1})
+
+
+def spring(topic, partition, offset):
+    """The least of Spring's headers."""
+    return [
+        ("kafka_dlt-original-topic", topic.encode()),
+        ("kafka_dlt-original-partition", struct.pack(">i", partition)),
+        ("kafka_dlt-original-offset", struct.pack(">q", offset)),
+    ]
+
+
+def test_dead_letters_without_a_usable_time_are_listed_and_sent(lab, topic, producer):
+    """Microseconds, nothing, below zero: in the header, and as the dead letter's own timestamp."""
+    lab.create_topic(DEAD, 1, message_timestamp_after_max_ms=2**62, **dead_letter.topic_settings())
+    stamps = (1_795_649_824_000_000, -1, -86_400_000, 2**63 - 1)
+    for number, stamp in enumerate(stamps):
+        headers = [*spring(topic, 0, number), ("kafka_dlt-original-timestamp", struct.pack(">q", stamp))]
+        own = stamp if stamp > 0 else None
+        producer.send(DEAD, b"v", b"k", headers, timestamp_ms=own if own != 2**63 - 1 else None).get()
+    listed = redrive.letters(reader(lab), redrive.choice(DEAD))
+    assert [found.letter.timestamp for found in listed.found] == list(stamps)
+    assert listed.found[0].written is None
+    assert listed.table["attempts"].tolist() == ["–"] * 4
+    assert log.read(lab, DEAD).table.shape == (4, 2)
+    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 4
+    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 0
+    copies = lab.create_topic("97-copies", 1, message_timestamp_after_max_ms=2**62)
+    assert replay.choose(reader(lab), Choice(DEAD)).send(producer, copies).done == 4
 
 
 class Telling(ExactProducer):

@@ -5,13 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
 from kafka import TopicPartition
 
-from labsupport import reading, report, sending, shop
+from labsupport import reading, report, resetting, sending, shop
 from labsupport.base import CHECKOUT, until
 from labsupport.commands import main
 from labsupport.experiments import log
@@ -52,10 +53,34 @@ def test_send(cluster, topic, lab):
     assert dry.returncode == 0
     assert f"{ORDERS} chosen, {ORDERS} would be sent" in dry.stdout
     assert log.edges(cluster, target)[1] == {0: 0}
-    assert f"{ORDERS} chosen, {ORDERS} sent" in lab(*words).stdout
+    no = lab(*words, stdin="n\n")
+    assert (no.returncode, "Nothing was sent." in no.stdout) == (1, True)
+    nobody = lab(*words)
+    assert (nobody.returncode, "Nobody was there to answer: --yes" in nobody.stdout) == (1, True)
+    assert log.edges(cluster, target)[1] == {0: 0}
+    yes = lab(*words, stdin="y\n").stdout
+    assert f"Send {ORDERS} to {target}?" in yes
+    assert f"{ORDERS} chosen, {ORDERS} sent" in yes
     records = log.read(cluster, target).records
     assert len(records) == ORDERS
     assert {dict(each.headers)["replay_id"] for each in records} == {b"july"}
+    again = lab(*words, "--yes").stdout
+    assert ("would" in again, f"{ORDERS} sent" in again) == (False, True)
+    nothing = lab("replay", "send", topic, target, "--key", "nobody")  # it has nothing to ask for
+    assert (nothing.returncode, "0 chosen, 0 would be sent" in nothing.stdout) == (0, True)
+
+
+def test_what_a_broker_refused_is_not_called_unknown(cluster, lab):
+    """Copies dated ahead, which the target does not take: refused, and certainly not stored."""
+    ahead = cluster.create_topic("98-orders", message_timestamp_after_max_ms=2**62)
+    target = cluster.create_topic("98-again")
+    tomorrow = int(1_000 * time.time()) + 2 * 86_400_000
+    for number in range(2):
+        cluster.producer(name="p").send(ahead, b"%d" % number, timestamp_ms=tomorrow).get(timeout=10)
+    run = lab("replay", "send", ahead, target, "--yes")
+    fails(run, 1, "0 sent", "2 refused, and not stored: ", "InvalidTimestampError")
+    assert "stored or not" not in run.stderr
+    assert log.edges(cluster, target)[1] == {0: 0}
 
 
 def test_what_is_chosen_is_what_the_options_say(cluster, topic, lab):
@@ -166,9 +191,38 @@ def test_reset(cluster, topic, lab):
     before = log.committed(cluster, topic, "98-reports")
     assert "would go on" in lab("replay", "reset", "98-reports", topic, "--to", "beginning", "--dry-run").stdout
     assert log.committed(cluster, topic, "98-reports") == before
-    assert "partition 0: at offset 0" in lab("replay", "reset", "98-reports", topic, "--to", "beginning").stdout
+    words = ["replay", "reset", "98-reports", topic, "--yes"]
+    assert "partition 0: at offset 0" in lab(*words, "--to", "beginning").stdout
     assert log.committed(cluster, topic, "98-reports") == {0: 0, 1: 0}
-    assert "log begins at 0" in lab("replay", "reset", "98-reports", topic, "--time", "2020-01-01T00:00:00Z").stdout
+    assert "log begins at 0" in lab(*words, "--time", "2020-01-01T00:00:00Z").stdout
+
+
+def test_reset_asks_and_sets_what_it_asked_about(cluster, topic, lab):
+    """The end is the end that was shown, whatever comes meanwhile; if the group has moved, nothing is set."""
+    words = [sys.executable, "-m", "labsupport", "replay", "reset", "98-reports", topic, "--to", "end"]
+    ends = log.edges(cluster, topic)[1]
+    no = lab(*words[3:], stdin="n\n")
+    assert (no.returncode, "Nothing was changed." in no.stdout) == (1, True)
+    assert log.committed(cluster, topic, "98-reports") == {}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    for moved, code in ((False, 0), (True, 1)):
+        asking = subprocess.Popen(words, cwd=CHECKOUT, **pipes)
+        try:
+            printed = ""
+            while "there?" not in printed:
+                printed += asking.stdout.read(1)
+                assert asking.poll() is None, printed
+            if moved:
+                resetting.reset(cluster.admin(), "98-reports", topic, to="beginning")
+            else:
+                sending.publish(cluster.producer(name="p"), topic, EVENTS[:10])
+            _, told = asking.communicate("y\n", timeout=60)
+        finally:
+            asking.kill()
+            asking.wait()
+        assert asking.returncode == code
+        assert ("98-reports was not set: it has moved meanwhile" in told) == moved
+        assert log.committed(cluster, topic, "98-reports") == (dict.fromkeys(ends, 0) if moved else ends)
 
 
 WAITS = """

@@ -203,7 +203,7 @@ def test_springs_own_dead_letters_can_be_read():
 def test_a_redriven_record_is_marked_and_otherwise_as_it_was():
     """The mark says where it lay; after a second redrive both places are there."""
     letter = wrap(record(headers=[("a", None), ("redrive_origin", b"old/0/1")]), ValueError(), 1, "payments")
-    origins = (("redrive_origin", b"old/0/1"), ("redrive_origin", b"09-orders/2/17"))
+    origins = (("redrive_origin", b"old/0/1"), ("redrive_origin", b"09-orders/2/17 1776335400000"))
     assert dead_letter.redriven(letter) == (("a", None), *origins)
     assert dead_letter.first_place(dead_letter.redriven(letter)) == "old/0/1"
     assert dead_letter.first_place([("a", None)]) is None

@@ -297,7 +297,7 @@ def test_what_a_dead_program_left_is_swept_and_never_adopted(elsewhere, python):
     (orphan,) = roster.running(elsewhere, ["private"])
     (folder,) = (elsewhere.home / "private").iterdir()
     with private(settings=elsewhere) as mine:
-        background.sweep(elsewhere)
+        roster.sweep(elsewhere)
         assert not orphan.process.alive
         assert not folder.exists()
         assert mine.topics() == []
@@ -330,7 +330,7 @@ def test_a_training_run_that_is_stopped_or_killed_leaves_nothing(settings, runti
         if how == "kill":
             (orphan,) = roster.running(own, ["training-broker"])
             assert orphan.orphan
-            background.sweep(own)
+            roster.sweep(own)
         assert roster.running(own) == []
     assert not list(own.cache.glob("*.new*"))
     assert not list(own.cache.glob("*.failed"))

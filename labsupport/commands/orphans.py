@@ -140,13 +140,15 @@ class Trial:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         time.sleep(chance.uniform(0, kind.seconds))  # not a synchronisation: a random moment is what is wanted
+        killed = False
         if kind.victim is not None:
-            with contextlib.suppress(LabError):
-                until(lambda: self._kill_one(kind, chance) or program.poll() is not None, 30, kind.name, every=0.2)
+            with contextlib.suppress(LabError):  # there may be none until the program has ended
+                until(lambda: self._kill_one(kind, chance) or program.poll() is not None, 60, kind.name, every=0.2)
+                killed = program.poll() is None
             time.sleep(chance.uniform(0, 1))
         if chance.random() < 0.25:
             self._freeze_one(chance, program)
-        if kind.name != JUPYTERLAB:  # then lab.py ends by itself
+        if not (killed and kind.name == JUPYTERLAB):  # then lab.py ends by itself
             program.kill()
         problems = []
         with contextlib.suppress(LabError):

@@ -95,6 +95,16 @@ def kill(settings: Settings, kills: int, chance: random.Random) -> Iterator[tupl
             yield trial.play(kind, chance)
 
 
+def descendants(word: str) -> list[psutil.Process]:
+    """The processes that have, or have inherited, this word as WITNESS in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(WITNESS) == word and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
 @contextlib.contextmanager
 def _trial(settings: Settings) -> Iterator["Trial"]:
     folder = Path(tempfile.mkdtemp(prefix="lab owners "))  # with spaces, as in some people's names
@@ -126,12 +136,7 @@ class Trial:
 
     def running(self) -> list[psutil.Process]:
         """What runs of this trial, whoever started it."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                if process.environ().get(WITNESS) == self.word and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
+        return descendants(self.word)
 
     def play(self, kind: Kind, chance: random.Random) -> tuple[str, list[str]]:
         """Start it, kill it or one of its own at a random moment, and wait; what was killed, and what was wrong."""

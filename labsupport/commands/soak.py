@@ -143,10 +143,12 @@ def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
 def _owners(settings: Settings, kills: int, chance: random.Random) -> Iterator[Row]:
     """An owner is killed at a random moment; ten seconds later nothing of it is left."""
     rows: dict[str, Row] = {}
-    for killed, problems in orphans.kill(settings, kills, chance):
-        what = f"kill -9 of {killed}: nothing runs 10 s later, no file is left"
-        rows.setdefault(killed, Row(what)).note(*problems)
-    yield from rows.values()
+    try:
+        for killed, problems in orphans.kill(settings, kills, chance):
+            what = f"kill -9 of {killed}: nothing runs 10 s later, no file is left"
+            rows.setdefault(killed, Row(what)).note(*problems)
+    finally:  # after Ctrl-C too
+        yield from rows.values()
 
 
 def _starts_services(lesson: Path) -> bool:

@@ -31,7 +31,7 @@ def pytest_configure(config):
     home = Path(os.environ["LAB_HOME"], worker["workerid"]) if worker else homes.make(TEST_HOME)
     if worker:
         os.environ["LAB_HOME"] = str(home)
-        roster.end_with_parent()
+        roster.end_with(os.getppid())
         roster.register(Settings.from_environment())
     else:
         if not config.option.basetemp:  # the folders of the tests go with the home

@@ -62,9 +62,9 @@ def _options(marks: Sequence[str]) -> list[str]:
 _ends_with: list[str] = []  # the identity of the program that this one must not outlive, if there is one
 
 
-def end_with_parent() -> None:
-    """From now on this program does not outlive the one that started it, once it owns something."""
-    _ends_with[:] = [identity(os.getppid())]
+def end_with(pid: int) -> None:
+    """Let this program not outlive that process from now on, once it owns something."""
+    _ends_with[:] = [identity(pid)]
 
 
 def register(settings: Settings, *, uses: bool | None = None) -> None:
@@ -74,7 +74,7 @@ def register(settings: Settings, *, uses: bool | None = None) -> None:
     the program that started it.
     """
     if os.environ.get("JPY_PARENT_PID") == str(os.getppid()):  # so Jupyter tells its kernels
-        end_with_parent()
+        end_with(os.getppid())
     with registering(settings):
         file = owners.file_of(settings.home, identity())
         before = next((owner for owner in owners.read(settings.home) if owner.identity == identity()), None)

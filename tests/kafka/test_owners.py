@@ -184,6 +184,19 @@ def test_a_kernel_ends_with_the_program_that_started_it(frozen, begin):
     program.wait_until_nothing_is_left()
 
 
+def test_a_command_ends_with_lab_py_where_that_is_another_process(begin):
+    """As on Windows, which has no exec."""
+    code = (
+        "import os, subprocess, sys\n"
+        "command = [sys.executable, '-m', 'labsupport', '--no-browser']\n"
+        "subprocess.Popen(command, stdout=-3, env={**os.environ, 'LAB_STARTED_BY': str(os.getpid())}).wait()\n"
+    )
+    program = begin(code)
+    until(lambda: program.left("jupyter"), 120, "JupyterLab")
+    program.kill()
+    program.wait_until_nothing_is_left()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGKILL", "Ctrl-C"])
 def test_a_test_run_that_is_ended_leaves_no_process_and_no_file(how, begin, tmp_path, monkeypatch):

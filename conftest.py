@@ -5,16 +5,17 @@ It stands here so that it also holds for `python3 lab.py test notebooks/01_event
 
 import dataclasses
 import os
+import shlex
 import shutil
 import signal
-import tempfile
+import sys
 from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from labsupport.base import INTERRUPTS, Settings
-from labsupport.broker import background
+from labsupport.broker import background, homes, roster
 
 TEST_HOME = "lab-test-"
 
@@ -27,8 +28,16 @@ def pytest_configure(config):
     for name in ("LAB_KAFKA", "LAB_LEARNER", "LAB_OFFLINE", "LAB_MAVEN", "LAB_SEED"):
         os.environ.pop(name, None)
     worker = getattr(config, "workerinput", None)
-    home = Path(os.environ["LAB_HOME"], worker["workerid"]) if worker else Path(tempfile.mkdtemp(prefix=TEST_HOME))
-    os.environ["LAB_HOME"] = str(home)
+    home = Path(os.environ["LAB_HOME"], worker["workerid"]) if worker else homes.make(TEST_HOME)
+    if worker:
+        os.environ["LAB_HOME"] = str(home)
+        roster.end_with(os.getppid())
+        roster.register(Settings.from_environment())
+    else:
+        if not config.option.basetemp:  # the folders of the tests go with the home
+            config.option.basetemp = str(home / "tests")
+        marked = [sys.executable, *roster.python_marks(Settings.from_environment(), "program")]
+        config.option.tx = ["popen//python=" + shlex.join(marked) if tx == "popen" else tx for tx in config.option.tx]
     os.environ["TQDM_DISABLE"] = "1"
     for each in INTERRUPTS:  # end as Ctrl-C does, with everything stopped
         signal.signal(each, signal.default_int_handler)

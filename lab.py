@@ -186,6 +186,7 @@ def hand_over():
     command = [PYTHON, "-m", "labsupport"] + sys.argv[1:]
     if os.name != "nt":
         os.execv(PYTHON, command)
+    os.environ["LAB_STARTED_BY"] = str(os.getpid())  # with which it ends
     program = subprocess.Popen(command)  # Windows has no exec; both get Ctrl-C, and the lab answers it
     while True:
         try:

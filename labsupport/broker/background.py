@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from labsupport.base import LabError, Settings, only_one, storing
-from labsupport.broker import roster, training
+from labsupport.broker import owners, roster, training
 from labsupport.broker.embedded import EmbeddedCluster, recorded_address
-from labsupport.broker.process import Process, started
+from labsupport.broker.identity import started
+from labsupport.broker.process import Process
 from labsupport.broker.runtime import prepare
 
 KAFKA_PORT = 9092
@@ -25,11 +26,13 @@ def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, 
     """The background broker, up and answering, and whether this call started it.
 
     However many programs call this at once, one broker is started. A frozen one is woken; one that was killed is
-    started again on its data. With `keep` it stays until it is stopped on purpose, whoever started it. Raises LabError
-    with the end of the log if that fails.
+    started again on its data. It ends with the last program that called this; with `keep` it stays until it is stopped
+    on purpose, whoever started it. Raises LabError with the end of the log if that fails.
     """
     runtime = prepare(settings)
-    with storing(settings.home, "LAB_HOME"), only_one(_lock(settings), "starting or stopping the broker", timeout=180):
+    lock = roster.broker_lock(settings)
+    with storing(settings.home, "LAB_HOME"), only_one(lock, "starting or stopping the broker", timeout=180):
+        roster.register(settings, uses=True)
         cluster = EmbeddedCluster(settings.home / "broker", runtime, role="background", ports=[KAFKA_PORT])
         process = cluster.brokers[0].process
         was_up = process is not None and not process.paused
@@ -37,11 +40,11 @@ def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, 
         ours = process.pid if process else None
         strays = [each for each in roster.running(settings, ["background"]) if each.process.pid != ours]
         roster.stop(strays)
-        if not was_up:
-            _keep(settings).unlink(missing_ok=True)
+        if process is None:
+            owners.keep_mark(settings.home).unlink(missing_ok=True)
         cluster.start()
         if keep:
-            _keep(settings).touch()
+            owners.keep_mark(settings.home).touch()
     if not was_up:
         training.start_in_background(runtime)
     return cluster, not was_up
@@ -54,15 +57,20 @@ def address(settings: Settings) -> str:
 
 
 def release(settings: Settings) -> None:
-    """Stop the background broker, unless somebody asked for it to be kept."""
-    if not _keep(settings).exists():
-        stop_all(settings, ["background", "training", "training-broker"])
+    """Stop the background broker, which this program needs no more, unless another uses it or `up` asked to keep it."""
+    with _alone(settings):
+        roster.register(settings, uses=False)
+        if not owners.used(settings.home):
+            _stop(settings, [*roster.SHARED, "training-broker"])
 
 
 def stop_all(settings: Settings, roles: Iterable[str] = roster.ROLES) -> list[roster.Running]:
     """Stop this lab's processes in these roles, and return those that ran."""
     with _alone(settings):
-        return _stop(settings, roles)
+        stopped = _stop(settings, roles)
+    if roles is roster.ROLES:  # then nothing of this program's runs there either
+        roster.unregister(settings)
+    return stopped
 
 
 def wipe(settings: Settings) -> None:
@@ -99,7 +107,7 @@ def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None 
 
 
 def own_folder(settings: Settings) -> Path:
-    """A new folder of this program's; if it is killed before it deletes the folder, `sweep` does."""
+    """A new folder of this program's; if it is killed before it deletes the folder, `roster.sweep` does."""
     home = settings.home / "private"
     home.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=home, prefix=f"{os.getpid()}-"))
@@ -108,29 +116,13 @@ def own_folder(settings: Settings) -> Path:
     return folder
 
 
-def sweep(settings: Settings) -> None:
-    """Stop what programs that are gone had started for themselves, and delete what they left."""
-    roster.stop([each for each in roster.running(settings, roster.FOR_THEIR_OWNER) if each.orphan])
-    for folder in (settings.home / "private").glob("*-*"):
-        if (folder / "owner.json").exists() and Process.recorded(folder / "owner.json") is None:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def _stop(settings: Settings, roles: Iterable[str]) -> list[roster.Running]:
     those = roster.running(settings, roles)
     roster.stop(those)
-    _keep(settings).unlink(missing_ok=True)
+    owners.keep_mark(settings.home).unlink(missing_ok=True)
     # What a stopped process started in its last moment.
     roster.stop(roster.running(settings, roles))
     return those
-
-
-def _keep(settings: Settings) -> Path:
-    return settings.home / "keep-broker"
-
-
-def _lock(settings: Settings) -> Path:
-    return settings.home / "broker.lock"
 
 
 @contextlib.contextmanager
@@ -139,5 +131,6 @@ def _alone(settings: Settings) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if settings.home.exists():
             with contextlib.suppress(LabError, OSError):
-                stack.enter_context(only_one(_lock(settings), "starting or stopping the broker", timeout=30))
+                lock = roster.broker_lock(settings)
+                stack.enter_context(only_one(lock, "starting or stopping the broker", timeout=30))
         yield

@@ -6,6 +6,7 @@ making an `EmbeddedCluster` on the same folder:
     cluster.json        ids and ports
     1/                  working directory of broker 1: server.properties, server.log, process.json
     1/data/             its storage (format, topics)
+    1/tmp/              what its libraries unpack while it runs
 
 Broker 1 to n are brokers and controllers at once. Every address is on the loopback interface.
 """
@@ -24,7 +25,7 @@ from labsupport.broker.metadata import NotKafkaError, ask
 from labsupport.broker.process import Process, interrupts_wait, tail, write_atomically
 from labsupport.broker.properties import HOST, server_properties
 from labsupport.broker.roster import java_marks
-from labsupport.broker.runtime import ENVIRONMENT, LOGGING, Runtime, new_id
+from labsupport.broker.runtime import ENVIRONMENT, LOGGING, TEMPORARY, Runtime, new_id
 
 START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a machine that is busy with other things
 
@@ -116,11 +117,13 @@ class EmbeddedBroker:
         """Shut it down cleanly, as an operator does (SIGTERM); kill it if that takes longer than 15 s."""
         if process := self.process:
             process.stop(15)
+            self._forget_temporary()
 
     def kill(self) -> None:
         """Kill it, as a power cut does (SIGKILL)."""
         if process := self.process:
             process.kill()
+            self._forget_temporary()
 
     def pause(self) -> None:
         """Freeze it (SIGSTOP): connections stay open and nothing answers."""
@@ -143,6 +146,8 @@ class EmbeddedBroker:
         text = server_properties(self.number, cluster.ports, cluster.overrides)
         write_atomically(self.folder / "server.properties", text)
         shutil.copyfile(LOGGING, self.folder / "log4j2.properties")
+        self._forget_temporary()
+        (self.folder / TEMPORARY).mkdir()
         log = self.folder / "server.log"
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
@@ -150,6 +155,9 @@ class EmbeddedBroker:
         with interrupts_wait():
             self._process = Process.start(f"broker {self.number}", command, log, cwd=self.folder, env=ENVIRONMENT)
             self._process.record(self.folder / "process.json")
+
+    def _forget_temporary(self) -> None:
+        shutil.rmtree(self.folder / TEMPORARY, ignore_errors=True)
 
     def _format(self) -> None:
         """Give new storage its ids and the feature levels, as Kafka's own format command does."""

@@ -20,28 +20,11 @@ from typing import TypeVar
 import psutil
 
 from labsupport.base import INTERRUPTS, LabError, until
+from labsupport.broker.identity import started
 
 T = TypeVar("T")
 
 WINDOWS = sys.platform == "win32"
-
-
-def started(pid: int) -> str | None:
-    """When the process began, as a word that stays the same for its whole life; None if there is no such process.
-
-    On Linux in ticks since boot: the wall-clock time that psutil reports moves when the clock is corrected.
-    A process that is dead but not yet reaped by its parent counts as gone.
-    """
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        if sys.platform == "linux":
-            stat = Path(f"/proc/{pid}/stat").read_text()
-            return stat.rpartition(")")[2].split()[19]  # field 22 of proc(5); the name before ")" may hold anything
-        return repr(process.create_time())
-    except (psutil.Error, OSError, IndexError):
-        return None
 
 
 def overlaid(overlay: Mapping[str, str | None]) -> dict[str, str]:
@@ -95,10 +78,10 @@ def _kill_session(process: psutil.Process) -> None:
 
     Java writes the start-up cache in a child that carries no mark.
     """
-    if WINDOWS:
-        process.kill()
-    else:
+    if not WINDOWS and os.getpgid(process.pid) == process.pid:
         os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 @dataclass(frozen=True)

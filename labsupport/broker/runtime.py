@@ -40,7 +40,11 @@ JVM_FLAGS = (
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
     "-Djava.awt.headless=true",
+    "-XX:-UsePerfData",  # a file in the machine's temporary folder, which one that is killed leaves there
 )
+
+# In the working directory: what libraries (lz4, snappy, zstd, rocksdb) unpack, and leave there if Java is killed.
+TEMPORARY = "tmp"
 
 # Laid over this program's environment. Options that somebody set for another Java program would change the broker, so
 # they are taken out (None). Java decodes file
@@ -64,7 +68,7 @@ class Runtime:
     trained: bool
 
     def command(self, *, marks: Sequence[str], training: Path | None = None) -> list[str]:
-        """The command line of a broker whose working directory holds `server.properties` and `log4j2.properties`.
+        """The command line of a broker. Its working directory holds its properties, those of its log, and TEMPORARY.
 
         `marks` say whose broker it is (see roster.py). With `training`, the broker writes a start-up cache to that
         file when it is stopped.
@@ -79,6 +83,7 @@ class Runtime:
             *startup,
             "-Dlog4j2.configurationFile=log4j2.properties",
             "-Dkafka.logs.dir=.",
+            f"-Djava.io.tmpdir={TEMPORARY}",
             *marks,
             "-cp",
             os.pathsep.join(map(str, self.class_path)),
@@ -154,7 +159,7 @@ def _format(class_path: tuple[Path, ...], template: Path) -> None:
         }
         Path(scratch, "format.properties").write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
         shutil.copy(LOGGING, scratch)
-        command = [str(JAVA), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        command = [str(JAVA), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.io.tmpdir=."]
         command += ["-Dlog4j2.configurationFile=log4j2.properties", "-cp", os.pathsep.join(map(str, class_path))]
         command += ["kafka.tools.StorageTool", "format", "-t", new_id(), "-c", "format.properties"]
         run = subprocess.run(

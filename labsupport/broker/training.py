@@ -15,6 +15,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError
 
 from labsupport.base import LabError, Settings, only_one
+from labsupport.broker import roster
 from labsupport.broker.embedded import EmbeddedCluster
 from labsupport.broker.process import Process, write_atomically
 from labsupport.broker.roster import python_marks
@@ -38,6 +39,7 @@ def start_in_background(runtime: Runtime) -> Process | None:
     if runtime.trained or not needed(runtime):
         return None
     settings = runtime.settings
+    roster.register(settings, uses=True)  # it ends with the last who uses the broker
     return Process.start(
         "the training run for the start-up cache",
         [sys.executable, *python_marks(settings, "training"), "-m", "labsupport.broker.training"],

@@ -23,12 +23,12 @@ from pathlib import Path
 import psutil
 
 from labsupport.base import LabError, Settings, progress, until
-from labsupport.broker import background, training
+from labsupport.broker import background, homes, training
 from labsupport.broker.cluster import Cluster, private
 from labsupport.broker.embedded import known_brokers
 from labsupport.broker.process import Process, overlaid
 from labsupport.broker.properties import HOST
-from labsupport.broker.roster import java_marks
+from labsupport.broker.roster import java_marks, python_marks
 from labsupport.broker.runtime import ENVIRONMENT, JAVA, Runtime, new_id, prepare
 from labsupport.commands import loops
 
@@ -61,8 +61,8 @@ def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3)) -> lis
 
     Everything runs in a home of its own: a lab that is in use is left alone.
     """
-    with tempfile.TemporaryDirectory(prefix="lab-bench-", ignore_cleanup_errors=True) as home:
-        own = replace(settings, home=Path(home).resolve(), kafka="embedded")
+    with homes.temporary("lab-bench-") as home:
+        own = replace(settings, home=home, kafka="embedded")
         runtime = prepare(own)
         training.train(own)  # what is compared is the lab as it is from the second start on
         rows = []
@@ -153,7 +153,7 @@ def _stock(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]
                 file.name,
             ]
             subprocess.run(tool, cwd=folder, env=overlaid(ENVIRONMENT), check=True, capture_output=True)
-            flags = [*STOCK_FLAGS, *java_marks(runtime.settings, "private")]
+            flags = [*STOCK_FLAGS, "-XX:-UsePerfData", "-Djava.io.tmpdir=.", *java_marks(runtime.settings, "private")]
             command = [str(JAVA), *flags, "-cp", class_path, "kafka.Kafka", file.name]
             log = Path(folder, f"{number}.log")
             processes.append(Process.start(f"stock broker {number}", command, log, cwd=Path(folder), env=ENVIRONMENT))
@@ -220,7 +220,12 @@ print(imported, down, up)
 def _python_side(settings: Settings) -> list[Row]:
     """What a notebook's first cell costs: import, `lesson()` with the broker down, and up with a topic to delete."""
     environment = {**os.environ, "LAB_HOME": str(settings.home), "LAB_KAFKA": "embedded"}
-    run = subprocess.run([sys.executable, "-c", PYTHON_SIDE], env=environment, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, *python_marks(settings, "program"), "-c", PYTHON_SIDE],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     background.stop_all(settings)
     if run.returncode:
         raise LabError("Could not measure lesson().", run.stderr[-1500:])

@@ -27,6 +27,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from labsupport.base import CHECKOUT, LabError, Settings, progress, storing
 from labsupport.broker import jars
 from labsupport.broker.process import write_atomically
+from labsupport.broker.roster import python_marks
 
 CONTENTS, REQUIREMENTS = "bundle.json", CHECKOUT / "requirements.txt"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -215,7 +216,8 @@ def _whole(wheel: Path) -> bool:
 
 def _pip(target: Platform, python: str) -> list[str]:
     """The beginning of `pip download` for that target, whatever this machine is."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--retries", "1"]
+    marks = python_marks(Settings.from_environment(), "program")
+    pip = [sys.executable, *marks, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--retries", "1"]
     # Pins are whole: nothing is to be resolved. And "3.11" would mean 3.11.0, which some packages are too new for.
     options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--python-version", python]
     abis = [option for abi in (f"cp{python.replace('.', '')}", "abi3", "none") for option in ("--abi", abi)]

@@ -23,7 +23,7 @@ from labsupport.commands.lessons import bundle, new, notebooks, progress, teache
 from labsupport.commands.replay import replay
 from labsupport.commands.terminal import console, drawing, example
 
-SOAK = ("lessons", "episodes", "seeds", "kills", "lid")  # the parts of `soak`
+SOAK = ("lessons", "episodes", "seeds", "kills", "owners", "lid")  # the parts of `soak`
 
 
 @click.group(
@@ -115,7 +115,10 @@ def test(pytest_arguments: tuple[str, ...]) -> None:
     chosen = pytest_arguments or ("-n", str(workers))
     command = [sys.executable, "-m", "pytest", *chosen]
     if os.name == "nt":
-        sys.exit(subprocess.call(command))
+        from labsupport.broker.roster import python_marks
+
+        marks = python_marks(Settings.from_environment(), "program")
+        sys.exit(subprocess.call([sys.executable, *marks, *command[1:]]))
     os.execv(sys.executable, command)  # so that Ctrl-C and other signals reach pytest and nobody else
 
 
@@ -264,6 +267,10 @@ def run(command: Callable[..., Any] = lab) -> None:
     errors = Console(stderr=True, highlight=False)
     for each in INTERRUPTS:
         signal.signal(each, interrupt_once)
+    if starter := os.environ.pop("LAB_STARTED_BY", ""):  # where lab.py is another process than this one
+        from labsupport.broker import roster
+
+        roster.end_with(int(starter))
     try:
         sys.exit(command(prog_name="lab.py", standalone_mode=False) or 0)
     except (click.Abort, KeyboardInterrupt):

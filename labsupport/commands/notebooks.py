@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING
 import nbformat
 from rich.console import Console
 
-from labsupport.base import CHECKOUT, LabError, Settings
-from labsupport.broker import background
+from labsupport.base import CHECKOUT, LabError
+from labsupport.broker import homes
 from labsupport.course.copies import lessons_named
 
 if TYPE_CHECKING:
@@ -42,16 +41,9 @@ def write(lessons: Sequence[str], console: Console) -> None:
 @contextlib.contextmanager
 def own_home() -> Iterator[None]:
     """A broker of its own for the kernels started in the body of a `with`; a learner's running lab is not touched."""
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="lab-", ignore_cleanup_errors=True) as home:
-        os.environ["LAB_HOME"] = home
+    with homes.temporary("lab-"):
         os.environ["TQDM_DISABLE"] = "1"  # a progress bar on a slow day is not an output to store
-        try:
-            yield
-        finally:
-            background.stop_all(Settings.from_environment())
-            os.environ.clear()
-            os.environ.update(before)
+        yield
 
 
 def run(path: Path) -> bool:

@@ -22,6 +22,8 @@ from rich.table import Table
 from labsupport.base import CHECKOUT, LabError, Settings, progress, until
 from labsupport.broker import roster
 from labsupport.broker.cluster import private
+from labsupport.broker.roster import python_marks
+from labsupport.commands import orphans
 from labsupport.commands.notebooks import client_of, differing, own_home
 from labsupport.course.copies import lessons_named
 from labsupport.experiments import crashes, poison, rebuilds
@@ -56,6 +58,7 @@ def soak(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kill
         "episodes": _episodes,
         "seeds": lambda: _seeds(settings, seeds),
         "kills": lambda: _kills(kills, chance),
+        "owners": lambda: _owners(settings, kills, chance),
         "lid": lambda: _lid(chance),
     }
     for part in parts:
@@ -79,7 +82,8 @@ def _lessons(rounds: int) -> Iterator[Row]:
     """Each lesson from top to bottom, compared as the tests compare it, two at a time."""
     row = Row("a lesson from top to bottom, every output compared")
     lessons = lessons_named(["all"])
-    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-n", "2"]
+    marks = python_marks(Settings.from_environment(), "program")
+    command = [sys.executable, *marks, "-m", "pytest", "-q", "-rfE", "-n", "2"]
     for _ in progress("Rounds", unit="round", over=range(rounds)):
         ended = subprocess.run(
             [*command, *map(str, lessons)], cwd=CHECKOUT, capture_output=True, text=True, check=False
@@ -136,6 +140,17 @@ def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
     yield from rows.values()
 
 
+def _owners(settings: Settings, kills: int, chance: random.Random) -> Iterator[Row]:
+    """An owner is killed at a random moment; ten seconds later nothing of it is left."""
+    rows: dict[str, Row] = {}
+    try:
+        for killed, problems in orphans.kill(settings, kills, chance):
+            what = f"kill -9 of {killed}: nothing runs 10 s later, no file is left"
+            rows.setdefault(killed, Row(what)).note(*problems)
+    finally:  # after Ctrl-C too
+        yield from rows.values()
+
+
 def _starts_services(lesson: Path) -> bool:
     source = lesson.read_text(encoding="utf-8")
     return any(word in source for word in STARTS)
@@ -188,7 +203,8 @@ class _Afternoon:
     def processes(self) -> list[tuple[str, int]]:
         """What runs, in the words of the table, and its pid."""
         words = {"background": "the broker", "private": "a private broker", "jupyter": "JupyterLab", "program": SERVICE}
-        found = [(words[each.role], each.process.pid) for each in roster.running(self.settings) if each.role in words]
+        running = [each for each in roster.running(self.settings, words) if each.process.pid != self.lab.pid]
+        found = [(words[each.role], each.process.pid) for each in running]
         return found + ([("the kernel", kernel)] if (kernel := self._kernel()) else [])
 
     def strike(self, wanted: str, chance: random.Random) -> str:
@@ -227,7 +243,7 @@ class _Afternoon:
     def _start_lab(self) -> None:
         log = self.settings.home / "lab.log"
         with log.open("w") as output:
-            command = [sys.executable, "-m", "labsupport", "--no-browser"]
+            command = [sys.executable, *python_marks(self.settings, "program"), "-m", "labsupport", "--no-browser"]
             self.lab = subprocess.Popen(command, cwd=CHECKOUT, stdout=output, stderr=output, env=dict(os.environ))
         until(lambda: "token=" in log.read_text() or self.lab.poll() is not None, 120, "lab.py to print its address")
         if self.lab.poll() is not None:

@@ -48,14 +48,17 @@ def start(settings: Settings, *, browser: bool = True, port: int | None = None) 
     except KeyboardInterrupt:
         console.print("\nEnded.")
     if left := settings.embedded and background.address(settings):
-        console.print(f"Kafka still runs at {left}; this command did not start it. To stop it: python3 lab.py down")
+        console.print(
+            f"Kafka still runs at {left}: another program uses it, or `up` asked for it. Stop it: python3 lab.py down"
+        )
 
 
 def _running_already(settings: Settings) -> str:
-    """The address of the JupyterLab that runs for this lab; one that has none (its starter was killed) is stopped."""
+    """The address of the JupyterLab that runs for this lab; one that is left behind, or has none, is stopped."""
     for each in roster.running(settings, ["jupyter"]):
         with contextlib.suppress(LabError):
-            return until(lambda pid=each.process.pid: _address(pid), 10, "the address of the JupyterLab that runs")
+            if not each.orphan:
+                return until(lambda pid=each.process.pid: _address(pid), 10, "the address of the JupyterLab that runs")
         roster.stop([each])
     return ""
 

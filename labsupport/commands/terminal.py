@@ -71,16 +71,15 @@ def connected() -> "Cluster":
 
 @contextlib.contextmanager
 def kafka_meanwhile(settings: Settings) -> Iterator["Cluster"]:
-    """The cluster for the body of a `with`; afterwards the broker is stopped if it was started here."""
+    """The cluster for the body of a `with`; afterwards the broker is stopped, unless others use it or `up` keeps it."""
     from labsupport.broker import background
     from labsupport.broker.cluster import connect
 
-    started = settings.embedded and background.ensure(settings)[1]
     try:
         with connect(settings) as cluster:
             yield cluster
     finally:
-        if started:
+        if settings.embedded:
             background.release(settings)
 
 

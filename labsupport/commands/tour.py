@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from labsupport.base import LabError, Settings, only_one
-from labsupport.broker import background
+from labsupport.broker import roster
 from labsupport.broker.advice import speaking
 from labsupport.commands.terminal import kafka_meanwhile, save
 from labsupport.course.session import Lesson
@@ -215,7 +215,7 @@ def _own_names(lab: Lesson) -> Iterator[None]:
         lab.delete_groups(lab.groups(mine))
         lab.delete_topics(lab.topics(mine))
 
-    background.sweep(lab.settings)
+    roster.sweep(lab.settings)
     clear()
     try:
         yield

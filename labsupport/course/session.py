@@ -15,7 +15,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from labsupport.base import LabError, Settings
-from labsupport.broker import background
+from labsupport.broker import roster
 from labsupport.broker.advice import advice
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.jars import kafka_version
@@ -265,7 +265,7 @@ def lesson(number: str) -> Lesson:
     _explain_errors()
     close()
     settings = Settings.from_environment()
-    background.sweep(settings)
+    roster.sweep(settings)
     mine = Lesson(number, connect(settings), settings)
     try:
         mine.clear()

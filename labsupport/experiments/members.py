@@ -5,7 +5,6 @@ worker, and what the worker tells it writes down: who owned what and handled wha
 """
 
 import contextlib
-import os
 import shutil
 import signal
 import time
@@ -236,8 +235,7 @@ def _work(
     settings: dict[str, Any],
     pace: Path,
 ) -> None:
-    """In a member's process: work until SIGTERM, or until the notebook that started it is gone."""
-    parent = os.getppid()
+    """In a member's process: work until SIGTERM."""
 
     def slowed(moment: Moment) -> None:
         if moment.what == "handling" and pace.exists():
@@ -250,6 +248,6 @@ def _work(
         recovery = Recovery(producer, policy)
     worker = Worker(consumer, handle, hooks=[at.hook, slowed], recovery=recovery)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-    worker.run(until=lambda: os.getppid() != parent)
+    worker.run()
     kafka.close_client(settings["name"])
     at("left")

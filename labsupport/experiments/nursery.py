@@ -90,7 +90,7 @@ class Nursery:
 
 
 def serve(folder: str) -> None:
-    """In the nursery: fork a process for each call, until the program that asks for them is gone."""
+    """In the nursery: fork a process for each call. They carry its marks, so they end with its owner as it does."""
     import labsupport.experiments.trial  # noqa: F401 - what the programs will need, imported once for all
 
     reading, writing = os.pipe()
@@ -116,9 +116,6 @@ def serve(folder: str) -> None:
                         os.close(file)
                     _live(Path(folder, name))
                 children[pid] = Path(folder, name)
-    for pid in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
 
 
 def _reap(children: dict[int, Path]) -> None:

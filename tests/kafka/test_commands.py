@@ -227,17 +227,17 @@ def test_a_signal_to_up_leaves_no_half_started_broker(how, elsewhere):
     assert roster.running(elsewhere) == []
 
 
-def test_a_killed_lab_py_leaves_nothing_that_down_does_not_stop(start, elsewhere, lab):
-    """SIGKILL cannot be answered, but what it leaves is shown and stopped."""
+def test_a_killed_lab_py_leaves_nothing(start, elsewhere, lab):
+    """SIGKILL cannot be answered; the next `lab.py` does not show a JupyterLab that is about to end."""
     started = start()
-    started.address()
+    token = started.address()[2]
     started.program.kill()
     started.program.wait()
-    shown = lab("status").stdout
-    assert "JupyterLab" in shown
-    assert "Kafka" in shown
-    assert lab("down").returncode == 0
-    assert roster.running(elsewhere) == []
+    again = start()
+    assert again.address()[2] != token
+    again.program.kill()
+    again.program.wait()
+    until(lambda: not roster.running(elsewhere), 60, "everything to end")
 
 
 def test_a_taken_port_is_said_with_a_free_one_to_try(start):

@@ -291,15 +291,13 @@ def test_a_private_cluster_has_a_sensible_size(size, settings):
         pass
 
 
-def test_what_a_dead_program_left_is_swept_and_never_adopted(elsewhere, python):
-    """Its private brokers and their folders go, though its pid may have come back; a living program's stay."""
-    python("import os; from labsupport.broker.cluster import private; p = private(); p.__enter__(); os._exit(9)")
-    (orphan,) = roster.running(elsewhere, ["private"])
-    (folder,) = (elsewhere.home / "private").iterdir()
+def test_what_a_dead_program_left_is_swept_and_a_living_ones_stays(elsewhere, python):
+    """Its private brokers and their folders go, whoever is first: the warden, or the next lesson."""
     with private(settings=elsewhere) as mine:
-        background.sweep(elsewhere)
-        assert not orphan.process.alive
-        assert not folder.exists()
+        python("import os; from labsupport.broker.cluster import private; p = private(); p.__enter__(); os._exit(9)")
+        roster.sweep(elsewhere)
+        assert [each.process.pid for each in roster.running(elsewhere, ["private"])] == [mine.broker(1).process.pid]
+        assert list((elsewhere.home / "private").iterdir()) == [mine.embedded.folder]
         assert mine.topics() == []
 
 
@@ -321,16 +319,14 @@ def test_a_damaged_cache_is_made_anew(settings, runtime, tmp_path):
 
 
 def test_a_training_run_that_is_stopped_or_killed_leaves_nothing(settings, runtime, tmp_path):
-    """SIGTERM: it tidies up itself. SIGKILL: its broker is an orphan, which the next lesson stops."""
+    """SIGTERM: it tidies up itself. SIGKILL: its broker ends with it, and the next run deletes its files."""
     own = replace(settings, home=tmp_path / "home", cache=tmp_path / "cache", offline=runtime.class_path[0].parent)
     for how in ("stop", "kill"):
         process = training.start_in_background(prepare(own))
         until(lambda: roster.running(own, ["training-broker"]), 60, "the training broker")
         getattr(process, how)()
         if how == "kill":
-            (orphan,) = roster.running(own, ["training-broker"])
-            assert orphan.orphan
-            background.sweep(own)
+            until(lambda: not roster.running(own, ["training-broker"]), 60, "its broker to end")
         assert roster.running(own) == []
     assert not list(own.cache.glob("*.new*"))
     assert not list(own.cache.glob("*.failed"))

@@ -91,16 +91,14 @@ def test_a_killed_kernels_members_are_removed(kernel):
     assert record.value == b"for the living"
 
 
-def test_a_killed_kernels_private_brokers_are_stopped_by_the_next_lesson(kernel, settings, lab):
-    """Until then `status` shows them as left behind."""
+def test_a_killed_kernels_private_brokers_end_and_their_folders_go(kernel, elsewhere):
+    """Without a next lesson, and without `down`."""
     dead = kernel()
     dead.run("from labsupport.broker.cluster import private; p = private(); kafka = p.__enter__()")
+    assert roster.running(elsewhere, ["private"])
     dead.kill()
-    (orphan,) = [each for each in roster.running(settings) if each.role == "private"]
-    assert orphan.orphan
-    assert "left behind" in lab("status").stdout
-    lesson("94")
-    assert not [each for each in roster.running(settings) if each.role == "private"]
+    until(lambda: not roster.running(elsewhere, ["private"]), 60, "the broker to end")
+    until(lambda: not list((elsewhere.home / "private").iterdir()), 60, "its folder to go")
 
 
 def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewhere, kernel):
@@ -119,7 +117,7 @@ def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewh
 
 
 def test_python_runs_as_in_a_terminal_and_is_killed_with_its_cell(kernel, settings):
-    """What it prints can be read; it does not outlive the `with`, nor, when the next lesson opens, a killed kernel."""
+    """What it prints can be read; it outlives neither the `with` nor a killed kernel."""
     one = kernel()
     one.run('from labsupport import lesson, until; lab = lesson("98")')
     one.run("words = ['-c', 'import time; print(1, flush=True); time.sleep(600)']")
@@ -132,9 +130,7 @@ print("alive:", running.process.alive)
     assert one.run(alive).split() == ["alive:", "True", "alive:", "False"]
     one.begin('with lab.python(*words): print("there", flush=True); import time; time.sleep(600)', "there")
     one.kill()
-    assert len(roster.running(settings, ["program"])) == 1
-    kernel().run('from labsupport import lesson; lesson("98")')
-    assert not roster.running(settings, ["program"])
+    until(lambda: not roster.running(settings, ["program"]), 60, "it to end")
 
 
 def test_an_interrupted_cell_leaves_a_kernel_that_works(kernel):

@@ -1,0 +1,48 @@
+"""Temporary homes, in the machine's temporary folder: gone with the program that made them, however it ends."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from labsupport.base import Settings
+from labsupport.broker import background, owners, roster
+from labsupport.broker.identity import identity, lives
+from labsupport.broker.process import Process
+
+
+@contextlib.contextmanager
+def temporary(prefix: str) -> Iterator[Path]:
+    """A home for this program, and those that it starts, in the body of a `with`; a running lab is not touched."""
+    before = dict(os.environ)
+    home = make(prefix)
+    try:
+        yield home
+    finally:
+        background.stop_all(Settings.from_environment())
+        shutil.rmtree(home, ignore_errors=True)
+        os.environ.clear()
+        os.environ.update(before)
+        tempfile.tempdir = None
+
+
+def make(prefix: str) -> Path:
+    """The same without an end: when this program has gone, the home's warden deletes it.
+
+    It is the temporary folder of these programs too. Homes whose owner and warden were both killed are deleted now.
+    """
+    everywhere = Path(tempfile.gettempdir())
+    for old in everywhere.glob(f"{prefix}[0-9]*-*"):
+        pid, _, began = old.name.removeprefix(prefix).rpartition("-")[0].partition("-")
+        if not lives(f"{pid}:{began}") and Process.recorded(roster.warden_record(old)) is None:
+            shutil.rmtree(old, ignore_errors=True)
+    home = Path(tempfile.mkdtemp(prefix=prefix + identity().replace(":", "-") + "-")).resolve()
+    (home / owners.TEMPORARY).touch()
+    os.environ["LAB_HOME"] = str(home)
+    roster.register(Settings.from_environment())
+    (home / "tmp").mkdir()
+    os.environ |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(home / "tmp"))
+    tempfile.tempdir = None  # it is looked up again
+    return home

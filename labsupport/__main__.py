@@ -1,5 +1,18 @@
 """`python -m labsupport`, to which `lab.py` hands over."""
 
-from labsupport.commands.main import run
+import sys
 
-run()
+if not sys.flags.safe_path:
+    del sys.path[0]  # the current folder: a file random.py or click.py in it is not what is meant
+
+from labsupport.base import LabError
+from labsupport.setup import obstacles
+
+try:
+    with obstacles.explained():
+        from labsupport.commands.main import run
+
+        run()
+except LabError as error:  # what prints errors could not be imported
+    print(error, file=sys.stderr)
+    sys.exit(1)

@@ -59,6 +59,25 @@ def lab(context: click.Context, offline: str | None, no_browser: bool, port: int
         raise click.UsageError("--no-browser and --port go with no command: python3 lab.py --no-browser")
 
 
+@lab.command(
+    short_help="Set the lab up anew; the old set-up stays until then.",
+    **example("python3 lab.py setup", "python3.13 lab.py setup"),
+)
+def setup() -> None:
+    """Make .venv anew, with the Python that you type, and say so. Needs a network, or comes after `--from DIR`.
+
+    The old one stays until the new one works. Your notebooks, topics and progress are not touched; packages that you
+    added to .venv are gone.
+    """
+    # lab.py has done it before it came here; this says what there is now.
+    from labsupport.setup import installed
+
+    if wrong := installed.wrong():
+        raise LabError("The lab is not set up as it should be.", "\n".join(wrong), "python3 lab.py setup")
+    version = ".".join(map(str, sys.version_info[:3]))
+    console.print(f"The lab is set up: Python {version}, {len(installed.pins())} packages as pinned.")
+
+
 @lab.command(short_help="Start Kafka in the background.", **example("python3 lab.py up", "python3 lab.py status"))
 def up() -> None:
     """Start the lab's Kafka in the background, where it stays until `down`."""

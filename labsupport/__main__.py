@@ -5,7 +5,7 @@ import sys
 if not sys.flags.safe_path:
     del sys.path[0]  # the current folder: a file random.py or click.py in it is not what is meant
 
-from labsupport.base import LabError
+from labsupport.base import CHECKOUT, LabError
 from labsupport.setup import obstacles
 
 try:
@@ -14,5 +14,10 @@ try:
 
         run()
 except LabError as error:  # what prints errors could not be imported
-    print(error, file=sys.stderr)
+    if sys.argv[1:2] == ["doctor"]:
+        from labsupport.commands import checkup
+
+        print("\n".join(checkup.shown(checkup.careful(*each)) for each in checkup.begin(CHECKOUT / "work")))
+    else:
+        print(error, file=sys.stderr)
     sys.exit(1)

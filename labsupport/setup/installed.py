@@ -1,4 +1,4 @@
-"""What is installed, against what is pinned: versions, and whether the files are those that were installed."""
+"""What is installed, against what is pinned: versions, and whether the code is the one that was installed."""
 
 import csv
 import os
@@ -68,10 +68,9 @@ def holds(marker: str) -> bool:
 
 
 def altered(package: Distribution) -> str:
-    """The first file of `package` that is gone or has another size than when it was installed; empty if all is well."""
+    """The first module of `package` that is gone, or not as large as when it was installed; empty if all is well."""
     for name, size in _files(package):
         try:
-            # What pip compiles while it installs is listed without a size.
             if size and Path(str(package.locate_file(name))).stat().st_size != int(size):
                 return name
         except OSError:
@@ -80,8 +79,9 @@ def altered(package: Distribution) -> str:
 
 
 def _files(package: Distribution) -> list[tuple[str, str]]:
+    """Name and size of its modules. Data is left out: companies add their certificates to certifi's, for example."""
     rows = csv.reader((package.read_text("RECORD") or "").splitlines())
-    return [(row[0], row[2]) for row in rows if len(row) == 3 and not row[0].endswith(".pyc")]
+    return [(row[0], row[2]) for row in rows if len(row) == 3 and row[0].endswith((".py", ".so", ".pyd"))]
 
 
 def _by(file: str, owner: str, packages: Iterable[Distribution]) -> str:

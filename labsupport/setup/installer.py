@@ -33,7 +33,7 @@ def install(folder: Path, requirements: Path, offline: str) -> None:
             options += ["--find-links", str(each.absolute())]
     pip += ["install", "--quiet", "--disable-pip-version-check", "--retries", "1", *options]
     wanted = ["-r", str(requirements)]
-    if not _with_uv(python, pip, requirements, user, [*options, *wanted]) or _missing(python):
+    if not _with_uv(python, pip, requirements, user, [*options, *wanted]):
         run = _run([*pip, *wanted], requirements.parent, user.pip, stderr=subprocess.PIPE)
         if run.returncode:
             raise FailedError(_told(run.stderr.decode("utf-8", "replace"), user, offline))
@@ -51,8 +51,12 @@ def _with_uv(python: str, pip: list[str], requirements: Path, user: sources.Sour
     if _run([*pip, *pins], requirements.parent, user.pip, stderr=subprocess.DEVNULL).returncode:
         return False
     uv = [python, "-I", "-m", "uv", "pip", "install", "--python", python, *words]
-    if _run(uv, requirements.parent, user.uv).returncode == 0:
-        return True
+    # In a cache that somebody has written to, packages are what was made of them there: fetch them again.
+    for more in ([], ["--no-cache", "--reinstall"]):
+        if _run([*uv, *more], requirements.parent, user.uv).returncode:
+            break
+        if not _missing(python):
+            return True
     print("  uv could not; pip tries it (this takes a few minutes) ...", file=sys.stderr, flush=True)
     return False
 

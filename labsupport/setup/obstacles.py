@@ -66,11 +66,11 @@ def explained(then: str = "then run it again") -> Iterator[None]:
         raise
     except Exception as error:
         if files := hiding():
-            raise advice(files, then) from error
+            raise advice(files, then) from None
         if wrong := installed.wrong():
             raise LabError(
                 "The lab's packages are not those that it was set up with.",
                 "\n".join([*wrong[:4], f"{type(error).__name__}: {error}"]),
                 "python3 lab.py setup  (makes .venv anew; your files stay)",
-            ) from error
+            ) from None
         raise

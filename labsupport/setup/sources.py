@@ -70,6 +70,8 @@ def of(pip: list[str], environ: Mapping[str, str] = os.environ) -> Sources:
         elif said_to_uv and not said_to_pip and uv_name.startswith("UV_"):
             words = said_to_uv.split("," if uv_name == "UV_FIND_LINKS" else None)
             for_pip[pip_name] = " ".join(re.sub(r"^[\w.-]+=", "", word) for word in words)
+    if not _writable(for_uv.get("UV_CACHE_DIR") or base.get("XDG_CACHE_HOME") or _home(".cache")):
+        for_uv = {name: value for name, value in for_uv.items() if name != "UV_CACHE_DIR"} | {"UV_NO_CACHE": "1"}
     if "UV_INDEX" in for_uv:  # as pip does: of all indexes, the one that has the pinned version
         for_uv.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     return Sources(
@@ -79,6 +81,16 @@ def of(pip: list[str], environ: Mapping[str, str] = os.environ) -> Sources:
         (*sorted(name for name in environ if environ[name] and _speaks(name)), *pip_files, *uv_files),
         set_for_pip.get("PIP_NO_INDEX", "").lower() in ("1", "true", "yes", "on"),
     )
+
+
+def _home(name: str) -> str:
+    return os.path.expanduser(os.path.join("~", name))  # noqa: PTH111, PTH118 - Path raises where there is no home
+
+
+def _writable(folder: str) -> bool:
+    """Whether a cache can be there: the folder, or the nearest one above it, may be written to."""
+    there = next((each for each in (Path(folder), *Path(folder).parents) if each.exists()), None)
+    return there is not None and there.is_dir() and os.access(there, os.W_OK)
 
 
 def _speaks(name: str) -> bool:
@@ -137,7 +149,7 @@ def uv_files(environ: Mapping[str, str]) -> list[Path]:
     if sys.platform == "win32":
         roots = [environ.get("PROGRAMDATA", ""), environ.get("APPDATA", "")]
     else:
-        roots = ["/etc", environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")]  # noqa: PTH111 - it does not raise without a home
+        roots = ["/etc", environ.get("XDG_CONFIG_HOME") or _home(".config")]
     return [Path(root, "uv", "uv.toml") for root in roots if root]
 
 

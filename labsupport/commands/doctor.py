@@ -118,15 +118,17 @@ def startup_cache(settings: Settings) -> Line:
     return Line("start-up cache", True, "not made yet; the next start makes it")
 
 
-def jupyter(interpreter: str = sys.executable) -> Line:
+def jupyter(interpreter: str = sys.executable, kernels: Sequence[str] | None = None) -> Line:
     """JupyterLab is there, and a notebook's kernel runs the lab's Python."""
     from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_core.paths import ENV_JUPYTER_PATH
 
-    program = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    own = [str(Path(each, "kernels")) for each in ENV_JUPYTER_PATH]  # the user's are kept out, see start.environment
+    program = KernelSpecManager(kernel_dirs=list(kernels or own)).get_kernel_spec("python3").argv[0]
     # A bare name is replaced by the interpreter that runs JupyterLab.
     same = Path(program).name == program or Path(program).absolute() == Path(interpreter).absolute()
     seen = f"{version('jupyterlab')}; notebooks run {interpreter if same else program}"
-    return Line("JupyterLab", same, seen, LAB)
+    return Line("JupyterLab", same, seen, f"{LAB} setup")
 
 
 def left_over(settings: Settings) -> Line:

@@ -4,7 +4,7 @@ Settings that say *where from* (index, proxy, certificate, cache) are kept. All 
 constraints, …) would put the lab's packages elsewhere or refuse them: they are left out.
 """
 
-import ast
+import configparser
 import os
 import re
 import subprocess
@@ -70,7 +70,7 @@ def of(pip: list[str], environ: Mapping[str, str] = os.environ) -> Sources:
         elif said_to_uv and not said_to_pip and uv_name.startswith("UV_"):
             words = said_to_uv.split("," if uv_name == "UV_FIND_LINKS" else None)
             for_pip[pip_name] = " ".join(re.sub(r"^[\w.-]+=", "", word) for word in words)
-    if not _writable(for_uv.get("UV_CACHE_DIR") or base.get("XDG_CACHE_HOME") or _home(".cache")):
+    if not writable(for_uv.get("UV_CACHE_DIR") or base.get("XDG_CACHE_HOME") or _home(".cache")):
         for_uv = {name: value for name, value in for_uv.items() if name != "UV_CACHE_DIR"} | {"UV_NO_CACHE": "1"}
     if "UV_INDEX" in for_uv:  # as pip does: of all indexes, the one that has the pinned version
         for_uv.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
@@ -87,7 +87,7 @@ def _home(name: str) -> str:
     return os.path.expanduser(os.path.join("~", name))  # noqa: PTH111, PTH118 - Path raises where there is no home
 
 
-def _writable(folder: str) -> bool:
+def writable(folder: str | Path) -> bool:
     """Whether a cache can be there: the folder, or the nearest one above it, may be written to."""
     there = next((each for each in (Path(folder), *Path(folder).parents) if each.exists()), None)
     return there is not None and there.is_dir() and os.access(there, os.W_OK)
@@ -97,22 +97,37 @@ def _speaks(name: str) -> bool:
     return bool(name.startswith(("PIP_", "UV_")) or NETWORK.fullmatch(name))
 
 
-def pip_settings(
-    pip: list[str], base: Mapping[str, str], environ: Mapping[str, str]
-) -> tuple[dict[str, str], list[str]]:
+def pip_settings(pip: list[str], base: dict[str, str], environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """What pip's variables and files say about where from, as variables; and the files that there are."""
-    env = {**base, **{name: environ[name] for name in ("PIP_CONFIG_FILE",) if name in environ}}
-    run = subprocess.run([*pip, "config", "list", "-v"], env=env, capture_output=True, text=True)
-    files = [name for name in re.findall(r"will try loading '(.+)'", run.stdout + run.stderr) if Path(name).is_file()]
-    said = {}
-    for section in ("global", "install"):
-        for name, value in re.findall(rf"^{section}\.([\w-]+)=(.*)$", run.stdout, re.M):
-            if name in PIP:
-                said[name] = str(ast.literal_eval(value))
+    env = base | {name: environ[name] for name in ("PIP_CONFIG_FILE",) if name in environ}
+    # `pip config list` would be shorter, but takes `user = true` in a file for its own option of that name.
+    run = subprocess.run([*pip, "config", "debug"], env=env, capture_output=True, text=True)
+    places = re.findall(r"^(\w+):$|^  (\S.*), exists: True$", run.stdout, re.M)
+    kind, files = "", []
+    for title, file in places:
+        kind = title or kind
+        if file and file != os.devnull:
+            files.append((("global", "user", "site", "env").index(kind), file))
+    said: dict[str, str] = {}
+    for section in ("global", "install"):  # what is said for one command outdoes what is said for all
+        for _, file in sorted(files):
+            said |= _of_section(file, section)
     for name in PIP:
         if value := environ.get(_variable(name), ""):
             said[name] = value
-    return {_variable(name): " ".join(value.split()) for name, value in said.items() if value.strip()}, files
+    named = [file for _, file in sorted(files)]
+    return {_variable(name): " ".join(value.split()) for name, value in said.items() if value.strip()}, named
+
+
+def _of_section(file: str, section: str) -> dict[str, str]:
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read(file, encoding="utf-8")
+    except (configparser.Error, ValueError, OSError):
+        return {}
+    pairs = parser.items(section) if parser.has_section(section) else []
+    told = {name.lower().replace("_", "-").removeprefix("--"): value for name, value in pairs}
+    return {name: value for name, value in told.items() if name in PIP}
 
 
 def _variable(name: str) -> str:

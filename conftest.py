@@ -30,6 +30,7 @@ def pytest_configure(config):
     home = Path(os.environ["LAB_HOME"], worker["workerid"]) if worker else Path(tempfile.mkdtemp(prefix=TEST_HOME))
     os.environ["LAB_HOME"] = str(home)
     os.environ["TQDM_DISABLE"] = "1"
+    config.option.nbval_sanitize_with = str(Path(__file__).parent / "tests" / "nbval.sanitize")  # from any folder
     for each in INTERRUPTS:  # end as Ctrl-C does, with everything stopped
         signal.signal(each, signal.default_int_handler)
 

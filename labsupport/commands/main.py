@@ -21,7 +21,7 @@ from labsupport.base import CHECKOUT, INTERRUPTS, LabError, Settings, parse_addr
 from labsupport.commands.dead_letters import dead_letters
 from labsupport.commands.lessons import bundle, new, notebooks, progress, teacher
 from labsupport.commands.replay import replay
-from labsupport.commands.terminal import console, drawing, example
+from labsupport.commands.terminal import console, drawing, example, where_to_write
 
 SOAK = ("lessons", "episodes", "seeds", "kills", "lid")  # the parts of `soak`
 
@@ -69,8 +69,7 @@ def setup() -> None:
     The old one stays until the new one works. Your notebooks, topics and progress are not touched; packages that you
     added to .venv are gone.
     """
-    # lab.py has done it before it came here; this says what there is now.
-    from labsupport.setup import installed
+    from labsupport.setup import installed  # lab.py has done it before; this says what there is now
 
     if wrong := installed.wrong():
         raise LabError("The lab is not set up as it should be.", "\n".join(wrong), "python3 lab.py setup")
@@ -297,5 +296,5 @@ def run(command: Callable[..., Any] = lab) -> None:
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         errors.print(f"The system refused:{where}: {error.strerror or error}", markup=False, soft_wrap=True)
-        errors.print("  next: is the disk full, or the folder somebody else's? (LAB_HOME and LAB_CACHE move them)")
+        errors.print(f"  next: {where_to_write(error.filename)}", soft_wrap=True)
         sys.exit(1)

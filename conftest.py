@@ -39,6 +39,7 @@ def pytest_configure(config):
         marked = [sys.executable, *roster.python_marks(Settings.from_environment(), "program")]
         config.option.tx = ["popen//python=" + shlex.join(marked) if tx == "popen" else tx for tx in config.option.tx]
     os.environ["TQDM_DISABLE"] = "1"
+    config.option.nbval_sanitize_with = str(Path(__file__).parent / "tests" / "nbval.sanitize")  # from any folder
     for each in INTERRUPTS:  # end as Ctrl-C does, with everything stopped
         signal.signal(each, signal.default_int_handler)
 

@@ -81,5 +81,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    home = importlib.import_module(_HOMES[name])
-    return getattr(home, name, None) or importlib.import_module(f"{_HOMES[name]}.{name}")
+    from labsupport.setup import obstacles
+
+    if name == "lesson":
+        obstacles.refuse_hidden()
+    with obstacles.explained("then restart the kernel (menu Kernel), and run this cell again"):
+        home = importlib.import_module(_HOMES[name])
+        return getattr(home, name, None) or importlib.import_module(f"{_HOMES[name]}.{name}")

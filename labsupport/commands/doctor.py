@@ -2,156 +2,102 @@
 
 It changes nothing: of Kafka it learns from a topic and a group of its own, which it deletes again.
 Each check is a function that returns a `Line`; what is checked is handed in, so that each can be broken by itself.
+It imports what it needs itself: a package that is missing or broken spoils no other line.
 """
 
-import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
+from labsupport.base import CHECKOUT, Settings, parse_addresses
+from labsupport.commands.checkup import (
+    LAB,
+    Line,
+    afresh,
+    begin,
+    careful,
+    disk,
+    lessons,
+    memory,
+    runs_programs,
+)
 
-from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
-from labsupport.broker import background, jars, roster
-from labsupport.broker.cluster import Cluster
-from labsupport.broker.metadata import NotKafkaError, ask, reach, written
-from labsupport.broker.runtime import JAVA, intact, place_of_startup_cache
-from labsupport.commands.proof import round_trip
-from labsupport.course.copies import NOTEBOOKS, WORK
+if TYPE_CHECKING:
+    from labsupport.broker.cluster import Cluster
 
-WINDOWS = sys.platform == "win32"
-LAB = "py lab.py" if WINDOWS else "python3 lab.py"
-OLDEST_PYTHON = (3, 11)
-DISK_NEEDED, MEMORY_NEEDED = 300_000_000, 600_000_000  # bytes
+TEMPORARY = Path("/tmp" if sys.platform == "linux" else tempfile.gettempdir())  # Java's own, whatever TMPDIR says
 CLOCK_MAY_DIFFER = 60.0  # seconds; Kafka refuses records dated more than an hour ahead
 OLDEST_KAFKA = (2, 3)  # what removing the members of a killed kernel needs
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of the doctor: what was looked at, whether it is well, what was seen, and what to type if not."""
-
-    what: str
-    ok: bool
-    seen: str
-    next_step: str = ""
-
-
-def afresh(path: Path, command: str = "") -> str:
-    """What to type to delete `path` and have it made again."""
-    delete = f'rm -r "{path}"' if not WINDOWS else f'del "{path}"' if path.is_file() else f'rmdir /s /q "{path}"'
-    return f"{delete} && {LAB} {command}".rstrip()
-
-
 def examine(settings: Settings) -> Iterator[Line]:
     """Every line, one after the other. A check that fails in an unforeseen way is a line too."""
+    work = CHECKOUT / "work"
     checks: list[tuple[str, Callable[[], Line]]] = [
-        ("Python", python),
-        ("packages", packages),
+        *begin(work),
         ("disk", lambda: disk([CHECKOUT, settings.home, settings.cache])),
-        ("memory", lambda: memory(psutil.virtual_memory().available)),
+        ("memory", memory),
+        ("temporary folder", lambda: runs_programs(TEMPORARY)),
         ("Java", java),
         ("Kafka's jars", lambda: kafka_jars(settings)),
         ("start-up cache", lambda: startup_cache(settings)),
         ("JupyterLab", jupyter),
-        ("lessons", lambda: lessons(NOTEBOOKS, WORK)),
+        ("lessons", lambda: lessons(CHECKOUT / "notebooks", work)),
         ("left over", lambda: left_over(settings)),
         ("port 9092", lambda: port(settings)),
     ]
     for what, check in checks:
-        yield _careful(what, check)
+        yield careful(what, check)
     yield from _kafka(settings)
-
-
-def _careful(what: str, check: Callable[[], Line]) -> Line:
-    try:
-        return check()
-    except LabError as error:
-        return Line(what, False, f"{error.tried} {error.seen}", error.next_step)
-    except Exception as error:
-        return Line(what, False, f"{type(error).__name__}: {error}", LAB)
 
 
 def _kafka(settings: Settings) -> Iterator[Line]:
     """The lines that need a Kafka that answers; where it does not, that is said once."""
-    found = _careful("Kafka", lambda: address(settings))
+    found = careful("Kafka", lambda: address(settings))
     yield found
     if not found.ok:
         return
+    from labsupport.broker.cluster import Cluster
+
     addresses = parse_addresses(found.seen)
-    reachable = _careful("advertised address", lambda: advertised(addresses))
+    reachable = careful("advertised address", lambda: advertised(addresses))
     yield reachable
     if not reachable.ok:
         return
     with Cluster(found.seen, prefix=settings.prefix) as cluster:
-        yield _careful("Kafka's version", lambda: kafka(cluster.admin()._manager.broker_version))
-        yield _careful("one event out and back", lambda: event(cluster))
-        yield _careful("clock", lambda: clock(*broker_time(cluster)))
-        yield _careful("groups", lambda: groups(cluster))
+        yield careful("Kafka's version", lambda: kafka(cluster.admin()._manager.broker_version))
+        yield careful("one event out and back", lambda: event(cluster))
+        yield careful("clock", lambda: clock(*broker_time(cluster)))
+        yield careful("groups", lambda: groups(cluster))
 
 
-def python(running: Sequence[int] = sys.version_info) -> Line:
-    """The Python that runs the lab."""
-    shown = ".".join(map(str, running[:3]))
-    good = tuple(running[:2]) >= OLDEST_PYTHON
-    return Line("Python", good, f"{shown} at {sys.executable}", "python3.13 lab.py")
+def java(program: Path | None = None) -> Line:
+    """The Java runtime starts, with the lab's environment."""
+    from labsupport.broker import java_ended
+    from labsupport.broker.process import overlaid
+    from labsupport.broker.runtime import ENVIRONMENT, JAVA
 
-
-def packages(requirements: Path = CHECKOUT / "requirements.txt") -> Line:
-    """What is installed against what is pinned."""
-    from packaging.requirements import Requirement
-
-    wrong, right = [], 0
-    for text in requirements.read_text(encoding="utf-8").splitlines():
-        if text and not text.startswith(("#", "-e")):
-            pin = Requirement(text)
-            if pin.marker is None or pin.marker.evaluate():
-                try:
-                    installed = version(pin.name)
-                except PackageNotFoundError:
-                    wrong.append(f"{pin.name} is missing, pinned {pin.specifier}")
-                    continue
-                if installed in pin.specifier:
-                    right += 1
-                else:
-                    wrong.append(f"{pin.name} is {installed}, pinned {pin.specifier}")
-    seen = "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-    return Line("packages", not wrong, seen or f"{right} as pinned", afresh(CHECKOUT / ".venv"))
-
-
-def disk(folders: Sequence[Path], needed: int = DISK_NEEDED) -> Line:
-    """Free space where the lab writes."""
-    there = [next(each for each in (folder, *folder.parents) if each.exists()) for folder in folders]
-    free, where = min((shutil.disk_usage(folder).free, folder) for folder in there)
-    return Line("disk", free >= needed, f"{free / 1e9:.1f} GB free at {where}", f"free {needed / 1e6:.0f} MB there")
-
-
-def memory(available: int, needed: int = MEMORY_NEEDED) -> Line:
-    """Memory for a broker, a JupyterLab and a kernel."""
-    seen = f"{available / 1e9:.1f} GB available"
-    return Line("memory", available >= needed, seen, f"close programs: the lab needs {needed / 1e6:.0f} MB")
-
-
-def java(program: Path = JAVA) -> Line:
-    """The Java runtime starts."""
-    again = afresh(CHECKOUT / ".venv")
+    command = [str(program or JAVA), "-Xmx256m", "-version"]
     try:
-        run = subprocess.run([str(program), "-version"], capture_output=True, text=True, timeout=20)
+        run = subprocess.run(command, env=overlaid(ENVIRONMENT), capture_output=True, text=True, timeout=20)
     except OSError as error:
-        return Line("Java", False, str(error), again)
-    first = (run.stderr or run.stdout).partition("\n")[0]
-    return Line("Java", run.returncode == 0, first or f"exit code {run.returncode}", again)
+        return Line("Java", False, str(error), f"{LAB} setup")
+    cause, remedy = java_ended.cause(run.stdout + run.stderr) if run.returncode else ("", "")
+    first = (cause or run.stderr or run.stdout).partition("\n")[0]
+    return Line("Java", run.returncode == 0, first or f"exit code {run.returncode}", remedy or f"{LAB} setup")
 
 
 def kafka_jars(settings: Settings) -> Line:
     """The jars are there and are the pinned ones."""
+    from labsupport.broker import jars
+
     folder = jars.place(settings)
     bad = [jar.file_name for jar in jars.missing(jars.pinned(), folder)]
     seen = f"{len(bad)} missing or altered: {', '.join(bad[:2])}" if bad else f"{len(jars.pinned())} verified"
@@ -160,6 +106,8 @@ def kafka_jars(settings: Settings) -> Line:
 
 def startup_cache(settings: Settings) -> Line:
     """The start-up cache is there; without it all works, more slowly."""
+    from labsupport.broker.runtime import intact, place_of_startup_cache
+
     cache = place_of_startup_cache(settings)
     failed = cache.with_suffix(".failed")
     if intact(cache):
@@ -170,45 +118,32 @@ def startup_cache(settings: Settings) -> Line:
     return Line("start-up cache", True, "not made yet; the next start makes it")
 
 
-def jupyter(interpreter: str = sys.executable) -> Line:
+def jupyter(interpreter: str = sys.executable, kernels: Sequence[str] | None = None) -> Line:
     """JupyterLab is there, and a notebook's kernel runs the lab's Python."""
     from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_core.paths import ENV_JUPYTER_PATH
 
-    program = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    own = [str(Path(each, "kernels")) for each in ENV_JUPYTER_PATH]  # the user's are kept out, see start.environment
+    program = KernelSpecManager(kernel_dirs=list(kernels or own)).get_kernel_spec("python3").argv[0]
     # A bare name is replaced by the interpreter that runs JupyterLab.
     same = Path(program).name == program or Path(program).absolute() == Path(interpreter).absolute()
     seen = f"{version('jupyterlab')}; notebooks run {interpreter if same else program}"
-    return Line("JupyterLab", same, seen, LAB)
-
-
-def lessons(source: Path, copies: Path) -> Line:
-    """The learner's copies can be read."""
-    broken = []
-    for copy in sorted(copies.glob("*.ipynb")):
-        try:
-            json.loads(copy.read_text(encoding="utf-8"))["cells"]
-        except (ValueError, KeyError, TypeError):
-            broken.append(copy.name)
-    there = len(list(copies.glob("*.ipynb")))
-    seen = (
-        f"cannot be read: {', '.join(broken)}"
-        if broken
-        else f"{there} in work/, {len(list(source.glob('*.ipynb')))} in all"
-    )
-    move = "ren" if WINDOWS else "mv"
-    names = [f'"{copies / name}" "{name if WINDOWS else copies / name}.broken"' for name in broken[:1]]
-    return Line("lessons", not broken, seen, f"{move} {' '.join(names)} && {LAB}")
+    return Line("JupyterLab", same, seen, f"{LAB} setup")
 
 
 def left_over(settings: Settings) -> Line:
     """Brokers whose program has gone."""
+    from labsupport.broker import roster
+
     orphans = [each.process.pid for each in roster.running(settings) if each.orphan]
     seen = f"brokers of a program that has gone: pid {', '.join(map(str, orphans))}" if orphans else "nothing"
     return Line("left over", not orphans, seen, f"{LAB} down")
 
 
-def port(settings: Settings, number: int = background.KAFKA_PORT) -> Line:
+def port(settings: Settings, number: int = 9092) -> Line:
     """The port that Kafka's tools expect. If somebody else has it, the lab uses another: a remark, not a fault."""
+    from labsupport.broker import background
+
     what = f"port {number}"
     if background.address(settings).endswith(f":{number}"):
         return Line(what, True, "the lab's Kafka")
@@ -219,6 +154,9 @@ def port(settings: Settings, number: int = background.KAFKA_PORT) -> Line:
 
 def address(settings: Settings) -> Line:
     """Kafka answers; `seen` is its address."""
+    from labsupport.broker import background
+    from labsupport.broker.metadata import reach
+
     if not settings.embedded:
         return Line("Kafka", True, reach(parse_addresses(settings.kafka)))
     there = background.address(settings)
@@ -229,6 +167,8 @@ def address(settings: Settings) -> Line:
 
 def advertised(addresses: Sequence[tuple[str, int]]) -> Line:
     """The addresses that the brokers tell clients to use can be reached from here."""
+    from labsupport.broker.metadata import NotKafkaError, ask, written
+
     what = "advertised address"
     asked = addresses[0]
     for host, number in ask(*asked).brokers.values():
@@ -248,12 +188,14 @@ def kafka(seen: tuple[int, ...]) -> Line:
     return Line("Kafka's version", seen >= OLDEST_KAFKA, f"{shown} or newer", "unset LAB_KAFKA")
 
 
-def event(cluster: Cluster) -> Line:
+def event(cluster: "Cluster") -> Line:
     """One event goes out and comes back through a group."""
+    from labsupport.commands.proof import round_trip
+
     return Line("one event out and back", True, f"{round_trip(cluster):.1f} s")
 
 
-def broker_time(cluster: Cluster) -> tuple[float, float]:
+def broker_time(cluster: "Cluster") -> tuple[float, float]:
     """The time of the broker's clock and of this machine's, in seconds since 1970, at the same moment."""
     topic = cluster.create_topic(f"{cluster.prefix}00-clock-{time.time_ns()}", message_timestamp_type="LogAppendTime")
     try:
@@ -274,7 +216,7 @@ def clock(there: float, here: float) -> Line:
     return Line("clock", abs(ahead) <= CLOCK_MAY_DIFFER, seen if abs(ahead) >= 1 else "agrees with the broker's", mend)
 
 
-def groups(cluster: Cluster) -> Line:
+def groups(cluster: "Cluster") -> Line:
     """The lab's groups that have members: an open notebook's, or a killed one's."""
     ours = [name for name in cluster.groups() if cluster.is_ours(name)]
     busy = [name for name in ours if cluster.describe(name).members]

@@ -21,7 +21,7 @@ from labsupport.base import CHECKOUT, INTERRUPTS, LabError, Settings, parse_addr
 from labsupport.commands.dead_letters import dead_letters
 from labsupport.commands.lessons import bundle, new, notebooks, progress, teacher
 from labsupport.commands.replay import replay
-from labsupport.commands.terminal import console, drawing, example
+from labsupport.commands.terminal import console, drawing, example, where_to_write
 
 SOAK = ("lessons", "episodes", "seeds", "kills", "owners", "lid")  # the parts of `soak`
 
@@ -57,6 +57,24 @@ def lab(context: click.Context, offline: str | None, no_browser: bool, port: int
         start.start(Settings.from_environment(), browser=not no_browser, port=port)
     elif no_browser or port is not None:
         raise click.UsageError("--no-browser and --port go with no command: python3 lab.py --no-browser")
+
+
+@lab.command(
+    short_help="Set the lab up anew; the old set-up stays until then.",
+    **example("python3 lab.py setup", "python3.13 lab.py setup"),
+)
+def setup() -> None:
+    """Make .venv anew, with the Python that you type, and say so. Needs a network, or comes after `--from DIR`.
+
+    The old one stays until the new one works. Your notebooks, topics and progress are not touched; packages that you
+    added to .venv are gone.
+    """
+    from labsupport.setup import installed  # lab.py has done it before; this says what there is now
+
+    if wrong := installed.wrong():
+        raise LabError("The lab is not set up as it should be.", "\n".join(wrong), "python3 lab.py setup")
+    version = ".".join(map(str, sys.version_info[:3]))
+    console.print(f"The lab is set up: Python {version}, {len(installed.pins())} packages as pinned.")
 
 
 @lab.command(short_help="Start Kafka in the background.", **example("python3 lab.py up", "python3 lab.py status"))
@@ -285,5 +303,5 @@ def run(command: Callable[..., Any] = lab) -> None:
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         errors.print(f"The system refused:{where}: {error.strerror or error}", markup=False, soft_wrap=True)
-        errors.print("  next: is the disk full, or the folder somebody else's? (LAB_HOME and LAB_CACHE move them)")
+        errors.print(f"  next: {where_to_write(error.filename)}", soft_wrap=True)
         sys.exit(1)

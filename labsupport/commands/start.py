@@ -8,7 +8,7 @@ import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 
-from jupyter_core.paths import jupyter_runtime_dir
+from jupyter_core.paths import SYSTEM_CONFIG_PATH, jupyter_config_dir
 from rich.console import Console
 
 from labsupport.base import CHECKOUT, LabError, Settings, only_one, until
@@ -18,6 +18,7 @@ from labsupport.broker.roster import python_marks
 from labsupport.commands.proof import round_trip
 from labsupport.commands.terminal import kafka_meanwhile
 from labsupport.course.copies import make_copies
+from labsupport.setup.sources import writable
 
 FIRST = "work/00_start_here.ipynb"
 console = Console(highlight=False)
@@ -58,9 +59,32 @@ def _running_already(settings: Settings) -> str:
     for each in roster.running(settings, ["jupyter"]):
         with contextlib.suppress(LabError):
             if not each.orphan:
-                return until(lambda pid=each.process.pid: _address(pid), 10, "the address of the JupyterLab that runs")
+                pid = each.process.pid
+                return until(lambda pid=pid: _address(settings, pid), 10, "the address of the JupyterLab that runs")
         roster.stop([each])
     return ""
+
+
+def environment(settings: Settings) -> dict[str, str | None]:
+    """What is laid over this program's environment for JupyterLab and its kernels.
+
+    The user's settings of Jupyter and IPython are kept out: they are for other servers, and some stop this one. Themes
+    and keyboard shortcuts stay. All folders lie in the lab's home, which can be written where the user's may not be.
+    """
+    folder = settings.home / "jupyter"
+    laid: dict[str, str | None] = {name: None for name in os.environ if name.startswith(("JUPYTER", "IPYTHON"))}
+    laid |= {
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+    theirs = Path(jupyter_config_dir(), "lab", "user-settings")
+    if theirs.is_dir() and writable(theirs):
+        laid["JUPYTERLAB_SETTINGS_DIR"] = str(theirs)
+    if "MPLCONFIGDIR" not in os.environ and not writable(os.path.expanduser("~/.config")):  # noqa: PTH111
+        laid["MPLCONFIGDIR"] = str(folder / "matplotlib")
+    return laid
 
 
 @contextlib.contextmanager
@@ -71,6 +95,9 @@ def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process
     # Nothing leaves the machine: overrides.json says no to the news feed and to the check for updates.
     options.append(f"--LabApp.app_settings_dir={ours}")
     options += ["--LabApp.custom_css=True", f"--ServerApp.tornado_settings=static_custom_path={ours}"]
+    # What the machine's administrator has set for all servers, such as 0.0.0.0 in a container, is not for this one.
+    options += ["--ServerApp.ip=localhost", f"--ServerApp.preferred_dir={CHECKOUT}", "--ServerApp.base_url=/"]
+    options += ["--ServerApp.certfile=", "--ServerApp.keyfile="]
     if port is not None:
         options += [f"--port={port}", "--ServerApp.port_retries=0"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -78,24 +105,32 @@ def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process
     words = python_marks(settings, "jupyter")
     log = settings.home / "jupyter.log"
     log.unlink(missing_ok=True)
-    process = Process.start("JupyterLab", [sys.executable, *words, "-m", "jupyterlab", *options], log, cwd=CHECKOUT)
+    command = [sys.executable, "-P", *words, "-m", "jupyterlab", *options]
+    process = Process.start("JupyterLab", command, log, cwd=CHECKOUT, env=environment(settings))
     try:
-        address = until(lambda: not process.alive or _address(process.pid), 60, "JupyterLab to answer")
+        address = until(lambda: not process.alive or _address(settings, process.pid), 60, "JupyterLab to answer")
         if address is True:
             raise LabError(
                 "JupyterLab did not start.",
                 process.tail(6),
-                "is the port taken? python3 lab.py --port 8899" if port else f"the whole log: {log}",
+                "is the port taken? python3 lab.py --port 8899" if port else _next_step(log),
             )
         yield process, address
     finally:
         process.stop(15)
 
 
-def _address(pid: int) -> str:
+def _next_step(log: Path) -> str:
+    files = [file for each in SYSTEM_CONFIG_PATH for file in sorted(Path(each).glob("jupyter_*config*"))]
+    named = f"is it a setting of this machine's Jupyter? {', '.join(map(str, files))}\n" if files else ""
+    return f"{named}look at what the lab needs: python3 lab.py doctor\nthe whole log: {log}"
+
+
+def _address(settings: Settings, pid: int) -> str:
     """The address with its token, from the file that the server writes when it listens; empty before that."""
     try:
-        server = json.loads(Path(jupyter_runtime_dir(), f"jpserver-{pid}.json").read_text(encoding="utf-8"))
+        file = Path(str(environment(settings)["JUPYTER_RUNTIME_DIR"]), f"jpserver-{pid}.json")
+        server = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ""
     return f"{server['url']}lab/tree/{FIRST}?token={server['token']}"

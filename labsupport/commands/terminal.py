@@ -4,6 +4,7 @@ What needs the Kafka client is imported where it is used, so that `lab.py --help
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from labsupport.base import LabError, Settings, storing
+from labsupport.base import CHECKOUT, LabError, Settings, storing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,3 +132,13 @@ def require_ours(kafka: "Cluster", verb: str, name: str) -> None:
             f"its own names have the form {kafka.prefix}NN-name: a lesson's two digits, then letters, digits, . _ -",
             "choose such a name; in Python, with the functions of labsupport.events, you may do it to any",
         )
+
+
+def where_to_write(file: object) -> str:
+    """What to do about a file that the system refused."""
+    path = Path(os.fsdecode(file)).absolute() if isinstance(file, str | bytes | os.PathLike) else CHECKOUT
+    settings = Settings.from_environment()
+    for folder, variable in ((settings.home, "LAB_HOME"), (settings.cache, "LAB_CACHE")):
+        if path.is_relative_to(folder):
+            return f"is the disk full, or the folder somebody else's? {variable} moves it"
+    return "is the disk full, or the folder somebody else's? Copy the lab's folder to a place that you may write to"

@@ -54,7 +54,7 @@ class Nursery:
                 self._calls = os.open(self.folder / "calls", os.O_RDWR)
                 stack.callback(os.close, self._calls)
                 marks = python_marks(Settings.from_environment(), "program")
-                command, log = [sys.executable, *marks, "-c", CHILD, str(self.folder)], self.folder / "printed"
+                command, log = [sys.executable, "-P", *marks, "-c", CHILD, str(self.folder)], self.folder / "printed"
                 self.process = Process.start("the nursery", command, log, cwd=Path.cwd(), env=ENVIRONMENT)
                 stack.callback(self.process.wait)
                 stack.callback(self.process.kill)

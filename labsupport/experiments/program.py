@@ -86,7 +86,10 @@ def python(*words: object) -> Iterator[Running]:
 
 @contextlib.contextmanager
 def _python(name: str, words: list[str], folder: Path) -> Iterator[Running]:
-    command = [sys.executable, *python_marks(Settings.from_environment(), "program"), *words]
+    # A file random.py beside the notebook must not stand in for Python's; a learner's own module must be found there.
+    ours = CHILD in words or any(word.startswith("labsupport.") for word in words[1:2])
+    marks = python_marks(Settings.from_environment(), "program")
+    command = [sys.executable, *(["-P"] if ours else []), *marks, *words]
     process = Process.start(name, command, folder / "printed", cwd=Path.cwd(), env={"PYTHONUNBUFFERED": "1"})
     try:
         yield Running(process, folder)
@@ -121,6 +124,9 @@ def run(function: Callable, *arguments: Any, timeout: float = 60.0, name: str = 
 
 def answer(folder: str) -> None:
     """In the process of its own: call what `started` has put into `folder`, and leave there what comes back."""
+    sys.path.append(
+        str(Path.cwd())
+    )  # what the function imports may lie beside its notebook; behind the lab's own modules
     function, arguments = pickle.loads(Path(folder, "call").read_bytes())
     returned = function(*arguments)
     Path(folder, "returned").write_bytes(cloudpickle.dumps(returned))

@@ -267,3 +267,27 @@ def test_soak_counts_what_went_wrong_part_by_part(lab):
     assert run.returncode == 0, run.stdout + run.stderr
     counted = re.findall(r"(\d+) +0 *$", run.stdout, re.MULTILINE)
     assert [int(times) > 0 for times in counted] == [True] * 3
+
+
+def test_the_users_settings_of_jupyter_java_and_python_are_kept_out(start, settings, tmp_path):
+    """Of another server's, of another Java's, of another Python's; and a home that cannot be written."""
+    config = tmp_path / "jupyter"
+    config.mkdir()
+    (config / "jupyter_server_config.py").write_text(
+        "c.ServerApp.preferred_dir = '/nowhere'\nc.ServerApp.certfile = '/gone.pem'\nc.ServerApp.ip = '0.0.0.0'\n"
+        "c.ServerApp.base_url = '/other/'\n"
+    )
+    profile = tmp_path / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_config.py").write_text("c.InteractiveShellApp.exec_lines = ['raise SystemExit(1)']")
+    running = start(
+        HOME="/dev/null/none", LAB_CACHE=str(settings.cache), _JAVA_OPTIONS="-XX:+UseG1GC", JAVA_TOOL_OPTIONS="-Xms9g",
+        CLASSPATH="/nowhere", IPYTHONDIR=str(tmp_path / "ipython"), JUPYTER_CONFIG_PATH=str(config),
+        JUPYTER_CONFIG_DIR=str(config), JUPYTER_PREFER_ENV_PATH="0", JUPYTER_TOKEN="theirs", JUPYTER_PORT="1",
+    )  # fmt: skip
+    found = running.address()
+    assert found[1].startswith("http://localhost:")
+    assert not found[1].endswith("other")
+    assert found[2] != "theirs"
+    with urllib.request.urlopen(f"{found[1]}/api/status?token={found[2]}", timeout=30) as answer:
+        assert "started" in json.load(answer)

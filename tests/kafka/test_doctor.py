@@ -110,7 +110,7 @@ def test_altered_jars_and_a_start_up_cache_that_could_not_be_made(settings, runt
 
 
 def test_a_kernel_that_is_not_the_labs_python(monkeypatch, tmp_path):
-    """A kernel of the user's under the same name would run the notebooks on another Python."""
+    """A kernel of the user's under the same name is kept out; one that somebody put into .venv is named."""
     assert doctor.jupyter().ok
     kernel = tmp_path / "kernels" / "python3"
     kernel.mkdir(parents=True)
@@ -120,7 +120,8 @@ def test_a_kernel_that_is_not_the_labs_python(monkeypatch, tmp_path):
         )
     )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    line = doctor.jupyter()
+    assert doctor.jupyter().ok
+    line = doctor.jupyter(kernels=[str(tmp_path / "kernels")])
     assert not line.ok
     assert "/usr/bin/another-python" in line.seen
 

@@ -141,7 +141,7 @@ def _raise_time_up(frame: FrameType, event: str, _argument: Any) -> Callable | N
     """A trace function (sys.settrace) that raises at each line of the learner's code, and of nobody else's."""
     if event == "line":
         raise TimeUp
-    return _raise_time_up if _is_learners(frame.f_code.co_filename) else None
+    return _raise_time_up if is_learners(frame.f_code.co_filename) else None
 
 
 @contextlib.contextmanager
@@ -182,13 +182,13 @@ def where(error: BaseException) -> str:
     traceback: TracebackType | None = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if _is_learners(code.co_filename):
+        if is_learners(code.co_filename):
             line = linecache.getline(code.co_filename, traceback.tb_lineno).strip()
             found = f"line {traceback.tb_lineno}" + (f": {line}" if line else "")
         traceback = traceback.tb_next
     return found
 
 
-def _is_learners(filename: str) -> bool:
+def is_learners(filename: str) -> bool:
     """Whether code in this file is neither the lab's nor a library's."""
     return not filename.startswith(NOT_LEARNERS)

@@ -10,6 +10,7 @@ class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends 
 
     def __init__(self, *, timed: bool | float = False, **fields: str):
         self.timed, self.fields = timed, fields
+        self.error: BaseException | None = None  # what the learner's code raised
 
 
 class NotAttempted(Judged):

@@ -12,6 +12,12 @@ class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends 
         self.timed, self.fields = timed, fields
         self.error: BaseException | None = None  # what the learner's code raised
 
+    def but(self, **fields: str) -> "Judged":
+        """The same end of the check, with these fields."""
+        other = type(self)(timed=self.timed, **self.fields | fields)
+        other.error = self.error
+        return other
+
 
 class NotAttempted(Judged):
     """The stub is still there."""

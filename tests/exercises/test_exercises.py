@@ -72,6 +72,76 @@ def test_a_known_wrong_answer_is_told_what_is_wrong(exercise, wrong, opened):
     assert "mistake of the lab's" not in repr(verdict)
 
 
+# Wrong in ways that no misconception needs: each takes the reference answer, and does something around it.
+ONCE = """
+
+_right, _first = {function}, []
+
+
+def {call}:
+    if not _first:
+        _first.append(_right({arguments}))
+    return _first[0]"""
+CHANGES = """
+
+_right = {function}
+
+
+def {call}:
+    result = _right({arguments})
+    for each in ({arguments},):
+        if isinstance(each, (list, dict, set)):
+            each.clear()
+    return result"""
+SWALLOWS = """
+
+_right = {function}
+
+
+def {call}:
+    try:
+        return _right({arguments})
+    except Exception:
+        pass"""
+# Whose errors have to come out: a function or a client that is handed over can fail.
+RAISES = [each for each in ALL if each.id in ("04-2", "06-1", "07-1", "08-2", "09-3", "11-3")]
+# Whose arguments include a list or a dict.
+MUTABLE = ("assign", "sharing", "happenings", "total", "out_of_order", "paid", "to_redrive", "whose_fault", "restore")
+
+
+def around(exercise: Exercise, code: str):
+    """The reference answer with that around it, as a learner hands it in."""
+    arguments = exercise.call.partition("(")[2].rstrip(")")
+    changed = code.format(function=exercise.function, call=exercise.call, arguments=arguments)
+    return answer(exercise, exercise.reference + changed)
+
+
+def refused(verdict) -> bool:
+    """Whether it was told that something is wrong with it, and not with the lab."""
+    return verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR) and "mistake of the lab's" not in repr(verdict)
+
+
+@each
+def test_what_was_right_once_is_not_right_again(exercise, opened):
+    """The first result for ever, as a constant in the code or a cache without a key: other values come in each call."""
+    verdict = opened.check(exercise.id, around(exercise, ONCE))
+    assert refused(verdict), verdict
+
+
+@pytest.mark.parametrize("exercise", [each for each in ALL if each.function in MUTABLE], ids=lambda each: each.id)
+def test_an_answer_that_changes_what_it_was_given_is_told_so(exercise, opened):
+    """Whatever it returns."""
+    verdict = opened.check(exercise.id, around(exercise, CHANGES))
+    assert refused(verdict), verdict
+
+
+@pytest.mark.parametrize("exercise", RAISES, ids=lambda exercise: exercise.id)
+def test_an_answer_that_swallows_every_error_is_told_so(exercise, opened):
+    """`try` around all of it, and `except Exception: pass`."""
+    verdict = opened.check(exercise.id, around(exercise, SWALLOWS))
+    assert refused(verdict), verdict
+
+
 def test_a_learners_decimal_context_is_theirs_alone(opened):
     """A precision of two digits makes a wrong total wrong, and the next right answer right."""
     total = exercises.by_id()["01-2"]

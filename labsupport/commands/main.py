@@ -23,7 +23,7 @@ from labsupport.commands.lessons import bundle, new, notebooks, progress, teache
 from labsupport.commands.replay import replay
 from labsupport.commands.terminal import console, drawing, example, where_to_write
 
-SOAK = ("lessons", "episodes", "seeds", "kills", "owners", "lid")  # the parts of `soak`
+SOAK = ("lessons", "episodes", "seeds", "kills", "owners", "lid", "verdicts")  # the parts of `soak`
 
 
 @click.group(

@@ -23,9 +23,10 @@ from labsupport.base import CHECKOUT, LabError, Settings, progress, until
 from labsupport.broker import roster
 from labsupport.broker.cluster import private
 from labsupport.broker.roster import python_marks
-from labsupport.commands import orphans
+from labsupport.commands import orphans, verdicts
 from labsupport.commands.notebooks import client_of, differing, own_home
 from labsupport.course.copies import lessons_named
+from labsupport.course.verdict import Outcome
 from labsupport.experiments import crashes, poison, rebuilds
 from labsupport.experiments.strategies import STRATEGIES
 
@@ -60,6 +61,7 @@ def soak(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kill
         "kills": lambda: _kills(kills, chance),
         "owners": lambda: _owners(settings, kills, chance),
         "lid": lambda: _lid(chance),
+        "verdicts": _verdicts,
     }
     for part in parts:
         yield from play[part]()
@@ -149,6 +151,17 @@ def _owners(settings: Settings, kills: int, chance: random.Random) -> Iterator[R
             rows.setdefault(killed, Row(what)).note(*problems)
     finally:  # after Ctrl-C too
         yield from rows.values()
+
+
+def _verdicts() -> Iterator[Row]:
+    """Every right answer, with three busy loops for each processor beside it, three times."""
+    judged = Row("a right answer on a busy machine: not called wrong, nor the lab down")
+    passed = Row("of these, passed instead of `LAB BUSY`")
+    for style, verdict in verdicts.play():
+        problem = [f"{style}: {verdict}"]
+        judged.note(*problem * verdicts.wrong(verdict))
+        passed.note(*problem * (verdict.outcome is Outcome.LAB_BUSY))
+    yield from (judged, passed)
 
 
 def _starts_services(lesson: Path) -> bool:

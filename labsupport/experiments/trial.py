@@ -18,7 +18,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from labsupport.base import LabError, until
+from labsupport.base import LabError, counted, until
 from labsupport.broker.cluster import Cluster
 from labsupport.events import orders
 from labsupport.events.event import Event
@@ -45,11 +45,15 @@ class Life:
 
 @dataclass(frozen=True)
 class Played:
-    """A trial that has been played: its processes and where they were; `problem` is why none of them got to the end."""
+    """A trial that has been played: its processes and where they were; `problem` is why none of them got to the end.
+
+    `late` says that one was given up because it took too long: what it had done until then proves nothing.
+    """
 
     lives: tuple[Life, ...]
     moments: tuple[Moment, ...]
     problem: str = ""
+    late: bool = False
 
     @property
     def redelivered(self) -> int:
@@ -98,16 +102,18 @@ def play(
         if ended.code and not frozen and number < MOST_LIVES:
             live(number + 1)
 
-    problem = ""
+    problem, late = "", False
     try:
         live(1)
         if all(life.ended.code for life in lives):
             last = lives[-1].ended
             said = last.printed.strip().rpartition("\n")[2] or "without a word"
-            problem = f"{len(lives)} processes failed, the last with exit code {last.code}: {said}"
+            problem = (
+                f"{counted(len(lives), 'process', 'processes')} failed, the last with exit code {last.code}: {said}"
+            )
     except LabError as error:
-        problem = str(error)
-    return Played(tuple(lives), journal.read(folder / JOURNAL), problem)
+        problem, late = str(error), True
+    return Played(tuple(lives), journal.read(folder / JOURNAL), problem, late)
 
 
 def consume(kafka: Cluster, at: At, topic: str, group: str, database: str, strategy: Strategy) -> None:

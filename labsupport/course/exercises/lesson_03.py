@@ -1,109 +1,23 @@
 """Exercises of lesson 03, how a producer knows that the event arrived."""
 
 import contextlib
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
-from kafka.future import Future
 
 from labsupport.base import until
 from labsupport.broker.cluster import Cluster
-from labsupport.course.answer import Answer, TryAgain, shown
+from labsupport.course.answer import Answer, Failed, TryAgain, shown
 from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.course.watched import Held, Watched, watched
 from labsupport.experiments import faults
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
 WORDS = "'acknowledged', 'failed' or 'unknown'"
-
-
-class Watched(KafkaProducer):
-    """A producer that notes what `send` was called with, and how many sends have no outcome yet."""
-
-    def __init__(self, **settings: Any):
-        self.sends: list[tuple[Any, Future | None]] = []  # each value with its future; None if send() raised
-        self.most = 0  # the most that were on their way at once
-        super().__init__(**settings)
-
-    def send(self, topic: str, value: Any = None, *arguments: Any, **named: Any) -> Future:
-        """As KafkaProducer.send."""
-        self.sends.append((value, None))
-        sending = super().send(topic, value, *arguments, **named)
-        self.sends[-1] = (value, sending)
-        self.most = max(self.most, len(self.open))
-        return sending
-
-    @property
-    def values(self) -> list[Any]:
-        """The values for which send() was called."""
-        return [value for value, _ in self.sends]
-
-    @property
-    def open(self) -> list[Future]:
-        """The sends that have no outcome yet."""
-        return [sending for _, sending in self.sends if sending is not None and not sending.is_done]
-
-    @property
-    def failed(self) -> list[Any]:
-        """The values whose sends ended in an error, at once or later."""
-        return [value for value, sending in self.sends if sending is None or sending.failed()]
-
-
-class Held(Watched):
-    """Keeps its batches back while the window can still fill: what is on its way does not depend on the machine.
-
-    It sends them when `limit` sends have no outcome, when all `count` values were given to it, and when nothing of that
-    has come for `patience` seconds: the caller waits for something else.
-    """
-
-    def __init__(self, limit: int, count: int, patience: float = 0.3, **settings: Any):
-        self.limit, self.count, self.patience = limit, count, patience
-        self._go, self._over = threading.Event(), threading.Event()
-        super().__init__(
-            **{"linger_ms": 20_000, "request_timeout_ms": 20_000, "delivery_timeout_ms": 60_000} | settings
-        )
-        threading.Thread(target=self._push, daemon=True).start()
-
-    def send(self, *arguments: Any, **named: Any) -> Future:
-        """As KafkaProducer.send."""
-        try:
-            return super().send(*arguments, **named)
-        finally:
-            if len(self.open) >= self.limit or len(self.sends) >= self.count:
-                self._go.set()
-
-    def close(self, *arguments: Any, **named: Any) -> None:
-        """As KafkaProducer.close."""
-        self._over.set()
-        self._go.set()
-        super().close(*arguments, **named)
-
-    def _push(self) -> None:
-        waited = 0
-        while True:
-            # An answer that waits for each send would wait this long 200 times; after a few the point is made.
-            waited += not self._go.wait(self.patience if waited < 4 else 0.01)
-            if self._over.is_set():
-                return
-            self._go.clear()
-            with contextlib.suppress(KafkaError):
-                self.flush(timeout=20)
-
-
-@contextlib.contextmanager
-def _watched(kafka: Cluster, kind: type[Watched] = Watched, **settings: Any) -> Iterator[Any]:
-    """A producer of that kind for the body of a `with`."""
-    own = {name: settings.pop(name) for name in ("limit", "count", "patience") if name in settings}
-    producer = kind(**own, **kafka.config("producer", client_id="check", **settings))
-    try:
-        yield producer
-    finally:
-        producer.close(timeout=5)
 
 
 # 03-1
@@ -125,7 +39,7 @@ def _outcome(answer: Answer, lab: "Lesson") -> str:
         (b"1299.99", 2_000, {"linger_ms": 2_500}, "acknowledged", late),
     ):
         topic = lab.topic(CHECKED, max_message_bytes=most_bytes) if most_bytes else lab.namespace + "nowhere"
-        with _watched(lab, **settings) as producer:
+        with watched(lab, **settings) as producer:
             came_back = answer(producer, topic, value, returns=str, asks=WORDS)
             producer.flush(timeout=5)
         _require_one_send(answer, producer, topic, value, came_back)
@@ -207,7 +121,7 @@ def _silent_broker(answer: Answer, lab: "Lesson") -> None:
 @contextlib.contextmanager
 def _connected(kafka: Cluster, topic: str, **settings: Any) -> Iterator[Watched]:
     """A producer without idempotence that has sent a first record; its time-outs may be short, the machine slow."""
-    with _watched(kafka, enable_idempotence=False, **settings) as producer:
+    with watched(kafka, enable_idempotence=False, **settings) as producer:
 
         def answered() -> bool:
             with contextlib.suppress(KafkaError):
@@ -248,7 +162,7 @@ def _bounded(answer: Answer, lab: "Lesson") -> str:
 def _held(lab: "Lesson", limit: int, count: int, **settings: Any) -> contextlib.AbstractContextManager[Held]:
     # Not idempotent: this client's idempotent producer sends nothing any more after a refusal.
     settings = {"batch_size": 4_000, "max_request_size": 20_000, "enable_idempotence": False} | settings
-    return _watched(lab, Held, limit=limit, count=count, **settings)
+    return watched(lab, Held, limit=limit, count=count, **settings)
 
 
 def _send(
@@ -257,7 +171,11 @@ def _send(
     exists = topic in lab.topics(topic)
     where = "topic" if exists else "a topic that does not exist"
     given = f"send_all(producer, {where}, values, {limit}), with {len(values)} values{late}"
-    came_back = answer(producer, topic, values, limit, returns=list, asks="a list of values")
+    try:
+        came_back = answer(producer, topic, values, limit, returns=list, asks="a list of values")
+    except Failed as failed:
+        failed.timed = failed.timed and exists  # that there is no such topic does not depend on the machine
+        raise
     without_outcome = len(producer.open)
     producer.flush(timeout=10)
     _require_sends(producer, values, given)
@@ -338,6 +256,7 @@ def _require_window(most: int, limit: int, count: int, given: str, late: str) ->
         )
     if most < min(limit, count // 2):
         raise TryAgain(
+            timed=True,
             says=f"At most {most} {'was' if most == 1 else 'were'} on the way at once, and {limit} were allowed.",
             given=given,
             broken="each wait for an answer costs a way to the broker and back; that is what the window is for",
@@ -735,9 +654,7 @@ def send_all(producer, topic, values, limit):
             ),
             Wrong(
                 "what failed is kept where the next call finds it",
-                _window(before="failed = []\n\n")
-                .replace("deque(), []", "deque(), failed")
-                .replace("return failed", "return [*failed]"),
+                _window(before="failed = []\n\n").replace("waiting, failed = deque(), []", "waiting = deque()"),
                 "and no other",
             ),
             Wrong(

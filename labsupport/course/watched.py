@@ -11,6 +11,8 @@ from kafka.future import Future
 
 from labsupport.broker.cluster import Cluster
 
+TICK = 0.01  # s
+
 
 class Watched(KafkaProducer):
     """A producer that notes what `send` was called with, and how many sends have no outcome yet."""
@@ -76,8 +78,10 @@ class Held(Watched):
     def _push(self) -> None:
         waited = 0
         while True:
-            # An answer that waits for each send would wait this long 200 times; after a few the point is made.
-            waited += not self._go.wait(self.patience if waited < 4 else 0.01)
+            # In ticks: however long the machine stands still, that is one tick for this thread and for the caller's.
+            # An answer that waits for each send would wait `patience` 200 times; after a few the point is made.
+            ticks = int(self.patience / TICK) if waited < 4 else 1
+            waited += not any(self._go.wait(TICK) for _ in range(ticks))
             if self._over.is_set():
                 return
             self._go.clear()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import islice, product
+from random import randrange
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -79,7 +80,8 @@ AMOUNTS = (
 
 def _total(answer: Answer, lab: "Lesson") -> str:
     """Amounts that a binary float cannot hold: by themselves, in a sum, and for their length."""
-    lists = [*AMOUNTS, *([str(event.payload["amount"]) for event in _paid(seed)] for seed in range(3))]
+    many = [f"{randrange(1, 10**7) / 100:.2f}" for _ in range(60)]  # other ones in each check
+    lists = [*AMOUNTS, many, *([str(event.payload["amount"]) for event in _paid(seed)] for seed in range(3))]
     amounts = [amount for each in lists for amount in each]
     values = iter(
         come_back(lab, [payment(str(UUID(int=number)), "ORD-123", each) for number, each in enumerate(amounts)])
@@ -262,6 +264,12 @@ def total(values):
                 "def total(values, amounts=[]):\n"
                 "    amounts += [json.loads(v, parse_float=Decimal)['payload']['amount'] for v in values]\n"
                 "    return sum(amounts)",
+                "every payment counts once",
+            ),
+            Wrong(
+                "a list has a few payments",
+                "def total(values):\n"
+                "    return sum(json.loads(v, parse_float=Decimal)['payload']['amount'] for v in values[:20])",
                 "every payment counts once",
             ),
             Wrong(

@@ -11,9 +11,10 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
-from labsupport.base import LabError
+from labsupport.base import LabError, counted
 from labsupport.course.guard import WAITING, Clock, Kept, TimeUp, exit_raises, where
 from labsupport.course.judged import Failed, Judged, NotAttempted, TryAgain
+from labsupport.course.names import name_advice
 from labsupport.course.plain import has_not_run, is_a, plain
 
 __all__ = ["Answer", "Failed", "Judged", "NotAttempted", "TryAgain", "as_set", "in_words", "kind_of", "shown"]
@@ -55,7 +56,7 @@ class Answer:
             except TypeError:
                 raise TryAgain(
                     says="Your function cannot be called as the exercise calls it.",
-                    given=f"{self.signature}, with {len(expected)} argument{'s' * (len(expected) != 1)}",
+                    given=f"{self.signature}, with {counted(len(expected), 'argument')}",
                     came_back=f"yours is {getattr(self.value, '__name__', 'made')}{form}",
                     look_at="the names are free, their number and order are not",
                 ) from None
@@ -122,7 +123,7 @@ class Answer:
         kinds = returns if isinstance(returns, tuple) else (returns,)
         if any(is_a(result, kind) for kind in kinds):
             return
-        look_at = "is there a `return` on every way through the function?" if result is None else ""
+        look_at = "is there a `return` on every path through the function?" if result is None else ""
         if inspect.iscoroutine(result):
             result.close()
             look_at = "write `def`, not `async def`: nobody awaits it here"
@@ -135,7 +136,7 @@ class Answer:
         elif not look_at:
             look_at = f"the exercise asks for {asks or ' or '.join(each.__name__ for each in kinds)}"
         raise TryAgain(
-            says="What came back is of another kind than asked for.",
+            says="What came back has the wrong type.",
             given=self.called(*arguments),
             came_back="nothing (None)" if result is None else f"{shown(result)}, which is {kind_of(result)}",
             look_at=look_at,
@@ -201,9 +202,9 @@ def _advice(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "a function that calls itself: on which input does it stop?"
     if isinstance(error, SystemExit):
-        return "use `return` instead"
+        return "`return` ends a function, and `raise` ends it with an error that others hear of"
     if isinstance(error, NameError):
-        return "run the cells above that define the name, or is it misspelt?"
+        return name_advice(error.name or "")
     if isinstance(error, KeyError):
         return "not every input has that key: look at the one that was given"
     return "try this line on what was given"

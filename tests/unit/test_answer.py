@@ -86,7 +86,7 @@ def raising(error):
         (lambda *, x: 1, TryAgain, "yours is <lambda>(*, x)"),
         (asynchronous, TryAgain, "`def`, not `async def`"),
         (generator, TryAgain, "a function with `yield` returns a generator"),
-        (lambda x: None, TryAgain, "is there a `return` on every way"),
+        (lambda x: None, TryAgain, "is there a `return` on every path"),
         (lambda x: True, TryAgain, "True, which is a bool"),
         (lambda x: 1.0, TryAgain, "1.0, which is a float"),
         (lambda x: "1", TryAgain, "'1', which is a str"),
@@ -95,9 +95,15 @@ def raising(error):
         (raising(ValueError("no such order")), Failed, "Your code raised ValueError: no such order"),
         (raising(EvilError()), Failed, "Your code raised EvilError: no message"),
         (raising(SystemExit()), Failed, "Your code called exit()"),
+        (raising(SystemExit(1)), Failed, "`raise` ends it with an error that others hear of"),
+        (lambda x: 1.5, TryAgain, "What came back has the wrong type."),
         (raising(GeneratorExit()), Failed, "Your code raised GeneratorExit"),
         (lambda x: sys.exit(0), Failed, "Your code called exit()"),
         (lambda x: undefined, Failed, "run the cells above that define the name"),  # noqa: F821
+        (lambda x: retry, Failed, "an import is missing: from labsupport import retry"),  # noqa: F821
+        (lambda x: json.loads(x), Failed, "an import is missing: import json"),  # noqa: F821
+        (lambda x: Decimal_(x), Failed, "run the cells above that define the name"),  # noqa: F821
+        (lambda x: KafkaTimeoutError, Failed, "from kafka.errors import KafkaTimeoutError"),  # noqa: F821
         (lambda x: {}[x], Failed, "line "),
     ],
 )

@@ -159,7 +159,7 @@ def _bounded(answer: Answer, lab: "Lesson") -> str:
         (good[:5], 2),
         ([good[0], refused[2], good[1], good[2]], 1),
         ([good[0], refused[0], good[1]], 2),
-        ([good[0], good[0], refused[2], refused[0], good[1], refused[2], refused[0], good[0]], 2),
+        ([good[0], good[0], refused[2], refused[2], refused[0], refused[0], good[1], good[0]], 2),
         ([*good[:90], *refused, *good[90:]], 20),
         (good, 50),
     ):

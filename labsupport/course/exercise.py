@@ -48,12 +48,14 @@ def nothing_left(consumer: KafkaConsumer) -> None:
 
 
 def require_the_same_after_a_restart(answer: Answer, argument: Any, here: Any, given: str, broken: str) -> None:
-    """Raise TryAgain if `answer(argument)`, which was `here`, is something else in another process.
+    """Raise TryAgain if `answer(argument)`, which is `here`, is something else in another process.
 
-    Python's hash() of a text, or id(), is another number there.
+    Python's hash() of a text, or id(), is another number there. The other process gets a copy of what the answer
+    remembers; so where `here` is a function, it is called afterwards: it can ask about other things first.
     """
     with contextlib.suppress(LabError):  # it uses something that no other process can have
         there = program.run(answer.value, argument, name="your function").returned
+        here = here() if callable(here) else here
         if isinstance(there, type(here)) and there != here:
             raise TryAgain(
                 says="After a restart the same is called otherwise.",

@@ -9,10 +9,14 @@ if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
 
+MANY = 120
+
+
 def _offset_of(answer: Answer, lab: "Lesson") -> str:
-    """Twelve events go to an empty topic; where it stored them is what the learner's function is compared with."""
-    records = through_kafka(lab, ({"value": b"event %d" % nth} for nth in range(1, 13))).records
-    for nth in (1, 2, 12, 7, 3, 11, 4, 10, 5, 9, 6, 8):  # not in order: a function that counts its calls is no answer
+    """Many events go to an empty topic; where it stored them is what the learner's function is compared with."""
+    records = through_kafka(lab, ({"value": b"event %d" % nth} for nth in range(1, MANY + 1))).records
+    # Not in order, and one of them twice: a function that counts its calls is no answer.
+    for nth in (1, 2, 12, 7, 3, 11, 7, 4, 10, 5, 9, 6, 8, MANY):
         offset = records[nth - 1].offset
         if (came_back := answer(nth, returns=int)) != offset:
             raise TryAgain(
@@ -22,7 +26,7 @@ def _offset_of(answer: Answer, lab: "Lesson") -> str:
                 broken="offsets count from 0, one for each record",
                 look_at="send a few events in the second episode, and write down their offsets",
             )
-    return "The broker stored twelve events at exactly these offsets."
+    return f"The broker stored {MANY} events at exactly these offsets."
 
 
 EXERCISES = (
@@ -37,7 +41,7 @@ EXERCISES = (
     return ...''',
         hints=(
             "Which offset did the broker answer for the first event of the first episode?",
-            "Send one more event in the second episode and look at its offset. What must you take from 2 to get it?",
+            "Send one more event in the second episode and look at its offset. What do you subtract from 2 to get it?",
         ),
         reference='''def offset_of(nth):
     """The offset of the nth event in an empty topic."""
@@ -55,6 +59,16 @@ EXERCISES = (
                 "stored event number 2 at offset 1",
             ),
             Wrong(
+                "each call is about the next event",
+                "from itertools import count\n\nnumbers = count()\n\ndef offset_of(nth):\n    return next(numbers)",
+                "stored event number 12 at offset 11",
+            ),
+            Wrong(
+                "a topic holds a few events",
+                "def offset_of(nth):\n    return list(range(50))[nth - 1]",
+                "IndexError",
+            ),
+            Wrong(
                 "an offset is a text",
                 "def offset_of(nth):\n    return str(nth - 1)",
                 "a str",
@@ -62,6 +76,7 @@ EXERCISES = (
         ),
         other_styles=(
             "offset_of = lambda n: n - 1",
+            "import numpy\n\ndef offset_of(nth):\n    return numpy.arange(nth)[-1]",
             "def offset_of(position):\n    print('asked for', position)\n    return len(range(1, position))",
         ),
         judge=_offset_of,

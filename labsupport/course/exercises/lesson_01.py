@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import islice, product
+from random import randrange
 from typing import TYPE_CHECKING
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from labsupport.course.answer import Answer, TryAgain, kind_of, shown
 from labsupport.course.exercise import Exercise, Wrong, through_kafka
@@ -20,10 +21,10 @@ def come_back(lab: "Lesson", values: Sequence[bytes]) -> list[bytes]:
     return [record.value for record in through_kafka(lab, ({"value": value} for value in values)).records]
 
 
-def payment(number: int, order_id: str, amount: str) -> bytes:
-    """The value of a payment's record; `number` makes its id, all were made in the same second."""
+def payment(event_id: str, order_id: str, amount: str) -> bytes:
+    """The value of a payment's record; all were made in the same second."""
     payload = {"order_id": order_id, "amount": Decimal(amount)}
-    return Event("PaymentProcessed", 1, str(UUID(int=number)), shop.OPENING, payload).encode()
+    return Event("PaymentProcessed", 1, event_id, shop.OPENING, payload).encode()
 
 
 def _require_same(came_back: int, events: Sequence[Event]) -> None:
@@ -31,29 +32,33 @@ def _require_same(came_back: int, events: Sequence[Event]) -> None:
     if came_back != right:
         raise TryAgain(
             says=f"Happened here: {right}. Your function says: {shown(came_back)}.",
-            story="\n".join(_line(event) for event in events) or "(an empty list)",
+            story="\n".join(_line(event) for event in events[:12]) + "\n…" * (len(events) > 12) or "(an empty list)",
             broken="the same event delivered again is still one happening"
             if came_back > right
-            else "two payments may look the same and be two all the same",
+            else "two events may look the same and still be two",
             look_at="which field of the envelope says *which* happening it is?",
         )
 
 
 def _happenings(answer: Answer, lab: "Lesson") -> str:
-    """Every list of up to four deliveries of three payments, the shortest first; two of the three look the same."""
-    # The second id differs from the first in the middle only.
-    ids = (0x1 << 124 | 1, 0x1 << 124 | 1 << 60 | 1, 0x2 << 124 | 2)
+    """Every list of up to four deliveries of three events, the shortest first; two look the same. Then a long list."""
+    ids = [str(uuid4()) for _ in range(60)]  # other ones in each check
+    # The second id differs from the first in the middle only, where it can be seen.
+    ids[0], ids[1] = (f"{ids[0][:9]}{group}{ids[0][13:]}" for group in ("aaaa", "bbbb"))
+    order = {"order_id": "ORD-124", "user_id": "USR-456", "amount": Decimal("7.50")}
     sent = [
         payment(ids[0], "ORD-123", "50.00"),
         payment(ids[1], "ORD-123", "50.00"),
-        payment(ids[2], "ORD-124", "7.50"),
+        Event("OrderCreated", 1, ids[2], shop.OPENING, order).encode(),
     ]
-    delivered = come_back(lab, sent)
-    lists = [each for length in range(5) for each in product(delivered, repeat=length)]
-    for values in lists:
+    delivered = come_back(lab, [*sent, *(payment(each, "ORD-125", "50.00") for each in ids)])
+    lists = [each for length in range(5) for each in product(delivered[:3], repeat=length)]
+    for values in (*lists, delivered[3:] * 2):
         events = [Event.decode(value) for value in values]
         _require_same(answer(events, returns=int), events)
-    return f"Right for all {len(lists)} lists of up to four deliveries of three payments, two of which look the same."
+    return (
+        f"Right for all {len(lists)} lists of up to four deliveries of three events, and for {2 * len(ids)} deliveries."
+    )
 
 
 def _line(event: Event) -> str:
@@ -75,9 +80,12 @@ AMOUNTS = (
 
 def _total(answer: Answer, lab: "Lesson") -> str:
     """Amounts that a binary float cannot hold: by themselves, in a sum, and for their length."""
-    lists = [*AMOUNTS, *([str(event.payload["amount"]) for event in _paid(seed)] for seed in range(3))]
+    many = [f"{randrange(1, 10**7) / 100:.2f}" for _ in range(60)]  # other ones in each check
+    lists = [*AMOUNTS, many, *([str(event.payload["amount"]) for event in _paid(seed)] for seed in range(3))]
     amounts = [amount for each in lists for amount in each]
-    values = iter(come_back(lab, [payment(number, "ORD-123", each) for number, each in enumerate(amounts)]))
+    values = iter(
+        come_back(lab, [payment(str(UUID(int=number)), "ORD-123", each) for number, each in enumerate(amounts)])
+    )
     for amounts in lists:
         came_back = answer(list(islice(values, len(amounts))), returns=(Decimal, int, float), asks="a Decimal")
         _require_total(came_back, amounts)
@@ -141,12 +149,41 @@ EXERCISES = (
                 "same content, same event",
                 "def happenings(events):\n"
                 "    return len({(e.event_type, str(e.timestamp), str(e.payload)) for e in events})",
-                "may look the same and be two all the same",
+                "may look the same and still be two",
             ),
             Wrong(
                 "the order's number is the event's id",
                 "def happenings(events):\n    return len({event.payload['order_id'] for event in events})",
-                "may look the same and be two all the same",
+                "may look the same and still be two",
+            ),
+            Wrong(
+                "only payments happen",
+                "def happenings(events):\n"
+                "    return len({e.event_id for e in events if e.event_type == 'PaymentProcessed'})",
+                "may look the same and still be two",
+            ),
+            Wrong(
+                "the beginning of an id tells as much as the whole",
+                "def happenings(events):\n    return len({event.event_id[:8] for event in events})",
+                "may look the same and still be two",
+            ),
+            Wrong(
+                "what an earlier list had has happened in this one",
+                "def happenings(events, seen=set()):\n"
+                "    seen.update(event.event_id for event in events)\n"
+                "    return len(seen)",
+                "delivered again is still one happening",
+            ),
+            Wrong(
+                "a copy comes soon, or never",
+                "from collections import deque\n\n"
+                "def happenings(events):\n"
+                "    last, count = deque(maxlen=50), 0\n"
+                "    for event in events:\n"
+                "        count += event.event_id not in last\n"
+                "        last.append(event.event_id)\n"
+                "    return count",
+                "delivered again is still one happening",
             ),
             Wrong(
                 "copies come one right after the other",
@@ -223,6 +260,26 @@ def total(values):
                 "somewhere on its way an amount was a binary float",
             ),
             Wrong(
+                "what was paid before is in the sum",
+                "def total(values, amounts=[]):\n"
+                "    amounts += [json.loads(v, parse_float=Decimal)['payload']['amount'] for v in values]\n"
+                "    return sum(amounts)",
+                "every payment counts once",
+            ),
+            Wrong(
+                "a list has a few payments",
+                "def total(values):\n"
+                "    return sum(json.loads(v, parse_float=Decimal)['payload']['amount'] for v in values[:20])",
+                "every payment counts once",
+            ),
+            Wrong(
+                "every amount has a point",
+                "import re\n\n"
+                "def total(values):\n"
+                "    return sum(Decimal(re.search(rb'\"amount\": (\\d+\\.\\d+)', v)[1].decode()) for v in values)",
+                "TypeError",
+            ),
+            Wrong(
                 "each amount is to be counted once",
                 "def total(values):\n"
                 "    return sum({json.loads(v, parse_float=Decimal)['payload']['amount'] for v in values})",
@@ -230,6 +287,14 @@ def total(values):
             ),
         ),
         other_styles=(
+            "import numpy\n\n"
+            "def total(values):\n"
+            "    amounts = [json.loads(v, parse_float=Decimal)['payload']['amount'] for v in values]\n"
+            "    return numpy.array(amounts, dtype=object).sum()",
+            "import pandas\n\n"
+            "def total(values):\n"
+            "    rows = [json.loads(v, parse_float=Decimal, parse_int=Decimal)['payload'] for v in values]\n"
+            "    return pandas.DataFrame(rows, columns=['amount'], dtype=object)['amount'].sum()",
             "from labsupport import Event\n\n"
             "def total(values):\n    return sum(Event.decode(v).payload['amount'] for v in values)",
             "def total(values):\n"

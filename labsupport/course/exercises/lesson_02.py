@@ -81,18 +81,31 @@ def _key_of(answer: Answer, lab: "Lesson") -> str:
         events = (event for seed in range(partitions, partitions + 3) for event in _told_apart(seed))
         records = ({"key": _asked(answer, event), "value": event.encode()} for event in events)
         held = through_kafka(lab, records, partitions)
-        _require_one_partition(held, keyless=any(record.key is None for record in held.records))
+        _require_one_partition(held)
         _require_spread(held)
-    event, broken = shop.events(1)[0], "the producer's next process puts this order's events into another partition"
-    require_the_same_after_a_restart(answer, event, _asked(answer, event), answer.called(event), broken)
+    *others, event = (each for each in _told_apart(seed=9) if "order_id" in each.payload)  # none was sent above
+    broken = "the producer's next process puts these events into another partition"
+
+    def after_others() -> bytes:
+        return [_asked(answer, each) for each in (*others, event)][-1]
+
+    require_the_same_after_a_restart(answer, event, after_others, answer.called(event), broken)
     return (
         "In topics of 3 and 5 partitions: the events of each order and auction in one partition, and the load spread."
     )
 
 
-def _asked(answer: Answer, event: Event) -> bytes | None:
+def _asked(answer: Answer, event: Event) -> bytes:
     key = answer(event, returns=(bytes, type(None)), asks="bytes")
-    if key and len(key) > LONGEST_KEY:
+    if not key:
+        raise TryAgain(
+            says=f"This {event.event_type} has {'no' if key is None else 'an empty'} key.",
+            given=answer.called(event),
+            came_back="nothing (None)" if key is None else shown(key),
+            broken="a record without a key goes to any partition" if key is None else "an empty key names nothing",
+            look_at="give each event a key, the reports too: is there a `return` on every way through the function?",
+        )
+    if len(key) > LONGEST_KEY:
         raise TryAgain(
             says=f"This key has {len(key):,} bytes.",
             given=answer.called(event),
@@ -115,7 +128,7 @@ def _subject(event: Event) -> str:
     return shop.key_of(event).decode()
 
 
-def _require_one_partition(held: log.Log, keyless: bool) -> None:
+def _require_one_partition(held: log.Log) -> None:
     places: dict[str, list[tuple[int, Event]]] = defaultdict(list)
     for record in held.records:
         event = Event.decode(record.value)
@@ -131,9 +144,7 @@ def _require_one_partition(held: log.Log, keyless: bool) -> None:
             ),
             broken=f"events about one thing are read in order only if they lie in one partition; "
             f"{len(torn)} of {len(places)} orders, auctions and reports are torn apart",
-            look_at="a record without a key goes to any partition: give each one a key"
-            if keyless
-            else "what do these events have in common, and is it in your key?",
+            look_at="what do these events have in common, and is it in your key?",
         )
 
 
@@ -221,6 +232,40 @@ EXERCISES = (
                 "No key is out of order here",
             ),
             Wrong(
+                "what was read in the call before comes before this",
+                "last = {}\n\n"
+                "def out_of_order(records):\n"
+                "    broken = set()\n"
+                "    for key, number in records:\n"
+                "        if number < last.get(key, 0):\n"
+                "            broken.add(key)\n"
+                "        last[key] = number\n"
+                "    return broken",
+                "none came after a later one",
+            ),
+            Wrong(
+                "numbers are texts",
+                "def out_of_order(records):\n"
+                "    last, broken = {}, set()\n"
+                "    for key, number in records:\n"
+                "        if str(number) < last.get(key, ''):\n"
+                "            broken.add(key)\n"
+                "        last[key] = str(number)\n"
+                "    return broken",
+                "between keys there is none to break",
+            ),
+            Wrong(
+                "what was read already is skipped",
+                "def out_of_order(records):\n"
+                "    last, broken = {}, set()\n"
+                "    for key, number in dict.fromkeys(records):\n"
+                "        if number < last.get(key, 0):\n"
+                "            broken.add(key)\n"
+                "        last[key] = number\n"
+                "    return broken",
+                "was missed",
+            ),
+            Wrong(
                 "a key is fine if its first record comes first",
                 "def out_of_order(records):\n"
                 "    first, least = {}, {}\n"
@@ -232,6 +277,15 @@ EXERCISES = (
             ),
         ),
         other_styles=(
+            "import numpy\n\n"
+            "def out_of_order(records):\n"
+            "    numbers = {}\n"
+            "    for key, number in records:\n"
+            "        numbers.setdefault(key, []).append(number)\n"
+            "    return numpy.array([key for key, listed in numbers.items() if (numpy.diff(listed) < 0).any()])",
+            "def out_of_order(records):\n"
+            "    return dict.fromkeys(k for i, (k, n) in enumerate(records) if (k, n) and any(\n"
+            "        k == other and number > n for other, number in records[:i])).keys()",
             "def out_of_order(records):\n"
             "    keys = {key for key, _ in records}\n"
             "    return [k for k in keys if (of_k := [n for key, n in records if key == k]) != sorted(of_k)]",
@@ -312,6 +366,28 @@ EXERCISES = (
                 "Kafka keeps the order without a key",
                 "def key_of(event):\n    return None",
                 "a record without a key goes to any partition",
+            ),
+            Wrong(
+                "nobody reads the reports in their order",
+                "def key_of(event):\n"
+                "    for field in ('order_id', 'auction_id'):\n"
+                "        if field in event.payload:\n"
+                "            return event.payload[field].encode()",
+                "This ReportGenerated has no key",
+            ),
+            Wrong(
+                "an empty key is a key",
+                "def key_of(event):\n"
+                "    return event.payload.get('order_id', event.payload.get('auction_id', '')).encode()",
+                "an empty key names nothing",
+            ),
+            Wrong(
+                "keys can be numbered as they come",
+                "numbers = {}\n\n"
+                "def key_of(event):\n"
+                "    about = next(v for name, v in event.payload.items() if name != 'user_id')\n"
+                "    return b'%d' % numbers.setdefault(about, len(numbers))",
+                "After a restart the same",
             ),
             Wrong(
                 "a key is a text",

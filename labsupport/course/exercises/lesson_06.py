@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kafka import AsyncConsumerRebalanceListener, ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -162,16 +163,36 @@ def _judge_standstill(slow: SlowWork, told: dict[str, str]) -> None:
 PATIENCE = 4.0  # s that one poll may take, with the listener in it
 THREAD = "the client calls a listener on the thread that talks to Kafka: whatever waits there for Kafka waits for ever"
 SENDS = "commit_async(offsets) sends, and does not wait; an AsyncConsumerRebalanceListener may await it"
-# How many records of each partition A has processed when B joins, and how many of partition 0 it processes after that.
-COURSES = (((2, 0, 2), 1), ((1, 3, 1), 0))
 EACH = 3  # records in each partition
 
 
+@dataclass(frozen=True)
+class Course:
+    """What happens to a group, by partition: `earlier` is committed before A joins, then A processes `processed`.
+
+    B joins and has partition 2; A goes on with `more`, B processes `by_b` records and leaves. A has partition 2 again,
+    and processes `again` records of it; then C joins and has it.
+    """
+
+    earlier: dict[int, int]
+    processed: tuple[int, ...]
+    more: tuple[int, ...]
+    by_b: int
+    again: int
+
+
+# What the first course ends with for partition 0 the second begins with: what was kept for another group does harm.
+COURSES = (
+    Course(earlier={1: 1}, processed=(2, 0, 2), more=(1, 0), by_b=1, again=0),
+    Course(earlier={1: 2}, processed=(3, 0, 1), more=(0, 1), by_b=1, again=1),
+)
+
+
 def _listener(answer: Answer, lab: "Lesson") -> str:
-    """A member with the learner's listener; a second one joins, works on, and leaves again."""
-    for processed, more in COURSES:
-        _Joining(answer, lab, processed, more).play()
-    return "A second member joined and left again, twice: nothing was processed twice, and nothing was lost."
+    """A member with the learner's listener; a second one joins, works on and leaves; at once a third one joins."""
+    for course in COURSES:
+        _Joining(answer, lab, course).play()
+    return "Two members joined after each other, twice: nothing was processed twice, and nothing was lost."
 
 
 def _subscribe(consumer: KafkaConsumer, topic: str, listener: Any = None) -> None:
@@ -179,13 +200,14 @@ def _subscribe(consumer: KafkaConsumer, topic: str, listener: Any = None) -> Non
     consumer.topics()  # asks: what it subscribes to it has to know before it joins (see DESIGN.md)
 
 
-class _Second:
-    """The member that joins, B: it polls in a thread of its own, and keeps what it is handed out."""
+class _Other:
+    """A member that joins, B or C: it polls in a thread of its own, and keeps what it is handed out."""
 
     def __init__(self, consumer: KafkaConsumer, topic: str):
         self.consumer, self.topic = consumer, topic
         self.records: list[ConsumerRecord] = []
         self.at_the_end = False  # whether it has partitions, and has been handed out all of them
+        self.commits = 0  # of partition 2, when it leaves; 0 is nothing
         self._leaves = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
 
@@ -195,7 +217,7 @@ class _Second:
         self._thread.start()
 
     def leave(self) -> None:
-        """Commit all of partition 2, which it has, and leave the group."""
+        """Commit `commits` in partition 2, and leave the group."""
         self._leaves.set()
         self._thread.join(timeout=15)
 
@@ -205,28 +227,36 @@ class _Second:
                 self.records += records
             places = self.consumer.assignment()
             self.at_the_end = bool(places) and all(self.consumer.position(place) >= EACH for place in places)
-        self.consumer.commit({TopicPartition(self.topic, 2): OffsetAndMetadata(EACH, "", -1)}, timeout_ms=5_000)
+        if self.commits:
+            offsets = {TopicPartition(self.topic, 2): OffsetAndMetadata(self.commits, "", -1)}
+            self.consumer.commit(offsets, timeout_ms=5_000)
         self.consumer.close(timeout_ms=5_000)
 
 
 class _Joining:
-    """A has three partitions and the learner's listener. B joins, gets partition 2, and works on there; it leaves."""
+    """A has three partitions and the learner's listener. B, and later C, joins and gets partition 2."""
 
-    def __init__(self, answer: Answer, lab: "Lesson", processed: tuple[int, ...], more: int):
-        self.answer, self.lab, self.processed, self.more = answer, lab, processed, more
+    def __init__(self, answer: Answer, lab: "Lesson", course: Course):
+        self.answer, self.lab, self.course = answer, lab, course
         self.topic = lab.topic(CHECKED, partitions=EACH)
         self.group = _fresh_group(lab, "joining")
         self.done: dict[TopicPartition, int] = {}  # the offset of the last record that A has processed
+        self.due = dict.fromkeys(range(3), 0) | course.earlier  # by partition, what has to be committed
+        self.why: dict[int, str] = {}  # by partition that somebody else has worked on too: who processed what
+        self.mixed_up = False  # whether A's listener has asked what another consumer has done
+        self.failed: list[str] = []  # why commits of A's failed
         self.story: list[str] = []
-        self.a, self.b = self._consumer("A"), _Second(self._consumer("B"), self.topic)
+        self.a, self.b, self.c = self._consumer("A"), *(_Other(self._consumer(name), self.topic) for name in "BC")
 
     def play(self) -> None:
         """From the first poll to the last. Raises the verdict at the first thing that is not as it has to be."""
         _send(self.lab, self.topic, [EACH] * 3)
+        self._earlier()
         try:
             self._a_alone()
-            self._b_joins()
+            self._joins("B", self.b)
             self._b_leaves()
+            self._joins("C", self.c)
         except LabError as error:  # if it was Kafka that did not answer, the check says so
             raise TryAgain(
                 says="A and B did not come to share the topic.",
@@ -234,7 +264,7 @@ class _Joining:
                 broken="a listener is called in the middle of a rebalance, which goes on when it has returned",
                 look_at="does it call subscribe(), unsubscribe() or poll()? To commit is all that it has to do",
             ) from None
-        self._require_committed("When B had left", {2: EACH})
+        self.c.leave()
         with contextlib.suppress(KafkaError):  # the listener is called here too, and may raise
             self.a.close(timeout_ms=5_000)
 
@@ -243,9 +273,26 @@ class _Joining:
         # Not the lab's own, which it would close: a listener that waits for ever keeps its consumer from closing.
         return KafkaConsumer(**self.lab.config("consumer", **settings))
 
+    def _earlier(self) -> None:
+        """What an earlier run of the service has committed."""
+        if self.course.earlier:
+            with contextlib.closing(self._consumer("earlier")) as consumer:
+                offsets = {
+                    TopicPartition(self.topic, partition): OffsetAndMetadata(offset, "", -1)
+                    for partition, offset in self.course.earlier.items()
+                }
+                consumer.commit(offsets, timeout_ms=5_000)
+        for partition, offset in self.course.earlier.items():
+            self.story.append(f"an earlier run has committed {offset} in partition {partition}")
+            self.why[partition] = f"An earlier run has processed partition {partition} up to {offset}"
+
     def _a_alone(self) -> None:
         def done() -> dict[TopicPartition, int]:
             return dict(self.done)
+
+        def done_of_another() -> dict[TopicPartition, int]:
+            self.mixed_up = True
+            return {}
 
         made = self.answer(self.a, done, returns=object)
         if not isinstance(made, ConsumerRebalanceListener | AsyncConsumerRebalanceListener):
@@ -254,44 +301,71 @@ class _Joining:
                 came_back="nothing (None)" if made is None else shown(made),
                 look_at="an object of a class that derives from ConsumerRebalanceListener",
             )
+        self.answer(self.b.consumer, done_of_another, returns=object)  # one for another consumer, which is not used
+        self.mixed_up = False
+        self._notice_failed_commits()
         _subscribe(self.a, self.topic, made)
         handed_out: list[ConsumerRecord] = []
 
         def all_are() -> bool:
             for records in self._poll_a(500).values():
                 handed_out.extend(records)
-            return len(handed_out) == 3 * EACH
+            return len(handed_out) == 3 * EACH - sum(self.course.earlier.values())
 
         until(all_are, 15, "A to be handed its records", every=0)
-        for partition, count in enumerate(self.processed):
-            if count:
-                self.done[TopicPartition(self.topic, partition)] = count - 1
-        told = ", ".join(f"{count} of partition {partition}" for partition, count in enumerate(self.processed))
-        self.story.append(f"A has been handed out {EACH} records of each partition, and has processed {told}")
+        self._processes(self.course.processed)
 
-    def _b_joins(self) -> None:
-        """A hears of it, calls the listener, and joins again; what it is given then it does not hear before B does."""
-        self.b.join()
+    def _notice_failed_commits(self) -> None:
+        """`commit_async` tells nobody of an error who has not asked."""
+        commit_async = self.a.commit_async
+
+        def noticing(*arguments: Any, **named: Any) -> Any:
+            return commit_async(*arguments, **named).add_errback(
+                lambda error: self.failed.append(f"{type(error).__name__}: {error}")
+            )
+
+        self.a.commit_async = noticing
+
+    def _processes(self, counts: Collection[int], first: int = 0) -> None:
+        """A processes so many records, in the partitions from `first` on, from where each stands."""
+        worked = []
+        for partition, count in enumerate(counts, first):
+            if count:
+                worked.append(f"{count} of partition {partition}")
+                self.due[partition] += count
+                self.done[TopicPartition(self.topic, partition)] = self.due[partition] - 1
+        self.story.append(f"A has processed {', '.join(worked)}" if worked else "A has processed nothing more")
+
+    def _joins(self, name: str, other: _Other) -> None:
+        """A hears of it, calls the listener, and joins again; what it is given then it hears after the other."""
+        other.join()
 
         def a_joins_again() -> bool:
             self._poll_a(0)
             return self.a.group_metadata().state == MemberState.REBALANCING
 
-        until(a_joins_again, 15, "A to hear that B has joined")
-        until(lambda: self.b.at_the_end, 15, "B to be let in")
-        first = min((record.offset for record in self.b.records), default=None)
+        until(a_joins_again, 15, f"A to hear that {name} has joined")
+        until(lambda: other.at_the_end, 15, f"{name} to be let in")
+        first = min((record.offset for record in other.records), default=None)
         got = "nothing" if first is None else f"the records from {first} on"
-        self.story.append(f"B joins: partition 2 is taken from A and given to B, which is handed out {got}")
-        self._require_committed("When B had joined")
+        self.story.append(f"{name} joins: partition 2 is taken from A and given to {name}, which is handed out {got}")
+        self._require_committed(f"When {name} had joined")
 
     def _b_leaves(self) -> None:
         until(lambda: self._poll_a(500) or len(self.a.assignment()) == 2, 15, "A to have what is left", every=0)
-        self.done[TopicPartition(self.topic, 0)] += self.more
-        if self.more:
-            self.story.append(f"A has processed {self.more} more of partition 0")
+        self._processes(self.course.more)
+        mine = self.due[2]
+        self.due[2] += self.course.by_b
+        self.b.commits = self.due[2]
         self.b.leave()
-        self.story.append(f"B processes the rest of partition 2, commits {EACH} there, and leaves")
+        self.why[2] = f"A had processed partition 2 up to {mine}; then B had it, and processed it up to {self.due[2]}"
+        self.story.append(f"B processes {self.course.by_b} of partition 2, commits {self.due[2]} there, and leaves")
         until(lambda: self._poll_a(500) or len(self.a.assignment()) == 3, 15, "A to have all partitions", every=0)
+        self.story.append("A has partition 2 again")
+        self._require_committed("When B had left")
+        self._processes([self.course.again], first=2)
+        if self.course.again:
+            self.why[2] += f"; then A had it again, and processed it up to {self.due[2]}"
 
     def _poll_a(self, timeout_ms: int) -> dict:
         """One poll of A, in which the client may call the learner's listener. Raises the verdict on what it raised."""
@@ -323,39 +397,51 @@ class _Joining:
             raise _raised(causes[0], "\n".join(self.story))
         return records
 
-    def _require_committed(self, when: str, others: dict[int, int] | None = None) -> None:
-        """What is committed is what A has processed of each partition; where `others` worked after A, what they did."""
+    def _require_committed(self, when: str) -> None:
+        """What is committed is what was processed of each partition, by whoever had it."""
         committed = log.committed(self.lab, self.topic, self.group)
         for partition in (2, 0, 1):
-            mine = self.done.get(TopicPartition(self.topic, partition), -1) + 1
-            due, at = (others or {}).get(partition, mine), committed.get(partition, 0)
-            if at == due:
-                continue
-            told = f"offset {at}" if partition in committed else "nothing"
-            given = f"A had processed {mine} record{'s' * (mine != 1)} of partition {partition}"
-            look_at = "what has to be committed is the next offset: that of the last processed record + 1"
-            if due != mine:
-                given += f"; then B had it, and processed it up to {due}"
-                broken = f"the records from {at} on, which B has processed, are handed out again: twice"
-                look_at = (
-                    "done() knows of partitions that A does not have any more; `revoked` says which it had just now"
+            at, due = committed.get(partition, 0), self.due[partition]
+            if at != due:
+                told = f"offset {at}" if partition in committed else "nothing"
+                raise TryAgain(
+                    says=f"{when}, {told} was committed in partition {partition}, and {due} was due.",
+                    given=self.why.get(partition, f"A had processed {_counted(due)} of partition {partition}"),
+                    story="\n".join(self.story),
+                    **self._broken(partition, at, due, nothing=partition not in committed),
                 )
-            elif at > due:
-                broken = f"the records from {due} on were handed out to A and not processed: they are lost"
-                look_at = "the position is what was handed out; done() says what was processed"
-            else:
-                broken = f"what A has processed from {at} on is handed out again, to whoever has the partition: twice"
-                if partition not in committed:
-                    look_at = (
-                        "which method does the client call before others get the partitions? Does it commit there?"
-                    )
-            raise TryAgain(
-                says=f"{when}, {told} was committed in partition {partition}, and {due} was due.",
-                given=given,
-                story="\n".join(self.story),
-                broken=broken,
-                look_at=look_at,
-            )
+
+    def _broken(self, partition: int, at: int, due: int, nothing: bool) -> dict[str, str]:
+        """The rule that is broken, and what to look at, if `at` is committed where `due` had to be."""
+        twice = f"the records from {at} on, which were processed, are handed out again: twice"
+        last = self.done.get(TopicPartition(self.topic, partition))
+        if self.failed:
+            look_at = "what was it given? TopicPartition → OffsetAndMetadata(offset, text, -1)"
+            return {"came_back": f"commit_async failed: {self.failed[-1]}", "broken": twice, "look_at": look_at}
+        if self.mixed_up:
+            look_at = "each call of listener makes one of its own: which names are outside of the function?"
+            return {"broken": "A's listener asked done() of another consumer, B", "look_at": look_at}
+        if at > due:
+            lost = f"the records from {due} on were handed out to A and not processed: they are lost"
+            return {"broken": lost, "look_at": "the position is what was handed out; done() says what was processed"}
+        look_at = "what has to be committed is the next offset: that of the last processed record + 1"
+        if last is None:
+            look_at = "done() lacks a partition of which A has processed nothing: then there is nothing to commit"
+        elif at < due and partition == 2 and due > last + 1:
+            look_at = "done() knows of partitions that A does not have any more; `revoked` says which it had just now"
+            if at == last + 1 and len(self.a.assignment()) == 3 and self.c.records:
+                look_at = (
+                    "done() knows of A's work alone: has A processed anything of that partition since it came back?"
+                )
+        elif nothing:
+            look_at = "which method does the client call before others get the partitions? Does it commit there?"
+            if self.course is not COURSES[0]:
+                look_at = "in a first group all was well: what is kept from there, outside of the listener?"
+        return {"broken": twice, "look_at": look_at}
+
+
+def _counted(records: int) -> str:
+    return f"{records} record{'s' * (records != 1)}"
 
 
 def _raised(cause: BaseException, story: str) -> TryAgain:
@@ -583,9 +669,11 @@ def listener(consumer, done):
     return ...''',
         hints=(
             "Which of the two methods is called while nobody else has the partitions yet?",
-            "`commit()` waits for Kafka on the very thread that talks to Kafka. Which call only sends?",
             "`{place: OffsetAndMetadata(last + 1, \"\", -1)}` for each place of `done()` that is in `revoked`; "
-            "then `consumer.commit_async(…)`."),
+            "then `consumer.commit_async(…)`. Then: what does `done()` say of a partition that was somebody else's "
+            "meanwhile?",
+            "Keep `dict(done())` when the partitions are assigned. When they are taken away, commit those places alone "
+            "whose last record is another one than it was then."),
         reference='''from kafka import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
@@ -594,20 +682,24 @@ def listener(consumer, done):
     """Commits what is done of the partitions that are taken away."""
 
     class CommitsFirst(ConsumerRebalanceListener):
+        before = {}  # done(), when the partitions were assigned
+
         def on_partitions_revoked(self, revoked):
             offsets = {}
             for place, last in done().items():
-                if place in revoked:
+                if place in revoked and last != self.before.get(place):
                     offsets[place] = OffsetAndMetadata(last + 1, "", -1)
             consumer.commit_async(offsets)
 
         def on_partitions_assigned(self, assigned):
-            pass
+            self.before = dict(done())
 
     return CommitsFirst()''',
         explanation="`on_partitions_revoked` comes before the consumer joins again, so its commit reaches the broker "
         "before anybody gets the partitions. It runs on the client's own thread: `commit_async` only sends. It commits "
-        "what was processed and not the position, and only for the partitions in `revoked`: others may be further.",
+        "what was processed and not the position, and only for the partitions in `revoked`. A partition that came back "
+        "may have been processed further by another member; so it commits only what was processed since the "
+        "partitions were assigned.",
         wrong=(
             Wrong("a listener may wait for its commit",
                 _wrong_listener("consumer.commit(offsets(revoked))"), "the thread that talks to Kafka"),
@@ -637,21 +729,42 @@ def listener(consumer, done):
             Wrong("something was processed of each partition",
                 _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(done()[each] + 1, '', -1) "
                     "for each in revoked})"), "KeyError"),
+            Wrong("nothing processed means offset 0",
+                _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(done().get(each, -1) + 1, '', -1) "
+                    "for each in revoked})"), "An earlier run has processed partition 1 up to 1"),
+            Wrong("done() knows how far the group is",
+                _wrong_listener("consumer.commit_async(offsets(revoked))"), "since it came back"),
+            Wrong("a partition that was taken away once is no more one's own",
+                _wrong_listener("now = offsets(set(revoked) - set(self.gone)); consumer.commit_async(now); "
+                    "self.gone = [*self.gone, *(each for each in revoked if each.partition == 2)]\n"
+                    "        gone = ()"), "then A had it again"),
+            Wrong("what was committed is remembered for all listeners together",
+                _wrong_listener("now = {each: at for each, at in offsets(revoked).items() if SENT.get(each) != at}; "
+                    "SENT.update(now); consumer.commit_async(now)", before="    global SENT\n"
+                    "    SENT = globals().setdefault('SENT', {})\n"), "what is kept from there"),
+            Wrong("there is one consumer in a program",
+                _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(last + 1, '', -1) "
+                    "for each, last in KNOWN().items() if each in revoked})", before="    global KNOWN\n"
+                    "    KNOWN = done\n"), "done() of another consumer"),
+            Wrong("what is not known is None",
+                _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(last + 1, None, None) "
+                    "for each, last in done().items() if each in revoked})"), "commit_async failed"),
         ),
         other_styles=(
-            _wrong_listener("consumer.commit_async(offsets(revoked), callback=lambda *_: None)"),
+            _wrong_listener("now = {each: at for each, at in offsets(revoked).items() if sent.get(each) != at}; "
+                "sent.update(now); consumer.commit_async(now, callback=lambda *_: None)", before="    sent = {}\n"),
             "from kafka import AsyncConsumerRebalanceListener\n"
             "from kafka.structs import OffsetAndMetadata\n\n"
             "class Awaits(AsyncConsumerRebalanceListener):\n"
             "    def __init__(self, consumer, done):\n"
-            "        self.consumer, self.done = consumer, done\n"
+            "        self.consumer, self.done, self.since = consumer, done, frozenset()\n"
             "    async def on_partitions_revoked(self, revoked):\n"
-            "        last = self.done()\n"
+            "        last = dict(self.done().items() - self.since)\n"
             "        mine = {p: OffsetAndMetadata(last[p] + 1, '', -1) for p in set(revoked) & set(last)}\n"
             "        if mine:\n"
             "            await self.consumer.commit_async(mine)\n"
             "    async def on_partitions_assigned(self, assigned):\n"
-            "        pass\n"
+            "        self.since = frozenset(self.done().items())\n"
             "    async def on_partitions_lost(self, lost):\n"
             "        pass\n\n"
             "def listener(consumer, done):\n"

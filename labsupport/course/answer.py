@@ -5,7 +5,6 @@ import copy
 import decimal
 import inspect
 import sqlite3
-import time
 from collections.abc import Collection, Iterator
 from decimal import Decimal
 from itertools import islice
@@ -13,32 +12,18 @@ from numbers import Integral
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
 
-from labsupport.course.guard import Kept, TimeUp, alarm, exit_raises, where
+from labsupport.base import LabError
+from labsupport.course.guard import WAITING, Clock, Kept, TimeUp, exit_raises, where
+from labsupport.course.judged import Failed, Judged, NotAttempted, TryAgain
+
+__all__ = ["Answer", "Failed", "Judged", "NotAttempted", "TryAgain", "as_set", "in_words", "kind_of", "shown"]
 
 STUB = "Write your code in place of the three dots, run that cell, then this one."
 # What is handed over itself and not a copy, and how a learner would call it.
 HANDLES = {KafkaProducer: "producer", KafkaConsumer: "consumer", sqlite3.Connection: "database"}
 MOST_ITEMS = 10_000  # of a collection that comes back
-
-
-class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends a loop
-    """The check has come to its end: `fields` are those of the verdict."""
-
-    def __init__(self, **fields: str):
-        self.fields = fields
-
-
-class NotAttempted(Judged):
-    """The stub is still there."""
-
-
-class TryAgain(Judged):
-    """A property does not hold."""
-
-
-class Failed(Judged):
-    """The learner's code raised, or did not end."""
 
 
 class Answer:
@@ -51,7 +36,7 @@ class Answer:
         """`call` is how the exercise calls the function, such as `broken(records)`."""
         self.value, self.signature, self.seconds = value, call, seconds
         self.printed = Kept()
-        self._left = seconds
+        self._clock = Clock(seconds)
         self._context = decimal.getcontext().copy()  # the kernel's; the check has its own, which stays as it is
 
     def require_function(self) -> None:
@@ -92,7 +77,7 @@ class Answer:
         try:
             with (
                 exit_raises(),  # before the clock: it may have to import IPython
-                self._clock(),
+                self._clock.running(boundary=Answer.__call__.__code__),
                 decimal.localcontext(self._context),
                 contextlib.redirect_stdout(self.printed),
             ):
@@ -100,15 +85,23 @@ class Answer:
         except KeyboardInterrupt:
             raise
         except TimeUp as error:
+            waited = self._clock.over == "waiting"
             raise Failed(
-                says=f"Your code had not ended after {self.seconds:g} s.",
+                says=f"Your code had not ended after {self.seconds:g} s"
+                + (f" and {WAITING:g} s of waiting." if waited else " of computing."),
                 given=self.called(*arguments),
                 where=where(error),
-                look_at="a loop that never ends, a sleep, or a wait for something that does not come",
+                look_at="a sleep, or a wait for something that does not come"
+                if waited
+                else "a loop that never ends, or far more work than the task needs",
             ) from None
         except BaseException as error:
             raise Failed(
-                says=_raised(error), given=self.called(*arguments), where=where(error), look_at=_advice(error)
+                timed=_timed(error),
+                says=_raised(error),
+                given=self.called(*arguments),
+                where=where(error),
+                look_at=_advice(error),
             ) from None
         if result is ...:
             raise NotAttempted(says=STUB)
@@ -150,16 +143,6 @@ class Answer:
             came_back="nothing (None)" if result is None else f"{shown(result)}, which is {kind_of(result)}",
             look_at=look_at,
         )
-
-    @contextlib.contextmanager
-    def _clock(self) -> Iterator[None]:
-        """The alarm for the body of a `with`; what it takes is taken off the answer's time."""
-        begin = time.monotonic()
-        try:
-            with alarm(self._left, boundary=Answer.__call__.__code__):
-                yield
-        finally:
-            self._left -= time.monotonic() - begin
 
 
 def as_set(values: Collection[Any]) -> set[Any]:
@@ -238,6 +221,12 @@ def _raised(error: BaseException) -> str:
     except Exception:
         message = ""
     return f"Your code raised {type(error).__name__}: {message or 'no message'}"[:400]
+
+
+def _timed(error: BaseException) -> bool:
+    """Whether a machine that stands still can be the cause."""
+    locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+    return locked or isinstance(error, KafkaError | LabError | TimeoutError)
 
 
 def _advice(error: BaseException) -> str:

@@ -79,6 +79,11 @@ def until(condition: Callable[[], T], timeout: float, what: str, *, every: float
         return result
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: `1 record`, `2 records`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 @contextlib.contextmanager
 def only_one(lock: Path, what: str, timeout: float = 600) -> Iterator[None]:
     """Hold the file `lock` for the body of a `with`, so that one program at a time does `what`.

@@ -6,24 +6,22 @@ import decimal
 import inspect
 import sqlite3
 from collections.abc import Collection, Iterator
-from decimal import Decimal
-from itertools import islice
-from numbers import Integral
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
-from labsupport.base import LabError
+from labsupport.base import LabError, counted
 from labsupport.course.guard import WAITING, Clock, Kept, TimeUp, exit_raises, where
 from labsupport.course.judged import Failed, Judged, NotAttempted, TryAgain
+from labsupport.course.names import name_advice
+from labsupport.course.plain import has_not_run, is_a, plain
 
 __all__ = ["Answer", "Failed", "Judged", "NotAttempted", "TryAgain", "as_set", "in_words", "kind_of", "shown"]
 
 STUB = "Write your code in place of the three dots, run that cell, then this one."
 # What is handed over itself and not a copy, and how a learner would call it.
 HANDLES = {KafkaProducer: "producer", KafkaConsumer: "consumer", sqlite3.Connection: "database"}
-MOST_ITEMS = 10_000  # of a collection that comes back
 
 
 class Answer:
@@ -58,7 +56,7 @@ class Answer:
             except TypeError:
                 raise TryAgain(
                     says="Your function cannot be called as the exercise calls it.",
-                    given=f"{self.signature}, with {len(expected)} argument{'s' * (len(expected) != 1)}",
+                    given=f"{self.signature}, with {counted(len(expected), 'argument')}",
                     came_back=f"yours is {getattr(self.value, '__name__', 'made')}{form}",
                     look_at="the names are free, their number and order are not",
                 ) from None
@@ -81,7 +79,7 @@ class Answer:
                 decimal.localcontext(self._context),
                 contextlib.redirect_stdout(self.printed),
             ):
-                result = _plain(self.value(*given), returns if isinstance(returns, tuple) else (returns,))
+                result = plain(self.value(*given), returns if isinstance(returns, tuple) else (returns,))
         except KeyboardInterrupt:
             raise
         except TimeUp as error:
@@ -123,13 +121,13 @@ class Answer:
 
     def _require_kind(self, result: Any, returns: type | tuple[type, ...], asks: str, arguments: tuple) -> None:
         kinds = returns if isinstance(returns, tuple) else (returns,)
-        if any(_is_a(result, kind) for kind in kinds):
+        if any(is_a(result, kind) for kind in kinds):
             return
-        look_at = "is there a `return` on every way through the function?" if result is None else ""
+        look_at = "is there a `return` on every path through the function?" if result is None else ""
         if inspect.iscoroutine(result):
             result.close()
             look_at = "write `def`, not `async def`: nobody awaits it here"
-        elif _has_not_run(result):
+        elif has_not_run(result):
             look_at = "a function with `yield` returns a generator: collect the values and `return` them"
             if object in kinds:
                 look_at = "a function with `yield` does nothing by being called: take the `yield` out"
@@ -138,7 +136,7 @@ class Answer:
         elif not look_at:
             look_at = f"the exercise asks for {asks or ' or '.join(each.__name__ for each in kinds)}"
         raise TryAgain(
-            says="What came back is of another kind than asked for.",
+            says="What came back has the wrong type.",
             given=self.called(*arguments),
             came_back="nothing (None)" if result is None else f"{shown(result)}, which is {kind_of(result)}",
             look_at=look_at,
@@ -173,38 +171,9 @@ def _role(argument: Any) -> str:
     return argument.__name__ if inspect.isfunction(argument) else shown(argument)
 
 
-def _is_a(value: Any, kind: type) -> bool:
-    """As isinstance, but True is no number, a number of numpy's is one, and text is no collection.
-
-    Where anything may come back (`object`), what comes back from code that has not run yet is of another kind.
-    """
-    if kind is object:
-        return not _has_not_run(value)
-    if kind is int:
-        return isinstance(value, Integral) and not isinstance(value, bool)
-    if kind is bytes:
-        return isinstance(value, bytes | bytearray)
-    return isinstance(value, kind) and not (kind is Collection and isinstance(value, str | bytes))
-
-
-def _has_not_run(value: Any) -> bool:
-    """Whether it is what a function with `yield` or `async def` returns: none of its lines has been run."""
-    return inspect.iscoroutine(value) or inspect.isgenerator(value) or inspect.isasyncgen(value)
-
-
 def in_words(value: Any) -> str:
     """A value as one line of a report: text without its quotes, and not endless."""
     return " ".join(value.split())[:200] if isinstance(value, str) else shown(value, 200)
-
-
-def _plain(value: Any, kinds: tuple[type, ...]) -> Any:
-    """A subclass's value as one of the type itself: its comparisons are the learner's code, and could say anything."""
-    for kind in kinds:
-        if kind in (int, float, Decimal, bytes, str) and _is_a(value, kind):
-            return kind(value)
-        if kind is Collection and _is_a(value, kind):
-            return tuple(islice(value, MOST_ITEMS))
-    return value
 
 
 def kind_of(value: Any) -> str:
@@ -233,9 +202,9 @@ def _advice(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "a function that calls itself: on which input does it stop?"
     if isinstance(error, SystemExit):
-        return "use `return` instead"
+        return "`return` ends a function, and `raise` ends it with an error that others hear of"
     if isinstance(error, NameError):
-        return "run the cells above that define the name, or is it misspelt?"
+        return name_advice(error.name or "")
     if isinstance(error, KeyError):
         return "not every input has that key: look at the one that was given"
     return "try this line on what was given"

@@ -53,7 +53,7 @@ def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
     try:
         exercise = find(number)
     except LabError as error:
-        return Verdict(in_words(number)[:60], Outcome.ERROR, error.tried, broken=error.seen, look_at=error.next_step)
+        return Verdict(in_words(number)[:60], Outcome.ERROR, error.tried, seen=error.seen, look_at=error.next_step)
     if down := _down(exercise, lab):
         return down
     if exercise.file:
@@ -70,7 +70,7 @@ def judged(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
             verdict, timed, doing = _judged(exercise, value, lab)
         if not machine.makes_doubtful(timed):
             return verdict
-    return _busy(exercise, machine, f"{doing}, twice", verdict.broken)
+    return _busy(exercise, machine, f"{doing}, twice", _in_short(verdict))
 
 
 def _judged(exercise: Exercise, value: Any, lab: "Lesson") -> tuple[Verdict, bool | float, str]:
@@ -85,6 +85,8 @@ def _judged(exercise: Exercise, value: Any, lab: "Lesson") -> tuple[Verdict, boo
         if down := _down(exercise, lab):
             return down, False, doing
         fields = _readable(judged.fields | {"printed": answer.printed.text.strip()})
+        if exercise.file and isinstance(judged, NotAttempted):
+            fields["says"] = f"Write your code in {exercise.file}, save it, then run this cell."
         return Verdict(exercise.id, OUTCOMES[type(judged)], **fields), judged.timed, doing
     except Exception as error:
         if down := _down(exercise, lab):
@@ -97,9 +99,14 @@ def _judged(exercise: Exercise, value: Any, lab: "Lesson") -> tuple[Verdict, boo
     return Verdict(exercise.id, Outcome.PASS, said if has_alarm() else f"{said} ({NO_ALARM})"), False, doing
 
 
-def _busy(exercise: Exercise, machine: Machine, doing: str, broken: str = "") -> Verdict:
+def _in_short(verdict: Verdict) -> str:
+    """What was met while it was too busy; nothing that accuses the answer."""
+    return verdict.seen if verdict.outcome is Outcome.LAB_DOWN else ""
+
+
+def _busy(exercise: Exercise, machine: Machine, doing: str, seen: str = "") -> Verdict:
     """The verdict that there can be none now."""
-    busy = Busy(while_=doing, seconds=machine.still, broken=broken)
+    busy = Busy(while_=doing, seconds=machine.still, seen=seen)
     return Verdict(exercise.id, Outcome.LAB_BUSY, **busy.fields)
 
 
@@ -129,9 +136,9 @@ def _apart(exercise: Exercise, name: str, value: Any, lab: "Lesson") -> Verdict:
     except LabError as error:
         if machine.makes_doubtful(True):
             return _down(exercise, lab) or _busy(exercise, machine, f"the process with your {what} ran")
-        broken, look_at = f"{error.tried} {error.seen}"[-600:], error.next_step
+        seen, look_at = f"{error.tried} {error.seen}"[-600:], error.next_step
         says = f"The {what} was not judged to its end."
-        return _down(exercise, lab) or Verdict(exercise.id, Outcome.ERROR, says, broken=broken, look_at=look_at)
+        return _down(exercise, lab) or Verdict(exercise.id, Outcome.ERROR, says, seen=seen, look_at=look_at)
     if isinstance(ended.returned, Verdict):
         return ended.returned
     return Verdict(
@@ -139,7 +146,7 @@ def _apart(exercise: Exercise, name: str, value: Any, lab: "Lesson") -> Verdict:
         Outcome.ERROR,
         f"The process with your {what} ended by itself, with exit code {ended.code}.",
         printed=ended.printed[-600:].strip(),
-        look_at="os._exit() or a signal ends a process at once: use `return`",
+        look_at="os._exit() or a signal ends a process at once: `return` or `raise` ends the function",
     )
 
 
@@ -181,13 +188,13 @@ def _readable(fields: dict[str, str]) -> dict[str, str]:
 
 def _down(exercise: Exercise, lab: "Lesson") -> Verdict | None:
     """The verdict if Kafka does not answer, or if this lesson is not open any more."""
-    broken = _silence(lab)
-    if not broken:
+    seen = _silence(lab)
+    if not seen:
         return None
     look_at = "run the first code cell of this lesson again"
     look_at += ": it starts Kafka" if lab.embedded else f", when Kafka answers at {lab.bootstrap}"
     says = "Not your fault: Kafka does not answer the lab."
-    return Verdict(exercise.id, Outcome.LAB_DOWN, says, broken=broken, look_at=look_at)
+    return Verdict(exercise.id, Outcome.LAB_DOWN, says, seen=seen, look_at=look_at)
 
 
 def _silence(lab: "Lesson") -> str:
@@ -210,7 +217,7 @@ def _unexpected(exercise: Exercise, lab: "Lesson", error: Exception) -> Verdict:
             exercise.id,
             Outcome.ERROR,
             "The check itself failed, which is a mistake of the lab's and not of yours.",
-            broken=f"{what} ({last.name}, line {last.lineno})",
+            seen=f"{what} ({last.name}, line {last.lineno})",
             look_at="run this cell again; if it stays, please report it with these lines",
         )
     with contextlib.suppress(LabError):
@@ -219,8 +226,8 @@ def _unexpected(exercise: Exercise, lab: "Lesson", error: Exception) -> Verdict:
                 exercise.id,
                 Outcome.TRY_AGAIN,
                 "The topic that the check works on is gone.",
-                broken=f"something deleted {lab.namespace}{CHECKED} while your function ran",
+                seen=f"something deleted {lab.namespace}{CHECKED} while your function ran",
                 look_at="does your function delete topics, or open a lesson?",
             )
     says = "Not your fault: Kafka did not answer in time."
-    return Verdict(exercise.id, Outcome.LAB_DOWN, says, broken=what, look_at="run this cell again")
+    return Verdict(exercise.id, Outcome.LAB_DOWN, says, seen=what, look_at="run this cell again")

@@ -43,7 +43,7 @@ class Clock:
         self.seconds = seconds
         self.used = self.wall = self.imported = 0.0  # s: of the processor; on the wall; there, while importing
         self.machine = stall.Machine()
-        self._at = (0.0, 0.0)
+        self._at, self._spent = (0.0, 0.0), ""
 
     @contextlib.contextmanager
     def running(self, boundary: CodeType) -> Iterator[None]:
@@ -58,8 +58,9 @@ class Clock:
 
     @property
     def over(self) -> str:
-        """What is used up: "processor", "waiting", or nothing yet."""
-        return used_up(self.seconds, self.used, self.wall, self.machine.busy)
+        """What is used up: "processor", "waiting", or nothing yet. What was used up once stays so."""
+        self._spent = self._spent or used_up(self.seconds, self.used, self.wall, self.machine.busy)
+        return self._spent
 
     def _over(self, frame: FrameType | None) -> bool:
         self._count(importing=_imports(frame))

@@ -27,9 +27,9 @@ class Failed(Judged):
 class Busy(Judged):
     """There can be no verdict: this machine stood still for `seconds` `while_` something was measured."""
 
-    def __init__(self, *, while_: str, seconds: float, broken: str = ""):
+    def __init__(self, *, while_: str, seconds: float, seen: str = ""):
         super().__init__(
             says=f"Not your fault: this machine stood still for {seconds:.1f} s while {while_}.",
-            broken=broken,
+            seen=seen,
             look_at="run this cell again, when less runs beside it",
         )

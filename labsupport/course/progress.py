@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labsupport.base import LabError, Settings, digest, only_one, storing
+from labsupport.base import LabError, Settings, counted, digest, only_one, storing
 from labsupport.broker.process import write_atomically
 from labsupport.course import exercises
 from labsupport.course.answer import shown
@@ -30,7 +30,7 @@ class Progress:
         """One line for each exercise of `lesson` (of all lessons, without one), and a line before them."""
         listed = exercises.of_lesson(lesson)
         solved = sum(self.exercises.get(each.id) == "solved" for each in listed)
-        lines = [f"{solved} of {len(listed)} exercise{'s' * (len(listed) != 1)} solved"]
+        lines = [f"{solved} of {counted(len(listed), 'exercise')} solved"]
         return lines + [f"  {each.id}  {self.exercises.get(each.id, 'not yet'):<8} {each.title}" for each in listed]
 
     def code(self) -> str:

@@ -191,7 +191,8 @@ class Lesson(Cluster):
 class _Warnings(logging.Handler):
     """Keeps what the client's and the lab's loggers warn of, from whatever thread, without printing it.
 
-    A warning that comes again is counted: a missing topic alone makes ten a second.
+    A warning that comes again is counted: a missing topic alone makes ten a second. That the client's own thread was
+    slow for a moment is left out: it says something about this machine only.
     """
 
     def __init__(self) -> None:
@@ -200,6 +201,8 @@ class _Warnings(logging.Handler):
         self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "kafka.net.selector" and " ran for " in record.getMessage():
+            return
         line = self.format(record)
         self.seen[line] = self.seen.get(line, 0) + 1
         if len(self.seen) > 100:

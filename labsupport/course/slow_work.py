@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
@@ -38,7 +38,7 @@ class SlowWork:
         self.poll_interval = consumer.config["max_poll_interval_ms"] / 1_000  # s
         self.done: dict[int, int] = {}  # by partition, the next offset
         self.story: list[str] = []
-        self.broken: dict[str, str] = {}  # what is wrong, as fields of a verdict; the first thing counts
+        self.broken: dict[str, Any] = {}  # what is wrong, as TryAgain takes it; the first thing counts
         self.errors: list[Exception] = []  # all that it has raised
         self.begun = 0  # how many pieces of work
         self.at_work: list[str] = []
@@ -70,6 +70,7 @@ class SlowWork:
         self._note(f"slow({name}) ends")
         if self.consumer.group_metadata().generation_id != self.generation:
             self._fail(
+                timed=self.poll_interval,
                 says=f"The consumer was thrown out of its group while slow({name}) was at work.",
                 broken=f"between two polls lay {self.takes:g} s, and the poll interval is {self.poll_interval:g} s",
                 look_at="who calls consumer.poll() while slow(record) is at work?",
@@ -108,7 +109,7 @@ class SlowWork:
         with self._lock:
             self.story.append(line)
 
-    def _fail(self, **fields: str) -> None:
+    def _fail(self, **fields: Any) -> None:
         with self._lock:
             self.broken = self.broken or fields
         self._raise(RuntimeError("the check has seen enough"))

@@ -36,7 +36,7 @@ COLOURS = {
 BOX = "padding: 0.4em 0.8em; color: var(--jp-content-font-color1, inherit); border-left: 5px solid "
 CELL = "vertical-align: top; text-align: left; padding: 0.1em 0.8em 0.1em 0; color: inherit"
 MONO = "margin: 0; white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; color: inherit"
-PROSE = ("broken", "look at")  # the lines that are sentences; the others are code, or lines of one width
+PROSE = ("rule", "seen", "look at")  # the lines that are sentences; the others are code, or lines of one width
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,10 @@ class Verdict:
     """One answer to one exercise, judged. Empty fields are not shown.
 
     `says` is the sentence that comes first. `given` is what the learner's code was given, `came_back` what it made of
-    it, `where` the line of it that raised, `broken` the property that does not hold, `story` the smallest course of
-    events that shows it (lines, drawn in one width), `printed` what the code printed, `look_at` the one thing to look
-    at next, `picture` a drawing of the story (`drawn`), which only a notebook shows.
+    it, `where` the line of it that raised, `broken` the rule that does not hold, `seen` what the lab met where the
+    answer is not to blame, `story` the smallest course of events that shows it (lines, drawn in one width), `printed`
+    what the code printed, `look_at` the one thing to look at next, `picture` a drawing of the story (`drawn`), which
+    only a notebook shows.
     """
 
     exercise: str
@@ -56,6 +57,7 @@ class Verdict:
     came_back: str = ""
     where: str = ""
     broken: str = ""
+    seen: str = ""
     story: str = ""
     printed: str = ""
     look_at: str = ""
@@ -67,8 +69,8 @@ class Verdict:
         return self.outcome is Outcome.PASS
 
     def _lines(self) -> list[tuple[str, str]]:
-        labels = {"came_back": "came back", "look_at": "look at"}
-        names = ("given", "came_back", "where", "broken", "story", "printed", "look_at")
+        labels = {"came_back": "came back", "look_at": "look at", "broken": "rule"}
+        names = ("given", "came_back", "where", "broken", "seen", "story", "printed", "look_at")
         return [(labels.get(name, name), getattr(self, name)) for name in names if getattr(self, name)]
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from kafka import KafkaConsumer
 
-from labsupport.base import LabError, progress
+from labsupport.base import LabError, counted, progress
 from labsupport.broker.cluster import Cluster
 from labsupport.events import shop
 from labsupport.events.event import Event
@@ -62,7 +62,11 @@ class Judgement:
     story: Story | None
 
     def __repr__(self) -> str:
-        return self.story.says if self.story else f"{self.tried} trials: nothing lost, and all came to their end."
+        return (
+            self.story.says
+            if self.story
+            else f"{counted(self.tried, 'trial')}: nothing lost, and all came to their end."
+        )
 
 
 @dataclass(frozen=True)
@@ -199,14 +203,17 @@ def _broken(ended: Ended, twice_is_fine: bool) -> tuple[str, str] | None:
         return "strangers", f"There is an effect of {sheet.strangers[0]!r}, which is the id of no event."
     if (twice := _numbers(sheet, "twice")) and not twice_is_fine:
         effects = next(entry.effects for entry in sheet.entries if entry.effects > 1)
-        return "twice", f"Event {twice[0]} came again, and now it has {effects} effects."
+        return "twice", f"Event {twice[0]} came again, and now it has {counted(effects, 'effect')}."
     if played.problem:
         return "no end", f"It did not come to the end of the topic: {played.problem}"
     if again := _again(played.moments):
         number, committed = again
         return "again", f"Event {number} was handled again, by a process that began when {committed} was committed."
     if ended.lag:
-        return "uncommitted", f"It came to its end with {ended.lag} records uncommitted, which a restart does again."
+        return (
+            "uncommitted",
+            f"It came to its end with {counted(ended.lag, 'record')} uncommitted, which a restart does again.",
+        )
     return None
 
 

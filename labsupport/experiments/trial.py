@@ -18,7 +18,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from labsupport.base import LabError, until
+from labsupport.base import LabError, counted, until
 from labsupport.broker.cluster import Cluster
 from labsupport.events import orders
 from labsupport.events.event import Event
@@ -108,7 +108,9 @@ def play(
         if all(life.ended.code for life in lives):
             last = lives[-1].ended
             said = last.printed.strip().rpartition("\n")[2] or "without a word"
-            problem = f"{len(lives)} processes failed, the last with exit code {last.code}: {said}"
+            problem = (
+                f"{counted(len(lives), 'process', 'processes')} failed, the last with exit code {last.code}: {said}"
+            )
     except LabError as error:
         problem, late = str(error), True
     return Played(tuple(lives), journal.read(folder / JOURNAL), problem, late)

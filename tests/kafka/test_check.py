@@ -75,7 +75,7 @@ def test_a_closed_lesson_says_which_cell_to_run(opened):
     opened.close()
     verdict = opened.check("00-1", reference("00-1"))
     assert verdict.outcome is Outcome.LAB_DOWN
-    assert "opening another one" in verdict.broken
+    assert "opening another one" in verdict.seen
 
 
 def test_an_answer_that_deletes_the_topic_is_told_so(opened):
@@ -103,7 +103,7 @@ def test_an_unknown_id_names_the_near_ones(opened, number):
     verdict = opened.check(number, reference("00-1"))
     assert verdict.outcome is Outcome.ERROR
     assert "There is no exercise" in verdict.says
-    assert "0" in verdict.broken
+    assert "0" in verdict.seen
     assert 'lab.check("0' in verdict.look_at
     for command in (opened.hint, opened.solution):
         with pytest.raises(LabError, match="There is no exercise"):
@@ -223,7 +223,9 @@ def test_a_file_is_made_once_and_stays(opened, tmp_path, monkeypatch, capsys):
     path = opened.file("03-2")
     assert path == tmp_path / "sender.py"
     assert "sender.py is new" in capsys.readouterr().out
-    assert opened.check("03-2", path).outcome is Outcome.NOT_ATTEMPTED
+    verdict = opened.check("03-2", path)
+    assert verdict.outcome is Outcome.NOT_ATTEMPTED
+    assert verdict.says == "Write your code in sender.py, save it, then run this cell."
     path.write_text(exercises.by_id()["03-2"].reference)
     assert opened.file("03-2") == path
     assert "as you left it" in capsys.readouterr().out

@@ -1,9 +1,11 @@
 """Opening a lesson, in this process and in real kernels that are killed and interrupted."""
 
+import logging
 import re
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.net.selector import NetworkSelector
 
 from labsupport import lesson
 from labsupport.base import LabError, until
@@ -140,6 +142,19 @@ def test_the_clients_warnings_are_kept_and_not_printed(kernel):
     assert "has not warned" in notebook.run("lab.warnings()")
     assert notebook.run('c = lab.consumer(orders, name="A", auto_offset_reset="earlyest")') == ""
     assert "Unrecognized offset_reset_strategy" in notebook.run("lab.warnings()")
+
+
+def test_a_client_whose_thread_was_slow_for_a_moment_warns_of_nothing(monkeypatch):
+    """It says something about this machine only; what else the same logger says is kept."""
+    opened = lesson("94")
+    monkeypatch.setattr(session._warnings, "seen", {})
+    monkeypatch.setitem(NetworkSelector.DEFAULT_CONFIG, "slow_task_threshold_secs", 1e-9)
+    slow = KafkaConsumer(bootstrap_servers=opened.bootstrap)
+    slow.topics()
+    slow.close()
+    assert not [line for line in session._warnings.seen if "ran for" in line]
+    logging.getLogger("kafka.net.selector").warning("Task %s left RUNNING after step", 1)
+    assert list(session._warnings.seen) == ["WARNING kafka.net.selector: Task 1 left RUNNING after step"]
 
 
 def test_ten_lines_of_plain_kafka_python_work_with_the_address_alone():

@@ -6,8 +6,13 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection
+from decimal import Decimal
+from fractions import Fraction
 
+import numpy
+import pandas
 import pytest
 
 from labsupport.course import guard
@@ -81,7 +86,7 @@ def raising(error):
         (lambda *, x: 1, TryAgain, "yours is <lambda>(*, x)"),
         (asynchronous, TryAgain, "`def`, not `async def`"),
         (generator, TryAgain, "a function with `yield` returns a generator"),
-        (lambda x: None, TryAgain, "is there a `return` on every way"),
+        (lambda x: None, TryAgain, "is there a `return` on every path"),
         (lambda x: True, TryAgain, "True, which is a bool"),
         (lambda x: 1.0, TryAgain, "1.0, which is a float"),
         (lambda x: "1", TryAgain, "'1', which is a str"),
@@ -90,9 +95,15 @@ def raising(error):
         (raising(ValueError("no such order")), Failed, "Your code raised ValueError: no such order"),
         (raising(EvilError()), Failed, "Your code raised EvilError: no message"),
         (raising(SystemExit()), Failed, "Your code called exit()"),
+        (raising(SystemExit(1)), Failed, "`raise` ends it with an error that others hear of"),
+        (lambda x: 1.5, TryAgain, "What came back has the wrong type."),
         (raising(GeneratorExit()), Failed, "Your code raised GeneratorExit"),
         (lambda x: sys.exit(0), Failed, "Your code called exit()"),
         (lambda x: undefined, Failed, "run the cells above that define the name"),  # noqa: F821
+        (lambda x: retry, Failed, "an import is missing: from labsupport import retry"),  # noqa: F821
+        (lambda x: json.loads(x), Failed, "an import is missing: import json"),  # noqa: F821
+        (lambda x: Decimal_(x), Failed, "run the cells above that define the name"),  # noqa: F821
+        (lambda x: KafkaTimeoutError, Failed, "from kafka.errors import KafkaTimeoutError"),  # noqa: F821
         (lambda x: {}[x], Failed, "line "),
     ],
 )
@@ -256,6 +267,52 @@ def test_what_comes_back_is_plain():
     assert judged(lambda x: Endless(), returns=Collection) == ("A",) * 10_000
     assert judged(lambda x: bytearray(b"x"), returns=bytes) == b"x"
     assert as_set(["A", ["B"], ("C", [1])]) == {"A", "['B']", "('C', [1])"}
+
+
+@pytest.mark.parametrize(
+    ("value", "returns", "right"),
+    [
+        (numpy.int64(3), int, 3),
+        (numpy.uint8(3), int, 3),
+        (Fraction(6, 2), int, 3),
+        (numpy.float32(0.5), float, 0.5),
+        (Decimal("0.5"), (int, float, str), 0.5),
+        (Fraction(1, 2), (int, float, str), 0.5),
+        (Fraction(1, 2), (Decimal, int, float), Decimal("0.5")),
+        (Fraction(1, 3), (Decimal, int, float), 1 / 3),
+        (2, (Decimal, int, float), 2),
+        (Decimal("1.50"), (Decimal, int, float), Decimal("1.50")),
+        (numpy.float64(1.5), (Decimal, int, float), 1.5),
+        (numpy.True_, bool, True),
+        (numpy.str_("A"), str, "A"),
+        (numpy.bytes_(b"A"), bytes, b"A"),
+        ({numpy.int64(0): numpy.int64(2)}, dict, {0: 2}),
+        ({numpy.str_("A"): [numpy.int64(0), (numpy.int8(1),)]}, dict, {"A": [0, (1,)]}),
+        (Counter({"A": numpy.int64(2)}), dict, {"A": 2}),
+        ([{numpy.int64(1)}, [numpy.bool_(False)]], list, [{1}, [False]]),
+        (numpy.array([1, 2]), Collection, (1, 2)),
+        (pandas.Series([1, 2]), Collection, (1, 2)),
+        (pandas.Series({"A": 1}).to_dict(), dict, {"A": 1}),
+        ({"A": Fraction(4, 2)}, dict, {"A": 2}),
+    ],
+)
+def test_a_number_is_a_number_whoever_made_it(value, returns, right):
+    """Python's own come out of it, at any depth: judges compare, ask for the type, and show them."""
+    found = judged(lambda x: value, returns=returns)
+    assert (repr(found), type(found)) == (repr(right), type(right))
+
+
+@pytest.mark.parametrize("value", [True, 1.0, Decimal(1), "1", numpy.True_, numpy.float64(1)])
+def test_what_is_no_whole_number_is_told_so(value):
+    """An offset of 1.0 is none."""
+    assert isinstance(judged(lambda x: value), TryAgain)
+
+
+def test_what_has_no_numbers_to_mend_is_handed_on_itself():
+    """Dead letters and other values that are compared by what they are."""
+    letters = [object(), object()]
+    assert judged(lambda x: letters, returns=list) is letters
+    assert judged(lambda x: letters, returns=Collection)[0] is letters[0]
 
 
 def test_ctrl_c_is_not_swallowed():

@@ -14,7 +14,15 @@ from labsupport.course import exercises, progress
 from labsupport.course.verdict import MIME, Outcome, Verdict
 
 SOLVED = Verdict("02-1", Outcome.PASS, "Right.")
-TRIED = Verdict("02-1", Outcome.TRY_AGAIN, "Not <b>yet</b>.", given="f(1)", came_back="2\n3", look_at="the end")
+TRIED = Verdict(
+    "02-1",
+    Outcome.TRY_AGAIN,
+    "Not <b>yet</b>.",
+    given="f(1)",
+    came_back="2\n3",
+    broken="order is kept",
+    look_at="the end",
+)
 
 
 @pytest.fixture
@@ -27,6 +35,7 @@ def test_a_verdict_has_three_forms():
     """Plain for terminals, HTML for notebooks, and one for programs."""
     forms = TRIED._repr_mimebundle_()
     assert forms["text/plain"].splitlines()[0] == "TRY AGAIN 02-1 · Not <b>yet</b>."
+    assert "  rule:      order is kept" in forms["text/plain"]
     assert "  came back: 2\n             3" in forms["text/plain"]
     assert "Not &lt;b&gt;yet&lt;/b&gt;." in forms["text/html"]
     assert json.loads(json.dumps(forms[MIME]))["outcome"] == "TRY AGAIN"
@@ -44,9 +53,10 @@ def test_html_takes_its_colours_from_the_theme(outcome):
 
 
 def test_what_is_solved_stays_solved(home):
-    """Tried, solved, tried again: solved. Not attempted and a lab that is down leave no trace."""
+    """Tried, solved, tried again: solved. Not attempted, and a lab that is down or busy, leave no trace."""
     progress.remember(home, Verdict("02-1", Outcome.NOT_ATTEMPTED))
     progress.remember(home, Verdict("02-1", Outcome.LAB_DOWN))
+    progress.remember(home, Verdict("02-1", Outcome.LAB_BUSY))
     assert progress.read(home) == progress.Progress()
     progress.remember(home, TRIED)
     assert "  02-1  tried    Whose order is broken?" in progress.read(home).lines("02")

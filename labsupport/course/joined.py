@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,14 @@ def fresh_group(lab: "Lesson", name: str) -> str:
     group = lab.group(f"{CHECKED}-{name}")
     lab.delete_groups([group])
     return group
+
+
+def commit(lab: "Lesson", topic: str, group: str, offsets: Mapping[int, int]) -> None:
+    """What an earlier run has committed, by partition; the group has no members now."""
+    settings = lab.config("consumer", group_id=group, **READS)
+    with contextlib.closing(KafkaConsumer(**settings)) as consumer:
+        for number, offset in offsets.items():
+            consumer.commit({TopicPartition(topic, number): OffsetAndMetadata(offset, "", -1)}, timeout_ms=5_000)
 
 
 def send(lab: "Lesson", topic: str, counts: Collection[int]) -> None:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from kafka import AsyncConsumerRebalanceListener, ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
-from kafka.structs import MemberState, OffsetAndMetadata
+from kafka.structs import MemberState
 
 from labsupport.base import LabError, until
 from labsupport.course.answer import Answer, Failed, TryAgain, shown
 from labsupport.course.exercise import CHECKED
-from labsupport.course.guard import where
-from labsupport.course.joined import READS, Other, fresh_group, send, subscribe
+from labsupport.course.guard import WAITING, where
+from labsupport.course.joined import READS, Other, commit, fresh_group, send, subscribe
 from labsupport.experiments import log
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
-PATIENCE = 4.0  # s that one poll may take, with the listener in it
+PATIENCE = 1.0  # s of the processor that one poll may take, with the listener in it
 THREAD = "the client calls a listener on the thread that talks to Kafka: whatever waits there for Kafka waits for ever"
 SENDS = "commit_async(offsets) sends, and does not wait; an AsyncConsumerRebalanceListener may await it"
 EACH = 3  # records in each partition
@@ -78,6 +78,7 @@ class Joining:
                 story="\n".join([*self.story, error.tried]),
                 broken="a listener is called in the middle of a rebalance, which goes on when it has returned",
                 look_at="does it call subscribe(), unsubscribe() or poll()? To commit is all that it has to do",
+                timed=True,
             ) from None
         self.c.leave()
         with contextlib.suppress(KafkaError):  # the listener is called here too, and may raise
@@ -90,13 +91,7 @@ class Joining:
 
     def _earlier(self) -> None:
         """What an earlier run of the service has committed."""
-        if self.course.earlier:
-            with contextlib.closing(self._consumer("earlier")) as consumer:
-                offsets = {
-                    TopicPartition(self.topic, partition): OffsetAndMetadata(offset, "", -1)
-                    for partition, offset in self.course.earlier.items()
-                }
-                consumer.commit(offsets, timeout_ms=5_000)
+        commit(self.lab, self.topic, self.group, self.course.earlier)
         for partition, offset in self.course.earlier.items():
             self.story.append(f"an earlier run has committed {offset} in partition {partition}")
             self.why[partition] = f"An earlier run has processed partition {partition} up to {offset}"
@@ -203,10 +198,11 @@ class Joining:
             if "had not ended" not in failed.fields.get("says", ""):
                 raise
             raise TryAgain(
-                says=f"The listener had not returned after {PATIENCE:g} s.",
+                says=f"The listener had not returned after {PATIENCE + WAITING:g} s.",
                 story="\n".join(self.story),
                 broken=THREAD,
                 look_at=SENDS,
+                timed=True,
             ) from None
         if causes:
             raise _raised(causes[0], "\n".join(self.story))

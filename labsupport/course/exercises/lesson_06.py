@@ -1,15 +1,17 @@
 """Exercises of lesson 06, why a consumer is thrown out of its group."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labsupport.base import until
-from labsupport.course.answer import Answer, Failed, TryAgain
+from labsupport.base import counted, until
+from labsupport.course.answer import Answer, Failed, Judged, TryAgain
 from labsupport.course.exercise import CHECKED, Exercise, Wrong
-from labsupport.course.joined import READS, fresh_group, send
+from labsupport.course.joined import READS, commit, fresh_group, send
 from labsupport.course.slow_work import DROPPED, SlowWork
+from labsupport.course.stall import witness
 from labsupport.course.taken_away import COURSES, Joining
 from labsupport.experiments import log
 
@@ -23,10 +25,11 @@ SLOW = 1.5  # s for a record
 
 
 def _work_off(answer: Answer, lab: "Lesson") -> str:
-    """One slow record; a quick one that fails; then several slow ones in two partitions."""
+    """One slow record; quick ones, of which one fails; then slow ones in two partitions, of which one was begun."""
     _run(answer, lab, counts=[1], seconds=6)
     _run(answer, lab, counts=[4], seconds=5, takes=0.0, failing=1)  # the second of the two that a poll hands out
-    _run(answer, lab, counts=[3, 1], seconds=11)
+    _run(answer, lab, counts=[2], seconds=5, takes=0.0, failing=1)  # the last one
+    _run(answer, lab, counts=[4, 1], earlier={0: 1}, seconds=11)
     return f"A member all the time, with {SLOW:g} s for each record and a poll interval of {POLL_INTERVAL:g} s."
 
 
@@ -37,18 +40,45 @@ def _run(
     seconds: float,
     takes: float = SLOW,
     failing: int | None = None,
+    earlier: Mapping[int, int] = MappingProxyType({}),
 ) -> None:
-    """Let the learner's function work off so many records in each partition, and look at what it left."""
-    topic = lab.topic(CHECKED, partitions=len(counts))
+    """Let the learner's function work off so many records in each partition, and look at what it left.
+
+    Where this machine, and not the answer, may have let the poll interval pass, all takes three times as long.
+    """
+    for slower in (1, 3):
+        try:
+            with witness() as machine:
+                _run_once(answer, lab, counts, seconds * slower, takes * slower, failing, earlier, slower)
+            return
+        except Judged as judged:
+            if slower > 1 or not machine.makes_doubtful(judged.timed):
+                raise
+
+
+def _run_once(
+    answer: Answer,
+    lab: "Lesson",
+    counts: Collection[int],
+    seconds: float,
+    takes: float,
+    failing: int | None,
+    earlier: Mapping[int, int],
+    slower: int,
+) -> None:
+    topic, group = lab.topic(CHECKED, partitions=len(counts)), fresh_group(lab, "slow")
+    send(lab, topic, [earlier.get(number, 0) for number in range(len(counts))])
+    commit(lab, topic, group, earlier)
     consumer = lab.consumer(
-        topic, name="check-A", group_id=fresh_group(lab, "slow"), max_poll_records=2,
-        max_poll_interval_ms=int(1_000 * POLL_INTERVAL), heartbeat_interval_ms=200, **READS,
+        topic, name="check-A", group_id=group, max_poll_records=2,
+        max_poll_interval_ms=int(1_000 * POLL_INTERVAL * slower), heartbeat_interval_ms=200, **READS,
     )  # fmt: skip
     until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "the consumer to be let in", every=0)
-    send(lab, topic, counts)
-    given = f"{sum(counts)} record{'s' * (sum(counts) > 1)} in {len(counts)} partition{'s' * (len(counts) > 1)}; "
+    send(lab, topic, [count - earlier.get(number, 0) for number, count in enumerate(counts)])
+    given = f"{counted(sum(counts), 'record')} in {counted(len(counts), 'partition')}; "
+    given += "".join(f"{offset} committed in partition {number} earlier; " for number, offset in earlier.items())
     given += f"slow takes {takes:g} s for each" if failing is None else f"slow raises at record {failing}"
-    slow = SlowWork(lab, topic, consumer, sum(counts), takes, failing)
+    slow = SlowWork(lab, topic, consumer, counts, earlier, takes, failing)
     timed = Answer(answer.value, answer.signature, seconds)
     timed.printed = answer.printed
     error: Failed | None = None
@@ -89,7 +119,7 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
             **told,
         )
     for partition, count in enumerate(counts):
-        done, due = slow.done.get(partition, 0), count if slow.failing is None else slow.failing
+        done, due = slow.done[partition], count if slow.failing is None else slow.failing
         if done < due:
             _judge_standstill(slow, told)
             raise TryAgain(
@@ -113,7 +143,7 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
 def _judge_standstill(slow: SlowWork, told: dict[str, str]) -> None:
     """Why not all records came: some were dropped, or none are handed out any more."""
     for partition, position in sorted(slow.positions.items()):
-        if position > (done := slow.done.get(partition, 0)):
+        if position > (done := slow.done[partition]):
             raise TryAgain(
                 says=f"Record {done} of partition {partition} was handed out, and slow was never called with it.",
                 broken="each record that lay in the topic is processed",
@@ -287,6 +317,34 @@ def work_off(consumer, slow):
                     "                    work.result()\n"
                     "                consumer.resume(*consumer.paused())\n"
                     "                consumer.commit(reading.after(record))"), "after each piece of work"),
+            Wrong("an error is asked for when the next piece of work is done",
+                _wrong_loop("    before = None\n" + THREADED +
+                    "            if before:\n"
+                    "                before.result()\n"
+                    "            before = pool.submit(slow, record)\n"
+                    "            consumer.pause(*consumer.assignment())\n"
+                    "            while not before.done():\n"
+                    "                consumer.poll(timeout_ms=100)\n"
+                    "            consumer.resume(*consumer.paused())\n"
+                    "            if not before.exception():\n"
+                    "                consumer.commit(reading.after(record))"), "as if nothing had happened"),
+            Wrong("the number of records done is the next offset",
+                _wrong_loop("    from kafka import TopicPartition\n    from kafka.structs import OffsetAndMetadata\n"
+                    "    done = {}\n" + THREADED +
+                    "            work = pool.submit(slow, record)\n"
+                    "            consumer.pause(*consumer.assignment())\n" + POLLING +
+                    "            consumer.resume(*consumer.paused())\n"
+                    "            work.result()\n"
+                    "            place = TopicPartition(record.topic, record.partition)\n"
+                    "            done[place] = done.get(place, 0) + 1\n"
+                    "            consumer.commit({place: OffsetAndMetadata(done[place], '', -1)})"),
+                "and 4 was due"),
+            Wrong("the results can be asked for when all is submitted",
+                _wrong_loop("    with ThreadPoolExecutor(1) as pool:\n"
+                    "        begun = [(record, pool.submit(slow, record)) for record in reading.to_the_end(consumer)]\n"
+                    "        for record, work in begun:\n" + POLLING +
+                    "            work.result()\n"
+                    "            consumer.commit(reading.after(record))"), "before the next one is submitted"),
             Wrong("a pause ends by itself",
                 _wrong_loop(THREADED +
                     "            work = pool.submit(slow, record)\n"

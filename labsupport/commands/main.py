@@ -23,7 +23,7 @@ from labsupport.commands.lessons import bundle, new, notebooks, progress, teache
 from labsupport.commands.replay import replay
 from labsupport.commands.terminal import console, drawing, example
 
-SOAK = ("lessons", "episodes", "seeds", "kills", "lid")  # the parts of `soak`
+SOAK = ("lessons", "episodes", "seeds", "kills", "lid", "verdicts")  # the parts of `soak`
 
 
 @click.group(

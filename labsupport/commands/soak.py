@@ -22,8 +22,10 @@ from rich.table import Table
 from labsupport.base import CHECKOUT, LabError, Settings, progress, until
 from labsupport.broker import roster
 from labsupport.broker.cluster import private
+from labsupport.commands import verdicts
 from labsupport.commands.notebooks import client_of, differing, own_home
 from labsupport.course.copies import lessons_named
+from labsupport.course.verdict import Outcome
 from labsupport.experiments import crashes, poison, rebuilds
 from labsupport.experiments.strategies import STRATEGIES
 
@@ -57,6 +59,7 @@ def soak(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kill
         "seeds": lambda: _seeds(settings, seeds),
         "kills": lambda: _kills(kills, chance),
         "lid": lambda: _lid(chance),
+        "verdicts": _verdicts,
     }
     for part in parts:
         yield from play[part]()
@@ -134,6 +137,17 @@ def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
             row = rows.setdefault(killed, Row(f"kill -9 of {killed} during a lesson: the next run works"))
             row.note(*[f"{path.stem}: {problem}" for problem in afternoon.problems()])
     yield from rows.values()
+
+
+def _verdicts() -> Iterator[Row]:
+    """Every right answer, with three busy loops for each processor beside it, three times."""
+    judged = Row("a right answer on a busy machine: not called wrong, nor the lab down")
+    passed = Row("of these, passed instead of `LAB BUSY`")
+    for style, verdict in verdicts.play():
+        problem = [f"{style}: {verdict}"]
+        judged.note(*problem * verdicts.wrong(verdict))
+        passed.note(*problem * (verdict.outcome is Outcome.LAB_BUSY))
+    yield from (judged, passed)
 
 
 def _starts_services(lesson: Path) -> bool:

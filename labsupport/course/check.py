@@ -76,6 +76,7 @@ def judged(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
 def _judged(exercise: Exercise, value: Any, lab: "Lesson") -> tuple[Verdict, bool | float, str]:
     """A verdict; whether it depends on time, as in Judged; and what took it."""
     answer, doing = Answer(value, exercise.call, exercise.seconds), f"{exercise.function} was judged"
+    lab.made.clear()
     try:
         answer.require_function()
         with decimal.localcontext(decimal.Context()):
@@ -91,7 +92,8 @@ def _judged(exercise: Exercise, value: Any, lab: "Lesson") -> tuple[Verdict, boo
     except Exception as error:
         if down := _down(exercise, lab):
             return down, False, doing
-        return _unexpected(exercise, lab, error), isinstance(error, KafkaError | LabError), doing
+        verdict = _unexpected(exercise, lab, error)
+        return verdict, verdict.outcome is Outcome.LAB_DOWN, doing
     finally:
         with contextlib.suppress(Exception):  # what cannot be deleted now, the next lesson() deletes
             lab.delete_topics(lab.topics(lab.namespace + CHECKED))
@@ -221,7 +223,7 @@ def _unexpected(exercise: Exercise, lab: "Lesson", error: Exception) -> Verdict:
             look_at="run this cell again; if it stays, please report it with these lines",
         )
     with contextlib.suppress(LabError):
-        if lab.namespace + CHECKED not in lab.topics():
+        if lab.namespace + CHECKED in lab.made and lab.namespace + CHECKED not in lab.topics():
             return Verdict(
                 exercise.id,
                 Outcome.TRY_AGAIN,

@@ -1,10 +1,14 @@
 """What an exercise consists of. The modules in `exercises/`, one for each lesson, are made of these."""
 
 import contextlib
+import json
 import os
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer
@@ -124,6 +128,16 @@ class Exercise:
     def solution(self) -> Note:
         """An answer, explained."""
         return Note(f"An answer to {self.id}", self.explanation, self.reference)
+
+    def written(self, code: str, folder: Path) -> Any:
+        """What a learner who has written this code hands to `check`: the function, or its file in a folder here."""
+        if self.file:
+            path = Path(tempfile.mkdtemp(dir=folder), self.file)
+            path.write_text(code + "\n", encoding="utf-8")
+            return path
+        names: dict[str, Any] = {"json": json, "Decimal": Decimal}
+        exec(compile(code, f"<{self.id}>", "exec"), names)
+        return names[self.function]
 
     @property
     def function(self) -> str:

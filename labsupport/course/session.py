@@ -38,6 +38,7 @@ class Lesson(Cluster):
             deletes_topics=cluster.deletes_topics,
         )
         self.number, self.settings = number, settings
+        self.made: set[str] = set()  # topics that `topic` has made since a check began
         self._hints: dict[str, int] = {}  # how many of each exercise's hints were shown
 
     @property
@@ -52,6 +53,7 @@ class Lesson(Cluster):
 
     def topic(self, name: str, partitions: int = 1, **config: Any) -> str:
         """An empty topic of this lesson, made anew; returns its whole name. `config` as in `create_topic`."""
+        self.made.add(self.namespace + name)
         return self.create_topic(self.namespace + name, partitions, **config)
 
     def dead_letters(self, topic: str) -> str:

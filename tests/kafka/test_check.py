@@ -1,14 +1,19 @@
 """`lab.check` where things go wrong that are not the answer's content: the broker, the kernel, the id."""
 
+import contextlib
+import dataclasses
 import threading
 from pathlib import Path
 
 import pytest
+from kafka.errors import KafkaTimeoutError
 
 from labsupport import lesson
 from labsupport.base import LabError
 from labsupport.broker import roster
-from labsupport.course import exercises, progress, session
+from labsupport.course import check, exercises, progress, session
+from labsupport.course.answer import Failed, TryAgain
+from labsupport.course.stall import Busy, Machine
 from labsupport.course.verdict import MIME, Outcome
 from labsupport.experiments import faults
 
@@ -88,6 +93,83 @@ def test_an_answer_that_deletes_the_topic_is_told_so(opened):
     verdict = opened.check("02-2", key_of)
     assert verdict.outcome is Outcome.TRY_AGAIN
     assert "The topic that the check works on is gone" in verdict.says
+
+
+# A machine that stands still
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """`seen(first, second)` are the stalls (s) that the witness sees while an answer is judged once, and once more."""
+
+    def see(*stalls):
+        left = [*stalls]
+
+        @contextlib.contextmanager
+        def witness(machine=None):
+            watching = machine or Machine()  # an answer's clock has one of its own
+            yield watching
+            watching.watched += 10.0
+            if machine is None:
+                watching.worst = left.pop(0)
+
+        monkeypatch.setattr(check.stall, "witness", witness)
+        return left
+
+    return see
+
+
+def judging(*outcomes):
+    """An exercise whose judge raises these in turn, or returns them."""
+    left = [*outcomes]
+
+    def judge(answer, lab):
+        outcome = left.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return dataclasses.replace(exercises.by_id()["00-1"], judge=judge), left
+
+
+SLOW = LabError("Waited 15 s for B to be let in.", "it did not happen")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "stalls", "outcome", "says"),
+    [
+        ([TryAgain(says="Too late.", timed=True)], [0.0], Outcome.TRY_AGAIN, "Too late."),
+        ([TryAgain(says="Too late.", timed=True)] * 2, [1.8, 1.8], Outcome.LAB_BUSY, "stood still for 1.8 s while"),
+        ([TryAgain(says="Too late.", timed=True)] * 2, [1.8, 0.0], Outcome.TRY_AGAIN, "Too late."),
+        ([TryAgain(says="Too late.", timed=True), "Right."], [1.8, 0.0], Outcome.PASS, "Right."),
+        ([TryAgain(says="Too late.", timed=20.0)], [1.8], Outcome.TRY_AGAIN, "Too late."),
+        ([TryAgain(says="Too late.", timed=2.0)] * 2, [1.8, 1.8], Outcome.LAB_BUSY, "stood still"),
+        ([TryAgain(says="Wrong order.")], [9.0], Outcome.TRY_AGAIN, "Wrong order."),
+        ([Failed(says="It raised KafkaTimeoutError", timed=True)] * 2, [9.0] * 2, Outcome.LAB_BUSY, "stood still"),
+        ([SLOW], [0.0], Outcome.LAB_DOWN, "did not answer in time"),
+        ([SLOW] * 2, [1.8, 1.9], Outcome.LAB_BUSY, "stood still for 1.9 s while offset_of was judged, twice"),
+        ([SLOW, "Right."], [1.8, 0.0], Outcome.PASS, "Right."),
+        ([KafkaTimeoutError()] * 2, [1.8, 1.8], Outcome.LAB_BUSY, "stood still"),
+        ([ZeroDivisionError()], [9.0], Outcome.ERROR, "mistake of the lab's"),
+        ([Busy(while_="B was starting", seconds=2.34)], [9.0], Outcome.LAB_BUSY, "2.3 s while B was starting"),
+    ],
+)
+def test_a_machine_that_stands_still_is_no_wrong_answer(opened, seen, outcomes, stalls, outcome, says):
+    """What depends on time is judged once more, and then there is no verdict; all else is as it was said."""
+    exercise, left = judging(*outcomes)
+    not_seen = seen(*stalls)
+    verdict = check.judged(exercise, reference("00-1"), opened)
+    assert (verdict.outcome, left, not_seen) == (outcome, [], [])
+    assert says in repr(verdict)
+    assert "Too late" not in repr(verdict) or outcome is Outcome.TRY_AGAIN
+
+
+def test_an_exercise_without_a_topic_accuses_nobody_of_deleting_it(opened):
+    """Though the topic is not there, and Kafka did not answer in time."""
+    exercise, _ = judging(SLOW)
+    opened.check("02-1", ...)  # an earlier check had one
+    verdict = check.judged(exercise, reference("00-1"), opened)
+    assert "is gone" not in verdict.says
 
 
 class EvilRepr:

@@ -149,7 +149,7 @@ def test_a_client_whose_thread_was_slow_for_a_moment_warns_of_nothing(monkeypatc
     opened = lesson("94")
     monkeypatch.setattr(session._warnings, "seen", {})
     monkeypatch.setitem(NetworkSelector.DEFAULT_CONFIG, "slow_task_threshold_secs", 1e-9)
-    slow = KafkaConsumer(bootstrap_servers=opened.bootstrap)
+    slow = KafkaConsumer(bootstrap_servers=opened.bootstrap, enable_auto_commit=False)
     slow.topics()
     slow.close()
     assert not [line for line in session._warnings.seen if "ran for" in line]

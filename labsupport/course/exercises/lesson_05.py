@@ -161,6 +161,7 @@ SHAPES = (
         ("payments", "reports"),
         f"{TOGETHER}; a member without a partition is a member too",
     ),
+    Shape({"letters": ("mail-1", "mail2-1")}, ("mail", "mail2"), f"{TOGETHER}; {NUMBER}"),
 )
 
 
@@ -626,6 +627,12 @@ EXERCISES = (
                     "        if len(services) > 1:\n"
                     "            return sorted(services)\n"
                     "    return []"), "instances of one service"),
+            Wrong("what is left without digits is the service",
+                _wrong_pair("    for members in groups.values():\n"
+                    "        services = {m['client_id'].rstrip('-0123456789') for m in members}\n"
+                    "        if len(services) > 1:\n"
+                    "            return sorted(services)\n"
+                    "    return []"), "Here mail and mail2 share"),
             Wrong("there are always two", _wrong_pair("    return ['payments', 'reports']"), "a group of its own"),
         ),
         other_styles=(

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kafka import KafkaConsumer
@@ -16,6 +16,10 @@ from labsupport.experiments import log
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
+WENT_ON = {
+    "broken": "when slow raises, nothing after that record is begun; an error stays in the thread, until somebody asks",
+    "look_at": "is the result() of one piece of work asked for before the next one is submitted?",
+}
 DROPPED = {
     "says": "slow raised, and work_off went on as if nothing had happened.",
     "broken": "an error in a thread stays in the thread, until somebody asks for the result",
@@ -26,27 +30,37 @@ DROPPED = {
 class SlowWork:
     """Called with a record it takes `takes` seconds; at the one whose offset is `failing` it raises ValueError.
 
-    `records` is how many there are. At the first thing that is wrong it notes it in `broken`, and raises.
+    `counts` is how many records each partition has, `earlier` how many of them an earlier run has committed. At the
+    first thing that is wrong it notes it in `broken`, and raises.
     """
 
     def __init__(
-        self, lab: "Lesson", topic: str, consumer: KafkaConsumer, records: int, takes: float, failing: int | None
+        self,
+        lab: "Lesson",
+        topic: str,
+        consumer: KafkaConsumer,
+        counts: Collection[int],
+        earlier: Mapping[int, int],
+        takes: float,
+        failing: int | None,
     ):
         self.lab, self.topic, self.consumer = lab, topic, consumer
-        self.records, self.takes, self.failing = records, takes, failing
+        self.records, self.takes, self.failing = sum(counts), takes, failing
         self.group, self.generation = consumer.config["group_id"], consumer.group_metadata().generation_id
         self.poll_interval = consumer.config["max_poll_interval_ms"] / 1_000  # s
-        self.done: dict[int, int] = {}  # by partition, the next offset
+        self.done = dict.fromkeys(range(len(counts)), 0) | earlier  # by partition, the next offset
         self.story: list[str] = []
         self.broken: dict[str, Any] = {}  # what is wrong, as TryAgain takes it; the first thing counts
         self.errors: list[Exception] = []  # all that it has raised
-        self.begun = 0  # how many pieces of work
+        self.earlier, self.begun = sum(earlier.values()), 0  # how many pieces of work
         self.at_work: list[str] = []
         self.left: list[str] = []  # at the end: what was still at work
         self.paused: list[int] = []  # at the end: partitions
         self.positions: dict[int, int] = {}  # at the end, by partition
         self.raised = self.ended = False
         self._lock = threading.Lock()
+        self.polls = 0
+        consumer.poll = self._counting(consumer.poll)
 
     def __call__(self, record: ConsumerRecord) -> None:
         """Do the work. Raises ValueError where it is to fail, and RuntimeError when the check has seen enough."""
@@ -57,31 +71,44 @@ class SlowWork:
         self.at_work.append(name)
         self.begun += 1
         if self.raised:
-            self._fail(**DROPPED)
+            self._fail(says=f"slow had raised, and then slow({name}) began.", **WENT_ON)
+        self._require_member(f"before slow({name}) began", polled=True)
         self._look(record, name)
         if record.offset == self.failing:
             self.raised = True
             self._note(f"slow({name}) raises ValueError")
             self._raise(ValueError("the check makes this record fail"))
+        polls = self.polls
         time.sleep(self.takes)
         if self.ended:
             return
         self.at_work.remove(name)
         self._note(f"slow({name}) ends")
-        if self.consumer.group_metadata().generation_id != self.generation:
-            self._fail(
-                timed=self.poll_interval,
-                says=f"The consumer was thrown out of its group while slow({name}) was at work.",
-                broken=f"between two polls lay {self.takes:g} s, and the poll interval is {self.poll_interval:g} s",
-                look_at="who calls consumer.poll() while slow(record) is at work?",
-            )
+        self._require_member(f"while slow({name}) was at work", polled=self.polls > polls)
         self._look(record, name, ends=True)
         self.done[record.partition] = record.offset + 1
         if sum(self.done.values()) == self.records:
             nothing_left(self.consumer)
 
+    def _counting(self, poll: Callable) -> Callable:
+        def counting(*arguments: Any, **named: Any) -> Any:
+            self.polls += 1
+            return poll(*arguments, **named)
+
+        return counting
+
+    def _require_member(self, when: str, polled: bool) -> None:
+        """Where it polled and was thrown out all the same, a machine that stood still can be the cause."""
+        if self.consumer.group_metadata().generation_id != self.generation:
+            self._fail(
+                timed=self.poll_interval if polled else False,
+                says=f"The consumer was thrown out of its group {when}.",
+                broken=f"slow takes {self.takes:g} s, and between two polls may lie {self.poll_interval:g} s",
+                look_at="who calls consumer.poll() while slow(record) is at work?",
+            )
+
     def _look(self, record: ConsumerRecord, name: str, ends: bool = False) -> None:
-        due = self.done.get(record.partition, 0)
+        due = self.done[record.partition]
         if record.offset > due:
             self._fail(
                 says=f"slow({name}) began before record {due} of that partition was done.",
@@ -128,7 +155,7 @@ class SlowWork:
                 self.positions[place.partition] = self.consumer.position(place, timeout_ms=5_000)
         self.paused = sorted(place.partition for place in self.consumer.paused())
         handed_out, soon = sum(self.positions.values()), time.monotonic() + 1
-        while self.begun < handed_out and not (self.broken or self.raised) and time.monotonic() < soon:
+        while self.begun < handed_out - self.earlier and not (self.broken or self.raised) and time.monotonic() < soon:
             time.sleep(0.02)  # a thread that it has started may not have begun yet
         self.ended, self.left = True, [*self.at_work]
 

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ class Members:
         self.cluster, self.topic, self.group = cluster, topic, group
         self.handle, self.policy = handle, policy  # of those that are started from now on
         self.settings = SETTINGS | settings
+        self.launch: Callable[..., AbstractContextManager[program.Running]] = program.started  # or a nursery's, quicker
         self._folder = background.own_folder(Settings.from_environment())
         self._processes = contextlib.ExitStack()
         self._running: dict[str, program.Running] = {}  # those that nobody has stopped or killed
@@ -119,7 +121,7 @@ class Members:
                 suffers = [faults.freeze(freeze_at, passed + nth)]
             journal_of = self._journal(name).parent
             self._running[name] = self._processes.enter_context(
-                program.started(
+                self.launch(
                     faults.serve, self.cluster.bootstrap, self.cluster.prefix, _work, work, suffers, journal_of, name,
                     name=f"member {name}",
                 )

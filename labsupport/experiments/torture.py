@@ -179,8 +179,8 @@ def _where(moment: Moment, following: Moment | None) -> str:
     number = _number(moment)
     around = {"handling": f"before it handled event {number}", "handled": f"after it had handled event {number}"}
     # Of itself BEGIN says nothing: there may be several.
-    statement = f"BEGIN and {following.what}" if moment.what == "BEGIN" and following else moment.what
-    return around.get(moment.what, f"before its {statement} for event {number}")
+    statement = f"BEGIN (then {following.what})" if moment.what == "BEGIN" and following else moment.what
+    return around.get(moment.what, f"while it handled event {number}, just before its SQL statement {statement}")
 
 
 def _number(moment: Moment) -> int:

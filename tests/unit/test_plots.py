@@ -6,6 +6,7 @@ from matplotlib import pyplot
 
 from labsupport.events.worker import Moment
 from labsupport.experiments import plots
+from labsupport.experiments.history import History
 
 POINTS = pandas.DataFrame(
     [("one", "0 ms", 900.0, 1.1), ("one", "1000 ms", 1.0, 1000.0), ("many", "16 kB", 20_000.0, 30.0)],
@@ -70,3 +71,21 @@ def test_attempts_are_crosses_and_dots_with_waits_between_them():
     assert "slow: 0 failed 2 times, 0–1 handled; slow: 0 handled." in repr(ax.figure)
     assert repr(plots.attempts({"slow": tried(1.7)}).figure) == repr(ax.figure)
     assert not plots.attempts({}).patches
+
+
+def test_two_owners_of_a_partition_are_drawn_beside_each_other_whoever_they_are():
+    """A and C, of whom one has the partition while the other believes that it does: neither covers the other."""
+    place = TopicPartition("t", 0)
+
+    def moment(what, at, who):
+        return Moment(what, at, who, (place,))
+
+    for first, second in ("AC", "CA", "AB"):
+        moments = [moment("assigned", 0.0, first), moment("assigned", 2.0, second), moment("revoked", 4.0, first)]
+        moments += [moment("assigned", 0.1, "B" if "B" not in (first, second) else "C")]  # a name between the two
+        moments[-1] = Moment("assigned", 0.1, moments[-1].who, (TopicPartition("t", 1),))
+        ax = plots.timeline(History.of(moments))
+        halves = sorted((bar.get_y(), bar.get_height()) for bar in ax.patches if bar.get_height() < 0.5)
+        assert len(halves) == 2
+        (above, height), (below, _) = halves
+        assert above + height <= below + 0.01

@@ -1,47 +1,22 @@
 """Exercises of lesson 06, why a consumer is thrown out of its group."""
 
-import contextlib
-import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from kafka import AsyncConsumerRebalanceListener, ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError
-from kafka.structs import MemberState, OffsetAndMetadata
 
-from labsupport.base import LabError, until
-from labsupport.course.answer import Answer, Failed, TryAgain, shown
+from labsupport.base import counted, until
+from labsupport.course.answer import Answer, Failed, Judged, TryAgain
 from labsupport.course.exercise import CHECKED, Exercise, Wrong
-from labsupport.course.guard import where
+from labsupport.course.joined import READS, commit, fresh_group, send
 from labsupport.course.slow_work import DROPPED, SlowWork
+from labsupport.course.stall import witness
+from labsupport.course.taken_away import COURSES, Joining
 from labsupport.experiments import log
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
-
-SETTINGS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
-
-
-def _send(lab: "Lesson", topic: str, counts: Collection[int]) -> None:
-    """So many records in each partition, in one batch; the value of each is its offset."""
-    producer = lab.producer(name="check", max_block_ms=3_000, linger_ms=200)
-    sent = [
-        producer.send(topic, b"%d" % offset, partition=partition)
-        for partition, count in enumerate(counts)
-        for offset in range(count)
-    ]
-    producer.flush(timeout=5)
-    for sending in sent:
-        sending.get(timeout=5)
-
-
-def _fresh_group(lab: "Lesson", name: str) -> str:
-    """The name of a group of the check's that has no members and has committed nothing."""
-    group = lab.group(f"{CHECKED}-{name}")
-    lab.delete_groups([group])
-    return group
-
 
 # 06-1
 
@@ -50,10 +25,11 @@ SLOW = 1.5  # s for a record
 
 
 def _work_off(answer: Answer, lab: "Lesson") -> str:
-    """One slow record; a quick one that fails; then several slow ones in two partitions."""
+    """One slow record; quick ones, of which one fails; then slow ones in two partitions, of which one was begun."""
     _run(answer, lab, counts=[1], seconds=6)
     _run(answer, lab, counts=[4], seconds=5, takes=0.0, failing=1)  # the second of the two that a poll hands out
-    _run(answer, lab, counts=[3, 1], seconds=11)
+    _run(answer, lab, counts=[2], seconds=5, takes=0.0, failing=1)  # the last one
+    _run(answer, lab, counts=[4, 1], earlier={0: 1}, seconds=11)
     return f"A member all the time, with {SLOW:g} s for each record and a poll interval of {POLL_INTERVAL:g} s."
 
 
@@ -64,18 +40,45 @@ def _run(
     seconds: float,
     takes: float = SLOW,
     failing: int | None = None,
+    earlier: Mapping[int, int] = MappingProxyType({}),
 ) -> None:
-    """Let the learner's function work off so many records in each partition, and look at what it left."""
-    topic = lab.topic(CHECKED, partitions=len(counts))
+    """Let the learner's function work off so many records in each partition, and look at what it left.
+
+    Where this machine, and not the answer, may have let the poll interval pass, all takes three times as long.
+    """
+    for slower in (1, 3):
+        try:
+            with witness() as machine:
+                _run_once(answer, lab, counts, seconds * slower, takes * slower, failing, earlier, slower)
+            return
+        except Judged as judged:
+            if slower > 1 or not machine.makes_doubtful(judged.timed):
+                raise
+
+
+def _run_once(
+    answer: Answer,
+    lab: "Lesson",
+    counts: Collection[int],
+    seconds: float,
+    takes: float,
+    failing: int | None,
+    earlier: Mapping[int, int],
+    slower: int,
+) -> None:
+    topic, group = lab.topic(CHECKED, partitions=len(counts)), fresh_group(lab, "slow")
+    send(lab, topic, [earlier.get(number, 0) for number in range(len(counts))])
+    commit(lab, topic, group, earlier)
     consumer = lab.consumer(
-        topic, name="check-A", group_id=_fresh_group(lab, "slow"), max_poll_records=2,
-        max_poll_interval_ms=int(1_000 * POLL_INTERVAL), heartbeat_interval_ms=200, **SETTINGS,
+        topic, name="check-A", group_id=group, max_poll_records=2,
+        max_poll_interval_ms=int(1_000 * POLL_INTERVAL * slower), heartbeat_interval_ms=200, **READS,
     )  # fmt: skip
     until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "the consumer to be let in", every=0)
-    _send(lab, topic, counts)
-    given = f"{sum(counts)} record{'s' * (sum(counts) > 1)} in {len(counts)} partition{'s' * (len(counts) > 1)}; "
+    send(lab, topic, [count - earlier.get(number, 0) for number, count in enumerate(counts)])
+    given = f"{counted(sum(counts), 'record')} in {counted(len(counts), 'partition')}; "
+    given += "".join(f"{offset} committed in partition {number} earlier; " for number, offset in earlier.items())
     given += f"slow takes {takes:g} s for each" if failing is None else f"slow raises at record {failing}"
-    slow = SlowWork(lab, topic, consumer, sum(counts), takes, failing)
+    slow = SlowWork(lab, topic, consumer, counts, earlier, takes, failing)
     timed = Answer(answer.value, answer.signature, seconds)
     timed.printed = answer.printed
     error: Failed | None = None
@@ -116,7 +119,7 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
             **told,
         )
     for partition, count in enumerate(counts):
-        done, due = slow.done.get(partition, 0), count if slow.failing is None else slow.failing
+        done, due = slow.done[partition], count if slow.failing is None else slow.failing
         if done < due:
             _judge_standstill(slow, told)
             raise TryAgain(
@@ -140,7 +143,7 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
 def _judge_standstill(slow: SlowWork, told: dict[str, str]) -> None:
     """Why not all records came: some were dropped, or none are handed out any more."""
     for partition, position in sorted(slow.positions.items()):
-        if position > (done := slow.done.get(partition, 0)):
+        if position > (done := slow.done[partition]):
             raise TryAgain(
                 says=f"Record {done} of partition {partition} was handed out, and slow was never called with it.",
                 broken="each record that lay in the topic is processed",
@@ -159,219 +162,12 @@ def _judge_standstill(slow: SlowWork, told: dict[str, str]) -> None:
 
 # 06-2
 
-PATIENCE = 4.0  # s that one poll may take, with the listener in it
-THREAD = "the client calls a listener on the thread that talks to Kafka: whatever waits there for Kafka waits for ever"
-SENDS = "commit_async(offsets) sends, and does not wait; an AsyncConsumerRebalanceListener may await it"
-# How many records of each partition A has processed when B joins, and how many of partition 0 it processes after that.
-COURSES = (((2, 0, 2), 1), ((1, 3, 1), 0))
-EACH = 3  # records in each partition
-
 
 def _listener(answer: Answer, lab: "Lesson") -> str:
-    """A member with the learner's listener; a second one joins, works on, and leaves again."""
-    for processed, more in COURSES:
-        _Joining(answer, lab, processed, more).play()
-    return "A second member joined and left again, twice: nothing was processed twice, and nothing was lost."
-
-
-def _subscribe(consumer: KafkaConsumer, topic: str, listener: Any = None) -> None:
-    consumer.subscribe([topic], listener=listener)
-    consumer.topics()  # asks: what it subscribes to it has to know before it joins (see DESIGN.md)
-
-
-class _Second:
-    """The member that joins, B: it polls in a thread of its own, and keeps what it is handed out."""
-
-    def __init__(self, consumer: KafkaConsumer, topic: str):
-        self.consumer, self.topic = consumer, topic
-        self.records: list[ConsumerRecord] = []
-        self.at_the_end = False  # whether it has partitions, and has been handed out all of them
-        self._leaves = threading.Event()
-        self._thread = threading.Thread(target=self._poll, daemon=True)
-
-    def join(self) -> None:
-        """Begin to poll."""
-        _subscribe(self.consumer, self.topic)
-        self._thread.start()
-
-    def leave(self) -> None:
-        """Commit all of partition 2, which it has, and leave the group."""
-        self._leaves.set()
-        self._thread.join(timeout=15)
-
-    def _poll(self) -> None:
-        while not self._leaves.is_set():
-            for records in self.consumer.poll(timeout_ms=100).values():
-                self.records += records
-            places = self.consumer.assignment()
-            self.at_the_end = bool(places) and all(self.consumer.position(place) >= EACH for place in places)
-        self.consumer.commit({TopicPartition(self.topic, 2): OffsetAndMetadata(EACH, "", -1)}, timeout_ms=5_000)
-        self.consumer.close(timeout_ms=5_000)
-
-
-class _Joining:
-    """A has three partitions and the learner's listener. B joins, gets partition 2, and works on there; it leaves."""
-
-    def __init__(self, answer: Answer, lab: "Lesson", processed: tuple[int, ...], more: int):
-        self.answer, self.lab, self.processed, self.more = answer, lab, processed, more
-        self.topic = lab.topic(CHECKED, partitions=EACH)
-        self.group = _fresh_group(lab, "joining")
-        self.done: dict[TopicPartition, int] = {}  # the offset of the last record that A has processed
-        self.story: list[str] = []
-        self.a, self.b = self._consumer("A"), _Second(self._consumer("B"), self.topic)
-
-    def play(self) -> None:
-        """From the first poll to the last. Raises the verdict at the first thing that is not as it has to be."""
-        _send(self.lab, self.topic, [EACH] * 3)
-        try:
-            self._a_alone()
-            self._b_joins()
-            self._b_leaves()
-        except LabError as error:  # if it was Kafka that did not answer, the check says so
-            raise TryAgain(
-                says="A and B did not come to share the topic.",
-                story="\n".join([*self.story, error.tried]),
-                broken="a listener is called in the middle of a rebalance, which goes on when it has returned",
-                look_at="does it call subscribe(), unsubscribe() or poll()? To commit is all that it has to do",
-            ) from None
-        self._require_committed("When B had left", {2: EACH})
-        with contextlib.suppress(KafkaError):  # the listener is called here too, and may raise
-            self.a.close(timeout_ms=5_000)
-
-    def _consumer(self, name: str) -> KafkaConsumer:
-        settings = SETTINGS | {"group_id": self.group, "heartbeat_interval_ms": 100, "client_id": name}
-        # Not the lab's own, which it would close: a listener that waits for ever keeps its consumer from closing.
-        return KafkaConsumer(**self.lab.config("consumer", **settings))
-
-    def _a_alone(self) -> None:
-        def done() -> dict[TopicPartition, int]:
-            return dict(self.done)
-
-        made = self.answer(self.a, done, returns=object)
-        if not isinstance(made, ConsumerRebalanceListener | AsyncConsumerRebalanceListener):
-            raise TryAgain(
-                says="What came back is no rebalance listener.",
-                came_back="nothing (None)" if made is None else shown(made),
-                look_at="an object of a class that derives from ConsumerRebalanceListener",
-            )
-        _subscribe(self.a, self.topic, made)
-        handed_out: list[ConsumerRecord] = []
-
-        def all_are() -> bool:
-            for records in self._poll_a(500).values():
-                handed_out.extend(records)
-            return len(handed_out) == 3 * EACH
-
-        until(all_are, 15, "A to be handed its records", every=0)
-        for partition, count in enumerate(self.processed):
-            if count:
-                self.done[TopicPartition(self.topic, partition)] = count - 1
-        told = ", ".join(f"{count} of partition {partition}" for partition, count in enumerate(self.processed))
-        self.story.append(f"A has been handed out {EACH} records of each partition, and has processed {told}")
-
-    def _b_joins(self) -> None:
-        """A hears of it, calls the listener, and joins again; what it is given then it does not hear before B does."""
-        self.b.join()
-
-        def a_joins_again() -> bool:
-            self._poll_a(0)
-            return self.a.group_metadata().state == MemberState.REBALANCING
-
-        until(a_joins_again, 15, "A to hear that B has joined")
-        until(lambda: self.b.at_the_end, 15, "B to be let in")
-        first = min((record.offset for record in self.b.records), default=None)
-        got = "nothing" if first is None else f"the records from {first} on"
-        self.story.append(f"B joins: partition 2 is taken from A and given to B, which is handed out {got}")
-        self._require_committed("When B had joined")
-
-    def _b_leaves(self) -> None:
-        until(lambda: self._poll_a(500) or len(self.a.assignment()) == 2, 15, "A to have what is left", every=0)
-        self.done[TopicPartition(self.topic, 0)] += self.more
-        if self.more:
-            self.story.append(f"A has processed {self.more} more of partition 0")
-        self.b.leave()
-        self.story.append(f"B processes the rest of partition 2, commits {EACH} there, and leaves")
-        until(lambda: self._poll_a(500) or len(self.a.assignment()) == 3, 15, "A to have all partitions", every=0)
-
-    def _poll_a(self, timeout_ms: int) -> dict:
-        """One poll of A, in which the client may call the learner's listener. Raises the verdict on what it raised."""
-        causes: list[BaseException] = []
-
-        def poll() -> dict:
-            try:
-                return self.a.poll(timeout_ms=timeout_ms)
-            except KafkaError as error:
-                if error.__cause__ is None:
-                    raise
-                causes.append(error.__cause__)
-                return {}
-
-        timed = Answer(poll, "poll()", PATIENCE)
-        timed.printed = self.answer.printed
-        try:
-            records = timed(returns=dict)
-        except Failed as failed:
-            if "had not ended" not in failed.fields.get("says", ""):
-                raise
-            raise TryAgain(
-                says=f"The listener had not returned after {PATIENCE:g} s.",
-                story="\n".join(self.story),
-                broken=THREAD,
-                look_at=SENDS,
-            ) from None
-        if causes:
-            raise _raised(causes[0], "\n".join(self.story))
-        return records
-
-    def _require_committed(self, when: str, others: dict[int, int] | None = None) -> None:
-        """What is committed is what A has processed of each partition; where `others` worked after A, what they did."""
-        committed = log.committed(self.lab, self.topic, self.group)
-        for partition in (2, 0, 1):
-            mine = self.done.get(TopicPartition(self.topic, partition), -1) + 1
-            due, at = (others or {}).get(partition, mine), committed.get(partition, 0)
-            if at == due:
-                continue
-            told = f"offset {at}" if partition in committed else "nothing"
-            given = f"A had processed {mine} record{'s' * (mine != 1)} of partition {partition}"
-            look_at = "what has to be committed is the next offset: that of the last processed record + 1"
-            if due != mine:
-                given += f"; then B had it, and processed it up to {due}"
-                broken = f"the records from {at} on, which B has processed, are handed out again: twice"
-                look_at = (
-                    "done() knows of partitions that A does not have any more; `revoked` says which it had just now"
-                )
-            elif at > due:
-                broken = f"the records from {due} on were handed out to A and not processed: they are lost"
-                look_at = "the position is what was handed out; done() says what was processed"
-            else:
-                broken = f"what A has processed from {at} on is handed out again, to whoever has the partition: twice"
-                if partition not in committed:
-                    look_at = (
-                        "which method does the client call before others get the partitions? Does it commit there?"
-                    )
-            raise TryAgain(
-                says=f"{when}, {told} was committed in partition {partition}, and {due} was due.",
-                given=given,
-                story="\n".join(self.story),
-                broken=broken,
-                look_at=look_at,
-            )
-
-
-def _raised(cause: BaseException, story: str) -> TryAgain:
-    says = f"The listener raised {type(cause).__name__}: {cause}"[:160]
-    fields = {
-        "says": says,
-        "where": where(cause),
-        "story": story or "(at the very first poll)",
-        "broken": "what a listener raises ends poll()",
-    }
-    if "IO thread" in str(cause):
-        return TryAgain(**(fields | {"broken": THREAD, "look_at": SENDS}))
-    look_at = "what done() returns, and what commit_async() wants: TopicPartition → OffsetAndMetadata"
-    if isinstance(cause, KeyError | UnboundLocalError):
-        look_at = "revoked can be empty (it is, at the first join); done() lacks those of which nothing was processed"
-    return TryAgain(**(fields | {"look_at": look_at}))
+    """A member with the learner's listener; a second one joins, works on and leaves; at once a third one joins."""
+    for course in COURSES:
+        Joining(answer, lab, course).play()
+    return "Two members joined after each other, twice: nothing was processed twice, and nothing was lost."
 
 
 def _wrong_loop(body: str) -> str:
@@ -521,6 +317,34 @@ def work_off(consumer, slow):
                     "                    work.result()\n"
                     "                consumer.resume(*consumer.paused())\n"
                     "                consumer.commit(reading.after(record))"), "after each piece of work"),
+            Wrong("an error is asked for when the next piece of work is done",
+                _wrong_loop("    before = None\n" + THREADED +
+                    "            if before:\n"
+                    "                before.result()\n"
+                    "            before = pool.submit(slow, record)\n"
+                    "            consumer.pause(*consumer.assignment())\n"
+                    "            while not before.done():\n"
+                    "                consumer.poll(timeout_ms=100)\n"
+                    "            consumer.resume(*consumer.paused())\n"
+                    "            if not before.exception():\n"
+                    "                consumer.commit(reading.after(record))"), "as if nothing had happened"),
+            Wrong("the number of records done is the next offset",
+                _wrong_loop("    from kafka import TopicPartition\n    from kafka.structs import OffsetAndMetadata\n"
+                    "    done = {}\n" + THREADED +
+                    "            work = pool.submit(slow, record)\n"
+                    "            consumer.pause(*consumer.assignment())\n" + POLLING +
+                    "            consumer.resume(*consumer.paused())\n"
+                    "            work.result()\n"
+                    "            place = TopicPartition(record.topic, record.partition)\n"
+                    "            done[place] = done.get(place, 0) + 1\n"
+                    "            consumer.commit({place: OffsetAndMetadata(done[place], '', -1)})"),
+                "and 4 was due"),
+            Wrong("the results can be asked for when all is submitted",
+                _wrong_loop("    with ThreadPoolExecutor(1) as pool:\n"
+                    "        begun = [(record, pool.submit(slow, record)) for record in reading.to_the_end(consumer)]\n"
+                    "        for record, work in begun:\n" + POLLING +
+                    "            work.result()\n"
+                    "            consumer.commit(reading.after(record))"), "before the next one is submitted"),
             Wrong("a pause ends by itself",
                 _wrong_loop(THREADED +
                     "            work = pool.submit(slow, record)\n"
@@ -583,9 +407,11 @@ def listener(consumer, done):
     return ...''',
         hints=(
             "Which of the two methods is called while nobody else has the partitions yet?",
-            "`commit()` waits for Kafka on the very thread that talks to Kafka. Which call only sends?",
             "`{place: OffsetAndMetadata(last + 1, \"\", -1)}` for each place of `done()` that is in `revoked`; "
-            "then `consumer.commit_async(…)`."),
+            "then `consumer.commit_async(…)`. Then: what does `done()` say of a partition that was somebody else's "
+            "meanwhile?",
+            "Keep `dict(done())` when the partitions are assigned. When they are taken away, commit those places alone "
+            "whose last record is another one than it was then."),
         reference='''from kafka import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
@@ -594,20 +420,24 @@ def listener(consumer, done):
     """Commits what is done of the partitions that are taken away."""
 
     class CommitsFirst(ConsumerRebalanceListener):
+        before = {}  # done(), when the partitions were assigned
+
         def on_partitions_revoked(self, revoked):
             offsets = {}
             for place, last in done().items():
-                if place in revoked:
+                if place in revoked and last != self.before.get(place):
                     offsets[place] = OffsetAndMetadata(last + 1, "", -1)
             consumer.commit_async(offsets)
 
         def on_partitions_assigned(self, assigned):
-            pass
+            self.before = dict(done())
 
     return CommitsFirst()''',
         explanation="`on_partitions_revoked` comes before the consumer joins again, so its commit reaches the broker "
         "before anybody gets the partitions. It runs on the client's own thread: `commit_async` only sends. It commits "
-        "what was processed and not the position, and only for the partitions in `revoked`: others may be further.",
+        "what was processed and not the position, and only for the partitions in `revoked`. A partition that came back "
+        "may have been processed further by another member; so it commits only what was processed since the "
+        "partitions were assigned.",
         wrong=(
             Wrong("a listener may wait for its commit",
                 _wrong_listener("consumer.commit(offsets(revoked))"), "the thread that talks to Kafka"),
@@ -637,21 +467,42 @@ def listener(consumer, done):
             Wrong("something was processed of each partition",
                 _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(done()[each] + 1, '', -1) "
                     "for each in revoked})"), "KeyError"),
+            Wrong("nothing processed means offset 0",
+                _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(done().get(each, -1) + 1, '', -1) "
+                    "for each in revoked})"), "An earlier run has processed partition 1 up to 1"),
+            Wrong("done() knows how far the group is",
+                _wrong_listener("consumer.commit_async(offsets(revoked))"), "since it came back"),
+            Wrong("a partition that was taken away once is no more one's own",
+                _wrong_listener("now = offsets(set(revoked) - set(self.gone)); consumer.commit_async(now); "
+                    "self.gone = [*self.gone, *(each for each in revoked if each.partition == 2)]\n"
+                    "        gone = ()"), "then A had it again"),
+            Wrong("what was committed is remembered for all listeners together",
+                _wrong_listener("now = {each: at for each, at in offsets(revoked).items() if SENT.get(each) != at}; "
+                    "SENT.update(now); consumer.commit_async(now)", before="    global SENT\n"
+                    "    SENT = globals().setdefault('SENT', {})\n"), "what is kept from there"),
+            Wrong("there is one consumer in a program",
+                _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(last + 1, '', -1) "
+                    "for each, last in KNOWN().items() if each in revoked})", before="    global KNOWN\n"
+                    "    KNOWN = done\n"), "done() of another consumer"),
+            Wrong("what is not known is None",
+                _wrong_listener("consumer.commit_async({each: OffsetAndMetadata(last + 1, None, None) "
+                    "for each, last in done().items() if each in revoked})"), "commit_async failed"),
         ),
         other_styles=(
-            _wrong_listener("consumer.commit_async(offsets(revoked), callback=lambda *_: None)"),
+            _wrong_listener("now = {each: at for each, at in offsets(revoked).items() if sent.get(each) != at}; "
+                "sent.update(now); consumer.commit_async(now, callback=lambda *_: None)", before="    sent = {}\n"),
             "from kafka import AsyncConsumerRebalanceListener\n"
             "from kafka.structs import OffsetAndMetadata\n\n"
             "class Awaits(AsyncConsumerRebalanceListener):\n"
             "    def __init__(self, consumer, done):\n"
-            "        self.consumer, self.done = consumer, done\n"
+            "        self.consumer, self.done, self.since = consumer, done, frozenset()\n"
             "    async def on_partitions_revoked(self, revoked):\n"
-            "        last = self.done()\n"
+            "        last = dict(self.done().items() - self.since)\n"
             "        mine = {p: OffsetAndMetadata(last[p] + 1, '', -1) for p in set(revoked) & set(last)}\n"
             "        if mine:\n"
             "            await self.consumer.commit_async(mine)\n"
             "    async def on_partitions_assigned(self, assigned):\n"
-            "        pass\n"
+            "        self.since = frozenset(self.done().items())\n"
             "    async def on_partitions_lost(self, lost):\n"
             "        pass\n\n"
             "def listener(consumer, done):\n"

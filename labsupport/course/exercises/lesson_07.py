@@ -1,5 +1,6 @@
 """Exercises of lesson 07, what is lost and what happens twice."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,7 @@ BUGS = {
     "commits first": "committed and not processed, because a process died in between",
     "no memory": "processed, and processed again when it came again after a crash",
     "skips errors": "committed and not processed, though no process died: it went on after an error",
-    "not finished": "nothing is lost: what is left will be handed out, because it is not committed",
+    "not finished": "nothing is lost: what the lag counts will be handed out, because it is not committed",
     "no bug": "each event has one effect",
 }
 
@@ -140,14 +141,31 @@ def _commits_first_and_ends_early(consumer: KafkaConsumer, handle: Handle) -> No
         handle(record)
 
 
-# The right name, the service, and what it suffers; the plain cases first.
-SERVICES: tuple[tuple[str, Strategy, tuple[Fault, ...]], ...] = (
+def _ends_without_its_last_commit(consumer: KafkaConsumer, handle: Handle) -> None:
+    before = None
+    for record in reading.to_the_end(consumer):
+        if before:
+            consumer.commit(reading.after(before))
+        handle(record)
+        before = record
+
+
+# The right name, the service, and what it suffers.
+Service = tuple[str, Strategy, tuple[Fault, ...]]
+PLAIN: tuple[Service, ...] = (
     ("commits first", Strategy("commits first", strategies.commit_first), (faults.crash("committed", 5),)),
     ("no memory", Strategy("processes first", strategies.process_then_commit), (faults.crash("handled", 5),)),
     ("not finished", Strategy("ends early", _ends_early), ()),
     ("no bug", Strategy("undisturbed", strategies.process_then_commit), ()),
     ("skips errors", Strategy("skips errors", _skips_errors), (faults.fail("handling", nth=4),)),
-    # What is told by two numbers together.
+)
+# What is told by two numbers together, and by how many there are.
+MIXED: tuple[Service, ...] = (
+    (
+        "commits first",
+        Strategy("commits a poll first", strategies.commit_the_batch_first, settings={"max_poll_records": 3}),
+        (faults.crash("committed", 2),),
+    ),
     ("no bug", Strategy("inbox", strategies.worker, strategies.inbox_and_effect), (faults.crash("committing", 5),)),
     (
         "commits first",
@@ -159,14 +177,31 @@ SERVICES: tuple[tuple[str, Strategy, tuple[Fault, ...]], ...] = (
         Strategy("processes first, ends early", _ends_early),
         (faults.crash("handled", 2), faults.crash("handled", 4)),
     ),
+    (
+        "no memory",
+        Strategy("processes a poll first", strategies.worker, settings={"max_poll_records": 3}),
+        (faults.crash("handled", 5),),
+    ),
+    (
+        "skips errors",
+        Strategy("skips two errors", _skips_errors),
+        (faults.fail("handling", nth=4), faults.fail("handling", nth=6)),
+    ),
     ("not finished", Strategy("ends before its commit", _ends_early_without_a_last_commit), ()),
+    (
+        "not finished",
+        Strategy("inbox, ends early", _ends_early, strategies.inbox_and_effect),
+        (faults.crash("committing", 3),),
+    ),
+    ("not finished", Strategy("ends without its last commit", _ends_without_its_last_commit), ()),
 )  # fmt: skip
+SERVICES = {12: PLAIN, 15: MIXED}  # by how many events there are
 
 
 def _bug(answer: Answer, lab: "Lesson") -> str:
     """Services with a bug, or none, that really ran and died; the learner sees their sheets only."""
-    found = 0
-    for right, evidence in progress("Services", len(SERVICES), "service", over=_sheets(lab)):
+    services = sum(map(len, SERVICES.values()))
+    for right, evidence in progress("Services", services, "service", over=_sheets(lab)):
         came_back = answer(evidence, returns=str, asks=f"one of {', '.join(BUGS)}")
         if came_back != right:
             raise TryAgain(
@@ -176,22 +211,21 @@ def _bug(answer: Answer, lab: "Lesson") -> str:
                 broken=BUGS[right],
                 look_at="which of these numbers is another one in the other cases?",
             )
-        found += 1
-    return f"Right for {found} services."
+    return f"Right for {services} services."
 
 
 def _sheets(lab: "Lesson") -> Iterator[tuple[str, dict[str, int]]]:
-    jobs = [Job(strategy, suffers) for _, strategy, suffers in SERVICES]
-    with Laboratory(lab, shop.events(12, seed=1), CHECKED) as laboratory:
-        played = laboratory.play(jobs)
-        try:
-            for (right, strategy, _), ended in zip(SERVICES, played, strict=True):
+    for events, services in SERVICES.items():
+        jobs = [Job(strategy, suffers) for _, strategy, suffers in services]
+        with (
+            Laboratory(lab, shop.events(events, seed=1), CHECKED) as laboratory,
+            contextlib.closing(laboratory.play(jobs)) as played,
+        ):
+            for (right, strategy, _), ended in zip(services, played, strict=True):
                 if ended.played.problem:
                     raise LabError(f"The service {strategy.name!r} had no end.", ended.played.problem)
                 numbers = {name: ended.sheet.count(name) for name in COUNTED}
                 yield right, numbers | {"lag": ended.lag, "crashes": len(ended.played.lives) - 1}
-        finally:
-            played.close()
 
 
 COUNTED = ("produced", "processed", "waiting", "lost", "twice")
@@ -313,16 +347,17 @@ def consume(consumer, handle):
         hints=(
             "Which two bugs lose events, and what did one of them not need for it?",
             "Is an event that waits lost? And what does a service that has crashed and lost nothing lack, if anything?",
-            "First lost (with or without a crash), then twice, then waiting; what is left is in order."),
+            "First lost (with or without a crash), then twice, then the lag; what is left is in order."),
         reference='''def which_bug(sheet):
     """'commits first', 'no memory', 'skips errors', 'not finished' or 'no bug'."""
     if sheet["lost"]:
         return "commits first" if sheet["crashes"] else "skips errors"
     if sheet["twice"]:
         return "no memory"
-    return "not finished" if sheet["waiting"] or sheet["lag"] else "no bug"''',
+    return "not finished" if sheet["lag"] else "no bug"''',
         explanation="Lost is what was committed without being processed: after a crash it was committed too early, "
-        "without one an error was passed over. Twice shows a missing memory. Waiting events are no bug, only not done.",
+        "without one an error was passed over. Twice shows a missing memory. What is not committed yet (the lag) is no "
+        "bug: it will be handed out, whether it waits or was processed just before the end.",
         wrong=(
             Wrong("what is not processed is lost",
                 _verdicts("    if sheet['processed'] < sheet['produced']:\n"
@@ -348,6 +383,26 @@ def consume(consumer, handle):
             Wrong("what happens twice happens to one event",
                 _verdicts(LOST + "    if sheet['twice'] == 1:\n        return 'no memory'\n"
                     "    return 'not finished' if sheet['lag'] else 'no bug'"), "twice = 2"),
+            Wrong("a crash loses one event",
+                _verdicts("    if sheet['lost'] > sheet['crashes']:\n        return 'skips errors'\n" + LOST + TWICE +
+                    "    return 'not finished' if sheet['lag'] else 'no bug'"), "because a process died in between"),
+            Wrong("a crash repeats one event",
+                _verdicts(LOST + "    if sheet['twice'] and sheet['twice'] == sheet['crashes']:\n"
+                    "        return 'no memory'\n    return 'not finished' if sheet['lag'] else 'no bug'"),
+                "processed again when it came again"),
+            Wrong("an error loses one event",
+                _verdicts("    if sheet['lost'] == 1 and not sheet['crashes']:\n        return 'skips errors'\n"
+                    "    if sheet['lost']:\n        return 'commits first'\n" + TWICE +
+                    "    return 'not finished' if sheet['lag'] else 'no bug'"), "though no process died"),
+            Wrong("what is processed is finished",
+                _verdicts(LOST + TWICE + "    return 'not finished' if sheet['waiting'] else 'no bug'"),
+                "it is not committed"),
+            Wrong("there are always twelve events",
+                _verdicts(LOST + TWICE + "    return 'not finished' if sheet['processed'] != 12 or sheet['lag'] "
+                    "else 'no bug'"), "each event has one effect"),
+            Wrong("a service that died and lost nothing is not finished",
+                _verdicts(LOST + TWICE + "    if sheet['crashes']:\n        return 'no bug'\n"
+                    "    return 'not finished' if sheet['lag'] else 'no bug'"), "crashes = 1"),
         ),
         other_styles=(
             _verdicts("    match sheet:\n"

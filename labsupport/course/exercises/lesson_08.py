@@ -39,9 +39,13 @@ def _memory(answer: Answer, lab: "Lesson") -> str:
         _compare(record, key, record, answer(record, returns=str))  # handed out again, after a crash
         elsewhere = record._replace(topic="elsewhere")
         _compare(record, key, elsewhere, answer(elsewhere, returns=str))
-    here, there = (records[NO_EVENT]._replace(partition=one, offset=two) for one, two in ((1, 12), (11, 2)))
-    _compare(here, answer(here, returns=str), there, answer(there, returns=str))  # digits that run together
-    broken = "a key that the next process does not know again remembers nothing"
+    for one, other in ((("t", 1, 12), ("t", 11, 2)), (("t1", 1, 2), ("t", 11, 2))):  # digits that run together
+        here, there = (
+            records[NO_EVENT]._replace(topic=topic, partition=partition, offset=offset)
+            for topic, partition, offset in (one, other)
+        )
+        _compare(here, answer(here, returns=str), there, answer(there, returns=str))
+    broken = "a text that the next process does not make again is never found"
     require_the_same_after_a_restart(answer, records[0], keys[0], _described(records[0]), broken)
     return f"Right for all {pairs} pairs of {len(records)} records."
 
@@ -70,6 +74,8 @@ def _records(lab: "Lesson") -> list[ConsumerRecord]:
         {"value": b"not an event", "partition": 1} | key,
         {"partition": 1} | key,
         {"value": like.encode(), "headers": like.headers(), "partition": 0} | key,
+        {"value": _without_payload(created), "headers": created.headers(), "partition": 0} | key,
+        {"value": _without_payload(created), "headers": created.headers(), "partition": 1} | key,
     ]
     held = through_kafka(lab, sent, partitions=2).records
     by_partition: dict[int, Iterator[ConsumerRecord]] = {
@@ -85,6 +91,11 @@ def _created_and_paid() -> tuple[Event, ...]:
     return created, *(e for e in events if shop.key_of(e) == shop.key_of(created) and e is not created)
 
 
+def _without_payload(event: Event) -> bytes:
+    """A value that has an id, and that Event.decode refuses."""
+    return json.dumps({name: value for name, value in json.loads(event.encode()).items() if name != "payload"}).encode()
+
+
 def _id(record: ConsumerRecord) -> str:
     try:
         return Event.decode(record.value).event_id
@@ -96,13 +107,13 @@ def _compare(first: ConsumerRecord, key: str, second: ConsumerRecord, other: str
     same = _id(first) == _id(second)
     if (key == other) == same:
         return
-    broken = "records of one event have to be remembered by one key: or it has its effect again"
+    broken = "two records of one event must give the same text, or the event has its effect again"
     look_at = "what do both records have in common, and no record of another event?"
     if not same:
-        broken = "what is remembered by one key is taken for one event: the second would never have its effect"
+        broken = "two records with the same text are taken for one event: the second would never have its effect"
         look_at = "which of the two would be left out now?"
     raise TryAgain(
-        says=f"These are {'one event' if same else 'two events'}, with {'two keys' if same else 'one key'}.",
+        says="One event is remembered by two texts." if same else "Two events are remembered by one text.",
         given=f"{_described(first)}\n{_described(second)}",
         came_back=f"{shown(key)} and {shown(other)}",
         broken=broken,
@@ -250,13 +261,13 @@ def memory_key(record):
         explanation="The id was made once, by whoever published the event, and travels with it wherever it is sent. "
         "Offset, partition, headers and spacing belong to a record, the key to an order. What has no id has a place.",
         wrong=(
-            Wrong("the offset is a good id", _key("    return str(record.offset)"), "These are one event"),
-            Wrong("topic, partition and offset are a good id", _key(f"    return {PLACE}"), "These are one event"),
+            Wrong("the offset is a good id", _key("    return str(record.offset)"), "One event is remembered by two"),
+            Wrong("topic, partition and offset are a good id", _key(f"    return {PLACE}"), "One event is remembered"),
             Wrong("the key is a primary key",
                 _key("    return record.key.decode() if record.key else str(record.offset)"),
-                "These are two events, with one key"),
+                "Two events are remembered by one text"),
             Wrong("the same bytes are the same event, and other bytes another",
-                _key("    return repr(record.value)"), "These are one event, with two keys"),
+                _key("    return repr(record.value)"), "One event is remembered by two texts"),
             Wrong("what is no event has one key, too",
                 _key("    try:\n        return Event.decode(record.value).event_id\n"
                     "    except EventError:\n        return 'unknown'"), "would never have its effect"),
@@ -264,10 +275,10 @@ def memory_key(record):
                 _key("    return dict(record.headers)['event_id'].decode()"), "KeyError"),
             Wrong("an id is good in its partition",
                 _key("    try:\n        return f'{record.partition} {Event.decode(record.value).event_id}'\n"
-                    f"    except EventError:\n        return {PLACE}"), "These are one event, with two keys"),
+                    f"    except EventError:\n        return {PLACE}"), "One event is remembered by two texts"),
             Wrong("what has no id gets a new one",
                 "from uuid import uuid4\n" + _key("    try:\n        return Event.decode(record.value).event_id\n"
-                    "    except EventError:\n        return str(uuid4())"), "it has its effect again"),
+                    "    except EventError:\n        return str(uuid4())"), "the event has its effect again"),
             Wrong("partition and offset are a place",
                 _key("    try:\n        return Event.decode(record.value).event_id\n"
                     "    except EventError:\n        return f'{record.partition}-{record.offset}'"), "topic elsewhere"),
@@ -277,24 +288,37 @@ def memory_key(record):
             Wrong("an offset is enough for what is no event",
                 _key("    try:\n        return Event.decode(record.value).event_id\n"
                     "    except EventError:\n        return 'no event ' + str(record.value)"),
-                "These are two events, with one key"),
+                "Two events are remembered by one text"),
             Wrong("the id is what is shown of it",
                 _key("    try:\n        return Event.decode(record.value).event_id[:8]\n"
-                    f"    except EventError:\n        return {PLACE}"), "These are two events, with one key"),
+                    f"    except EventError:\n        return {PLACE}"), "Two events are remembered by one text"),
             Wrong("the end of an id is enough",
                 _key("    try:\n        return Event.decode(record.value).event_id[-12:]\n"
-                    f"    except EventError:\n        return {PLACE}"), "These are two events, with one key"),
+                    f"    except EventError:\n        return {PLACE}"), "Two events are remembered by one text"),
             Wrong("numbers side by side stay two numbers",
                 _key("    try:\n        return Event.decode(record.value).event_id\n"
                     "    except EventError:\n        return f'{record.topic}{record.partition}{record.offset}'"),
                 "partition 11, offset 2"),
+            Wrong("what has an id is an event",
+                "import json\n" + _key("    try:\n        return json.loads(record.value)['event_id']\n"
+                    f"    except (TypeError, ValueError, KeyError):\n        return {PLACE}"),
+                "Two events are remembered by one text"),
+            Wrong("what the lab counts by is what to remember by",
+                "from labsupport import reading\n\n\ndef memory_key(record):\n    return reading.id_of(record)",
+                "Two events are remembered by one text"),
+            Wrong("a topic's name has no digits",
+                _key("    try:\n        return Event.decode(record.value).event_id\n    except EventError:\n"
+                    "        return f'{record.topic}{record.partition}-{record.offset}'"), "topic t1"),
         ),
         other_styles=(
-            "import json\n\n\ndef memory_key(record):\n"
-            "    try:\n        return 'id ' + json.loads(record.value)['event_id']\n"
-            "    except (TypeError, ValueError, KeyError):\n"
-            "        return repr((record.topic, record.partition, record.offset))",
-            "from labsupport import reading\n\n\ndef memory_key(record):\n    return reading.id_of(record)",
+            "import json\n" + _key("    try:\n        Event.decode(record.value)\n"
+                "        return 'id ' + json.loads(record.value)['event_id']\n"
+                "    except EventError:\n"
+                "        return repr((record.topic, record.partition, record.offset))"),
+            _key("    place = [record.topic, record.partition, record.offset]\n"
+                "    try:\n        event = Event.decode(record.value)\n"
+                "    except EventError:\n        return 'place:' + '/'.join(map(str, place))\n"
+                "    else:\n        return f'event:{event.event_id.upper()}'"),
         ),
         judge=_memory,
     ),

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from labsupport.events.worker import Moment
-from labsupport.experiments.history import History
+from labsupport.experiments.history import History, Span
 from labsupport.experiments.plots.figure import ALARM, GROUND, INK, describe, described_axes, legend, look
 
 
@@ -19,6 +19,7 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     a member. Its words have no times: they are others each time. Without `ax` a new figure is made.
     """
     spans = history.spans
+    halves = _halves(spans)
     names, rows = sorted({each.who for each in history.told("assigned")}), sorted({span.partition for span in spans})
     last = max((span.end for span in spans), default=0.0)
     looks = {name: look(number) for number, name in enumerate(names)}
@@ -31,8 +32,7 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
             ax.text((gap.begin + gap.end) / 2, gap.partition, f"{gap.seconds:.1f} s", fontsize=8, ha="center",
                     va="center", color=INK, bbox=plate)  # fmt: skip
     for span in spans:
-        lane = names.index(span.member) if any(span.meets(other) for other in spans) else None
-        height, shift = (0.72, 0) if lane is None else (0.34, 0.19 * (1 if lane % 2 else -1))
+        height, shift = (0.72, 0) if span not in halves else (0.34, 0.19 * (1 if halves[span] else -1))
         seconds = span.seconds + (0.04 * last if span.end == last else 0)  # what somebody has in the end is to be seen
         ax.barh(span.partition + shift, seconds, height, left=span.begin, edgecolor=INK, **looks[span.member])
     for at in history.rebalances:
@@ -54,6 +54,20 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}{done}.")
 
     return ax
+
+
+def _halves(spans: Sequence[Span]) -> dict[Span, bool]:
+    """Of the spans that meet another one: whether each is drawn in the lower half of its row, where the other is not.
+
+    Whoever had the partition first is above.
+    """
+    halves: dict[Span, bool] = {}
+    for span in spans:  # by partition, and then by when they begin
+        others = [other for other in spans if span.meets(other)]
+        if others:
+            above = {halves[other] for other in others if other in halves}
+            halves[span] = False in above and True not in above
+    return halves
 
 
 def attempts(runs: Mapping[str, Sequence[Moment]], ax: Axes | None = None) -> Axes:

@@ -1,24 +1,30 @@
 """Exercises of lesson 11, running history again."""
 
+import contextlib
 import itertools
 import sqlite3
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from labsupport.base import LabError
 from labsupport.course.answer import Answer, TryAgain, shown
 from labsupport.course.exercise import CHECKED, Exercise, Wrong, through_kafka
+from labsupport.course.failing import came_out, failing_once
 from labsupport.events import dead_letter, orders, reading, replay, shop
 from labsupport.events.event import Event
 from labsupport.events.stretches import milliseconds
@@ -33,46 +39,101 @@ INCIDENTS = (
     shop.OPENING + timedelta(seconds=20),
     (shop.OPENING + timedelta(seconds=30.5)).astimezone(FROM_UTC),
 )
-# What each partition holds, as seconds after 10:30:00, and how many of these its group has committed; the plain first.
-PARTITIONS: tuple[tuple[tuple[float, ...], int | None], ...] = (
-    ((0, 10, 20, 30, 30.6), 5),
-    ((25, 35, 45), 3),
-    ((5, 15), 2),
-    ((1, 21, 31, 41), 1),
-    ((3, 4, 6), 1),
-    ((2, 22, 32), None),
-    ((0, 30, 10, 40), 4),
-    ((0, 30.2, 30.5, 31), 4),
-    ((), None),
+
+
+@dataclass(frozen=True)
+class Held:
+    """A partition: its records' `times`, in seconds after 10:30:00; what its group has `committed`; where it begins."""
+
+    times: tuple[float, ...]
+    committed: int | None
+    begin: int = 0
+
+    def needed(self, incident: datetime) -> int:
+        """The first offset that has to come again, or to come at all."""
+        since = [offset for offset, seconds in enumerate(self.times) if _at(seconds) >= incident]
+        undone = range(self.committed or 0, len(self.times))
+        return max(self.begin, min([*since, *undone], default=len(self.times)))
+
+
+PARTITIONS = (  # the plain ones first
+    Held((0, 10, 20, 30, 30.6), 5),
+    Held((25, 35, 45), 3),
+    Held((5, 15), 2),
+    Held((1, 21, 31, 41), 1),
+    Held((3, 4, 6), 1),
+    Held((2, 22, 32), None),
+    Held((0, 30, 10, 40), 4),
+    Held((0, 30.2, 30.5, 31), 4),
+    Held((), None),
+    Held((19.999, 30.499), 2),
+    Held((1, 2, 3, 4, 5), None, begin=3),
+    Held((1, 2, 23, 33), 1, begin=2),
 )
+FAILING = ("committed", "offsets_for_times", "beginning_offsets")  # what the consumer is asked for
 
 
 def _go_back(answer: Answer, lab: "Lesson") -> str:
-    """Two incidents; a group is set to what comes back, and reads: what it is handed is judged."""
-    sent = [
-        {"value": b"", "partition": number, "timestamp_ms": milliseconds(_at(seconds), "timestamp")}
-        for number, (times, _) in enumerate(PARTITIONS)
-        for seconds in times
-    ]
-    topic = through_kafka(lab, sent, partitions=len(PARTITIONS)).topic
-    for incident in INCIDENTS:
+    """Two incidents; a group is set to what comes back, and reads: what it is handed is judged. Then a consumer fails.
+
+    The partitions have other numbers at the second incident.
+    """
+    for incident, held in zip(INCIDENTS, (PARTITIONS, PARTITIONS[4:] + PARTITIONS[:4]), strict=True):
+        topic = _topic(lab, held)
         group = lab.group(f"{CHECKED}-{incident:%S}")
         lab.delete_groups([group])
-        committed = {number: offset for number, (_, offset) in enumerate(PARTITIONS) if offset is not None}
-        _set(lab, group, topic, committed)
-        consumer = _reader(lab, topic, group)
-        came_back = answer(consumer, incident, returns=dict, asks="a dict from partition to offset")
-        places = _places(came_back, answer, incident)
+        _set(lab, group, topic, {n: each.committed for n, each in enumerate(held) if each.committed is not None})
+        consumer = _reader(lab, topic, group, "check-place")
+        came_back = answer(consumer, incident, returns=dict, asks=PLACES)
+        places = _places(came_back, held, answer, incident)
         _set(lab, group, topic, places)
-        handed: dict[int, list[int]] = {number: [] for number in range(len(PARTITIONS))}
-        for record in reading.to_the_end(_reader(lab, topic, group)):
+        handed: dict[int, list[int]] = {number: [] for number in range(len(held))}
+        for record in reading.to_the_end(_reader(lab, topic, group, "check")):
             handed[record.partition].append(record.offset)
-        lab.close_client("check")
-        for number, offsets in handed.items():
-            _judge_place(number, offsets, places, incident)
+        for number in _plain_first(held):
+            _judge_place(number, held[number], handed[number], places, incident)
+        _require_places_or_error(answer, consumer, incident, held, places)
     return (
         f"{len(PARTITIONS)} partitions, {len(INCIDENTS)} incidents: nothing is skipped, and nothing comes for nothing."
     )
+
+
+PLACES = "a dict from partition to offset"
+
+
+def _plain_first(held: Sequence[Held]) -> list[int]:
+    """The numbers of the partitions, those that show a mistake most simply first."""
+    return sorted(range(len(held)), key=lambda number: PARTITIONS.index(held[number]))
+
+
+def _topic(lab: "Lesson", held: Sequence[Held]) -> str:
+    """A topic of these partitions."""
+    sent = [
+        {"value": b"", "partition": number, "timestamp_ms": milliseconds(_at(seconds), "timestamp")}
+        for number, each in enumerate(held)
+        for seconds in each.times
+    ]
+    topic = through_kafka(lab, sent, partitions=len(held)).topic
+    begins = {TopicPartition(topic, number): each.begin for number, each in enumerate(held) if each.begin}
+    lab.admin().delete_records(begins)
+    return topic
+
+
+def _require_places_or_error(
+    answer: Answer, consumer: KafkaConsumer, incident: datetime, held: Sequence[Held], places: dict[int, int]
+) -> None:
+    """Kafka does not answer once: the error comes out, or it is asked again; no wrong place comes of it."""
+    for method in FAILING:
+        with failing_once(consumer, method, KafkaTimeoutError("Kafka did not answer in time")) as raised:
+            out, came_back = came_out(answer, consumer, incident, returns=dict, asks=PLACES)
+        if raised and not out and _places(came_back, held, answer, incident) != places:
+            raise TryAgain(
+                says=f"consumer.{method} raised an error, and your function returned other places.",
+                given=f"go_back(consumer, {incident!r}); Kafka does not answer once: KafkaTimeoutError",
+                came_back=f"{shown(came_back)}; due: {shown(places)}, or the error",
+                broken="nobody would hear of it, and the group would be set to a place that nobody has found",
+                look_at="which `except` keeps the error? Let it out",
+            )
 
 
 def _at(seconds: float) -> datetime:
@@ -97,50 +158,63 @@ def _altered(admin: KafkaAdminClient, group: str, targets: dict) -> dict:
     return answers
 
 
-def _reader(lab: "Lesson", topic: str, group: str) -> Any:
+def _reader(lab: "Lesson", topic: str, group: str, name: str) -> KafkaConsumer:
     """A consumer of all partitions, with a group and without being its member."""
-    consumer = lab.consumer(name="check", group_id=group, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = lab.consumer(name=name, group_id=group, auto_offset_reset="latest", enable_auto_commit=False)
     consumer.assign([TopicPartition(topic, number) for number in range(len(PARTITIONS))])
     return consumer
 
 
-def _places(came_back: dict, answer: Answer, incident: datetime) -> dict[int, int]:
+def _places(came_back: dict, held: Sequence[Held], answer: Answer, incident: datetime) -> dict[int, int]:
     """What came back as offsets by partition. Raises TryAgain if it is something else."""
+    given = answer.called("consumer", incident).replace("'consumer'", "consumer")
     places = {}
     for key, offset in came_back.items():
         number = key.partition if isinstance(key, TopicPartition) else key
-        whole = all(isinstance(each, int) and not isinstance(each, bool) for each in (number, offset))
-        if not whole or number not in range(len(PARTITIONS)) or offset < 0:
+        whole = all(isinstance(each, Integral) and not isinstance(each, bool) for each in (number, offset))
+        if not whole or number not in range(len(held)) or offset < 0:
             raise TryAgain(
                 says="That is no partition with an offset.",
-                given=answer.called("consumer", incident).replace("'consumer'", "consumer"),
+                given=given,
                 came_back=f"{shown(key)}: {shown(offset)}",
                 look_at="the partition's number, and the offset as a whole number; what is found has one as .offset",
             )
-        if offset > (end := len(PARTITIONS[number][0])):
+        if offset > (end := len(held[number].times)):
             raise TryAgain(
                 says=f"Partition {number} ends at offset {end}: it has no {offset}.",
                 broken="an offset that the log does not have counts as none: auto_offset_reset decides then",
                 look_at="the end is the offset that the next record will get; to go back is a smaller one",
             )
-        places[number] = offset
+        places[int(number)] = int(offset)
+    if missing := set(range(len(held))) - places.keys():
+        raise TryAgain(
+            says=f"There is no place for partition {', partition '.join(map(str, sorted(missing)))}.",
+            given=given,
+            came_back=shown(places),
+            broken="each partition has a place, also where nothing changes",
+            look_at="is there one for a partition in which nothing was found, and one where nothing is committed?",
+        )
     return dict(sorted(places.items()))
 
 
-def _judge_place(number: int, handed: Sequence[int], places: dict[int, int], incident: datetime) -> None:
-    times, committed = PARTITIONS[number]
-    since = [offset for offset, seconds in enumerate(times) if _at(seconds) >= incident]
-    undone = range(committed or 0, len(times))
-    needed = min([*since, *undone], default=len(times))
+def _judge_place(
+    number: int, partition: Held, handed: Sequence[int], places: dict[int, int], incident: datetime
+) -> None:
+    times, committed = partition.times, partition.committed
+    needed = partition.needed(incident)
     if [*handed] == [*range(needed, len(times))]:
         return
-    held = "; ".join(f"{offset}: {_at(seconds):%H:%M:%S.%f}"[:-5] for offset, seconds in enumerate(times)) or "nothing"
+    held = "; ".join(f"{n}: {_at(times[n]):%H:%M:%S.%f}"[:-3] for n in range(partition.begin, len(times))) or "nothing"
     says = f"Partition {number}: it is handed {', '.join(map(str, handed)) or 'no record'}; "
     if len(handed) > len(times) - needed:
         says += f"from {needed} on was enough."
         broken = "what is older than the incident, and done, comes again for nothing"
         look_at = "offsets_for_times finds None where no record is late enough; it counts in milliseconds"
-    elif undone and min(undone) == needed:
+    elif places[number] < partition.begin:
+        says += f"{needed} was never processed, and is skipped now."
+        broken = f"the log begins at {partition.begin} and has no {places[number]}: `latest` goes to the end then"
+        look_at = "consumer.beginning_offsets([place]): what if nothing is committed, or something before that?"
+    elif committed is None or committed <= needed:
         says += f"{needed} was never processed, and is skipped now."
         broken = "a group that is set forward misses what lies in between"
         look_at = "which is smaller: what is committed, or what was found for the incident?"
@@ -179,6 +253,7 @@ def _payment(name: str, number: int, amount: str, at: int = 60) -> Event:
 
 LATER = "a payment can be read before its order: they lie in two partitions"
 WHOSE = "when is it known whose payment it is? After which event, at the latest?"
+TOGETHER = "all that a customer has paid counts, for whichever order"
 SCOPES = (
     Scope(((_order(1, 456),), (_payment("a", 1, "30.00"),)), LATER, WHOSE),
     Scope(
@@ -192,6 +267,16 @@ SCOPES = (
         "by what can you recognise it when it comes again?",
     ),
     Scope(
+        ((_order(1, 456),), (_payment("a", 1, "90071992547409.93"), _payment("b", 1, "0.01"))),
+        "an amount is exact to the cent, however large it is",
+        "the amounts in the payload are Decimals: which of your lines makes something else of one?",
+    ),
+    Scope(
+        ((_order(1, 456), _order(2, 456)), (_payment("a", 1, "30.00"), _payment("b", 2, "7.00"))),
+        TOGETHER,
+        "a customer can have two orders: what is the key of each of your dicts, and what does a second one replace?",
+    ),
+    Scope(
         ((_order(1, 456, at=50),), (_payment("a", 1, "30.00", at=10),)),
         "two services have two clocks: a payment can bear an earlier time than its order",
         "does it need an order at all, if you look at the events twice?",
@@ -200,6 +285,11 @@ SCOPES = (
         ((_payment("x", 9, "5.00"),), (_order(1, 456), _payment("a", 1, "30.00"))),
         'a payment whose order is nowhere counts for "?"',
         "what is known when the last event has been read?",
+    ),
+    Scope(
+        ((_payment("x", 9, "5.00"), _payment("y", 8, "6.00")), (_payment("x", 9, "5.00"), _order(1, 456))),
+        'all payments whose orders are nowhere count for "?", each once',
+        'how many payments can there be whose order is nowhere? What does a second one do with "?"',
     ),
     Scope(
         (
@@ -221,36 +311,73 @@ SCOPES = (
         "a bid and a report have an amount, too, and nobody has paid it",
         "which type of event says that something was paid?",
     ),
+    Scope(((), ()), "nobody has paid, where nothing has happened", "what comes back for an empty list?"),
 )
 
 
 def _paid(answer: Answer, lab: "Lesson") -> str:
-    """Each scope in each order in which its partitions can be read, the small ones first."""
-    tried = 0
+    """Each scope in each order in which its partitions can be read, the small ones first; then the first once more."""
+    calls: list[tuple[Scope, list[Event]]] = []
     for scope, partitions in zip(SCOPES, _read_back(lab), strict=True):
-        events = [event for partition in partitions for event in partition]
-        right = _right(events)
-        for order in _interleavings(partitions):
-            came_back = answer(order, returns=dict, asks="a dict from user_id to Decimal")
-            given = "\n".join(f"{number}: {_in_short(event)}" for number, event in enumerate(order))
-            if strange := [each for each in came_back.values() if type(each) not in (Decimal, int)]:
-                raise TryAgain(
-                    says=f"{shown(strange[0])} is no Decimal.",
-                    given=given,
-                    came_back=shown(came_back),
-                    broken="a binary float cannot hold cents, and text cannot be added up",
-                    look_at="the amounts in the payload are Decimals already; 0 + a Decimal is one, too",
-                )
-            if {name: amount for name, amount in came_back.items() if amount} != right:
-                raise TryAgain(
-                    says=f"This is {_totals(right)}.",
-                    given=given,
-                    came_back=_totals(came_back),
-                    broken=scope.broken if tried else "a payment counts for the customer whose order it is",
-                    look_at=scope.look_at,
-                )
-            tried += 1
-    return f"Right in all {tried} orders in which the partitions of {len(SCOPES)} topics can be read."
+        calls += [(scope, _renamed(order, len(calls) + n)) for n, order in enumerate(_interleavings(partitions))]
+    known: set[str] = set()  # customers of earlier calls
+    for number, (scope, events) in enumerate(calls):
+        _require_sums(answer, scope, events, known, first=not number)
+        known |= {event.payload["user_id"] for event in events if "user_id" in event.payload}
+    for scope, events in calls[:2]:
+        _require_sums(answer, scope, events, known, again=True)
+    return f"Right in all {len(calls)} orders in which the partitions of {len(SCOPES)} topics can be read."
+
+
+def _renamed(events: Sequence[Event], number: int) -> list[Event]:
+    """The same events with customers, orders and ids that no other call has, and with other amounts."""
+
+    def payload(event: Event) -> dict[str, Any]:
+        changed = {
+            name: f"{event.payload[name][:4]}{int(event.payload[name][4:]) + 10 * number}"
+            for name in ("order_id", "user_id")
+            if name in event.payload
+        }
+        return {**event.payload, **changed, "amount": event.payload["amount"] + number}
+
+    return [
+        replace(event, event_id=str(uuid5(NAMESPACE_URL, f"{event.event_id}/{number}")), payload=payload(event))
+        for event in events
+    ]
+
+
+def _require_sums(
+    answer: Answer, scope: Scope, events: list[Event], known: set[str], *, first: bool = False, again: bool = False
+) -> None:
+    """One call. `known` are the customers of earlier calls; `again`: it went well before."""
+    right = _right(events)
+    came_back = answer(events, returns=dict, asks="a dict from user_id to Decimal")
+    given = "\n".join(f"{number}: {_in_short(event)}" for number, event in enumerate(events)) or "no events"
+    if strange := [each for each in came_back.values() if type(each) not in (Decimal, int)]:
+        raise TryAgain(
+            says=f"{shown(strange[0])} is no Decimal.",
+            given=given,
+            came_back=shown(came_back),
+            broken="a binary float cannot hold cents, and text cannot be added up",
+            look_at="the amounts in the payload are Decimals already; 0 + a Decimal is one, too",
+        )
+    if {name: amount for name, amount in came_back.items() if amount} == right:
+        return
+    here = {event.payload.get("user_id") for event in events}
+    leaked = [name for name in came_back if name in known - here]
+    broken, look_at = scope.broken, scope.look_at
+    if first:
+        broken = "a payment counts for the customer whose order it is"
+    if again or leaked:
+        broken = "these events went well before" if again else f"{leaked[0]} is in none of these events"
+        look_at = "what stays from call to call: a default argument, or a variable outside of the function?"
+    raise TryAgain(
+        says=f"This is {_totals(right)}.",
+        given=given,
+        came_back=_totals(came_back),
+        broken=broken,
+        look_at=look_at,
+    )
 
 
 def _read_back(lab: "Lesson") -> list[list[list[Event]]]:
@@ -301,7 +428,7 @@ NAMES = {
     "live": "its live record",
     "again": "its live record, handed out again",
     "replayed": "its record from a replay",
-    "once more": "its record, replayed by hand",
+    "once more": "its record, replayed by hand under an empty id",
     "redriven": "its record, redriven",
 }
 
@@ -321,7 +448,61 @@ def _hold_back(answer: Answer, lab: "Lesson") -> str:
                         _require_no_other_memory(answer, records, letters)
                     raise
                 stories += 1
-    return f"Right in all {stories} stories of up to {MOST} records: live, again, replayed, redriven."
+    _require_errors(answer, next(iter(records.values())))
+    return (
+        f"Right in all {stories} stories of up to {MOST} records: live, again, replayed, redriven; "
+        "and what fails is done when it comes again."
+    )
+
+
+def _require_errors(answer: Answer, live: ConsumerRecord) -> None:
+    """The mail fails once, then the database: the error comes out, and the record comes again."""
+    for what in ("mail() raises OSError", "the database refuses: OperationalError"):
+        mails: list[object] = []
+        with tempfile.TemporaryDirectory() as folder, closing(_opened(Path(folder, "shop.db"))) as database:
+            with _failing(what, Path(folder, "shop.db"), mails) as mail:
+                out, _ = came_out(answer, live, database, mail, returns=object)
+            story = f"handle: event A, its live record; {what}"
+            if not out and (what.startswith("the") or not mails):
+                raise TryAgain(
+                    says=f"{what}, and handle returned as if all were done.",
+                    story=story,
+                    broken="the service commits the record's offset then, and it never comes again",
+                    look_at="which `except` keeps the error? Let it out",
+                )
+            database.rollback()
+            answer(live, database, mails.append, returns=object)
+            rows = len(database.execute("SELECT * FROM effects").fetchall())
+        if (rows, len(mails)) != (1, 1):
+            raise TryAgain(
+                says=f"Event A has {_number(rows, 'row')} and {_number(len(mails), 'mail')}.",
+                story=f"{story}\nhandle: event A, its live record, handed out again",
+                broken="what failed is not done: it is due when the record comes again",
+                look_at="what is remembered when the mail fails? And what is done already when the database refuses?",
+            )
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The shop's database in that file; it does not wait for others that write."""
+    return orders.database(path, patience=0)
+
+
+@contextlib.contextmanager
+def _failing(what: str, path: Path, mails: list[object]) -> Iterator[Callable[[object], None]]:
+    """For the body of a `with`, the mail function; `what` fails: the first mail, or each statement that writes."""
+    failed: list[object] = []
+
+    def mail(event: object) -> None:
+        if what.startswith("mail") and not failed:
+            failed.append(event)
+            raise OSError("the mail server does not answer")
+        mails.append(event)
+
+    with closing(_opened(path)) as other:
+        if not what.startswith("mail"):
+            other.execute("BEGIN IMMEDIATE")
+        yield mail
+        other.rollback()
 
 
 def _records(lab: "Lesson") -> dict[tuple[str, str], ConsumerRecord]:
@@ -333,8 +514,8 @@ def _records(lab: "Lesson") -> dict[tuple[str, str], ConsumerRecord]:
     topic = through_kafka(lab, sent).topic
     producer, reader = lab.producer(name="check"), lab.consumer(name="check-replay")
     replay.choose(reader, replay.Choice(topic, stop=len(both)), replay_id="2026-04-17").send(producer, topic)
-    for event in both:  # once more, by hand: the mark is all that it has
-        headers = [*event.headers(), (replay.REPLAY_ID, b"by hand")]
+    for event in both:  # once more, by hand: an empty mark is all that it has
+        headers = [*event.headers(), (replay.REPLAY_ID, b"")]
         producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
     for offset, event in enumerate(both):
         headers = [*event.headers(), (dead_letter.REDRIVE_ORIGIN, f"{topic}/0/{offset}".encode())]
@@ -366,11 +547,20 @@ def _require_no_other_memory(answer: Answer, records: Mapping, letters: Mapping[
 
 def _tell(answer: Answer, story: Sequence[tuple[str, str]], records: Mapping, letters: Mapping[str, str]) -> None:
     mails: list[object] = []
-
-    def mail(event: object) -> None:
-        mails.append(event)
+    early: list[object] = []  # mails before their rows
 
     with closing(orders.database(":memory:")) as database:
+        database.execute("CREATE TEMP TABLE changed (event_id)")
+        for how in ("DELETE", "UPDATE"):
+            note = "INSERT INTO changed VALUES (old.event_id)"
+            database.execute(f"CREATE TEMP TRIGGER on_{how} AFTER {how} ON effects BEGIN {note}; END")
+
+        def mail(event: object) -> None:
+            mails.append(event)
+            event_id = event.event_id if isinstance(event, Event) else ""
+            if not database.execute("SELECT 1 FROM effects WHERE event_id = ?", (event_id,)).fetchone():
+                early.append(event)
+
         try:
             for place in story:
                 answer(records[place], database, mail, returns=object)
@@ -381,6 +571,7 @@ def _tell(answer: Answer, story: Sequence[tuple[str, str]], records: Mapping, le
                         "`with database:` commits",
                     )
                     raise _wrong(story, letters, *problem)
+            changed = database.execute("SELECT event_id FROM changed").fetchone()
             rows = Counter(str(event_id) for (event_id,) in database.execute("SELECT event_id FROM effects"))
         except sqlite3.Error as error:  # closed, or its table dropped
             problem = ("After it, effects cannot be read.", str(error), "the service goes on using its database")
@@ -404,6 +595,17 @@ def _tell(answer: Answer, story: Sequence[tuple[str, str]], records: Mapping, le
         due = any(name in ("live", "redriven") for name in how)
         if sent[event_id] != due:
             raise _wrong(story, letters, *_about_mails(letter, sent[event_id], how))
+    if early:
+        broken = "a mail about what is not in the books yet cannot be called back"
+        raise _wrong(
+            story, letters, "The mail went out before the row was there.", broken, "which of the two is first?"
+        )
+    if changed:
+        broken = (
+            "a row is written once; whoever has read it meanwhile has it, and it is there for each crash in between"
+        )
+        look_at = "what does your function do when the row is there already?"
+        raise _wrong(story, letters, "A row that was there was deleted or changed.", broken, look_at)
 
 
 def _about_mails(letter: str, count: int, how: Sequence[str]) -> tuple[str, str, str]:
@@ -414,7 +616,8 @@ def _about_mails(letter: str, count: int, how: Sequence[str]) -> tuple[str, str,
         return (
             says,
             "it was only replayed: its customer has had that mail",
-            "what tells a replayed record from a live one?",
+            "what tells a replayed record from a live one?"
+            + (" The header is there, though its value is empty" if how == ["once more"] else ""),
         )
     if how == ["redriven"]:
         return says, "a redrive is no replay: its effects are due", "which header is the mark of a replay?"
@@ -452,7 +655,11 @@ ASK = (
     "    at = int(incident.timestamp() * 1000)\n"
     "    found = consumer.offsets_for_times({place: at for place in consumer.assignment()})\n"
 )
-LEAST = "    return {p.partition: min(f.offset if f else 9, consumer.committed(p) or 0) for p, f in found.items()}"
+DONE = (
+    "    begins = consumer.beginning_offsets(list(found))\n"
+    "    done = {place: max(consumer.committed(place) or 0, begins[place]) for place in found}\n"
+)
+LEAST = DONE + "    return {p.partition: min(f.offset, done[p]) if f else done[p] for p, f in found.items()}"
 
 
 def _sums(body: str) -> str:
@@ -484,15 +691,14 @@ ONE_PASS = (
 
 
 def _handle(body: str) -> str:
-    imports = "from labsupport import Event, inbox, orders, replay\n\n\n"
+    imports = "from labsupport import Event, inbox, replay\n\n\n"
     return f"{imports}def handle(record, database, mail):\n    event = Event.decode(record.value)\n{body}"
 
 
-ROW_ONCE = "    inbox.once(database, event.event_id, lambda: orders.effect(database, event))\n"
+INSERT = "database.execute('INSERT INTO effects VALUES (?, ?, ?)', (event.event_id, '', ''))"
+ROW_ONCE = f"    inbox.once(database, event.event_id, lambda: {INSERT})\n"
 MAIL_ONCE = "inbox.once(database, 'mail ' + event.event_id, lambda: mail(event))"
-BOTH = (
-    "    def both():\n        orders.effect(database, event)\n{mail}\n\n    inbox.once(database, event.event_id, both)"
-)
+BOTH = "    def both():\n        " + INSERT + "\n{mail}\n\n    inbox.once(database, event.event_id, both)"
 
 # fmt: off
 EXERCISES = (
@@ -509,60 +715,96 @@ EXERCISES = (
             "Which records have to come: those since the incident, those that are not committed, or both?",
             "`consumer.offsets_for_times({place: milliseconds})` finds the first record that is not older; `None` if "
             "there is none. `int(incident.timestamp() * 1000)` are the milliseconds.",
-            "The smaller of what was found and what is committed; nothing found: what is committed; nothing committed: "
-            "0."),
+            "The smaller of what was found and what is committed; nothing found: what is committed. Nothing committed, "
+            "or something before the log's beginning: that beginning, `consumer.beginning_offsets(places)[place]`."),
         reference='''def go_back(consumer, incident):
     """For each partition the offset at which the group shall go on."""
     at = int(incident.timestamp() * 1000)
+    begins = consumer.beginning_offsets(list(consumer.assignment()))
     places = {}
-    for place, found in consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), at)).items():
-        committed = consumer.committed(place) or 0
-        places[place.partition] = min(committed, found.offset) if found else committed
+    for place, found in consumer.offsets_for_times(dict.fromkeys(begins, at)).items():
+        done = max(consumer.committed(place) or 0, begins[place])
+        places[place.partition] = min(done, found.offset) if found else done
     return places''',
         explanation="A time is another offset in each partition. Where the group has not come as far as the incident, "
-        "it stays where it is: to set it to the incident would skip what it has never processed.",
+        "it stays where it is: to set it to the incident would skip what it has never processed. Where it has "
+        "committed nothing, it begins where the log does, and that is not always 0: at an offset that the log does not "
+        "have any more, `latest` would skip all of it.",
         wrong=(
             Wrong("the incident is the place, wherever the group is",
-                _back(ASK + "    return {p.partition: f.offset if f else consumer.committed(p) or 0\n"
-                    "            for p, f in found.items()}"), "was never processed, and is skipped now"),
+                _back(ASK + DONE + "    return {p.partition: f.offset if f else done[p] for p, f in found.items()}"),
+                "was never processed, and is skipped now"),
             Wrong("nothing since the incident means that nothing is left",
-                _back(ASK + "    ends = consumer.end_offsets(list(found))\n"
-                    "    return {p.partition: min(f.offset, consumer.committed(p) or 0) if f else ends[p]\n"
+                _back(ASK + DONE + "    ends = consumer.end_offsets(list(found))\n"
+                    "    return {p.partition: min(f.offset, done[p]) if f else ends[p]\n"
                     "            for p, f in found.items()}"), "was never processed, and is skipped now"),
             Wrong("nothing since the incident means: from the beginning",
-                _back(ASK + "    return {p.partition: min(f.offset if f else 0, consumer.committed(p) or 0)\n"
+                _back(ASK + DONE + "    return {p.partition: min(f.offset, done[p]) if f else begins[p]\n"
                     "            for p, f in found.items()}"), "comes again for nothing"),
             Wrong("one offset holds for all partitions",
                 _back(ASK + "    first = min(f.offset for f in found.values() if f)\n"
                     "    return {place.partition: first for place in found}"), "comes again for nothing"),
             Wrong("Kafka counts seconds",
                 _back(ASK.replace(" * 1000", "") + LEAST), "milliseconds"),
+            Wrong("a moment earlier does no harm",
+                _back(ASK.replace("1000)", "1000) - 1") + LEAST), "comes again for nothing"),
             Wrong("not committing brings it back, and so a restart is enough",
-                _back("    return {p.partition: consumer.committed(p) or 0 for p in consumer.assignment()}"),
+                _back("    found = consumer.assignment()\n" + DONE
+                    + "    return {p.partition: done[p] for p in found}"),
                 "is not older than the incident, and does not come"),
             Wrong("the group goes on at the later of the two",
-                _back(ASK + LEAST.replace("min(", "max(").replace("else 9", "else 0")), "which is smaller"),
+                _back(ASK + LEAST.replace("min(", "max(")), "which is smaller"),
             Wrong("to be safe, everything",
-                _back("    return {place.partition: 0 for place in consumer.assignment()}"), "comes again for nothing"),
+                _back("    begins = consumer.beginning_offsets(list(consumer.assignment()))\n"
+                    "    return {place.partition: begin for place, begin in begins.items()}"),
+                "comes again for nothing"),
             Wrong("a time is a time, in whatever zone",
                 _back("    incident = incident.replace(tzinfo=UTC)\n" + ASK + LEAST),
                 "which unit and time zone"),
             Wrong("every group has committed something",
                 _back(ASK + "    return {p.partition: min(f.offset if f else 9, consumer.committed(p))\n"
                     "            for p, f in found.items()}"), "TypeError"),
+            Wrong("a log begins at 0",
+                _back(ASK + DONE.replace("begins[place]", "0") + "    return {p.partition: min(f.offset, done[p]) "
+                    "if f else done[p] for p, f in found.items()}"), "the log begins at 3 and has no 0"),
+            Wrong("what is committed is still there",
+                _back(ASK + DONE.replace("max(consumer.committed(place) or 0, begins[place])",
+                    "begins[place] if consumer.committed(place) is None else consumer.committed(place)")
+                    + "    return {p.partition: min(f.offset, done[p]) if f else done[p] for p, f in found.items()}"),
+                "the log begins at 2 and has no 1"),
+            Wrong("what does not move need not be named",
+                _back(ASK + DONE + "    return {p: f.offset for p, f in found.items() if f and f.offset < done[p]}"),
+                "There is no place for partition"),
+            Wrong("an error concerns one partition, and the others go on",
+                _back(ASK + DONE + "    places = {}\n    for p, f in found.items():\n        try:\n"
+                    "            places[p.partition] = min(f.offset, done[p])\n"
+                    "        except AttributeError:\n            pass\n    return places"),
+                "There is no place for partition"),
+            Wrong("who does not answer has nothing committed",
+                _back("    def asked(place):\n        try:\n            return consumer.committed(place)\n"
+                    "        except Exception:\n            return None\n\n" + ASK
+                    + LEAST.replace("consumer.committed(place)", "asked(place)")),
+                "consumer.committed raised an error"),
+            Wrong("the last call's places still hold",
+                _back(ASK + DONE + "    for p, f in found.items():\n"
+                    "        places.setdefault(p.partition, min(f.offset, done[p]) if f else done[p])\n"
+                    "    return places").replace("incident)", "incident, places={})", 1), "Partition "),
         ),
         other_styles=(
             "import math\n\n\ndef go_back(consumer, incident):\n"
             "    result = {}\n"
             "    for place in consumer.assignment():\n"
-            "        result[place.partition] = consumer.committed(place) or 0\n"
+            "        (begin,) = consumer.beginning_offsets([place]).values()\n"
+            "        result[place.partition] = max(begin, consumer.committed(place) or begin)\n"
             "        at = math.ceil(incident.timestamp() * 1000)\n"
             "        if (found := consumer.offsets_for_times({place: at})[place]) is not None:\n"
             "            result[place.partition] = min(result[place.partition], found.offset)\n"
             "    return result",
-            _back(ASK +  # only what moves
-                "    return {place: f.offset for place, f in found.items()\n"
-                "            if f and f.offset < (consumer.committed(place) or 0)}"),
+            "import numpy\n" + _back(ASK + DONE +  # numbers of numpy's, and a client that is asked once more
+                "    try:\n        ends = consumer.end_offsets(list(found))\n    except Exception:\n"
+                "        ends = consumer.end_offsets(list(found))\n"
+                "    return {place: numpy.int64(min(f.offset if f else ends[place], done[place]))\n"
+                "            for place, f in found.items()}"),
         ),
         judge=_go_back,
         seconds=6.0,
@@ -622,6 +864,37 @@ EXERCISES = (
                 _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace(
                     "'PaymentProcessed':", "'PaymentProcessed' and event.payload['order_id'] in whose:")),
                 "counts for \"?\""),
+            Wrong("what was learned in one call helps in the next",
+                "WHOSE = {}\n\n\n" + _sums(UNIQUE + ONE_PASS.replace("whose, totals = {}, {}", "totals = {}")
+                    .replace("whose", "WHOSE")), "can be read before its order"),
+            Wrong("a default argument is new in each call",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace("    totals = {}\n", "", 1))
+                    .replace("(events)", "(events, totals={})"), "is in none of these events"),
+            Wrong("what was seen once was seen in this call",
+                "SEEN = set()\n\n\n" + _sums("    events = [e for e in events if e.event_id not in SEEN "
+                    "and not SEEN.add(e.event_id)]\n" + WHOSE_ORDER + ADD_UP), "these events went well before"),
+            Wrong("a customer has one order",
+                _sums(UNIQUE + WHOSE_ORDER.replace("whose", "owner") + "    whose = {o: o for o in owner}\n"
+                    + ADD_UP.replace("return totals", "return {owner.get(o, '?'): a for o, a in totals.items()}")),
+                "a customer can have two orders"),
+            Wrong("an order belongs to the customer's name",
+                _sums(UNIQUE + "    last = {e.payload['user_id']: e.payload['order_id'] for e in events "
+                    "if e.event_type == 'OrderCreated'}\n    whose = {o: u for u, o in last.items()}\n" + ADD_UP),
+                "a customer can have two orders"),
+            Wrong("there is one unknown payment",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace("        if event.event_type",
+                    "        if event.event_type == 'PaymentProcessed' and event.payload['order_id'] not in whose:\n"
+                    "            totals['?'] = event.payload['amount']\n        elif event.event_type", 1)),
+                "how many payments can there be"),
+            Wrong("the customers are those of the example",
+                _sums(UNIQUE + "    whose = {'ORD-1': 'USR-456', 'ORD-2': 'USR-457'}\n" + ADD_UP), "This is"),
+            Wrong("a float in between does no harm",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace("event.payload['amount']\n",
+                    "Decimal(float(event.payload['amount']))\n")), "exact to the cent"),
+            Wrong("rounded in the end it is exact again",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace("event.payload['amount']\n",
+                    "float(event.payload['amount'])\n").replace("return totals",
+                    "return {u: round(Decimal(a), 2) for u, a in totals.items()}")), "exact to the cent"),
             Wrong("cents are floats",
                 _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace(
                     "+ event.payload['amount']", "+ float(event.payload['amount'])")), "is no Decimal"),
@@ -661,7 +934,10 @@ EXERCISES = (
         difficulty="hard",
         minutes=7,
         call="handle(record, database, mail)",
-        stub='''def handle(record, database, mail):
+        stub='''from labsupport import Event, inbox, replay
+
+
+def handle(record, database, mail):
     """One row for each event; one mail for each that came live."""
     return ...''',
         hints=(
@@ -669,17 +945,20 @@ EXERCISES = (
             "`replay.replayed(record)` is `None` if the record is live. A row is due in either case.",
             "`inbox.once(database, id, effect)` remembers an id. Give the mail another one than the row, such as "
             "`'mail ' + event.event_id`, and ask for it only if the record is live."),
-        reference='''from labsupport import Event, inbox, orders, replay
+        reference='''from labsupport import Event, inbox, replay
 
 
 def handle(record, database, mail):
     """One row for each event; one mail for each that came live."""
     event = Event.decode(record.value)
-    inbox.once(database, event.event_id, lambda: orders.effect(database, event))
+    insert = ("INSERT INTO effects VALUES (?, '', '')", (event.event_id,))
+    inbox.once(database, event.event_id, lambda: database.execute(*insert))
     if replay.replayed(record) is None:
         inbox.once(database, "mail " + event.event_id, lambda: mail(event))''',
         explanation="The row is due for every record, the mail for a live one. So they need two memories: with one, a "
-        "replay that comes before the live record would mark the event as done, and its mail would never go out.",
+        "replay that comes before the live record would mark the event as done, and its mail would never go out. If "
+        "the mail fails, nothing is remembered, the error comes out, and the record comes again. A mail can still go "
+        "twice: if the process dies after mail() and before the inbox commits (lesson 08).",
         wrong=(
             Wrong("replay is free of effects",
                 _handle(BOTH.format(mail="        mail(event)")), "it was only replayed"),
@@ -694,7 +973,7 @@ def handle(record, database, mail):
                 _handle(ROW_ONCE + "    if replay.replayed(record) is None:\n        mail(event)"),
                 "what comes again has its mail once"),
             Wrong("rows do no harm",
-                _handle("    with database:\n        orders.effect(database, event)\n"
+                _handle(f"    with database:\n        {INSERT}\n"
                     f"    if replay.replayed(record) is None:\n        {MAIL_ONCE}"), "has 2 rows"),
             Wrong("whatever has been sent again is a replay",
                 _handle(ROW_ONCE + f"    if len(record.headers) == 2:\n        {MAIL_ONCE}"),
@@ -711,7 +990,7 @@ def handle(record, database, mail):
                     f"    if not MODE:\n        {MAIL_ONCE}"), "a switch that a replay turns on"),
             Wrong("an order's events are one event",
                 _handle("    key = event.payload['order_id']\n"
-                    "    inbox.once(database, key, lambda: orders.effect(database, event))\n"
+                    f"    inbox.once(database, key, lambda: {INSERT})\n"
                     "    if replay.replayed(record) is None:\n"
                     "        inbox.once(database, 'mail ' + key, lambda: mail(event))"), "Event B has no row"),
             Wrong("a set in the program remembers",
@@ -719,7 +998,30 @@ def handle(record, database, mail):
                     "    if replay.replayed(record) is None and event.event_id not in DONE:\n"
                     "        DONE.add(event.event_id)\n        mail(event)"), "outside of its database"),
             Wrong("the database writes by itself",
-                _handle("    orders.effect(database, event)"), "a transaction is open"),
+                _handle(f"    {INSERT}"), "a transaction is open"),
+            Wrong("a mark is what is in it",
+                _handle(ROW_ONCE + f"    if not replay.replayed(record):\n        {MAIL_ONCE}"),
+                "though its value is empty"),
+            Wrong("a mail that fails is not this service's concern",
+                _handle(ROW_ONCE + "    def send():\n        try:\n            mail(event)\n"
+                    "        except Exception:\n            pass\n\n    if replay.replayed(record) is None:\n"
+                    "        inbox.once(database, 'mail ' + event.event_id, send)"), "as if all were done"),
+            Wrong("first remembered, then sent",
+                _handle(ROW_ONCE + "    if replay.replayed(record) is None and inbox.once(\n"
+                    "        database, 'mail ' + event.event_id, lambda: None\n    ):\n        mail(event)"),
+                "has 1 row and no mail"),
+            Wrong("the mail may go first",
+                _handle(f"    if replay.replayed(record) is None:\n        {MAIL_ONCE}\n" + ROW_ONCE),
+                "before the row was there"),
+            Wrong("a row can be written anew each time",
+                _handle("    with database:\n        database.execute('DELETE FROM effects WHERE event_id = ?', "
+                    f"(event.event_id,))\n        {INSERT}\n"
+                    f"    if replay.replayed(record) is None:\n        {MAIL_ONCE}"), "was deleted or changed"),
+            Wrong("who is refused by the database tries the mail anyway",
+                _handle(f"    try:\n    {ROW_ONCE}    except Exception:\n        pass\n"
+                    f"    if replay.replayed(record) is None:\n        try:\n            {MAIL_ONCE}\n"
+                    "        except OSError:\n            raise\n        except Exception:\n            pass"),
+                "as if all were done"),
             Wrong("the mail is remembered by the replay, too",
                 _handle(ROW_ONCE +
                     "    def send():\n        if replay.replayed(record) is None:\n            mail(event)\n\n"
@@ -736,7 +1038,7 @@ def handle(record, database, mail):
             "        if live and database.execute(new, ('m' + event.event_id,)).rowcount:\n"
             "            mail(event)",
             _handle(ROW_ONCE +
-                "    if replay.replayed(record):\n        return\n"
+                "    if replay.replayed(record) is not None:\n        return\n"
                 "    seen = database.execute('SELECT 1 FROM inbox WHERE event_id = ?', ('m-' + event.event_id,))\n"
                 "    if seen.fetchone() is None:\n"
                 "        mail(event)\n"

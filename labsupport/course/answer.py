@@ -5,40 +5,22 @@ import copy
 import decimal
 import inspect
 import sqlite3
-import time
 from collections.abc import Collection, Iterator
-from decimal import Decimal
-from itertools import islice
-from numbers import Integral
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
 
-from labsupport.course.guard import Kept, TimeUp, alarm, exit_raises, where
+from labsupport.base import LabError
+from labsupport.course.guard import WAITING, Clock, Kept, TimeUp, exit_raises, where
+from labsupport.course.judged import Failed, Judged, NotAttempted, TryAgain
+from labsupport.course.plain import has_not_run, is_a, plain
+
+__all__ = ["Answer", "Failed", "Judged", "NotAttempted", "TryAgain", "as_set", "in_words", "kind_of", "shown"]
 
 STUB = "Write your code in place of the three dots, run that cell, then this one."
 # What is handed over itself and not a copy, and how a learner would call it.
 HANDLES = {KafkaProducer: "producer", KafkaConsumer: "consumer", sqlite3.Connection: "database"}
-MOST_ITEMS = 10_000  # of a collection that comes back
-
-
-class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends a loop
-    """The check has come to its end: `fields` are those of the verdict."""
-
-    def __init__(self, **fields: str):
-        self.fields = fields
-
-
-class NotAttempted(Judged):
-    """The stub is still there."""
-
-
-class TryAgain(Judged):
-    """A property does not hold."""
-
-
-class Failed(Judged):
-    """The learner's code raised, or did not end."""
 
 
 class Answer:
@@ -51,7 +33,7 @@ class Answer:
         """`call` is how the exercise calls the function, such as `broken(records)`."""
         self.value, self.signature, self.seconds = value, call, seconds
         self.printed = Kept()
-        self._left = seconds
+        self._clock = Clock(seconds)
         self._context = decimal.getcontext().copy()  # the kernel's; the check has its own, which stays as it is
 
     def require_function(self) -> None:
@@ -92,23 +74,31 @@ class Answer:
         try:
             with (
                 exit_raises(),  # before the clock: it may have to import IPython
-                self._clock(),
+                self._clock.running(boundary=Answer.__call__.__code__),
                 decimal.localcontext(self._context),
                 contextlib.redirect_stdout(self.printed),
             ):
-                result = _plain(self.value(*given), returns if isinstance(returns, tuple) else (returns,))
+                result = plain(self.value(*given), returns if isinstance(returns, tuple) else (returns,))
         except KeyboardInterrupt:
             raise
         except TimeUp as error:
+            waited = self._clock.over == "waiting"
             raise Failed(
-                says=f"Your code had not ended after {self.seconds:g} s.",
+                says=f"Your code had not ended after {self.seconds:g} s"
+                + (f" and {WAITING:g} s of waiting." if waited else " of computing."),
                 given=self.called(*arguments),
                 where=where(error),
-                look_at="a loop that never ends, a sleep, or a wait for something that does not come",
+                look_at="a sleep, or a wait for something that does not come"
+                if waited
+                else "a loop that never ends, or far more work than the task needs",
             ) from None
         except BaseException as error:
             raise Failed(
-                says=_raised(error), given=self.called(*arguments), where=where(error), look_at=_advice(error)
+                timed=_timed(error),
+                says=_raised(error),
+                given=self.called(*arguments),
+                where=where(error),
+                look_at=_advice(error),
             ) from None
         if result is ...:
             raise NotAttempted(says=STUB)
@@ -130,13 +120,13 @@ class Answer:
 
     def _require_kind(self, result: Any, returns: type | tuple[type, ...], asks: str, arguments: tuple) -> None:
         kinds = returns if isinstance(returns, tuple) else (returns,)
-        if any(_is_a(result, kind) for kind in kinds):
+        if any(is_a(result, kind) for kind in kinds):
             return
         look_at = "is there a `return` on every way through the function?" if result is None else ""
         if inspect.iscoroutine(result):
             result.close()
             look_at = "write `def`, not `async def`: nobody awaits it here"
-        elif _has_not_run(result):
+        elif has_not_run(result):
             look_at = "a function with `yield` returns a generator: collect the values and `return` them"
             if object in kinds:
                 look_at = "a function with `yield` does nothing by being called: take the `yield` out"
@@ -150,16 +140,6 @@ class Answer:
             came_back="nothing (None)" if result is None else f"{shown(result)}, which is {kind_of(result)}",
             look_at=look_at,
         )
-
-    @contextlib.contextmanager
-    def _clock(self) -> Iterator[None]:
-        """The alarm for the body of a `with`; what it takes is taken off the answer's time."""
-        begin = time.monotonic()
-        try:
-            with alarm(self._left, boundary=Answer.__call__.__code__):
-                yield
-        finally:
-            self._left -= time.monotonic() - begin
 
 
 def as_set(values: Collection[Any]) -> set[Any]:
@@ -190,38 +170,9 @@ def _role(argument: Any) -> str:
     return argument.__name__ if inspect.isfunction(argument) else shown(argument)
 
 
-def _is_a(value: Any, kind: type) -> bool:
-    """As isinstance, but True is no number, a number of numpy's is one, and text is no collection.
-
-    Where anything may come back (`object`), what comes back from code that has not run yet is of another kind.
-    """
-    if kind is object:
-        return not _has_not_run(value)
-    if kind is int:
-        return isinstance(value, Integral) and not isinstance(value, bool)
-    if kind is bytes:
-        return isinstance(value, bytes | bytearray)
-    return isinstance(value, kind) and not (kind is Collection and isinstance(value, str | bytes))
-
-
-def _has_not_run(value: Any) -> bool:
-    """Whether it is what a function with `yield` or `async def` returns: none of its lines has been run."""
-    return inspect.iscoroutine(value) or inspect.isgenerator(value) or inspect.isasyncgen(value)
-
-
 def in_words(value: Any) -> str:
     """A value as one line of a report: text without its quotes, and not endless."""
     return " ".join(value.split())[:200] if isinstance(value, str) else shown(value, 200)
-
-
-def _plain(value: Any, kinds: tuple[type, ...]) -> Any:
-    """A subclass's value as one of the type itself: its comparisons are the learner's code, and could say anything."""
-    for kind in kinds:
-        if kind in (int, float, Decimal, bytes, str) and _is_a(value, kind):
-            return kind(value)
-        if kind is Collection and _is_a(value, kind):
-            return tuple(islice(value, MOST_ITEMS))
-    return value
 
 
 def kind_of(value: Any) -> str:
@@ -238,6 +189,12 @@ def _raised(error: BaseException) -> str:
     except Exception:
         message = ""
     return f"Your code raised {type(error).__name__}: {message or 'no message'}"[:400]
+
+
+def _timed(error: BaseException) -> bool:
+    """Whether a machine that stands still can be the cause."""
+    locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+    return locked or isinstance(error, KafkaError | LabError | TimeoutError)
 
 
 def _advice(error: BaseException) -> str:

@@ -15,17 +15,23 @@ from kafka.errors import KafkaError
 
 from labsupport.base import LabError, Settings, parse_addresses
 from labsupport.broker.metadata import reach
-from labsupport.course import exercises
+from labsupport.course import exercises, stall
 from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain, in_words, shown
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.guard import NO_ALARM, has_alarm
+from labsupport.course.stall import Busy, Machine
 from labsupport.course.verdict import Outcome, Verdict
 from labsupport.experiments import program
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
-OUTCOMES = {NotAttempted: Outcome.NOT_ATTEMPTED, TryAgain: Outcome.TRY_AGAIN, Failed: Outcome.ERROR}
+OUTCOMES = {
+    NotAttempted: Outcome.NOT_ATTEMPTED,
+    TryAgain: Outcome.TRY_AGAIN,
+    Failed: Outcome.ERROR,
+    Busy: Outcome.LAB_BUSY,
+}
 
 
 def find(number: Any) -> Exercise:
@@ -58,24 +64,43 @@ def check(number: Any, value: Any, lab: "Lesson") -> Verdict:
 
 
 def judged(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
-    """The verdict on the function `value`, in this process."""
-    answer = Answer(value, exercise.call, exercise.seconds)
+    """The verdict on the function `value`, in this process; a second one if the first may be this machine's doing."""
+    for _ in range(2):
+        with stall.witness() as machine:
+            verdict, timed, doing = _judged(exercise, value, lab)
+        if not machine.makes_doubtful(timed):
+            return verdict
+    return _busy(exercise, machine, f"{doing}, twice", verdict.broken)
+
+
+def _judged(exercise: Exercise, value: Any, lab: "Lesson") -> tuple[Verdict, bool | float, str]:
+    """A verdict; whether it depends on time, as in Judged; and what took it."""
+    answer, doing = Answer(value, exercise.call, exercise.seconds), f"{exercise.function} was judged"
     try:
         answer.require_function()
         with decimal.localcontext(decimal.Context()):
             said = exercise.judge(answer, lab)
     except Judged as judged:
         # What a learner's code raised may be the broker's doing.
-        return _down(exercise, lab) or Verdict(
-            exercise.id, OUTCOMES[type(judged)], **_readable(judged.fields | {"printed": answer.printed.text.strip()})
-        )
+        if down := _down(exercise, lab):
+            return down, False, doing
+        fields = _readable(judged.fields | {"printed": answer.printed.text.strip()})
+        return Verdict(exercise.id, OUTCOMES[type(judged)], **fields), judged.timed, doing
     except Exception as error:
-        return _down(exercise, lab) or _unexpected(exercise, lab, error)
+        if down := _down(exercise, lab):
+            return down, False, doing
+        return _unexpected(exercise, lab, error), isinstance(error, KafkaError | LabError), doing
     finally:
         with contextlib.suppress(Exception):  # what cannot be deleted now, the next lesson() deletes
             lab.delete_topics(lab.topics(lab.namespace + CHECKED))
             lab.delete_groups(lab.groups(lab.namespace + CHECKED))
-    return Verdict(exercise.id, Outcome.PASS, said if has_alarm() else f"{said} ({NO_ALARM})")
+    return Verdict(exercise.id, Outcome.PASS, said if has_alarm() else f"{said} ({NO_ALARM})"), False, doing
+
+
+def _busy(exercise: Exercise, machine: Machine, doing: str, broken: str = "") -> Verdict:
+    """The verdict that there can be none now."""
+    busy = Busy(while_=doing, seconds=machine.still, broken=broken)
+    return Verdict(exercise.id, Outcome.LAB_BUSY, **busy.fields)
 
 
 def _in_a_file(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
@@ -95,10 +120,15 @@ def _in_a_file(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
 def _apart(exercise: Exercise, name: str, value: Any, lab: "Lesson") -> Verdict:
     """The verdict from a process of its own; `name` is what errors call the answer."""
     what = "file" if exercise.file else "function"
+    # On a busy machine forty trials take half a minute, and they may be played twice; what never ends is told by the
+    # answer's own clock.
+    timeout = 2 * (exercise.seconds + 60)
     try:
-        # On a busy machine forty trials take half a minute; what never ends is told by the answer's own clock.
-        ended = program.run(verdict_apart, exercise.id, value, lab.number, timeout=exercise.seconds + 90, name=name)
+        with stall.witness() as machine:
+            ended = program.run(verdict_apart, exercise.id, value, lab.number, timeout=timeout, name=name)
     except LabError as error:
+        if machine.makes_doubtful(True):
+            return _down(exercise, lab) or _busy(exercise, machine, f"the process with your {what} ran")
         broken, look_at = f"{error.tried} {error.seen}"[-600:], error.next_step
         says = f"The {what} was not judged to its end."
         return _down(exercise, lab) or Verdict(exercise.id, Outcome.ERROR, says, broken=broken, look_at=look_at)

@@ -7,13 +7,18 @@ import signal
 import sys
 import sysconfig
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from labsupport.base import CHECKOUT
+from labsupport.course import stall
 
 NO_ALARM = "There is no alarm here: if your code does not end, interrupt the kernel (Kernel, Interrupt)."
+TICK = 0.1  # s between two looks at the clock
+WAITING = 5.0  # s that an answer may wait beyond what it may take of the processor
+MOST_IMPORTING = 60.0  # s
 MOST_PRINTED = 600  # characters that are kept of what an answer prints
 # Where code lies that is not the learner's.
 NOT_LEARNERS = (
@@ -27,11 +32,70 @@ class TimeUp(BaseException):
     """Not an Exception, so that an `except Exception` of the learner's does not keep it."""
 
 
-@contextlib.contextmanager
-def alarm(seconds: float, boundary: CodeType) -> Iterator[None]:
-    """Raise TimeUp in the body of a `with` after `seconds`. Where there is no alarm, nothing is cut off.
+class Clock:
+    """What an answer has used up, all its calls together: `seconds` of the processor are allowed.
 
-    `boundary` is the function that calls the learner's: frames above it are nobody's business here.
+    Waiting (a sleep, a record that does not come, a disk) may take WAITING more; what this machine did not let it run
+    is not counted, nor what it takes to import a library.
+    """
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self.used = self.wall = self.imported = 0.0  # s: of the processor; on the wall; there, while importing
+        self.machine = stall.Machine()
+        self._at = (0.0, 0.0)
+
+    @contextlib.contextmanager
+    def running(self, boundary: CodeType) -> Iterator[None]:
+        """Count the body of a `with`, and raise TimeUp in it when all is used up; `boundary` as for `alarm`."""
+        with stall.witness(self.machine):
+            self._at = (time.monotonic(), time.thread_time())
+            try:
+                with alarm(self._over, boundary, first=0.01 if self.over else TICK):
+                    yield
+            finally:
+                self._count()
+
+    @property
+    def over(self) -> str:
+        """What is used up: "processor", "waiting", or nothing yet."""
+        return used_up(self.seconds, self.used, self.wall, self.machine.busy)
+
+    def _over(self, frame: FrameType | None) -> bool:
+        self._count(importing=_imports(frame))
+        return bool(self.over)
+
+    def _count(self, importing: bool = False) -> None:
+        now = (time.monotonic(), time.thread_time())
+        wall, used = now[0] - self._at[0], now[1] - self._at[1]
+        self._at = now
+        if importing and self.imported < MOST_IMPORTING:
+            self.imported += wall
+        else:
+            self.wall, self.used = self.wall + wall, self.used + used
+
+
+def used_up(seconds: float, used: float, wall: float, busy: float) -> str:
+    """What of an answer's time is used up, as `Clock.over`, if the machine gave the share `busy` of it to others."""
+    if used >= seconds:
+        return "processor"
+    return "waiting" if wall * (1 - busy) - used >= seconds + WAITING else ""
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+@contextlib.contextmanager
+def alarm(over: Callable[[FrameType | None], bool], boundary: CodeType, first: float = TICK) -> Iterator[None]:
+    """Raise TimeUp in the body of a `with` when `over(frame)` says so. Where there is no alarm, nothing is cut off.
+
+    It is asked after `first` seconds, and then every TICK; `frame` is what runs then. `boundary` is the function that
+    calls the learner's: frames above it are nobody's business here.
     """
     if not has_alarm():
         yield
@@ -43,6 +107,8 @@ def alarm(seconds: float, boundary: CodeType) -> Iterator[None]:
         nonlocal rung
         if frame and frame.f_code.co_filename in cleaning and frame.f_code is not boundary:
             return  # on the way out already; if not, it rings again
+        if not over(frame):
+            return
         rung += 1
         if rung > 1:  # code that catches everything gets it at each of its lines, until it gives up
             sys.settrace(_raise_time_up)
@@ -53,7 +119,7 @@ def alarm(seconds: float, boundary: CodeType) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, ring)
     tracing = sys.gettrace()
-    timer = signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.01), 0.25)
+    timer = signal.setitimer(signal.ITIMER_REAL, first, TICK)
     try:
         yield
         if rung:  # it caught what cut it off, and returned

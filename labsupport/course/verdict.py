@@ -14,13 +14,14 @@ MIME = "application/vnd.kafka-lab.verdict+json"
 
 
 class Outcome(StrEnum):
-    """The five things that can come of an answer."""
+    """The six things that can come of an answer."""
 
     NOT_ATTEMPTED = "NOT ATTEMPTED"
     PASS = "PASS"
     TRY_AGAIN = "TRY AGAIN"
     ERROR = "ERROR"
     LAB_DOWN = "LAB DOWN"
+    LAB_BUSY = "LAB BUSY"
 
 
 # JupyterLab's own colours, which follow its theme; the second is for notebooks shown elsewhere.
@@ -30,6 +31,7 @@ COLOURS = {
     Outcome.TRY_AGAIN: "var(--jp-warn-color1, #f57c00)",
     Outcome.ERROR: "var(--jp-error-color1, #d32f2f)",
     Outcome.LAB_DOWN: "var(--jp-error-color1, #d32f2f)",
+    Outcome.LAB_BUSY: "var(--jp-info-color1, #1976d2)",
 }
 BOX = "padding: 0.4em 0.8em; color: var(--jp-content-font-color1, inherit); border-left: 5px solid "
 CELL = "vertical-align: top; text-align: left; padding: 0.1em 0.8em 0.1em 0; color: inherit"

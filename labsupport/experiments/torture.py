@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from kafka import KafkaConsumer
 
-from labsupport.base import progress
+from labsupport.base import LabError, progress
 from labsupport.broker.cluster import Cluster
 from labsupport.events import shop
 from labsupport.events.event import Event
@@ -37,7 +37,7 @@ class Story:
 
     `broken` is lost, twice, strangers (effects of no event), again (committed, and handled again after a restart),
     uncommitted, or no end; `crash` and `result` are the two sentences of `says`. `moments` are for `plots.spacetime`;
-    `printed` is what the code printed.
+    `printed` is what the code printed. `timed` says that no end was seen in the time allowed, and nothing else.
     """
 
     broken: str
@@ -46,6 +46,7 @@ class Story:
     moments: tuple[Moment, ...]
     sheet: Sheet
     printed: str
+    timed: bool = False
 
     @property
     def says(self) -> str:
@@ -87,7 +88,7 @@ def judge(
     The process crashes at each point of each event; the handler fails once at each event; before it writes the process
     is frozen, and another takes over; after handling it is thrown out of its group; then seeds, with two crashes each;
     and an event is published again. Unless `twice_is_fine`, no event may have more than one effect. One process of a
-    trial may take `seconds`.
+    trial may take `seconds`. Raises LabError if a trial could not be played.
     """
     search = _Search(Strategy("yours", consume, handle, settings), twice_is_fine)
     events = _three()
@@ -183,9 +184,16 @@ def _number(moment: Moment) -> int:
 
 
 def _broken(ended: Ended, twice_is_fine: bool) -> tuple[str, str] | None:
-    """Which property does not hold, and the sentence that says so; None if all do."""
+    """Which property does not hold, and the sentence that says so; None if all do.
+
+    Raises LabError if an event is lost and no process told where it was: no story shows it.
+    """
     sheet, played = ended.sheet, ended.played
+    if played.late:
+        return "no end", f"It did not come to the end of the topic: {played.problem}"
     if lost := _numbers(sheet, "lost"):
+        if not played.moments:
+            raise LabError("A trial could not be judged.", "no process told where it was")
         return "lost", f"Event {lost[0]} is lost: its group has committed past it, and it has no effect."
     if sheet.strangers:
         return "strangers", f"There is an effect of {sheet.strangers[0]!r}, which is the id of no event."
@@ -226,4 +234,4 @@ def _story(trial: _Trial, ended: Ended, broken: str, result: str, events: Sequen
         for offset, event in enumerate(events)
     ]
     printed = "".join(life.ended.printed for life in ended.played.lives)
-    return Story(broken, trial.says, result, (*sent, *ended.played.moments), ended.sheet, printed)
+    return Story(broken, trial.says, result, (*sent, *ended.played.moments), ended.sheet, printed, ended.played.late)

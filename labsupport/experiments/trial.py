@@ -45,11 +45,15 @@ class Life:
 
 @dataclass(frozen=True)
 class Played:
-    """A trial that has been played: its processes and where they were; `problem` is why none of them got to the end."""
+    """A trial that has been played: its processes and where they were; `problem` is why none of them got to the end.
+
+    `late` says that one was given up because it took too long: what it had done until then proves nothing.
+    """
 
     lives: tuple[Life, ...]
     moments: tuple[Moment, ...]
     problem: str = ""
+    late: bool = False
 
     @property
     def redelivered(self) -> int:
@@ -98,7 +102,7 @@ def play(
         if ended.code and not frozen and number < MOST_LIVES:
             live(number + 1)
 
-    problem = ""
+    problem, late = "", False
     try:
         live(1)
         if all(life.ended.code for life in lives):
@@ -106,8 +110,8 @@ def play(
             said = last.printed.strip().rpartition("\n")[2] or "without a word"
             problem = f"{len(lives)} processes failed, the last with exit code {last.code}: {said}"
     except LabError as error:
-        problem = str(error)
-    return Played(tuple(lives), journal.read(folder / JOURNAL), problem)
+        problem, late = str(error), True
+    return Played(tuple(lives), journal.read(folder / JOURNAL), problem, late)
 
 
 def consume(kafka: Cluster, at: At, topic: str, group: str, database: str, strategy: Strategy) -> None:

@@ -6,10 +6,16 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection
+from decimal import Decimal
+from fractions import Fraction
 
+import numpy
+import pandas
 import pytest
 
+from labsupport.course import guard
 from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain, as_set
 from labsupport.course.guard import has_alarm
 
@@ -206,19 +212,23 @@ def waiting(x):
 @pytest.mark.parametrize(
     "value", [loop, stubborn, very_stubborn, finally_loop, returning, waiting, lambda x: time.sleep(99)]
 )
-def test_what_never_ends_is_cut_off(value):
+def test_what_never_ends_is_cut_off(value, monkeypatch):
     """Loops, sleeps, waits, and those that catch everything; afterwards no alarm and no tracing is left."""
+    monkeypatch.setattr(guard, "WAITING", 0.2)
     before = signal.getsignal(signal.SIGALRM), sys.gettrace()
     verdict = judged(value)
-    assert "Your code had not ended after 0.3 s." in say(verdict)
+    assert "Your code had not ended after 0.3 s" in say(verdict)
+    assert ("of computing" in verdict.fields["says"]) == (value is loop)
+    assert not verdict.timed  # what the machine did not let it run is not counted
     assert bool(verdict.fields["where"]) == (value is not returning)
     assert (signal.getsignal(signal.SIGALRM), sys.gettrace()) == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarm")
-def test_the_time_is_for_all_calls_together():
+def test_the_time_is_for_all_calls_together(monkeypatch):
     """A little sleep in each of many calls is too long as well."""
+    monkeypatch.setattr(guard, "WAITING", 0.2)
     answer = Answer(lambda x: time.sleep(0.05) or x, "f(x)", 0.3)
     with pytest.raises(Failed) as caught:
         for _ in range(1000):
@@ -251,6 +261,52 @@ def test_what_comes_back_is_plain():
     assert judged(lambda x: Endless(), returns=Collection) == ("A",) * 10_000
     assert judged(lambda x: bytearray(b"x"), returns=bytes) == b"x"
     assert as_set(["A", ["B"], ("C", [1])]) == {"A", "['B']", "('C', [1])"}
+
+
+@pytest.mark.parametrize(
+    ("value", "returns", "right"),
+    [
+        (numpy.int64(3), int, 3),
+        (numpy.uint8(3), int, 3),
+        (Fraction(6, 2), int, 3),
+        (numpy.float32(0.5), float, 0.5),
+        (Decimal("0.5"), (int, float, str), 0.5),
+        (Fraction(1, 2), (int, float, str), 0.5),
+        (Fraction(1, 2), (Decimal, int, float), Decimal("0.5")),
+        (Fraction(1, 3), (Decimal, int, float), 1 / 3),
+        (2, (Decimal, int, float), 2),
+        (Decimal("1.50"), (Decimal, int, float), Decimal("1.50")),
+        (numpy.float64(1.5), (Decimal, int, float), 1.5),
+        (numpy.True_, bool, True),
+        (numpy.str_("A"), str, "A"),
+        (numpy.bytes_(b"A"), bytes, b"A"),
+        ({numpy.int64(0): numpy.int64(2)}, dict, {0: 2}),
+        ({numpy.str_("A"): [numpy.int64(0), (numpy.int8(1),)]}, dict, {"A": [0, (1,)]}),
+        (Counter({"A": numpy.int64(2)}), dict, {"A": 2}),
+        ([{numpy.int64(1)}, [numpy.bool_(False)]], list, [{1}, [False]]),
+        (numpy.array([1, 2]), Collection, (1, 2)),
+        (pandas.Series([1, 2]), Collection, (1, 2)),
+        (pandas.Series({"A": 1}).to_dict(), dict, {"A": 1}),
+        ({"A": Fraction(4, 2)}, dict, {"A": 2}),
+    ],
+)
+def test_a_number_is_a_number_whoever_made_it(value, returns, right):
+    """Python's own come out of it, at any depth: judges compare, ask for the type, and show them."""
+    found = judged(lambda x: value, returns=returns)
+    assert (repr(found), type(found)) == (repr(right), type(right))
+
+
+@pytest.mark.parametrize("value", [True, 1.0, Decimal(1), "1", numpy.True_, numpy.float64(1)])
+def test_what_is_no_whole_number_is_told_so(value):
+    """An offset of 1.0 is none."""
+    assert isinstance(judged(lambda x: value), TryAgain)
+
+
+def test_what_has_no_numbers_to_mend_is_handed_on_itself():
+    """Dead letters and other values that are compared by what they are."""
+    letters = [object(), object()]
+    assert judged(lambda x: letters, returns=list) is letters
+    assert judged(lambda x: letters, returns=Collection)[0] is letters[0]
 
 
 def test_ctrl_c_is_not_swallowed():

@@ -32,7 +32,9 @@ def _commit_place(answer: Answer, lab: "Lesson") -> str:
             look_at = "what is committed when the last poll has been handled?"
         if story.broken == "again":
             look_at = "where does it begin to read when it is started again?"
-        raise TryAgain(says=story.says, story=torture.told(story), printed=story.printed[-600:], look_at=look_at)
+        raise TryAgain(
+            says=story.says, story=torture.told(story), printed=story.printed[-600:], look_at=look_at, timed=story.timed
+        )
     return f"{judged.tried} trials, a crash at every point of each of three events: nothing is lost."
 
 

@@ -139,6 +139,7 @@ def _survives(answer: Answer, lab: "Lesson") -> str:
         from labsupport.experiments import plots  # here: it takes longer to import than all the rest
 
         raise TryAgain(
+            timed=story.timed,
             says=story.says,
             story=torture.told(story),
             broken=BROKEN.get(story.broken, ""),

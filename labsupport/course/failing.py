@@ -1,10 +1,10 @@
 """A client that fails once: what a learner's code calls can raise, and a check asks what becomes of that."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from labsupport.course.answer import Answer, Failed
+from labsupport.course.answer import Failed
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def failing_once(client: Any, method: str, error: Exception) -> Iterator[list[Ex
         delattr(client, method)
 
 
-def came_out(answer: Answer, *arguments: Any, **asked: Any) -> tuple[bool, Any]:
+def came_out(answer: Callable, *arguments: Any, **asked: Any) -> tuple[bool, Any]:
     """Call the answer, which may let an error out: whether it did, and what it returned.
 
     Raises Failed as the answer does where it is no error that came out: it did not end, or called exit().

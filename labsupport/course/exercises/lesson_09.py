@@ -1,17 +1,18 @@
 """Exercises of lesson 09, what becomes of an event that nobody can process."""
 
-import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaTimeoutError
 
-from labsupport.base import LabError, until
+from labsupport.base import until
 from labsupport.course.answer import Answer, Failed, TryAgain, shown
 from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.course.failing import came_out, failing_once
 from labsupport.events import dead_letter, retry
 from labsupport.events.event import EventError
 from labsupport.events.exact import ExactProducer
@@ -24,7 +25,24 @@ if TYPE_CHECKING:
 
 ATTEMPTS, FIRST, MOST, TOTAL = 5, 0.5, 3.0, 8.0
 WORDS = "a number of seconds, 'dead letter' or 'pause'"
-DUE = (0.0, 0.25, 0.5, 1.5, 3.5, 4.0, 5.0, 5.5, 6.5, 7.0, 7.5, 7.75, 8.0, 20.0)  # s since the first failure
+DUE = (
+    0.0,
+    0.25,
+    0.5,
+    1.5,
+    3.5,
+    4.0,
+    5.0,
+    5.25,
+    6.0,
+    6.25,
+    7.0,
+    7.25,
+    7.5,
+    7.75,
+    8.0,
+    20.0,
+)  # s since the first failure
 
 
 def _decide(answer: Answer, _: "Lesson") -> str:
@@ -50,6 +68,9 @@ def _errors() -> list[Exception]:
         retry.PermanentError("there is no such auction"),
         ConnectionRefusedError("nobody listens"),
         _locked(),
+        sqlite3.IntegrityError("UNIQUE constraint failed: effects.event_id"),
+        KafkaTimeoutError("the broker does not answer"),
+        ValueError("amount is negative"),
         ZeroDivisionError("division by zero"),
         caused,
     ]
@@ -75,7 +96,7 @@ def _require_decision(answer: Answer, attempt: int, waited: float, error: Except
     right: float | str = (
         wait if left and kind != retry.PERMANENT else "pause" if kind == retry.TRANSIENT else "dead letter"
     )
-    came_back = answer(attempt, waited, error, returns=(int, float, str), asks=WORDS)
+    came_back = answer(attempt, waited, error, returns=(float, str), asks=WORDS)
     if came_back == right:
         return
     broken, look_at = _why(attempt, waited, kind, right, came_back)
@@ -93,6 +114,8 @@ def _why(attempt: int, waited: float, kind: str, right: float | str, came_back: 
     if isinstance(right, float) and isinstance(came_back, str):
         if came_back not in ("pause", "dead letter"):
             return f"the answer is {WORDS}", "is the word misspelt?"
+        if attempt == 1 and waited == 0:
+            return f"this was the first attempt, and an error that is {kind} is tried again", "what does classify say?"
         late = f"the next attempt would begin {waited + right:g} s after the first failure"
         return (
             f"an attempt is left: this was number {attempt} of {ATTEMPTS}, and {late}",
@@ -154,8 +177,8 @@ def _fault(answer: Answer, _: "Lesson") -> str:
     tried = 0
     for length in range(1, 6):
         for story in _stories(length):
-            _require_fault(answer, story)
             tried += 1
+            _require_fault(answer, _renamed(story, tried))
     ids = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(60)]
     for story in (
         (
@@ -166,10 +189,12 @@ def _fault(answer: Answer, _: "Lesson") -> str:
         ),
         (*((each, True) for each in ids[:50]), *((each, False) for each in ids[50:])),
         (*((each, True) for each in ids[:50]), *((ids[50], False) for _ in ids)),
+        ((ids[0], False), *((f"{n:08x}", True) for n in range(200)), (ids[0], False)),
+        ((ids[0], False), *((ids[1], False) for _ in range(200))),
     ):
         _require_fault(answer, story)
         tried += 1
-    return f"Right for {tried} stories, from one attempt to {len(ids) + 50}."
+    return f"Right for {tried} stories, from one attempt to 202."
 
 
 def _stories(length: int, begun: Attempts = ()) -> Iterator[Attempts]:
@@ -187,6 +212,14 @@ def _stories(length: int, begun: Attempts = ()) -> Iterator[Attempts]:
         if event not in done:
             for worked in (False, True):
                 yield from _stories(length, (*begun, (event, worked)))
+
+
+def _renamed(story: Attempts, number: int) -> Attempts:
+    """The same story of other events, whose names say nothing of their order."""
+    names = {event: event for event, _ in story}
+    if number % 2 == 0:
+        names = dict(zip(names, reversed([*names]), strict=True))
+    return tuple((f"{names[event]}{number // 10 or ''}", worked) for event, worked in story)
 
 
 def _right_fault(attempts: Attempts) -> str:
@@ -251,103 +284,185 @@ LARGE: Wire = (b"ORD-124", b"x" * (LARGEST - 100), [])
 
 
 def _publisher(answer: Answer, lab: "Lesson") -> str:
-    """One record of many in hand; odd ones; then a dead letter topic that refuses one."""
+    """Records of two partitions in hand; odd ones; clients that fail once; then a topic that refuses a dead letter."""
     try:
-        consumer, records = _in_hand(lab, [PLAIN, *ODD, PLAIN, PLAIN, LARGE, PLAIN])
-        dead = lab.dead_letters(records[0].topic)
-        _one_of_many(answer, lab, dead, consumer, records)
-        _odd_ones(answer, lab, dead, consumer, records[1:-3])
-        dead = lab.create_topic(dead, max_message_bytes=LARGEST)
-        _refused(answer, lab, dead, consumer, records[-3:])
+        consumer, records = _in_hand(lab, [PLAIN, *ODD, PLAIN, PLAIN, PLAIN, PLAIN, LARGE, PLAIN], [PLAIN] * 3)
+        desk = Desk(answer, lab, consumer)
+        plain, odd, fails, refused = records[0], records[1:6], records[6:8], records[8:11]
+        error, none = EventError("not JSON: Expecting value"), EventError("no value")
+        desk.set_aside(plain, error, f"poll() handed out {len(records)} records of two partitions, this is the first")
+        broken = RuntimeError("the database said: " + "x" * 2_000_000)
+        for record, why in zip(odd, [EventError("no event"), none, KeyError("amount"), none, broken], strict=True):
+            desk.set_aside(record, why, f"the record: {_described(record)}")
+        desk.set_aside(records[11], error, "a record of partition 1")
+        desk.fails("send", fails[0], error)
+        desk.fails("commit", fails[1], error)
+        desk.refused(refused, error)
     finally:
         lab.delete_topics([dead_letter.topic_of(lab.namespace + CHECKED)])
     return "Every record came back as it was; only what was set aside was committed, and nothing when it could not be."
 
 
-def _one_of_many(
-    answer: Answer, lab: "Lesson", dead: str, consumer: KafkaConsumer, records: Sequence[ConsumerRecord]
-) -> None:
-    error = EventError("not JSON: Expecting value")
-    given = f"bury(consumer, producer, record, {error!r}); poll() handed out {len(records)} records, this is the first"
-    producer = lab.producer(name="check-letters", **dead_letter.producer_settings())
-    _bury(answer, given, consumer, producer, records[0], error)
-    producer.flush(timeout=5)
-    _require_letters(lab, dead, [(records[0], error)], consumer, given)
-    with contextlib.suppress(LabError):  # a commit that was only begun (commit_async) has its time
-        until(lambda: _committed(consumer) > 0, 1.0, "the commit")
-    committed = _committed(consumer)
-    if committed == 1:
-        return
-    if committed < 1:
-        raise TryAgain(
-            says="The record was set aside, and is not committed.",
-            given=given,
-            came_back=f"committed: offset {committed}, of a record with offset 0",
-            broken="after a restart it would come again, and be set aside again",
-            look_at="what is committed is the next offset: reading.after(record)",
-        )
-    raise TryAgain(
-        says=f"Offset {committed} is committed, and one record of {len(records)} was set aside.",
-        given=given,
-        came_back=f"committed: offset {committed}",
-        broken=f"commit() without offsets commits all that poll() handed out: {committed - 1} are lost if it dies now",
-        look_at="reading.after(record) is what to commit after this record",
-    )
+class Desk:
+    """Where records are set aside: the learner's function, the consumer, and what lay in the dead letter topic."""
 
+    def __init__(self, answer: Answer, lab: "Lesson", consumer: KafkaConsumer):
+        self.answer, self.lab, self.consumer = answer, lab, consumer
+        self.dead = lab.dead_letters(next(iter(consumer.assignment())).topic)
+        self.due: dict[int, int] = {}  # by partition, what is to be committed
+        self._seen: set[tuple[int, int]] = set()  # places of dead letters
+        # From now on the coordinator is known, so a commit that is only begun (commit_async) is on its way before the
+        # check asks for it, on the same connection.
+        self.committed()
 
-def _bury(answer: Answer, given: str, *arguments: Any) -> None:
-    """Call it; what fails is told with `given`, which is shorter than a record."""
-    try:
-        answer(*arguments, returns=object)
-    except Failed as failed:
-        raise Failed(**failed.fields | {"given": given}) from None
+    def producer(self) -> KafkaProducer:
+        """A new one: one that was refused a record sends nothing any more."""
+        return self.lab.producer(name="check-letters", **dead_letter.producer_settings())
 
+    def letters(self) -> list[ConsumerRecord]:
+        """The dead letters that were not there when this was asked before."""
+        new = [each for each in self.lab.log(self.dead).records if (each.partition, each.offset) not in self._seen]
+        self._seen |= {(each.partition, each.offset) for each in new}
+        return new
 
-def _odd_ones(
-    answer: Answer, lab: "Lesson", dead: str, consumer: KafkaConsumer, records: Sequence[ConsumerRecord]
-) -> None:
-    errors = [EventError("no event"), EventError("no value"), KeyError("amount"), EventError("no value")]
-    errors.append(RuntimeError("the database said: " + "x" * 2_000_000))
-    producer = lab.producer(name="check-letters", **dead_letter.producer_settings())
-    given = [
-        f"bury(consumer, producer, record, {shown(error, 60)}), the record: {_described(record)}"
-        for record, error in zip(records, errors, strict=True)
-    ]
-    for record, error, call in zip(records, errors, given, strict=True):
-        _bury(answer, call, consumer, producer, record, error)
-    producer.flush(timeout=5)
-    cases = list(zip(records, errors, strict=True))
-    _require_letters(lab, dead, cases, consumer, *given)
+    def committed(self) -> dict[int, int]:
+        """By partition, where the group would go on; a partition without a place is not there."""
+        places = {place: self.consumer.committed(place, timeout_ms=5_000) for place in self.consumer.assignment()}
+        return {place.partition: offset for place, offset in places.items() if offset is not None}
 
-
-def _refused(
-    answer: Answer, lab: "Lesson", dead: str, consumer: KafkaConsumer, records: Sequence[ConsumerRecord]
-) -> None:
-    """The second of three records is too large for the dead letter topic, which is a new one."""
-    story, error = [], EventError("not JSON: Expecting value")
-    given = f"three records; the dead letter of the second is larger than the topic takes ({LARGEST:,} bytes)"
-    for number, record in enumerate(records, 1):
-        # Each time a new one: a producer that was refused a record sends nothing any more.
-        producer = lab.producer(name="check-letters", **dead_letter.producer_settings())
+    def bury(self, producer: KafkaProducer, record: ConsumerRecord, error: Exception, given: str) -> None:
+        """Call the learner's function; what fails is told with `given`, which is shorter than a record."""
         try:
-            _bury(answer, given, consumer, producer, record, error)
+            self.answer(self.consumer, producer, record, error, returns=object)
         except Failed as failed:
-            if number == 1 or any(end in failed.fields["says"] for end in ("had not ended", "called exit()")):
-                raise
-            story.append(f"bury(record {number}) raises")
-            break
-        story.append(f"bury(record {number}) returns")
-    committed = _committed(consumer)
-    letters = {dead_letter.unwrap(each).offset for each in lab.log(dead).records}
-    lost = [n for n, each in enumerate(records, 1) if each.offset < committed and each.offset not in letters]
-    told = " → ".join([*story, f"committed: {sum(each.offset < committed for each in records)} of {len(records)}"])
+            fields = failed.fields | {"given": given}
+            if "called exit()" in fields["says"]:
+                fields["look_at"] = "let the error out: whoever runs the service says what becomes of it"
+            raise Failed(timed=failed.timed, **fields) from None
+
+    def set_aside(self, record: ConsumerRecord, error: Exception, given: str) -> None:
+        """It can be: one dead letter, the record as it was; and this record is committed, it alone."""
+        given = f"bury(consumer, producer, record, {shown(error, 60)}); {given}"
+        producer = self.producer()
+        self.bury(producer, record, error, given)
+        producer.flush(timeout=5)
+        self._require_one_letter(record, error, given)
+        self.due[record.partition] = record.offset + 1
+        self._require_committed(record, given)
+
+    def _require_one_letter(self, record: ConsumerRecord, error: Exception, given: str) -> None:
+        letters = self.letters()
+        if len(letters) != 1:
+            raise TryAgain(
+                says=f"{len(letters)} dead letters were written, and 1 is due.",
+                given=given,
+                broken="one call sends one dead letter",
+                look_at="dead_letter.topic_of(record.topic), and one send()",
+            )
+        _require_letter(letters[0], record, error, self.consumer.config["group_id"], given)
+
+    def _require_committed(self, record: ConsumerRecord, given: str) -> None:
+        committed = self.committed()
+        if committed == self.due:
+            return
+        came_back = f"committed, by partition: {committed}; due: {self.due}"
+        own = committed.get(record.partition, 0)
+        if own <= record.offset:
+            raise TryAgain(
+                says="The record was set aside, and is not committed.",
+                given=given,
+                came_back=came_back,
+                broken="after a restart it would come again, and be set aside again",
+                look_at="what is committed is the next offset: reading.after(record)",
+            )
+        lost = sum(committed.get(number, 0) - self.due.get(number, 0) for number in committed)
+        raise TryAgain(
+            says="More is committed than was set aside.",
+            given=given,
+            came_back=came_back,
+            broken=f"commit() without offsets commits all that poll() handed out, of each partition: {lost} "
+            f"record{'s' * (lost != 1)} would be lost if it dies now",
+            look_at="reading.after(record) is what to commit after this record",
+        )
+
+    def fails(self, method: str, record: ConsumerRecord, error: Exception) -> None:
+        """The producer's send() or the consumer's commit() raises once: the error comes out, or it is done anyway."""
+        producer = self.producer()
+        client = producer if method == "send" else self.consumer
+        whose = "producer" if method == "send" else "consumer"
+        given = f"bury(consumer, producer, record, {error!r}); {whose}.{method}() raises KafkaTimeoutError once"
+        with failing_once(client, method, KafkaTimeoutError("Kafka does not answer")) as raised:
+            out, _ = came_out(self.bury, producer, record, error, given)
+        producer.flush(timeout=5)
+        written, committed = len(self.letters()), self.committed().get(record.partition, 0) > record.offset
+        if committed and not written:
+            raise TryAgain(
+                says="The record is lost: it is committed, and has no dead letter.",
+                given=given,
+                broken="first the dead letter is acknowledged, then the record is committed",
+                look_at="what does your code do when send() raises?",
+            )
+        if raised and not out and not committed:
+            raise TryAgain(
+                says=f"{method}() raised an error, and bury returned as if nothing had happened.",
+                given=given,
+                came_back="the record is not committed",
+                broken="a service that goes on commits the next record, and with it this one",
+                look_at="which `except` keeps the error? Let it out",
+            )
+
+    def refused(self, records: Sequence[ConsumerRecord], error: Exception) -> None:
+        """The second of three records is too large for the dead letter topic, which is a new one."""
+        self.dead = self.lab.create_topic(self.dead, len(self.consumer.assignment()), max_message_bytes=LARGEST)
+        given = f"three records; the dead letter of the second is larger than the topic takes ({LARGEST:,} bytes)"
+        story, waited = ["bury(record 1) returns"], list[object]()
+        self.bury(self.producer(), records[0], error, given)
+        for number, record in enumerate(records[1:], 2):
+            producer = self.producer()
+            send = producer.send
+            producer.send = lambda *what, send=send, **more: Noted(send(*what, **more), waited)
+            out, _ = came_out(self.bury, producer, record, error, given)
+            story.append(f"bury(record {number}) {'raises' if out else 'returns'}")
+            if out:
+                break
+        end = self.committed()[records[0].partition]
+        letters = {dead_letter.unwrap(each).offset for each in self.lab.log(self.dead).records}
+        _judge_refused(records, end, letters, given=given, story=story, waited=bool(waited))
+
+
+class Noted:
+    """What send() returns, which notes itself in `waited` when its acknowledgement is waited for."""
+
+    def __init__(self, sending: Any, waited: list[object]):
+        self._sending, self._waited = sending, waited
+
+    def get(self, *limits: Any, **named: Any) -> Any:
+        """As the original's."""
+        self._waited.append(self._sending)
+        return self._sending.get(*limits, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sending, name)
+
+
+def _judge_refused(
+    records: Sequence[ConsumerRecord], end: int, letters: set[int], *, given: str, story: list[str], waited: bool
+) -> None:
+    """`end` is what is committed, `letters` the offsets of records that have one; whether anybody `waited` for one."""
+    lost = [n for n, each in enumerate(records, 1) if each.offset < end and each.offset not in letters]
+    told = " → ".join([*story, f"committed: {sum(each.offset < end for each in records)} of {len(records)}"])
     if lost:
+        look_at = "which line waits for the acknowledgement? send() returns before it, and flush() does not raise"
+        if waited:
+            look_at = (
+                "it is waited for, and refused: does the error come out before the commit, or does a line keep it?"
+            )
         raise TryAgain(
             says=f"Record {lost[0]} is lost: it is committed, and the broker refused its dead letter.",
             given=given,
             story=told,
             broken="first the dead letter is acknowledged, then the record is committed",
-            look_at="which line waits for the acknowledgement? send() returns before it, and flush() does not raise",
+            look_at=look_at,
         )
     if records[1].offset in letters:
         raise TryAgain(
@@ -357,7 +472,7 @@ def _refused(
             broken="a dead letter is the record as it was, so that it can be repaired and sent again",
             look_at="what of the record do you leave out? If it is too large, let the error out",
         )
-    if len(story) == len(records):
+    if story[-1].endswith("returns"):
         raise TryAgain(
             says="The dead letter of record 2 was refused, and nobody heard of it.",
             given=given,
@@ -367,16 +482,22 @@ def _refused(
         )
 
 
-def _in_hand(lab: "Lesson", wires: Sequence[Wire]) -> tuple[KafkaConsumer, list[ConsumerRecord]]:
-    """An own topic with these records, and a consumer that was handed all of them; its group is new."""
-    topic = lab.topic(CHECKED)
+def _in_hand(
+    lab: "Lesson", first: Sequence[Wire], second: Sequence[Wire]
+) -> tuple[KafkaConsumer, list[ConsumerRecord]]:
+    """An own topic with these records in its two partitions, and a consumer that was handed all of them.
+
+    Its group is new. The records are in order, those of partition 0 first.
+    """
+    topic = lab.topic(CHECKED, partitions=2)
+    wires = [(*wire, number) for number, part in enumerate((first, second)) for wire in part]
     with closing(ExactProducer(lab.bootstrap)) as other:
-        for sending in [other.send(topic, value, key, headers) for key, value, headers in wires]:
+        for sending in [other.send(topic, value, key, headers, number) for key, value, headers, number in wires]:
             sending.get(10)
     group = lab.group(CHECKED)
     lab.delete_groups([group] if group in lab.groups(group) else [])
     consumer = lab.consumer(name="check", group_id=group, enable_auto_commit=False, auto_offset_reset="earliest")
-    consumer.assign([TopicPartition(topic, 0)])
+    consumer.assign([TopicPartition(topic, number) for number in range(2)])
     records: list[ConsumerRecord] = []
 
     def all_there() -> bool:
@@ -385,29 +506,7 @@ def _in_hand(lab: "Lesson", wires: Sequence[Wire]) -> tuple[KafkaConsumer, list[
         return len(records) == len(wires)
 
     until(all_there, 10, "the records to be set aside")
-    return consumer, records
-
-
-def _committed(consumer: KafkaConsumer) -> int:
-    (place,) = consumer.assignment()
-    return consumer.committed(place, timeout_ms=5_000) or 0
-
-
-def _require_letters(
-    lab: "Lesson", dead: str, wanted: Sequence[tuple[ConsumerRecord, Exception]], consumer: KafkaConsumer, *given: str
-) -> None:
-    """The last dead letters are those of these records, as they were; each was the call that was `given`."""
-    held = lab.log(dead).records
-    first = wanted[0][0].offset  # so many were there before
-    if len(held) - first != len(wanted):
-        raise TryAgain(
-            says=f"The dead letter topic holds {len(held)}, and {first + len(wanted)} are due.",
-            given=given[0],
-            broken="one call sends one dead letter",
-            look_at="dead_letter.topic_of(record.topic), and one send()",
-        )
-    for letter, (record, error), call in zip(held[first:], wanted, given, strict=True):
-        _require_letter(letter, record, error, consumer.config["group_id"], call)
+    return consumer, sorted(records, key=lambda record: (record.partition, record.offset))
 
 
 def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Exception, group: str, given: str) -> None:
@@ -485,7 +584,10 @@ EXERCISES = (
         difficulty="medium",
         minutes=7,
         call="decide(attempt, waited, error)",
-        stub='''def decide(attempt, waited, error):
+        stub='''from labsupport import retry
+
+
+def decide(attempt, waited, error):
     """Seconds until the next attempt, or "dead letter", or "pause"."""
     return ...''',
         hints=(
@@ -529,12 +631,24 @@ def decide(attempt, waited, error):
                 _decision(f"{KIND}{WAIT}{PERMANENT_FIRST}{BOUNDS}    return 'dead letter'"), "would fail, too"),
             Wrong("what is unknown will pass",
                 _decision(f"{KIND}{WAIT}{PERMANENT_FIRST}{BOUNDS}    return 'pause'"), "somebody mends it"),
+            Wrong("whatever a database says passes",
+                "import sqlite3\n" + _decision(KIND.replace("retry.classify(error)",
+                    "'transient' if isinstance(error, sqlite3.Error) else retry.classify(error)")
+                    + f"{WAIT}{PERMANENT_FIRST}{BOUNDS}{GIVE_UP}"), "IntegrityError"),
+            Wrong("a value that is wrong stays wrong",
+                _decision(KIND.replace("retry.classify(error)",
+                    "'permanent' if isinstance(error, ValueError) else retry.classify(error)")
+                    + f"{WAIT}{PERMANENT_FIRST}{BOUNDS}{GIVE_UP}"), "amount is negative"),
             Wrong("an error is transient if its class says so",
                 _decision(f"    kind = 'transient' if isinstance(error, retry.TransientError) else 'unknown'\n{WAIT}"
-                    f"    if isinstance(error, (retry.PermanentError, ValueError)):\n        return 'dead letter'\n"
-                    f"{BOUNDS}{GIVE_UP}"), "ConnectionRefusedError"),
+                    "    if isinstance(error, (retry.PermanentError, retry.EventError)):\n"
+                    f"        return 'dead letter'\n{BOUNDS}{GIVE_UP}"), "ConnectionRefusedError"),
         ),
         other_styles=(
+            "from decimal import Decimal\nfrom fractions import Fraction\n\n" + _decision(f"{KIND}"
+                f"    wait = min(Fraction(3), Fraction(1, 2) * 2 ** (attempt - 1))\n{PERMANENT_FIRST}"
+                "    if attempt < 5 and waited + wait <= 8:\n"
+                f"        return wait if attempt % 2 else Decimal(str(float(wait)))\n{GIVE_UP}"),
             _decision("    waits = {1: 0.5, 2: 1.0, 3: 2.0, 4: 3.0}\n"
                 "    match retry.classify(error):\n"
                 "        case 'permanent':\n            return 'dead letter'\n"
@@ -606,6 +720,18 @@ def decide(attempt, waited, error):
                 "    worked = any(worked for _, worked in attempts)\n"
                 "    return 'poison' if worked and attempts.count(attempts[-1]) > 1 else 'unknown'",
                 "This is"),
+            Wrong("what is long past is no longer true",
+                "def whose_fault(attempts):\n    since, before = set(), set()\n"
+                "    for event, worked in attempts[-100:]:\n        if worked:\n            before |= since\n"
+                "            since = set()\n        else:\n            since.add(event)\n"
+                "    if len(since) > 1:\n        return 'outage'\n"
+                "    return 'poison' if since <= before else 'unknown'", "what worked between two failures"),
+            Wrong("one history is enough for all",
+                "def whose_fault(attempts, before=set()):\n    since = set()\n"
+                "    for event, worked in attempts:\n        if worked:\n            before |= since\n"
+                "            since = set()\n        else:\n            since.add(event)\n"
+                "    if len(since) > 1:\n        return 'outage'\n"
+                "    return 'poison' if since <= before else 'unknown'", "nobody has tried"),
             Wrong("everything that fails is poison",
                 "def whose_fault(attempts):\n    return 'poison'", "This is 'unknown'"),
         ),
@@ -675,14 +801,34 @@ def bury(consumer, producer, record, error):
                 _file(f"{LETTER}{SEND.replace('.get(timeout=10)', '')}    producer.flush(timeout=10)\n{COMMIT}"),
                 "is lost"),
             Wrong("commit() commits this record", _file(f"{LETTER}{SEND}    consumer.commit()"),
-                "are lost if it dies now"),
+                "would be lost if it dies now"),
+            Wrong("what was handed out of the other partition is done, too",
+                "from kafka import TopicPartition\n" + _file(f"{LETTER}{SEND}"
+                    "    consumer.seek(TopicPartition(record.topic, record.partition), record.offset + 1)\n"
+                    "    consumer.commit()"), "of each partition: 3 records would be lost"),
+            Wrong("a topic has one partition",
+                "from kafka import TopicPartition\nfrom kafka.structs import OffsetAndMetadata\n"
+                + _file(f"{LETTER}{SEND}    place = TopicPartition(record.topic, 0)\n"
+                    "    consumer.commit({place: OffsetAndMetadata(record.offset + 1, '', -1)})"), "is not committed"),
             Wrong("the service has to go on",
                 _file(f"{LETTER}    try:\n    {SEND}    {COMMIT}"
                     "    except Exception as problem:\n        print(problem)"),
-                "is lost"),
+                "as if nothing had happened"),
+            Wrong("what could not be sent is committed all the same",
+                _file(f"{LETTER}    try:\n    {SEND}    except Exception:\n        pass\n{COMMIT}"), "is lost"),
+            Wrong("a refusal is logged, and that is enough",
+                _file(f"{LETTER}    sending = producer.send(topic, value, key, headers)\n    try:\n"
+                    "        sending.get(timeout=10)\n    except Exception as problem:\n        print(problem)\n"
+                    + COMMIT), "it is waited for, and refused"),
+            Wrong("a commit that fails can be made up for later",
+                _file(f"{LETTER}{SEND}    try:\n    {COMMIT}    except Exception as problem:\n        print(problem)"),
+                "commit() raised an error"),
+            Wrong("the letters of one morning need one producer and one group",
+                "GROUPS = []\n" + _file("    GROUPS.append(consumer.config['group_id'])\n"
+                    + LETTER.replace(", 1,", ", len(GROUPS),") + SEND + COMMIT), "the attempts"),
             Wrong("exit() ends the service, too",
                 _file(f"{LETTER}    try:\n    {SEND}    except Exception:\n        raise SystemExit(1)\n{COMMIT}"),
-                "called exit()"),
+                "let the error out: whoever runs the service"),
             Wrong("what is too large is cut",
                 _file(f"{LETTER}    value = value and value[:1_000]\n{SEND}{COMMIT}"), "does not fit"),
             Wrong("in the end it counts as done",
@@ -708,6 +854,7 @@ def bury(consumer, producer, record, error):
                 "    offsets = {TopicPartition(record.topic, record.partition): "
                 "OffsetAndMetadata(record.offset + 1, '', -1)}\n"
                 "    consumer.commit(offsets)\n    return True"),
+            _file(f"{LETTER}{SEND}{COMMIT.replace('commit', 'commit_async')}"),
             "from labsupport import Recovery\n\n" + _file("    Recovery(producer).bury(record, error, 1, "
                 "consumer.config['group_id'])\n" + COMMIT),
         ),

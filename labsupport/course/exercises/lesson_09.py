@@ -858,6 +858,7 @@ def bury(consumer, producer, record, error):
             "from labsupport import Recovery\n\n" + _file("    Recovery(producer).bury(record, error, 1, "
                 "consumer.config['group_id'])\n" + COMMIT),
         ),
+        points_at=("ep-3", "ep-4"),
         judge=_publisher,
         seconds=8.0,
     ),

@@ -487,6 +487,7 @@ def to_redrive(letters):
                 "        if (found := re.match(r'amount (\\d+) is above', each.message))\n"
                 "        and dict(each.headers)['release'] == b'2.4' and int(found[1]) <= 10_000_00\n    ]"),
         ),
+        points_at=("case",),
         judge=_chosen,
     ),
     Exercise(

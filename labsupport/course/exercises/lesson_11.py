@@ -925,6 +925,7 @@ EXERCISES = (
                 "            totals[customer] = totals.get(customer, Decimal(0)) + event.payload['amount']\n"
                 "    return totals"),
         ),
+        points_at=("ep-1",),
         judge=_paid,
         seconds=3.0,
     ),

@@ -369,6 +369,7 @@ def topic_settings(every_event, away, gone_after):
                 "    middle = (away + gone_after) * DAY // 2\n"
                 "    return {'retention.ms': middle, 'segment.ms': gone_after * DAY - middle - 600_000}"),
         ),
+        points_at=("ep-1", "ep-3"),
         judge=_settings,
     ),
     Exercise(

@@ -39,3 +39,18 @@ def came_out(answer: Callable, *arguments: Any, **asked: Any) -> tuple[bool, Any
         if not failed.fields["says"].startswith("Your code raised"):
             raise
         return True, None
+
+
+class Noted:
+    """What send() returns, which notes itself in `waited` when its acknowledgement is waited for."""
+
+    def __init__(self, sending: Any, waited: list[object]):
+        self._sending, self._waited = sending, waited
+
+    def get(self, *limits: Any, **named: Any) -> Any:
+        """As the original's."""
+        self._waited.append(self._sending)
+        return self._sending.get(*limits, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sending, name)

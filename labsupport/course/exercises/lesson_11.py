@@ -1,232 +1,28 @@
 """Exercises of lesson 11, running history again."""
 
-import contextlib
 import itertools
-import sqlite3
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from decimal import Decimal
-from numbers import Integral
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.admin import KafkaAdminClient
-from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaTimeoutError
-from kafka.structs import OffsetAndMetadata
-
-from labsupport.base import LabError
 from labsupport.course.answer import Answer, TryAgain, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong, through_kafka
-from labsupport.course.failing import came_out, failing_once
-from labsupport.events import dead_letter, orders, reading, replay, shop
+from labsupport.course.exercise import Exercise, Wrong, through_kafka
+from labsupport.course.going_back import go_back
+from labsupport.course.holding_back import hold_back
+from labsupport.events import shop
 from labsupport.events.event import Event
-from labsupport.events.stretches import milliseconds
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
-# 11-1
-
-FROM_UTC = timezone(timedelta(hours=2))
-INCIDENTS = (
-    shop.OPENING + timedelta(seconds=20),
-    (shop.OPENING + timedelta(seconds=30.5)).astimezone(FROM_UTC),
-)
-
-
-@dataclass(frozen=True)
-class Held:
-    """A partition: its records' `times`, in seconds after 10:30:00; what its group has `committed`; where it begins."""
-
-    times: tuple[float, ...]
-    committed: int | None
-    begin: int = 0
-
-    def needed(self, incident: datetime) -> int:
-        """The first offset that has to come again, or to come at all."""
-        since = [offset for offset, seconds in enumerate(self.times) if _at(seconds) >= incident]
-        undone = range(self.committed or 0, len(self.times))
-        return max(self.begin, min([*since, *undone], default=len(self.times)))
-
-
-PARTITIONS = (  # the plain ones first
-    Held((0, 10, 20, 30, 30.6), 5),
-    Held((25, 35, 45), 3),
-    Held((5, 15), 2),
-    Held((1, 21, 31, 41), 1),
-    Held((3, 4, 6), 1),
-    Held((2, 22, 32), None),
-    Held((0, 30, 10, 40), 4),
-    Held((0, 30.2, 30.5, 31), 4),
-    Held((), None),
-    Held((19.999, 30.499), 2),
-    Held((1, 2, 3, 4, 5), None, begin=3),
-    Held((1, 2, 23, 33), 1, begin=2),
-)
-FAILING = ("committed", "offsets_for_times", "beginning_offsets")  # what the consumer is asked for
-
-
-def _go_back(answer: Answer, lab: "Lesson") -> str:
-    """Two incidents; a group is set to what comes back, and reads: what it is handed is judged. Then a consumer fails.
-
-    The partitions have other numbers at the second incident.
-    """
-    for incident, held in zip(INCIDENTS, (PARTITIONS, PARTITIONS[4:] + PARTITIONS[:4]), strict=True):
-        topic = _topic(lab, held)
-        group = lab.group(f"{CHECKED}-{incident:%S}")
-        lab.delete_groups([group])
-        _set(lab, group, topic, {n: each.committed for n, each in enumerate(held) if each.committed is not None})
-        consumer = _reader(lab, topic, group, "check-place")
-        came_back = answer(consumer, incident, returns=dict, asks=PLACES)
-        places = _places(came_back, held, answer, incident)
-        _set(lab, group, topic, places)
-        handed: dict[int, list[int]] = {number: [] for number in range(len(held))}
-        for record in reading.to_the_end(_reader(lab, topic, group, "check")):
-            handed[record.partition].append(record.offset)
-        for number in _plain_first(held):
-            _judge_place(number, held[number], handed[number], places, incident)
-        _require_places_or_error(answer, consumer, incident, held, places)
-    return (
-        f"{len(PARTITIONS)} partitions, {len(INCIDENTS)} incidents: nothing is skipped, and nothing comes for nothing."
-    )
-
-
-PLACES = "a dict from partition to offset"
-
-
-def _plain_first(held: Sequence[Held]) -> list[int]:
-    """The numbers of the partitions, those that show a mistake most simply first."""
-    return sorted(range(len(held)), key=lambda number: PARTITIONS.index(held[number]))
-
-
-def _topic(lab: "Lesson", held: Sequence[Held]) -> str:
-    """A topic of these partitions."""
-    sent = [
-        {"value": b"", "partition": number, "timestamp_ms": milliseconds(_at(seconds), "timestamp")}
-        for number, each in enumerate(held)
-        for seconds in each.times
-    ]
-    topic = through_kafka(lab, sent, partitions=len(held)).topic
-    begins = {TopicPartition(topic, number): each.begin for number, each in enumerate(held) if each.begin}
-    lab.admin().delete_records(begins)
-    return topic
-
-
-def _require_places_or_error(
-    answer: Answer, consumer: KafkaConsumer, incident: datetime, held: Sequence[Held], places: dict[int, int]
-) -> None:
-    """Kafka does not answer once: the error comes out, or it is asked again; no wrong place comes of it."""
-    for method in FAILING:
-        with failing_once(consumer, method, KafkaTimeoutError("Kafka did not answer in time")) as raised:
-            out, came_back = came_out(answer, consumer, incident, returns=dict, asks=PLACES)
-        if raised and not out and _places(came_back, held, answer, incident) != places:
-            raise TryAgain(
-                says=f"consumer.{method} raised an error, and your function returned other places.",
-                given=f"go_back(consumer, {incident!r}); Kafka does not answer once: KafkaTimeoutError",
-                came_back=f"{shown(came_back)}; due: {shown(places)}, or the error",
-                broken="nobody would hear of it, and the group would be set to a place that nobody has found",
-                look_at="which `except` keeps the error? Let it out",
-            )
+# 11-2
 
 
 def _at(seconds: float) -> datetime:
     return shop.OPENING + timedelta(seconds=seconds)
-
-
-def _set(lab: "Lesson", group: str, topic: str, offsets: Mapping[int, int]) -> None:
-    if not offsets:
-        return
-    targets = {TopicPartition(topic, number): OffsetAndMetadata(at, "", -1) for number, at in offsets.items()}
-    answers = lab.ask(f"the place of {group}", lambda admin: _altered(admin, group, targets))
-    if refused := {error.__name__ for error in answers.values()} - {"NoError"}:
-        raise LabError(f"Could not set {group}.", ", ".join(refused), "check again")
-
-
-def _altered(admin: KafkaAdminClient, group: str, targets: dict) -> dict:
-    """The answers by partition; those that are worth asking again are raised."""
-    answers = admin.alter_group_offsets(group, targets)
-    for error in answers.values():
-        if getattr(error, "retriable", False):
-            raise error
-    return answers
-
-
-def _reader(lab: "Lesson", topic: str, group: str, name: str) -> KafkaConsumer:
-    """A consumer of all partitions, with a group and without being its member."""
-    consumer = lab.consumer(name=name, group_id=group, auto_offset_reset="latest", enable_auto_commit=False)
-    consumer.assign([TopicPartition(topic, number) for number in range(len(PARTITIONS))])
-    return consumer
-
-
-def _places(came_back: dict, held: Sequence[Held], answer: Answer, incident: datetime) -> dict[int, int]:
-    """What came back as offsets by partition. Raises TryAgain if it is something else."""
-    given = answer.called("consumer", incident).replace("'consumer'", "consumer")
-    places = {}
-    for key, offset in came_back.items():
-        number = key.partition if isinstance(key, TopicPartition) else key
-        whole = all(isinstance(each, Integral) and not isinstance(each, bool) for each in (number, offset))
-        if not whole or number not in range(len(held)) or offset < 0:
-            raise TryAgain(
-                says="That is no partition with an offset.",
-                given=given,
-                came_back=f"{shown(key)}: {shown(offset)}",
-                look_at="the partition's number, and the offset as a whole number; what is found has one as .offset",
-            )
-        if offset > (end := len(held[number].times)):
-            raise TryAgain(
-                says=f"Partition {number} ends at offset {end}: it has no {offset}.",
-                broken="an offset that the log does not have counts as none: auto_offset_reset decides then",
-                look_at="the end is the offset that the next record will get; to go back is a smaller one",
-            )
-        places[int(number)] = int(offset)
-    if missing := set(range(len(held))) - places.keys():
-        raise TryAgain(
-            says=f"There is no place for partition {', partition '.join(map(str, sorted(missing)))}.",
-            given=given,
-            came_back=shown(places),
-            broken="each partition has a place, also where nothing changes",
-            look_at="is there one for a partition in which nothing was found, and one where nothing is committed?",
-        )
-    return dict(sorted(places.items()))
-
-
-def _judge_place(
-    number: int, partition: Held, handed: Sequence[int], places: dict[int, int], incident: datetime
-) -> None:
-    times, committed = partition.times, partition.committed
-    needed = partition.needed(incident)
-    if [*handed] == [*range(needed, len(times))]:
-        return
-    held = "; ".join(f"{n}: {_at(times[n]):%H:%M:%S.%f}"[:-3] for n in range(partition.begin, len(times))) or "nothing"
-    says = f"Partition {number}: it is handed {', '.join(map(str, handed)) or 'no record'}; "
-    if len(handed) > len(times) - needed:
-        says += f"from {needed} on was enough."
-        broken = "what is older than the incident, and done, comes again for nothing"
-        look_at = "offsets_for_times finds None where no record is late enough; it counts in milliseconds"
-    elif places[number] < partition.begin:
-        says += f"{needed} was never processed, and is skipped now."
-        broken = f"the log begins at {partition.begin} and has no {places[number]}: `latest` goes to the end then"
-        look_at = "consumer.beginning_offsets([place]): what if nothing is committed, or something before that?"
-    elif committed is None or committed <= needed:
-        says += f"{needed} was never processed, and is skipped now."
-        broken = "a group that is set forward misses what lies in between"
-        look_at = "which is smaller: what is committed, or what was found for the incident?"
-    else:
-        says += f"{needed} is not older than the incident, and does not come."
-        broken = "what was processed wrongly is done only when it was handed out again"
-        look_at = "which is smaller, what is committed or what is found? In which unit and time zone do you ask?"
-    given = f"partition {number}: {held} (UTC)\ncommitted: {committed}; incident: {incident.isoformat()}"
-    raise TryAgain(says=says, given=given, came_back=shown(places), broken=broken, look_at=look_at)
-
-
-# 11-2
 
 
 @dataclass(frozen=True)
@@ -421,232 +217,6 @@ def _in_short(event: Event) -> str:
     return f"{event.timestamp:%H:%M:%S} {event.event_type} {event.event_id[:4]}…, {about}"
 
 
-# 11-3
-
-MOST = 3  # records in a story
-NAMES = {
-    "live": "its live record",
-    "again": "its live record, handed out again",
-    "replayed": "its record from a replay",
-    "once more": "its record, replayed by hand under an empty id",
-    "redriven": "its record, redriven",
-}
-
-
-def _hold_back(answer: Answer, lab: "Lesson") -> str:
-    """Every story of up to three records, the short ones first: rows and mails are counted in the end."""
-    records = _records(lab)
-    letters = {name: letter for letter, name in zip("AB", dict.fromkeys(key[0] for key in records), strict=True)}
-    stories = 0
-    for length in range(1, MOST + 1):
-        for story in itertools.product(records, repeat=length):
-            if letters[story[0][0]] == "A":  # the other way round it is the same story
-                try:
-                    _tell(answer, story, records, letters)
-                except TryAgain:
-                    if stories:
-                        _require_no_other_memory(answer, records, letters)
-                    raise
-                stories += 1
-    _require_errors(answer, next(iter(records.values())))
-    return (
-        f"Right in all {stories} stories of up to {MOST} records: live, again, replayed, redriven; "
-        "and what fails is done when it comes again."
-    )
-
-
-def _require_errors(answer: Answer, live: ConsumerRecord) -> None:
-    """The mail fails once, then the database: the error comes out, and the record comes again."""
-    for what in ("mail() raises OSError", "the database refuses: OperationalError"):
-        mails: list[object] = []
-        with tempfile.TemporaryDirectory() as folder, closing(_opened(Path(folder, "shop.db"))) as database:
-            with _failing(what, Path(folder, "shop.db"), mails) as mail:
-                out, _ = came_out(answer, live, database, mail, returns=object)
-            story = f"handle: event A, its live record; {what}"
-            if not out and (what.startswith("the") or not mails):
-                raise TryAgain(
-                    says=f"{what}, and handle returned as if all were done.",
-                    story=story,
-                    broken="the service commits the record's offset then, and it never comes again",
-                    look_at="which `except` keeps the error? Let it out",
-                )
-            database.rollback()
-            answer(live, database, mails.append, returns=object)
-            rows = len(database.execute("SELECT * FROM effects").fetchall())
-        if (rows, len(mails)) != (1, 1):
-            raise TryAgain(
-                says=f"Event A has {_number(rows, 'row')} and {_number(len(mails), 'mail')}.",
-                story=f"{story}\nhandle: event A, its live record, handed out again",
-                broken="what failed is not done: it is due when the record comes again",
-                look_at="what is remembered when the mail fails? And what is done already when the database refuses?",
-            )
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """The shop's database in that file; it does not wait for others that write."""
-    return orders.database(path, patience=0)
-
-
-@contextlib.contextmanager
-def _failing(what: str, path: Path, mails: list[object]) -> Iterator[Callable[[object], None]]:
-    """For the body of a `with`, the mail function; `what` fails: the first mail, or each statement that writes."""
-    failed: list[object] = []
-
-    def mail(event: object) -> None:
-        if what.startswith("mail") and not failed:
-            failed.append(event)
-            raise OSError("the mail server does not answer")
-        mails.append(event)
-
-    with closing(_opened(path)) as other:
-        if not what.startswith("mail"):
-            other.execute("BEGIN IMMEDIATE")
-        yield mail
-        other.rollback()
-
-
-def _records(lab: "Lesson") -> dict[tuple[str, str], ConsumerRecord]:
-    """Two events' records as they come out of Kafka, by event id and how they came."""
-    events = shop.events(30, seed=3)
-    first = next(event for event in events if event.event_type == "OrderCreated")
-    both = [event for event in events if shop.key_of(event) == shop.key_of(first)]  # an order and its payment
-    sent = [{"value": each.encode(), "key": shop.key_of(each), "headers": each.headers()} for each in both]
-    topic = through_kafka(lab, sent).topic
-    producer, reader = lab.producer(name="check"), lab.consumer(name="check-replay")
-    replay.choose(reader, replay.Choice(topic, stop=len(both)), replay_id="2026-04-17").send(producer, topic)
-    for event in both:  # once more, by hand: an empty mark is all that it has
-        headers = [*event.headers(), (replay.REPLAY_ID, b"")]
-        producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
-    for offset, event in enumerate(both):
-        headers = [*event.headers(), (dead_letter.REDRIVE_ORIGIN, f"{topic}/0/{offset}".encode())]
-        producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
-    lab.close_client("check-replay")
-    held = lab.log(topic).records
-    # As they were sent: both live, both replayed, both replayed once more, both redriven. For the second event two of
-    # these will do.
-    how = [(event.event_id, name) for name in ("live", "replayed", "once more", "redriven") for event in both]
-    found = dict(zip(how, held, strict=True))
-    del found[both[1].event_id, "once more"], found[both[1].event_id, "redriven"]
-    return found
-
-
-def _require_no_other_memory(answer: Answer, records: Mapping, letters: Mapping[str, str]) -> None:
-    """The very first story went well: if it does not now, something outside of the database remembers."""
-    first = [next(iter(records))]
-    try:
-        _tell(answer, first, records, letters)
-    except TryAgain as other:
-        raise _wrong(
-            first,
-            letters,
-            f"With an empty database this went well at first; now: {other.fields['says']}",
-            "what a program remembers outside of its database is gone when it dies, and stays when it should not",
-            "a global set, or a switch that a replay turns on: can the record and the database say it instead?",
-        ) from None
-
-
-def _tell(answer: Answer, story: Sequence[tuple[str, str]], records: Mapping, letters: Mapping[str, str]) -> None:
-    mails: list[object] = []
-    early: list[object] = []  # mails before their rows
-
-    with closing(orders.database(":memory:")) as database:
-        database.execute("CREATE TEMP TABLE changed (event_id)")
-        for how in ("DELETE", "UPDATE"):
-            note = "INSERT INTO changed VALUES (old.event_id)"
-            database.execute(f"CREATE TEMP TRIGGER on_{how} AFTER {how} ON effects BEGIN {note}; END")
-
-        def mail(event: object) -> None:
-            mails.append(event)
-            event_id = event.event_id if isinstance(event, Event) else ""
-            if not database.execute("SELECT 1 FROM effects WHERE event_id = ?", (event_id,)).fetchone():
-                early.append(event)
-
-        try:
-            for place in story:
-                answer(records[place], database, mail, returns=object)
-                if database.in_transaction:
-                    problem = (
-                        "After it, a transaction is open.",
-                        "not committed is not done",
-                        "`with database:` commits",
-                    )
-                    raise _wrong(story, letters, *problem)
-            changed = database.execute("SELECT event_id FROM changed").fetchone()
-            rows = Counter(str(event_id) for (event_id,) in database.execute("SELECT event_id FROM effects"))
-        except sqlite3.Error as error:  # closed, or its table dropped
-            problem = ("After it, effects cannot be read.", str(error), "the service goes on using its database")
-            raise _wrong(story, letters, *problem) from None
-    sent = Counter(each.event_id if isinstance(each, Event) else shown(each, 60) for each in mails)
-    for strange in (rows | sent).keys() - letters.keys():
-        says = f"There is {'a row in effects' if strange in rows else 'a mail'} with {strange!r}, and no such event."
-        broken, look_at = (
-            "a row has its event's id, and mail() gets the event",
-            "what do you insert, and hand to mail()?",
-        )
-        raise _wrong(story, letters, says, broken, look_at)
-    for event_id, letter in letters.items():
-        how = [name for each, name in story if each == event_id]
-        if rows[event_id] != bool(how):
-            says = f"Event {letter} has {_number(rows[event_id], 'row')}."
-            look_at = "is the row written for every record, and remembered under the event's id?"
-            raise _wrong(
-                story, letters, says, "each event has one row, whether its record is live or replayed", look_at
-            )
-        due = any(name in ("live", "redriven") for name in how)
-        if sent[event_id] != due:
-            raise _wrong(story, letters, *_about_mails(letter, sent[event_id], how))
-    if early:
-        broken = "a mail about what is not in the books yet cannot be called back"
-        raise _wrong(
-            story, letters, "The mail went out before the row was there.", broken, "which of the two is first?"
-        )
-    if changed:
-        broken = (
-            "a row is written once; whoever has read it meanwhile has it, and it is there for each crash in between"
-        )
-        look_at = "what does your function do when the row is there already?"
-        raise _wrong(story, letters, "A row that was there was deleted or changed.", broken, look_at)
-
-
-def _about_mails(letter: str, count: int, how: Sequence[str]) -> tuple[str, str, str]:
-    says = f"Event {letter} has {_number(count, 'mail')}."
-    if count > 1:
-        return says, "what comes again has its mail once", "what remembers that this mail has gone out?"
-    if count:
-        return (
-            says,
-            "it was only replayed: its customer has had that mail",
-            "what tells a replayed record from a live one?"
-            + (" The header is there, though its value is empty" if how == ["once more"] else ""),
-        )
-    if how == ["redriven"]:
-        return says, "a redrive is no replay: its effects are due", "which header is the mark of a replay?"
-    if len(how) == 1:
-        look_at = "which header is the mark of a replay? And under which id is a mail remembered?"
-        return says, "its record is live: its mail is due", look_at
-    return (
-        says,
-        "its live record came, and its mail never went out",
-        "row and mail are two effects: what does the replay leave in your memory, and for which of them?",
-    )
-
-
-def _number(count: int, what: str) -> str:
-    return f"no {what}" if not count else f"{count} {what}{'s' * (count > 1)}"
-
-
-def _wrong(
-    story: Sequence[tuple[str, str]], letters: Mapping[str, str], says: str, broken: str, look_at: str
-) -> TryAgain:
-    seen: set[tuple[str, str]] = set()
-    lines = []
-    for event_id, how in story:
-        name = "again" if how == "live" and (event_id, how) in seen else how
-        seen.add((event_id, how))
-        lines.append(f"handle: event {letters[event_id]}, {NAMES[name]}")
-    return TryAgain(says=says, story="\n".join(lines), broken=broken, look_at=look_at)
-
-
 def _back(body: str) -> str:
     return f"from datetime import UTC\n\n\ndef go_back(consumer, incident):\n{body}"
 
@@ -806,7 +376,7 @@ EXERCISES = (
                 "    return {place: numpy.int64(min(f.offset if f else ends[place], done[place]))\n"
                 "            for place, f in found.items()}"),
         ),
-        judge=_go_back,
+        judge=go_back,
         seconds=6.0,
     ),
     Exercise(
@@ -1046,7 +616,7 @@ def handle(record, database, mail):
                 "        with database:\n"
                 "            database.execute('INSERT INTO inbox VALUES (?, 0)', ('m-' + event.event_id,))"),
         ),
-        judge=_hold_back,
+        judge=hold_back,
         seconds=3.0,
     ),
 )

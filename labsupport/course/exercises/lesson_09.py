@@ -44,11 +44,11 @@ DUE = (
 def _decide(answer: Answer, _: "Lesson") -> str:
     """Each attempt, from early to late, with errors of each kind."""
     tried = 0
-    errors = _errors()
+    errors = [(error, retry.classify(error)) for error in _errors()]
     for attempt in range(1, ATTEMPTS + 3):
         for waited in DUE:
-            for error in errors:
-                _require_decision(answer, attempt, waited, error)
+            for error, kind in errors:
+                _require_decision(answer, attempt, waited, error, kind)
                 tried += 1
     return f"Right for {tried} failures: errors of each kind, from the first attempt to the seventh, from 0 s to 20 s."
 
@@ -85,8 +85,7 @@ def _locked() -> Exception:
     raise AssertionError("the database was not locked")
 
 
-def _require_decision(answer: Answer, attempt: int, waited: float, error: Exception) -> None:
-    kind = retry.classify(error)
+def _require_decision(answer: Answer, attempt: int, waited: float, error: Exception, kind: str) -> None:
     wait = min(MOST, FIRST * 2 ** (attempt - 1))
     left = attempt < ATTEMPTS and waited + wait <= TOTAL
     right: float | str = (

@@ -181,8 +181,8 @@ def _stories() -> Iterator[tuple[tuple[str, int] | None, Story]]:
     yield from ((None, story) for story in permutations(few, 3))
     yield from ((None, (first, second, first)) for first, second in permutations(few, 2))
     order = changes[0].payload["order_id"]
-    for version in (5, 20):  # in between, where the next event is newer than it or not
-        yield from ((KNOWN, (first, Row(order, "returned", version), changes[2])) for first in changes[:3])
+    for first, version in ((0, 5), (1, 5), (0, 20), (1, 20), (2, 20)):  # is the next event newer than that, or not?
+        yield KNOWN, (changes[first], Row(order, "returned", version), changes[2])
 
 
 def _renamed(story: Story, number: int) -> Story:

@@ -29,8 +29,8 @@ def _guide(cells: dict[str, str], minutes: int, given: Sequence[Exercise]) -> It
         yield f"\n## Exercise {exercise.id}: {exercise.title}\n"
         yield f"{exercise.difficulty}, {exercise.minutes} minutes: `{exercise.call}`\n"
         yield f"- **Ask first:** {exercise.hints[0]}"
-        if before := _before(f"task-{exercise.id}", list(cells), episodes):
-            yield f"- **Point at:** {before}"
+        if cells_to_see := exercise.points_at or _before(f"task-{exercise.id}", list(cells), episodes):
+            yield f"- **Point at:** {'; '.join(_named(cell, cells[cell]) for cell in cells_to_see)}"
         yield f"- **What makes an answer right:** {exercise.explanation}"
         yield "\nWhat people think, and what the feedback then says:\n"
         yield from (f'- {wrong.misconception}: "… {wrong.phrase} …"' for wrong in exercise.wrong)
@@ -52,7 +52,12 @@ def _prediction(text: str) -> str:
     return " ".join(text.partition("**Predict:**")[2].partition("\n\n")[0].split())
 
 
-def _before(task: str, order: Sequence[str], episodes: dict[str, str]) -> str:
-    """The last episode before that exercise; empty if there is none."""
-    earlier = [cell for cell in order[: order.index(task)] if cell in episodes] if task in order else []
-    return f"episode {earlier[-1].removeprefix('ep-')}, *{episodes[earlier[-1]]}*" if earlier else ""
+def _before(task: str, order: Sequence[str], episodes: dict[str, str]) -> list[str]:
+    """The last episode before that exercise, in a list; none if there is none."""
+    return [cell for cell in order[: order.index(task)] if cell in episodes][-1:] if task in order else []
+
+
+def _named(cell: str, text: str) -> str:
+    """An episode with its number, another cell by its title alone."""
+    number = re.fullmatch(r"ep-(\d+)", cell)
+    return f"episode {number[1]}, *{_title(text)}*" if number else f"*{_title(text)}*"

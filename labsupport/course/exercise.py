@@ -101,7 +101,8 @@ class Exercise:
     learner's function and raises TryAgain at the first property that does not hold; what it returns is the sentence of
     a PASS. All calls of `answer` together have `seconds`. `other_styles` are right answers, written otherwise.
     `file` is the name of the learner's file, if the answer is one: it is judged in a process of its own. So is the
-    function itself with `apart`: where it can hold up a thread that no alarm reaches.
+    function itself with `apart`: where it can hold up a thread that no alarm reaches. `points_at` are the cells that a
+    teacher points at, such as "ep-1"; without them it is the episode before the exercise.
     """
 
     id: str
@@ -119,6 +120,7 @@ class Exercise:
     seconds: float = 1.5
     file: str = ""
     apart: bool = False
+    points_at: tuple[str, ...] = ()
 
     def hint(self, number: int) -> Note:
         """Hint `number`, counted from 1; beyond the last one, the last again and what comes after it."""

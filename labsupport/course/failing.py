@@ -1,56 +1,56 @@
-"""A function that is handed to a learner's code and fails once: its error is heard of, or it was swallowed."""
+"""A client that fails once: what a learner's code calls can raise, and a check asks what becomes of that."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from labsupport.course.judged import Failed
-
-SWALLOWED = {
-    "broken": "an error that nobody hears of is a loss that nobody hears of",
-    "look_at": "an `except` that does not end in `raise`: which errors may your code settle by itself?",
-}
+from labsupport.course.answer import Failed
 
 
-class FailsOnce:
-    """`function`, which raises `error` (ValueError, unless given) instead of its call number `nth`, counted from 1.
+@contextlib.contextmanager
+def failing_once(client: Any, method: str, error: Exception) -> Iterator[list[Exception]]:
+    """For the body of a `with`: the first call of that method of a real client raises `error`; the next ones work.
 
-    Hand `handed` to the learner's code: a function, which is not copied. Then ask what became of it.
+    Yields a list that holds the error as soon as it was raised.
     """
+    real, raised = getattr(client, method), []
 
-    def __init__(self, function: Callable, nth: int = 1, error: Exception | None = None):
-        self.error = error or ValueError("the check makes this call fail")
-        self.calls, self.raised = 0, False
+    def fail_once(*arguments: Any, **named: Any) -> Any:
+        if raised:
+            return real(*arguments, **named)
+        raised.append(error)
+        raise error
 
-        def handed(*arguments: Any, **named: Any) -> Any:
-            self.calls += 1
-            if self.calls == nth:
-                self.raised = True
-                raise self.error
-            return function(*arguments, **named)
-
-        handed.__name__ = getattr(function, "__name__", "function")
-        self.handed = handed
-
-    def came_out(self, call: Callable[[], Any]) -> bool:
-        """Make the call of the answer: whether the error came out of it, itself or as the cause of another.
-
-        False if it was swallowed, or if the function was not called so often (`raised` tells). Raises what else the
-        answer fails with.
-        """
-        try:
-            call()
-        except Failed as failed:
-            if not _leads_to(failed.error, self.error):
-                raise
-            return True
-        return False
+    setattr(client, method, fail_once)
+    try:
+        yield raised
+    finally:
+        delattr(client, method)
 
 
-def _leads_to(error: BaseException | None, cause: BaseException) -> bool:
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        if error is cause:
-            return True
-        seen.append(error)
-        error = error.__cause__ or error.__context__
-    return False
+def came_out(answer: Callable, *arguments: Any, **asked: Any) -> tuple[bool, Any]:
+    """Call the answer, which may let an error out: whether it did, and what it returned.
+
+    Raises Failed as the answer does where it is no error that came out: it did not end, or called exit().
+    """
+    try:
+        return False, answer(*arguments, **asked)
+    except Failed as failed:
+        if not failed.fields["says"].startswith("Your code raised"):
+            raise
+        return True, None
+
+
+class Noted:
+    """What send() returns, which notes itself in `waited` when its acknowledgement is waited for."""
+
+    def __init__(self, sending: Any, waited: list[object]):
+        self._sending, self._waited = sending, waited
+
+    def get(self, *limits: Any, **named: Any) -> Any:
+        """As the original's."""
+        self._waited.append(self._sending)
+        return self._sending.get(*limits, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sending, name)

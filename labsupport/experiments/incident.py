@@ -18,8 +18,8 @@ from labsupport.events.recovery import Recovery
 from labsupport.events.worker import Worker
 
 LIMIT = 10_000  # of an amount
-OLD, GOOD, BAD = b"2.2", b"2.3", b"2.4"  # releases of the shop; the last writes amounts in cents
-STRANGER = "USR-999"  # a customer whom nobody knows
+OLD, GOOD, BAD, REPAIRED = b"2.2", b"2.3", b"2.4", b"2.5"  # releases of the shop; BAD writes amounts in cents
+STRANGERS = ("USR-999", "USR-731")  # customers whom nobody knows
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ KINDS: Mapping[str, Callable[[Event], Sent]] = {
     "cents": lambda event: _sent(event, BAD, amount=_cents(event)),
     "too much": lambda event: _sent(event, GOOD, amount=LIMIT + _cents(event)),
     "too much, of old": lambda event: _sent(event, OLD, amount=LIMIT + _cents(event)),
-    "stranger": lambda event: _sent(event, BAD, amount=_cents(event), user_id=STRANGER),
+    "stranger": lambda event: _sent(event, BAD, amount=_cents(event), user_id=STRANGERS[0]),
     "cut off": lambda event: replace(_sent(event, BAD), value=event.encode()[:70]),
     "no event": lambda event: Sent(shop.key_of(event), b"\xff\xfe", ()),
     "too much, in cents": lambda event: _sent(event, BAD, amount=100 * LIMIT + _cents(event)),
@@ -61,10 +61,17 @@ def morning(seed: int, count: int = 11) -> list[Sent]:
     return [KINDS[kind](event) for kind, event in zip(kinds, orders, strict=False)]
 
 
-def at_the_limit() -> Sent:
-    """What belongs to no morning: exactly the limit, in cents, which is not above it."""
+def beside_it() -> list[Sent]:
+    """What belongs to no morning and decides between nearly right answers: amounts at the limit, and other releases."""
     event = next(event for event in shop.events(20, seed=99) if event.event_type == "OrderCreated")
-    return _sent(event, BAD, amount=100 * LIMIT)
+    schema = _sent(event, GOOD, amount=LIMIT + _cents(event))
+    return [
+        _sent(event, BAD, amount=100 * LIMIT),  # exactly the limit, which is not above it
+        _sent(event, BAD, amount=100 * LIMIT + 50),
+        _sent(event, REPAIRED, amount=LIMIT + _cents(event)),
+        _sent(event, BAD, amount=_cents(event), user_id=STRANGERS[1]),
+        replace(schema, headers=(*schema.headers, ("schema", BAD))),
+    ]
 
 
 def as_before(record: ConsumerRecord) -> Event:
@@ -82,8 +89,8 @@ def mended(record: ConsumerRecord) -> Event:
 
 def process(event: Event) -> None:
     """What payments does with it, then and now: refuse what cannot be right."""
-    if event.payload.get("user_id") == STRANGER:
-        raise retry.PermanentError(f"there is no customer {STRANGER}")
+    if (customer := event.payload.get("user_id")) in STRANGERS:
+        raise retry.PermanentError(f"there is no customer {customer}")
     if event.payload["amount"] > LIMIT:
         raise retry.PermanentError(f"amount {event.payload['amount']} is above the limit of {LIMIT}")
 

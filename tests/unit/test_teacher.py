@@ -30,6 +30,22 @@ def test_every_exercise_stands_in_it(path):
         assert f"{exercise.minutes} minutes" in own
         assert exercise.hints[0] in own
         assert exercise.explanation in own
-        assert re.search(r"\*\*Point at:\*\* episode \d, \*.+\*", own)
+        assert re.search(r"\*\*Point at:\*\* (episode \d, )?\*.+\*", own)
         for wrong in exercise.wrong:
             assert f'- {wrong.misconception}: "… {wrong.phrase} …"' in own
+
+
+@pytest.mark.parametrize(
+    ("number", "cells"),
+    [
+        ("09-1", "episode 2, *It may work the next time*"),
+        ("09-3", "episode 3, *A letter to whoever repairs it*; episode 4, *First the letter, then the commit*"),
+        ("10-1", "*A morning's dead letters*"),
+        ("11-2", "episode 1, *The report, made anew*"),
+    ],
+)
+def test_a_teacher_points_at_what_the_exercise_is_about(number, cells):
+    """The episode before it, or what the exercise names: an exercise can stand far behind its episode."""
+    (path,) = [path for path in LESSONS if path.name.startswith(number[:2])]
+    own = guide(path).partition(f"## Exercise {number}: ")[2].partition("\n## ")[0]
+    assert f"- **Point at:** {cells}\n" in own

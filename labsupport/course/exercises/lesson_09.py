@@ -1,20 +1,17 @@
 """Exercises of lesson 09, what becomes of an event that nobody can process."""
 
-import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaTimeoutError
 
-from labsupport.base import LabError, until
-from labsupport.course.answer import Answer, Failed, TryAgain, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong
-from labsupport.events import dead_letter, retry
+from labsupport.course.answer import Answer, TryAgain, shown
+from labsupport.course.exercise import Exercise, Wrong
+from labsupport.course.setting_aside import set_aside
+from labsupport.events import retry
 from labsupport.events.event import EventError
-from labsupport.events.exact import ExactProducer
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -24,17 +21,34 @@ if TYPE_CHECKING:
 
 ATTEMPTS, FIRST, MOST, TOTAL = 5, 0.5, 3.0, 8.0
 WORDS = "a number of seconds, 'dead letter' or 'pause'"
-DUE = (0.0, 0.25, 0.5, 1.5, 3.5, 4.0, 5.0, 5.5, 6.5, 7.0, 7.5, 7.75, 8.0, 20.0)  # s since the first failure
+DUE = (
+    0.0,
+    0.25,
+    0.5,
+    1.5,
+    3.5,
+    4.0,
+    5.0,
+    5.25,
+    6.0,
+    6.25,
+    7.0,
+    7.25,
+    7.5,
+    7.75,
+    8.0,
+    20.0,
+)  # s since the first failure
 
 
 def _decide(answer: Answer, _: "Lesson") -> str:
     """Each attempt, from early to late, with errors of each kind."""
     tried = 0
-    errors = _errors()
+    errors = [(error, retry.classify(error)) for error in _errors()]
     for attempt in range(1, ATTEMPTS + 3):
         for waited in DUE:
-            for error in errors:
-                _require_decision(answer, attempt, waited, error)
+            for error, kind in errors:
+                _require_decision(answer, attempt, waited, error, kind)
                 tried += 1
     return f"Right for {tried} failures: errors of each kind, from the first attempt to the seventh, from 0 s to 20 s."
 
@@ -50,6 +64,9 @@ def _errors() -> list[Exception]:
         retry.PermanentError("there is no such auction"),
         ConnectionRefusedError("nobody listens"),
         _locked(),
+        sqlite3.IntegrityError("UNIQUE constraint failed: effects.event_id"),
+        KafkaTimeoutError("the broker does not answer"),
+        ValueError("amount is negative"),
         ZeroDivisionError("division by zero"),
         caused,
     ]
@@ -68,14 +85,13 @@ def _locked() -> Exception:
     raise AssertionError("the database was not locked")
 
 
-def _require_decision(answer: Answer, attempt: int, waited: float, error: Exception) -> None:
-    kind = retry.classify(error)
+def _require_decision(answer: Answer, attempt: int, waited: float, error: Exception, kind: str) -> None:
     wait = min(MOST, FIRST * 2 ** (attempt - 1))
     left = attempt < ATTEMPTS and waited + wait <= TOTAL
     right: float | str = (
         wait if left and kind != retry.PERMANENT else "pause" if kind == retry.TRANSIENT else "dead letter"
     )
-    came_back = answer(attempt, waited, error, returns=(int, float, str), asks=WORDS)
+    came_back = answer(attempt, waited, error, returns=(float, str), asks=WORDS)
     if came_back == right:
         return
     broken, look_at = _why(attempt, waited, kind, right, came_back)
@@ -93,6 +109,8 @@ def _why(attempt: int, waited: float, kind: str, right: float | str, came_back: 
     if isinstance(right, float) and isinstance(came_back, str):
         if came_back not in ("pause", "dead letter"):
             return f"the answer is {WORDS}", "is the word misspelt?"
+        if attempt == 1 and waited == 0:
+            return f"this was the first attempt, and an error that is {kind} is tried again", "what does classify say?"
         late = f"the next attempt would begin {waited + right:g} s after the first failure"
         return (
             f"an attempt is left: this was number {attempt} of {ATTEMPTS}, and {late}",
@@ -154,8 +172,8 @@ def _fault(answer: Answer, _: "Lesson") -> str:
     tried = 0
     for length in range(1, 6):
         for story in _stories(length):
-            _require_fault(answer, story)
             tried += 1
+            _require_fault(answer, _renamed(story, tried))
     ids = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(60)]
     for story in (
         (
@@ -166,10 +184,12 @@ def _fault(answer: Answer, _: "Lesson") -> str:
         ),
         (*((each, True) for each in ids[:50]), *((each, False) for each in ids[50:])),
         (*((each, True) for each in ids[:50]), *((ids[50], False) for _ in ids)),
+        ((ids[0], False), *((f"{n:08x}", True) for n in range(200)), (ids[0], False)),
+        ((ids[0], False), *((ids[1], False) for _ in range(200))),
     ):
         _require_fault(answer, story)
         tried += 1
-    return f"Right for {tried} stories, from one attempt to {len(ids) + 50}."
+    return f"Right for {tried} stories, from one attempt to 202."
 
 
 def _stories(length: int, begun: Attempts = ()) -> Iterator[Attempts]:
@@ -187,6 +207,14 @@ def _stories(length: int, begun: Attempts = ()) -> Iterator[Attempts]:
         if event not in done:
             for worked in (False, True):
                 yield from _stories(length, (*begun, (event, worked)))
+
+
+def _renamed(story: Attempts, number: int) -> Attempts:
+    """The same story of other events, whose names say nothing of their order."""
+    names = {event: event for event, _ in story}
+    if number % 2 == 0:
+        names = dict(zip(names, reversed([*names]), strict=True))
+    return tuple((f"{names[event]}{number // 10 or ''}", worked) for event, worked in story)
 
 
 def _right_fault(attempts: Attempts) -> str:
@@ -235,230 +263,6 @@ def _require_fault(answer: Answer, story: Attempts) -> None:
         )
 
 
-# 09-3
-
-Wire = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]  # key, value, headers
-
-PLAIN: Wire = (b"ORD-123", b"not an event", [("event_type", b"OrderCreated"), ("trace", b"7")])
-ODD: tuple[Wire, ...] = (
-    (b"ORD-124", b"\xff\xfe", [("tag", b"1"), ("tag", b"2")]),
-    (b"ORD-125", None, []),
-    (None, b"{", [("trace", None)]),
-    (None, None, []),
-)
-LARGEST = 2_000  # bytes in a record of the dead letter topic that is too small
-LARGE: Wire = (b"ORD-124", b"x" * (LARGEST - 100), [])
-
-
-def _publisher(answer: Answer, lab: "Lesson") -> str:
-    """One record of many in hand; odd ones; then a dead letter topic that refuses one."""
-    try:
-        consumer, records = _in_hand(lab, [PLAIN, *ODD, PLAIN, PLAIN, LARGE, PLAIN])
-        dead = lab.dead_letters(records[0].topic)
-        _one_of_many(answer, lab, dead, consumer, records)
-        _odd_ones(answer, lab, dead, consumer, records[1:-3])
-        dead = lab.create_topic(dead, max_message_bytes=LARGEST)
-        _refused(answer, lab, dead, consumer, records[-3:])
-    finally:
-        lab.delete_topics([dead_letter.topic_of(lab.namespace + CHECKED)])
-    return "Every record came back as it was; only what was set aside was committed, and nothing when it could not be."
-
-
-def _one_of_many(
-    answer: Answer, lab: "Lesson", dead: str, consumer: KafkaConsumer, records: Sequence[ConsumerRecord]
-) -> None:
-    error = EventError("not JSON: Expecting value")
-    given = f"bury(consumer, producer, record, {error!r}); poll() handed out {len(records)} records, this is the first"
-    producer = lab.producer(name="check-letters", **dead_letter.producer_settings())
-    _bury(answer, given, consumer, producer, records[0], error)
-    producer.flush(timeout=5)
-    _require_letters(lab, dead, [(records[0], error)], consumer, given)
-    with contextlib.suppress(LabError):  # a commit that was only begun (commit_async) has its time
-        until(lambda: _committed(consumer) > 0, 1.0, "the commit")
-    committed = _committed(consumer)
-    if committed == 1:
-        return
-    if committed < 1:
-        raise TryAgain(
-            says="The record was set aside, and is not committed.",
-            given=given,
-            came_back=f"committed: offset {committed}, of a record with offset 0",
-            broken="after a restart it would come again, and be set aside again",
-            look_at="what is committed is the next offset: reading.after(record)",
-        )
-    raise TryAgain(
-        says=f"Offset {committed} is committed, and one record of {len(records)} was set aside.",
-        given=given,
-        came_back=f"committed: offset {committed}",
-        broken=f"commit() without offsets commits all that poll() handed out: {committed - 1} are lost if it dies now",
-        look_at="reading.after(record) is what to commit after this record",
-    )
-
-
-def _bury(answer: Answer, given: str, *arguments: Any) -> None:
-    """Call it; what fails is told with `given`, which is shorter than a record."""
-    try:
-        answer(*arguments, returns=object)
-    except Failed as failed:
-        raise failed.but(given=given) from None
-
-
-def _odd_ones(
-    answer: Answer, lab: "Lesson", dead: str, consumer: KafkaConsumer, records: Sequence[ConsumerRecord]
-) -> None:
-    errors = [EventError("no event"), EventError("no value"), KeyError("amount"), EventError("no value")]
-    errors.append(RuntimeError("the database said: " + "x" * 2_000_000))
-    producer = lab.producer(name="check-letters", **dead_letter.producer_settings())
-    given = [
-        f"bury(consumer, producer, record, {shown(error, 60)}), the record: {_described(record)}"
-        for record, error in zip(records, errors, strict=True)
-    ]
-    for record, error, call in zip(records, errors, given, strict=True):
-        _bury(answer, call, consumer, producer, record, error)
-    producer.flush(timeout=5)
-    cases = list(zip(records, errors, strict=True))
-    _require_letters(lab, dead, cases, consumer, *given)
-
-
-def _refused(
-    answer: Answer, lab: "Lesson", dead: str, consumer: KafkaConsumer, records: Sequence[ConsumerRecord]
-) -> None:
-    """The second of three records is too large for the dead letter topic, which is a new one."""
-    story, error = [], EventError("not JSON: Expecting value")
-    given = f"three records; the dead letter of the second is larger than the topic takes ({LARGEST:,} bytes)"
-    for number, record in enumerate(records, 1):
-        # Each time a new one: a producer that was refused a record sends nothing any more.
-        producer = lab.producer(name="check-letters", **dead_letter.producer_settings())
-        try:
-            _bury(answer, given, consumer, producer, record, error)
-        except Failed as failed:
-            if number == 1 or any(end in failed.fields["says"] for end in ("had not ended", "called exit()")):
-                raise
-            story.append(f"bury(record {number}) raises")
-            break
-        story.append(f"bury(record {number}) returns")
-    committed = _committed(consumer)
-    letters = {dead_letter.unwrap(each).offset for each in lab.log(dead).records}
-    lost = [n for n, each in enumerate(records, 1) if each.offset < committed and each.offset not in letters]
-    told = " → ".join([*story, f"committed: {sum(each.offset < committed for each in records)} of {len(records)}"])
-    if lost:
-        raise TryAgain(
-            says=f"Record {lost[0]} is lost: it is committed, and the broker refused its dead letter.",
-            given=given,
-            story=told,
-            broken="first the dead letter is acknowledged, then the record is committed",
-            look_at="which line waits for the acknowledgement? send() returns before it, and flush() does not raise",
-        )
-    if records[1].offset in letters:
-        raise TryAgain(
-            says="The dead letter of record 2 was written, and the record as it was does not fit.",
-            given=given,
-            story=told,
-            broken="a dead letter is the record as it was, so that it can be repaired and sent again",
-            look_at="what of the record do you leave out? If it is too large, let the error out",
-        )
-    if len(story) == len(records):
-        raise TryAgain(
-            says="The dead letter of record 2 was refused, and nobody heard of it.",
-            given=given,
-            story=told,
-            broken="a service that goes on commits the next record, and with it this one",
-            look_at="let the error out",
-        )
-
-
-def _in_hand(lab: "Lesson", wires: Sequence[Wire]) -> tuple[KafkaConsumer, list[ConsumerRecord]]:
-    """An own topic with these records, and a consumer that was handed all of them; its group is new."""
-    topic = lab.topic(CHECKED)
-    with closing(ExactProducer(lab.bootstrap)) as other:
-        for sending in [other.send(topic, value, key, headers) for key, value, headers in wires]:
-            sending.get(10)
-    group = lab.group(CHECKED)
-    lab.delete_groups([group] if group in lab.groups(group) else [])
-    consumer = lab.consumer(name="check", group_id=group, enable_auto_commit=False, auto_offset_reset="earliest")
-    consumer.assign([TopicPartition(topic, 0)])
-    records: list[ConsumerRecord] = []
-
-    def all_there() -> bool:
-        for polled in consumer.poll(timeout_ms=200).values():
-            records.extend(polled)
-        return len(records) == len(wires)
-
-    until(all_there, 10, "the records to be set aside")
-    return consumer, records
-
-
-def _committed(consumer: KafkaConsumer) -> int:
-    (place,) = consumer.assignment()
-    return consumer.committed(place, timeout_ms=5_000) or 0
-
-
-def _require_letters(
-    lab: "Lesson", dead: str, wanted: Sequence[tuple[ConsumerRecord, Exception]], consumer: KafkaConsumer, *given: str
-) -> None:
-    """The last dead letters are those of these records, as they were; each was the call that was `given`."""
-    held = lab.log(dead).records
-    first = wanted[0][0].offset  # so many were there before
-    if len(held) - first != len(wanted):
-        raise TryAgain(
-            says=f"The dead letter topic holds {len(held)}, and {first + len(wanted)} are due.",
-            given=given[0],
-            broken="one call sends one dead letter",
-            look_at="dead_letter.topic_of(record.topic), and one send()",
-        )
-    for letter, (record, error), call in zip(held[first:], wanted, given, strict=True):
-        _require_letter(letter, record, error, consumer.config["group_id"], call)
-
-
-def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Exception, group: str, given: str) -> None:
-    try:
-        letter = dead_letter.unwrap(held)
-    except dead_letter.NotADeadLetterError as problem:
-        raise TryAgain(
-            says="dead_letter.unwrap cannot read what you wrote.",
-            given=given,
-            came_back=f"{_described(held)}: {problem}",
-            broken="in a week nobody will know where it lay, and why it is here",
-            look_at="dead_letter.wrap(record, error, attempts, group).encode() is key, value, headers: send all three",
-        ) from problem
-    found = {"key": letter.key, "value": letter.value, "headers": list(letter.headers), "time": letter.timestamp}
-    was = {"key": record.key, "value": record.value, "headers": list(record.headers), "time": record.timestamp}
-    found |= {"place": letter.place, "group": letter.group, "attempts": letter.attempts}
-    was |= {"place": f"{record.topic}/{record.partition}/{record.offset}", "group": group, "attempts": 1}
-    for name, right in was.items():
-        if found[name] != right:
-            raise TryAgain(
-                says=f"Not as it was, in the dead letter: the {name}."
-                if name not in LOOK_AT
-                else f"The dead letter says something else than what was: the {name}.",
-                given=given,
-                came_back=f"{name}: {shown(found[name], 120)}; it was {shown(right, 120)}",
-                broken="whoever repairs it asks who could not process it, and how often it was tried"
-                if name in LOOK_AT
-                else "a dead letter is the record as it was, so that it can be repaired and sent again",
-                look_at=LOOK_AT.get(name, "what of the record do you hand on, and what do you leave out?"),
-            )
-    if str(error)[:60].strip("'\"") not in letter.message or type(error).__name__ not in letter.error:
-        raise TryAgain(
-            says="The dead letter does not say which error it was.",
-            given=given,
-            came_back=f"{letter.error}: {shown(letter.message, 120)}",
-            broken="whoever repairs it begins with the error",
-            look_at="hand the error itself to dead_letter.wrap",
-        )
-
-
-LOOK_AT = {
-    "group": 'consumer.config["group_id"]',
-    "attempts": "dead_letter.wrap(record, error, attempts, group)",
-}
-
-
-def _described(record: ConsumerRecord) -> str:
-    headers = ", ".join(f"{name}={shown(value, 20)}" for name, value in record.headers[:4]) or "none"
-    return f"key {shown(record.key, 20)}, value {shown(record.value, 30)}, headers: {headers}"
-
-
 CARELESS = """def careless(consumer, producer, record, error):
     consumer.commit()
     headers = [("error", str(error).encode())]
@@ -485,7 +289,10 @@ EXERCISES = (
         difficulty="medium",
         minutes=7,
         call="decide(attempt, waited, error)",
-        stub='''def decide(attempt, waited, error):
+        stub='''from labsupport import retry
+
+
+def decide(attempt, waited, error):
     """Seconds until the next attempt, or "dead letter", or "pause"."""
     return ...''',
         hints=(
@@ -529,12 +336,24 @@ def decide(attempt, waited, error):
                 _decision(f"{KIND}{WAIT}{PERMANENT_FIRST}{BOUNDS}    return 'dead letter'"), "would fail, too"),
             Wrong("what is unknown will pass",
                 _decision(f"{KIND}{WAIT}{PERMANENT_FIRST}{BOUNDS}    return 'pause'"), "somebody mends it"),
+            Wrong("whatever a database says passes",
+                "import sqlite3\n" + _decision(KIND.replace("retry.classify(error)",
+                    "'transient' if isinstance(error, sqlite3.Error) else retry.classify(error)")
+                    + f"{WAIT}{PERMANENT_FIRST}{BOUNDS}{GIVE_UP}"), "IntegrityError"),
+            Wrong("a value that is wrong stays wrong",
+                _decision(KIND.replace("retry.classify(error)",
+                    "'permanent' if isinstance(error, ValueError) else retry.classify(error)")
+                    + f"{WAIT}{PERMANENT_FIRST}{BOUNDS}{GIVE_UP}"), "amount is negative"),
             Wrong("an error is transient if its class says so",
                 _decision(f"    kind = 'transient' if isinstance(error, retry.TransientError) else 'unknown'\n{WAIT}"
-                    f"    if isinstance(error, (retry.PermanentError, ValueError)):\n        return 'dead letter'\n"
-                    f"{BOUNDS}{GIVE_UP}"), "ConnectionRefusedError"),
+                    "    if isinstance(error, (retry.PermanentError, retry.EventError)):\n"
+                    f"        return 'dead letter'\n{BOUNDS}{GIVE_UP}"), "ConnectionRefusedError"),
         ),
         other_styles=(
+            "from decimal import Decimal\nfrom fractions import Fraction\n\n" + _decision(f"{KIND}"
+                f"    wait = min(Fraction(3), Fraction(1, 2) * 2 ** (attempt - 1))\n{PERMANENT_FIRST}"
+                "    if attempt < 5 and waited + wait <= 8:\n"
+                f"        return wait if attempt % 2 else Decimal(str(float(wait)))\n{GIVE_UP}"),
             _decision("    waits = {1: 0.5, 2: 1.0, 3: 2.0, 4: 3.0}\n"
                 "    match retry.classify(error):\n"
                 "        case 'permanent':\n            return 'dead letter'\n"
@@ -606,6 +425,18 @@ def decide(attempt, waited, error):
                 "    worked = any(worked for _, worked in attempts)\n"
                 "    return 'poison' if worked and attempts.count(attempts[-1]) > 1 else 'unknown'",
                 "This is"),
+            Wrong("what is long past is no longer true",
+                "def whose_fault(attempts):\n    since, before = set(), set()\n"
+                "    for event, worked in attempts[-100:]:\n        if worked:\n            before |= since\n"
+                "            since = set()\n        else:\n            since.add(event)\n"
+                "    if len(since) > 1:\n        return 'outage'\n"
+                "    return 'poison' if since <= before else 'unknown'", "what worked between two failures"),
+            Wrong("one history is enough for all",
+                "def whose_fault(attempts, before=set()):\n    since = set()\n"
+                "    for event, worked in attempts:\n        if worked:\n            before |= since\n"
+                "            since = set()\n        else:\n            since.add(event)\n"
+                "    if len(since) > 1:\n        return 'outage'\n"
+                "    return 'poison' if since <= before else 'unknown'", "nobody has tried"),
             Wrong("everything that fails is poison",
                 "def whose_fault(attempts):\n    return 'poison'", "This is 'unknown'"),
         ),
@@ -675,14 +506,34 @@ def bury(consumer, producer, record, error):
                 _file(f"{LETTER}{SEND.replace('.get(timeout=10)', '')}    producer.flush(timeout=10)\n{COMMIT}"),
                 "is lost"),
             Wrong("commit() commits this record", _file(f"{LETTER}{SEND}    consumer.commit()"),
-                "are lost if it dies now"),
+                "would be lost if it dies now"),
+            Wrong("what was handed out of the other partition is done, too",
+                "from kafka import TopicPartition\n" + _file(f"{LETTER}{SEND}"
+                    "    consumer.seek(TopicPartition(record.topic, record.partition), record.offset + 1)\n"
+                    "    consumer.commit()"), "of each partition: 3 records would be lost"),
+            Wrong("a topic has one partition",
+                "from kafka import TopicPartition\nfrom kafka.structs import OffsetAndMetadata\n"
+                + _file(f"{LETTER}{SEND}    place = TopicPartition(record.topic, 0)\n"
+                    "    consumer.commit({place: OffsetAndMetadata(record.offset + 1, '', -1)})"), "is not committed"),
             Wrong("the service has to go on",
                 _file(f"{LETTER}    try:\n    {SEND}    {COMMIT}"
                     "    except Exception as problem:\n        print(problem)"),
-                "is lost"),
+                "as if nothing had happened"),
+            Wrong("what could not be sent is committed all the same",
+                _file(f"{LETTER}    try:\n    {SEND}    except Exception:\n        pass\n{COMMIT}"), "is lost"),
+            Wrong("a refusal is logged, and that is enough",
+                _file(f"{LETTER}    sending = producer.send(topic, value, key, headers)\n    try:\n"
+                    "        sending.get(timeout=10)\n    except Exception as problem:\n        print(problem)\n"
+                    + COMMIT), "it is waited for, and refused"),
+            Wrong("a commit that fails can be made up for later",
+                _file(f"{LETTER}{SEND}    try:\n    {COMMIT}    except Exception as problem:\n        print(problem)"),
+                "commit() raised an error"),
+            Wrong("the letters of one morning need one producer and one group",
+                "GROUPS = []\n" + _file("    GROUPS.append(consumer.config['group_id'])\n"
+                    + LETTER.replace(", 1,", ", len(GROUPS),") + SEND + COMMIT), "the attempts"),
             Wrong("exit() ends the service, too",
                 _file(f"{LETTER}    try:\n    {SEND}    except Exception:\n        raise SystemExit(1)\n{COMMIT}"),
-                "called exit()"),
+                "let the error out: whoever runs the service"),
             Wrong("what is too large is cut",
                 _file(f"{LETTER}    value = value and value[:1_000]\n{SEND}{COMMIT}"), "does not fit"),
             Wrong("in the end it counts as done",
@@ -708,10 +559,12 @@ def bury(consumer, producer, record, error):
                 "    offsets = {TopicPartition(record.topic, record.partition): "
                 "OffsetAndMetadata(record.offset + 1, '', -1)}\n"
                 "    consumer.commit(offsets)\n    return True"),
+            _file(f"{LETTER}{SEND}{COMMIT.replace('commit', 'commit_async')}"),
             "from labsupport import Recovery\n\n" + _file("    Recovery(producer).bury(record, error, 1, "
                 "consumer.config['group_id'])\n" + COMMIT),
         ),
-        judge=_publisher,
+        points_at=("ep-3", "ep-4"),
+        judge=set_aside,
         seconds=8.0,
     ),
 )

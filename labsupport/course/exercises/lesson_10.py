@@ -1,11 +1,13 @@
 """Exercises of lesson 10, how dead letters come back."""
 
+import contextlib
 import random
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import permutations, product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from labsupport.course.answer import Answer, TryAgain, shown
 from labsupport.course.exercise import CHECKED, Exercise, Wrong
+from labsupport.course.failing import came_out
 from labsupport.events import dead_letter, redrive, retry, sending, shop
 from labsupport.events.dead_letter import DeadLetter
 from labsupport.events.event import Event, EventError
@@ -28,7 +31,7 @@ def _chosen(answer: Answer, lab: "Lesson") -> str:
     """Another morning's dead letters: each alone, some, all; then the chosen ones go back to the mended service."""
     topic = lab.topic(CHECKED)
     dead = lab.dead_letters(topic)
-    incident.happen(lab, topic, [*incident.morning(2), incident.at_the_limit()])
+    incident.happen(lab, topic, [*incident.morning(2), *incident.beside_it()])
     letters = [found.letter for found in redrive.letters(lab.consumer(name="redrive"), redrive.choice(dead)).found]
     alone = sorted(letters, key=lambda letter: (_refusal(letter) != "", len(letter.headers), letter.offset))
     chance = random.Random(2)
@@ -51,9 +54,18 @@ def _places(answer: Answer, given: Sequence[DeadLetter]) -> set[str]:
             says="What came back is not one of the dead letters that were given.",
             given=f"{len(given)} dead letter{'s' * (len(given) != 1)}",
             came_back=shown(strange[0]),
-            look_at="return those dead letters themselves, in a list",
+            look_at="return those dead letters themselves, in a list that is new in each call",
         )
     places = {each.place for each in came_back}
+    if len(places) < len(came_back):
+        often, count = Counter(each.place for each in came_back).most_common(1)[0]
+        raise TryAgain(
+            says=f"One dead letter comes back {count} times.",
+            given=f"{len(given)} dead letter{'s' * (len(given) != 1)}",
+            came_back=f"{count} times {often}",
+            broken="what is sent back twice is processed twice, if nobody remembers it",
+            look_at="in which loop is it added?",
+        )
     for letter in given:
         refusal = _refusal(letter)
         if refusal and letter.place in places:
@@ -85,7 +97,7 @@ def _refusal(letter: DeadLetter) -> str:
 
 
 def _described(letter: DeadLetter) -> str:
-    headers = ", ".join(f"{name}={log.text(value)}" for name, value in letter.headers if name != "event_id") or "none"
+    headers = ", ".join(f"{name}={value!r}" for name, value in letter.headers if name != "event_id") or "none"
     error = letter.error.rpartition(".")[2]
     value = log.text(letter.value)
     payload = value.partition('"payload": ')[2] or value
@@ -99,20 +111,36 @@ KNOWN = ("paid", 2)  # what an earlier process wrote about an order, in some sto
 State = dict[str, tuple[str, int]]
 
 
+@dataclass(frozen=True)
+class Row:
+    """What another process has written about an order, between two events."""
+
+    order_id: str
+    status: str
+    version: int
+
+
+Story = Sequence[Event | Row]
+
+
 def _newest(answer: Answer, lab: "Lesson") -> str:
     """Few events in all orders, the shortest stories first; then a real redrive."""
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
         file = Path(folder, "shop.db")
         with closing(sqlite3.connect(file)) as database, closing(sqlite3.connect(file)) as other:
+            database.execute("PRAGMA journal_mode = WAL")  # the other one looks while the first writes
             database.execute("PRAGMA synchronous = OFF")
             database.execute(TABLE)
             database.commit()
-            tried = 0
-            for known, story in _stories():
-                tried += 1
-                _play(answer, database, other, known, _renamed(story, tried))
+            stories = [(known, _renamed(story, number)) for number, (known, story) in enumerate(_stories())]
+            for known, story in stories:
+                _play(answer, database, other, known, story)
+            _play_locked(answer, database, other, _renamed(_changes()[:1], len(stories)))
             _play(answer, database, other, None, _redriven(lab))
-    return f"Right in {tried} stories with events that come late, twice, out of order, with gaps, or without a version."
+    return (
+        f"Right in {len(stories)} stories with events that come late, twice, out of order, with gaps, or without a "
+        "version, and with another process that writes."
+    )
 
 
 def _changes() -> list[Event]:
@@ -143,26 +171,37 @@ def _change(event: Event, number: int, status: str, version: int | None) -> Even
     return replace(event, event_id=event_id, payload=payload, timestamp=shop.OPENING.replace(minute=31 + number))
 
 
-def _stories() -> Iterator[tuple[tuple[str, int] | None, tuple[Event, ...]]]:
-    """What is known of the first order, and the events that come."""
+def _stories() -> Iterator[tuple[tuple[str, int] | None, Story]]:
+    """What is known of the first order, and what comes."""
     changes = _changes()
     for length in (1, 2):
         for known in (None, KNOWN):
             yield from ((known, story) for story in product(changes, repeat=length))
-    yield from ((None, story) for story in permutations(changes[:-1], 3))
-    yield from ((None, (first, second, first)) for first, second in permutations(changes, 2))
+    few = [changes[number] for number in (0, 1, 2, 5, 6)]  # versions 1, 2, 10, none; another order
+    yield from ((None, story) for story in permutations(few, 3))
+    yield from ((None, (first, second, first)) for first, second in permutations(few, 2))
+    order = changes[0].payload["order_id"]
+    for first, version in ((0, 5), (1, 5), (0, 20), (1, 20), (2, 20)):  # is the next event newer than that, or not?
+        yield KNOWN, (changes[first], Row(order, "returned", version), changes[2])
 
 
-def _renamed(story: Sequence[Event], number: int) -> list[Event]:
+def _renamed(story: Story, number: int) -> Story:
     """The same with ids of its own, so that no story knows the orders and events of another."""
     return [
-        replace(
-            event,
-            event_id=str(uuid5(NAMESPACE_URL, f"{event.event_id}/{number}")),
-            payload={**event.payload, "order_id": f"{event.payload['order_id']}{number:03}"},
+        replace(each, order_id=_named(each.order_id, number))
+        if isinstance(each, Row)
+        else replace(
+            each,
+            event_id=str(uuid5(NAMESPACE_URL, f"{each.event_id}/{number}")),
+            payload={**each.payload, "order_id": _named(each.payload["order_id"], number)},
         )
-        for event in story
+        for each in story
     ]
+
+
+def _named(order: str, number: int) -> str:
+    """The order's name in that story. One order's is the beginning of the other's."""
+    return f"ORD-{number:03}" + "9" * (order == _changes()[-2].payload["order_id"])
 
 
 def _redriven(lab: "Lesson") -> list[Event]:
@@ -184,7 +223,7 @@ def _play(
     database: sqlite3.Connection,
     other: sqlite3.Connection,
     known: tuple[str, int] | None,
-    story: Sequence[Event],
+    story: Story,
 ) -> None:
     state: State = {story[0].payload["order_id"]: known} if known else {}
     try:
@@ -195,17 +234,83 @@ def _play(
             broken="it is called with the same one for each event",
             look_at="`with database:` commits; take out close()",
         ) from None
-    with database:
-        database.execute("DELETE FROM orders")
-        database.executemany("INSERT INTO orders VALUES (?, ?, ?)", [(order, *row) for order, row in state.items()])
+    _write(other, "DELETE FROM orders", ())
+    for order, row in state.items():
+        _write(other, WRITE_ROW, (order, *row))
     given = [f"in the table: {_told(state)}"] if known else []
-    for event in story:
-        given.append(_line(event))
-        answer(event, database, returns=object)
-        before, state = state, _after(state, event)
-        held = {row[0]: row[1:] for row in other.execute("SELECT order_id, status, version FROM orders")}
+    for each in story:
+        given.append(_line(each))
+        if isinstance(each, Row):
+            state |= {each.order_id: (each.status, each.version)}
+            _write(other, WRITE_ROW, (each.order_id, each.status, each.version))
+            continue
+        with _watched(database, other) as seen:
+            answer(each, database, returns=object)
+        before, state = state, _after(state, each)
+        held = _held(other)
         if held != state:
-            _differs(given, event, before, state, held)
+            _differs(given, each, before, state, held, any(isinstance(one, Row) for one in story))
+        if halfway := [between for between in seen if between not in (before, state)]:
+            raise TryAgain(
+                says="For a moment the table was neither as before nor as after.",
+                given="\n".join(given),
+                came_back=f"between two transactions: {_told(halfway[0])}",
+                broken="a crash at this moment leaves it like that, for ever",
+                look_at="how many transactions are these? What belongs together stands in one `with database:`",
+            )
+
+
+def _play_locked(answer: Answer, database: sqlite3.Connection, other: sqlite3.Connection, story: Story) -> None:
+    """While another process writes, the database refuses; an error that comes out brings the event again."""
+    (event,) = story
+    given = [_line(event), "meanwhile another process writes, and the database refuses: OperationalError"]
+    database.execute("PRAGMA busy_timeout = 0")
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        raised, _ = came_out(answer, event, database, returns=object)
+    finally:
+        other.rollback()
+    if not raised:
+        raise TryAgain(
+            says="The database refused, and your function returned as if it were done.",
+            given="\n".join(given),
+            broken="the service commits the event's offset then, and it never comes again",
+            look_at="which `except` keeps the error? Let it out",
+        )
+    _play(answer, database, other, None, story)
+
+
+WRITE_ROW = "INSERT OR REPLACE INTO orders VALUES (?, ?, ?)"
+
+
+def _write(other: sqlite3.Connection, statement: str, row: tuple) -> None:
+    """As another process does it. Raises TryAgain if the learner's function keeps it from writing."""
+    try:
+        with other:
+            other.execute(statement, row)
+    except sqlite3.OperationalError as error:
+        raise TryAgain(
+            says="After your function no other process can write.",
+            broken=f"the database says: {error}",
+            look_at="a transaction is still open: `with database:` commits",
+        ) from None
+
+
+def _held(other: sqlite3.Connection) -> State:
+    """What is committed: all that another process sees."""
+    return {row[0]: row[1:] for row in other.execute("SELECT order_id, status, version FROM orders")}
+
+
+@contextlib.contextmanager
+def _watched(database: sqlite3.Connection, other: sqlite3.Connection) -> Iterator[list[State]]:
+    """What is committed at each statement of the body of a `with`: a crash there would leave that."""
+    seen: list[State] = []
+    database.set_trace_callback(lambda _: seen.append(_held(other)))
+    try:
+        yield seen
+    finally:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it may be closed
+            database.set_trace_callback(None)
 
 
 def _after(state: State, event: Event) -> State:
@@ -215,7 +320,7 @@ def _after(state: State, event: Event) -> State:
     return state | {order: (event.payload["status"], version)}
 
 
-def _differs(given: Sequence[str], event: Event, before: State, due: State, held: State) -> None:
+def _differs(given: Sequence[str], event: Event, before: State, due: State, held: State, shared: bool) -> None:
     version = event.payload.get("version")
     order = event.payload["order_id"]
     known = before.get(order)
@@ -237,6 +342,8 @@ def _differs(given: Sequence[str], event: Event, before: State, due: State, held
     else:
         broken = "a newer version takes the place of an older one, also if others between the two are missing"
         look_at = "which number is compared with which, and where does the older one come from?"
+    if shared and before.get(order, KNOWN) not in (KNOWN, due[order]):
+        look_at = "another process has written since: is the version read from the table in each call?"
     if held == before and due != before:
         look_at += " And is what you write committed, `with database:`?"
     raise TryAgain(
@@ -248,7 +355,9 @@ def _differs(given: Sequence[str], event: Event, before: State, due: State, held
     )
 
 
-def _line(event: Event) -> str:
+def _line(event: Event | Row) -> str:
+    if isinstance(event, Row):
+        return f"another process writes: {event.order_id} {event.status!r} in version {event.version}"
     payload = event.payload
     version = f"version {payload['version']}" if "version" in payload else "without a version"
     return f"{payload['order_id']} is {payload['status']!r}, {version}"
@@ -262,6 +371,12 @@ def _told(state: State) -> str:
 
 def _choosing(body: str) -> str:
     return f"from labsupport import Event, EventError\n\n\ndef to_redrive(letters):\n{body}"
+
+
+CENTS = (
+    "    return [e for e in letters if {bad} and 'limit' in e.message\n"
+    "        and Event.decode(e.value).payload['amount'] <= 1_000_000]"
+)
 
 
 def _handling(body: str) -> str:
@@ -282,7 +397,10 @@ EXERCISES = (
         difficulty="medium",
         minutes=9,
         call="to_redrive(letters)",
-        stub='''def to_redrive(letters):
+        stub='''from labsupport import Event
+
+
+def to_redrive(letters):
     """Those of the dead letters that the mended service can process."""
     return ...''',
         hints=(
@@ -322,7 +440,7 @@ def to_redrive(letters):
                     "and 'limit' in e.message]"), "KeyError"),
             Wrong("all other releases are as bad",
                 _choosing("    return [e for e in letters if dict(e.headers).get('release') != b'2.3' "
-                    "and 'limit' in e.message and int(e.message.split()[1]) <= 1_000_000]"), "release=2.2"),
+                    "and 'limit' in e.message and int(e.message.split()[1]) <= 1_000_000]"), "release=b'2.2'"),
             Wrong("in cents everything is below the limit",
                 _choosing("    return [e for e in letters if dict(e.headers).get('release') == b'2.4' "
                     "and 'limit' in e.message]"), "amount 10"),
@@ -333,6 +451,28 @@ def to_redrive(letters):
             Wrong("the time tells: all since the first of that release",
                 _choosing("    bad = [e.offset for e in letters if (b'2.4') in dict(e.headers).values()]\n"
                     "    return [e for e in letters if bad and e.offset >= min(bad)]"), "would be a dead letter again"),
+            Wrong("a header's value is text",
+                _choosing(CENTS.format(bad="dict(e.headers).get('release') == '2.4'")), "release=b'2.4'"),
+            Wrong("the customer of the example is the only stranger",
+                _choosing(CENTS.format(bad="dict(e.headers).get('release') == b'2.4'").replace(
+                    "'limit' in e.message", "b'USR-999' not in e.value and e.value[-1:] == b'}'")),
+                "there is no customer USR-731"),
+            Wrong("a few cents do not matter",
+                _choosing(CENTS.format(bad="dict(e.headers).get('release') == b'2.4'").replace(
+                    "<= 1_000_000", "// 100 <= 10_000")), "amount 10000.5 is above"),
+            Wrong("all releases since then are as bad",
+                _choosing(CENTS.format(bad="dict(e.headers).get('release', b'') >= b'2.4'")), "release=b'2.5'"),
+            Wrong("what is not known to be good is bad",
+                _choosing(CENTS.format(bad="dict(e.headers).get('release', b'2.2') not in (b'2.2', b'2.3')")),
+                "release=b'2.5'"),
+            Wrong("the value of a header says which header it is",
+                _choosing(CENTS.format(bad="b'2.4' in dict(e.headers).values()")), "schema=b'2.4'"),
+            Wrong("more than once is better than not at all",
+                _choosing(CENTS.format(bad="dict(e.headers).get('release') == b'2.4'") + " * 2"), "comes back 2 times"),
+            Wrong("the list of the last call can be used again",
+                _choosing("    chosen += [\n" + CENTS.format(bad="dict(e.headers).get('release') == b'2.4'")[12:]
+                    + "\n    return chosen").replace("(letters)", "(letters, chosen=[])", 1),
+                "new in each call"),
             Wrong("places are dead letters",
                 _choosing("    return [e.place for e in letters]"), "not one of the dead letters"),
         ),
@@ -347,6 +487,7 @@ def to_redrive(letters):
                 "        if (found := re.match(r'amount (\\d+) is above', each.message))\n"
                 "        and dict(each.headers)['release'] == b'2.4' and int(found[1]) <= 10_000_00\n    ]"),
         ),
+        points_at=("case",),
         judge=_chosen,
     ),
     Exercise(
@@ -397,6 +538,24 @@ def to_redrive(letters):
                 "KNOWN = {}\n\n\n" + _handling(VERSION
                     + "    if order not in KNOWN or version > KNOWN[order]:\n        KNOWN[order] = version\n" + WRITE),
                 "in the table"),
+            Wrong("what was read once stays true",
+                "CACHE = {}\n\n\n" + _handling(VERSION + "    if order not in CACHE:\n"
+                    + FOUND.replace("    found", "        found") + "        CACHE[order] = found[0] if found else -1\n"
+                    "    if version > CACHE[order]:\n        CACHE[order] = version\n" + WRITE),
+                "another process has written since"),
+            Wrong("two transactions are as good as one",
+                _handling(VERSION + FOUND + "    if found is None or version > found[0]:\n"
+                    "        with database:\n"
+                    "            database.execute('DELETE FROM orders WHERE order_id = ?', (order,))\n" + WRITE),
+                "between two transactions: no row"),
+            Wrong("an id that begins alike is the same",
+                _handling(VERSION + FOUND.replace("order_id = ?', (order,)", "order_id LIKE ?', (order + '%',)")
+                    + "    if found is None or version > found[0]:\n" + WRITE), "which order's version"),
+            Wrong("who fails once need not say so",
+                _handling(VERSION + FOUND + "    if found is None or version > found[0]:\n        try:\n"
+                    + WRITE.replace("        with", "            with").replace("            database.exe",
+                    "                database.exe")
+                    + "        except Exception:\n            pass"), "as if it were done"),
             Wrong("versions are text",
                 _handling(VERSION + FOUND + "    if found is None or str(version) > str(found[0]):\n" + WRITE),
                 "version 10"),

@@ -1,158 +1,28 @@
 """Exercises of lesson 11, running history again."""
 
 import itertools
-import sqlite3
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient
-from kafka.consumer.fetcher import ConsumerRecord
-from kafka.structs import OffsetAndMetadata
-
-from labsupport.base import LabError
 from labsupport.course.answer import Answer, TryAgain, shown
-from labsupport.course.exercise import CHECKED, Exercise, Wrong, through_kafka
-from labsupport.events import dead_letter, orders, reading, replay, shop
+from labsupport.course.exercise import Exercise, Wrong, through_kafka
+from labsupport.course.going_back import go_back
+from labsupport.course.holding_back import hold_back
+from labsupport.events import shop
 from labsupport.events.event import Event
-from labsupport.events.stretches import milliseconds
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
-# 11-1
-
-FROM_UTC = timezone(timedelta(hours=2))
-INCIDENTS = (
-    shop.OPENING + timedelta(seconds=20),
-    (shop.OPENING + timedelta(seconds=30.5)).astimezone(FROM_UTC),
-)
-# What each partition holds, as seconds after 10:30:00, and how many of these its group has committed; the plain first.
-PARTITIONS: tuple[tuple[tuple[float, ...], int | None], ...] = (
-    ((0, 10, 20, 30, 30.6), 5),
-    ((25, 35, 45), 3),
-    ((5, 15), 2),
-    ((1, 21, 31, 41), 1),
-    ((3, 4, 6), 1),
-    ((2, 22, 32), None),
-    ((0, 30, 10, 40), 4),
-    ((0, 30.2, 30.5, 31), 4),
-    ((), None),
-)
-
-
-def _go_back(answer: Answer, lab: "Lesson") -> str:
-    """Two incidents; a group is set to what comes back, and reads: what it is handed is judged."""
-    sent = [
-        {"value": b"", "partition": number, "timestamp_ms": milliseconds(_at(seconds), "timestamp")}
-        for number, (times, _) in enumerate(PARTITIONS)
-        for seconds in times
-    ]
-    topic = through_kafka(lab, sent, partitions=len(PARTITIONS)).topic
-    for incident in INCIDENTS:
-        group = lab.group(f"{CHECKED}-{incident:%S}")
-        lab.delete_groups([group])
-        committed = {number: offset for number, (_, offset) in enumerate(PARTITIONS) if offset is not None}
-        _set(lab, group, topic, committed)
-        consumer = _reader(lab, topic, group)
-        came_back = answer(consumer, incident, returns=dict, asks="a dict from partition to offset")
-        places = _places(came_back, answer, incident)
-        _set(lab, group, topic, places)
-        handed: dict[int, list[int]] = {number: [] for number in range(len(PARTITIONS))}
-        for record in reading.to_the_end(_reader(lab, topic, group)):
-            handed[record.partition].append(record.offset)
-        lab.close_client("check")
-        for number, offsets in handed.items():
-            _judge_place(number, offsets, places, incident)
-    return (
-        f"{len(PARTITIONS)} partitions, {len(INCIDENTS)} incidents: nothing is skipped, and nothing comes for nothing."
-    )
+# 11-2
 
 
 def _at(seconds: float) -> datetime:
     return shop.OPENING + timedelta(seconds=seconds)
-
-
-def _set(lab: "Lesson", group: str, topic: str, offsets: Mapping[int, int]) -> None:
-    if not offsets:
-        return
-    targets = {TopicPartition(topic, number): OffsetAndMetadata(at, "", -1) for number, at in offsets.items()}
-    answers = lab.ask(f"the place of {group}", lambda admin: _altered(admin, group, targets))
-    if refused := {error.__name__ for error in answers.values()} - {"NoError"}:
-        raise LabError(f"Could not set {group}.", ", ".join(refused), "check again")
-
-
-def _altered(admin: KafkaAdminClient, group: str, targets: dict) -> dict:
-    """The answers by partition; those that are worth asking again are raised."""
-    answers = admin.alter_group_offsets(group, targets)
-    for error in answers.values():
-        if getattr(error, "retriable", False):
-            raise error
-    return answers
-
-
-def _reader(lab: "Lesson", topic: str, group: str) -> Any:
-    """A consumer of all partitions, with a group and without being its member."""
-    consumer = lab.consumer(name="check", group_id=group, auto_offset_reset="earliest", enable_auto_commit=False)
-    consumer.assign([TopicPartition(topic, number) for number in range(len(PARTITIONS))])
-    return consumer
-
-
-def _places(came_back: dict, answer: Answer, incident: datetime) -> dict[int, int]:
-    """What came back as offsets by partition. Raises TryAgain if it is something else."""
-    places = {}
-    for key, offset in came_back.items():
-        number = key.partition if isinstance(key, TopicPartition) else key
-        whole = all(isinstance(each, int) and not isinstance(each, bool) for each in (number, offset))
-        if not whole or number not in range(len(PARTITIONS)) or offset < 0:
-            raise TryAgain(
-                says="That is no partition with an offset.",
-                given=answer.called("consumer", incident).replace("'consumer'", "consumer"),
-                came_back=f"{shown(key)}: {shown(offset)}",
-                look_at="the partition's number, and the offset as a whole number; what is found has one as .offset",
-            )
-        if offset > (end := len(PARTITIONS[number][0])):
-            raise TryAgain(
-                says=f"Partition {number} ends at offset {end}: it has no {offset}.",
-                broken="an offset that the log does not have counts as none: auto_offset_reset decides then",
-                look_at="the end is the offset that the next record will get; to go back is a smaller one",
-            )
-        places[number] = offset
-    return dict(sorted(places.items()))
-
-
-def _judge_place(number: int, handed: Sequence[int], places: dict[int, int], incident: datetime) -> None:
-    times, committed = PARTITIONS[number]
-    since = [offset for offset, seconds in enumerate(times) if _at(seconds) >= incident]
-    undone = range(committed or 0, len(times))
-    needed = min([*since, *undone], default=len(times))
-    if [*handed] == [*range(needed, len(times))]:
-        return
-    held = "; ".join(f"{offset}: {_at(seconds):%H:%M:%S.%f}"[:-5] for offset, seconds in enumerate(times)) or "nothing"
-    says = f"Partition {number}: it is handed {', '.join(map(str, handed)) or 'no record'}; "
-    if len(handed) > len(times) - needed:
-        says += f"from {needed} on was enough."
-        broken = "what is older than the incident, and done, comes again for nothing"
-        look_at = "offsets_for_times finds None where no record is late enough; it counts in milliseconds"
-    elif undone and min(undone) == needed:
-        says += f"{needed} was never processed, and is skipped now."
-        broken = "a group that is set forward misses what lies in between"
-        look_at = "which is smaller: what is committed, or what was found for the incident?"
-    else:
-        says += f"{needed} is not older than the incident, and does not come."
-        broken = "what was processed wrongly is done only when it was handed out again"
-        look_at = "which is smaller, what is committed or what is found? In which unit and time zone do you ask?"
-    given = f"partition {number}: {held} (UTC)\ncommitted: {committed}; incident: {incident.isoformat()}"
-    raise TryAgain(says=says, given=given, came_back=shown(places), broken=broken, look_at=look_at)
-
-
-# 11-2
 
 
 @dataclass(frozen=True)
@@ -179,6 +49,7 @@ def _payment(name: str, number: int, amount: str, at: int = 60) -> Event:
 
 LATER = "a payment can be read before its order: they lie in two partitions"
 WHOSE = "when is it known whose payment it is? After which event, at the latest?"
+TOGETHER = "all that a customer has paid counts, for whichever order"
 SCOPES = (
     Scope(((_order(1, 456),), (_payment("a", 1, "30.00"),)), LATER, WHOSE),
     Scope(
@@ -192,6 +63,16 @@ SCOPES = (
         "by what can you recognise it when it comes again?",
     ),
     Scope(
+        ((_order(1, 456),), (_payment("a", 1, "90071992547409.93"), _payment("b", 1, "0.01"))),
+        "an amount is exact to the cent, however large it is",
+        "the amounts in the payload are Decimals: which of your lines makes something else of one?",
+    ),
+    Scope(
+        ((_order(1, 456), _order(2, 456)), (_payment("a", 1, "30.00"), _payment("b", 2, "7.00"))),
+        TOGETHER,
+        "a customer can have two orders: what is the key of each of your dicts, and what does a second one replace?",
+    ),
+    Scope(
         ((_order(1, 456, at=50),), (_payment("a", 1, "30.00", at=10),)),
         "two services have two clocks: a payment can bear an earlier time than its order",
         "does it need an order at all, if you look at the events twice?",
@@ -200,6 +81,11 @@ SCOPES = (
         ((_payment("x", 9, "5.00"),), (_order(1, 456), _payment("a", 1, "30.00"))),
         'a payment whose order is nowhere counts for "?"',
         "what is known when the last event has been read?",
+    ),
+    Scope(
+        ((_payment("x", 9, "5.00"), _payment("y", 8, "6.00")), (_payment("x", 9, "5.00"), _order(1, 456))),
+        'all payments whose orders are nowhere count for "?", each once',
+        'how many payments can there be whose order is nowhere? What does a second one do with "?"',
     ),
     Scope(
         (
@@ -221,36 +107,73 @@ SCOPES = (
         "a bid and a report have an amount, too, and nobody has paid it",
         "which type of event says that something was paid?",
     ),
+    Scope(((), ()), "nobody has paid, where nothing has happened", "what comes back for an empty list?"),
 )
 
 
 def _paid(answer: Answer, lab: "Lesson") -> str:
-    """Each scope in each order in which its partitions can be read, the small ones first."""
-    tried = 0
+    """Each scope in each order in which its partitions can be read, the small ones first; then the first once more."""
+    calls: list[tuple[Scope, list[Event]]] = []
     for scope, partitions in zip(SCOPES, _read_back(lab), strict=True):
-        events = [event for partition in partitions for event in partition]
-        right = _right(events)
-        for order in _interleavings(partitions):
-            came_back = answer(order, returns=dict, asks="a dict from user_id to Decimal")
-            given = "\n".join(f"{number}: {_in_short(event)}" for number, event in enumerate(order))
-            if strange := [each for each in came_back.values() if type(each) not in (Decimal, int)]:
-                raise TryAgain(
-                    says=f"{shown(strange[0])} is no Decimal.",
-                    given=given,
-                    came_back=shown(came_back),
-                    broken="a binary float cannot hold cents, and text cannot be added up",
-                    look_at="the amounts in the payload are Decimals already; 0 + a Decimal is one, too",
-                )
-            if {name: amount for name, amount in came_back.items() if amount} != right:
-                raise TryAgain(
-                    says=f"This is {_totals(right)}.",
-                    given=given,
-                    came_back=_totals(came_back),
-                    broken=scope.broken if tried else "a payment counts for the customer whose order it is",
-                    look_at=scope.look_at,
-                )
-            tried += 1
-    return f"Right in all {tried} orders in which the partitions of {len(SCOPES)} topics can be read."
+        calls += [(scope, _renamed(order, len(calls) + n)) for n, order in enumerate(_interleavings(partitions))]
+    known: set[str] = set()  # customers of earlier calls
+    for number, (scope, events) in enumerate(calls):
+        _require_sums(answer, scope, events, known, first=not number)
+        known |= {event.payload["user_id"] for event in events if "user_id" in event.payload}
+    for scope, events in calls[:2]:
+        _require_sums(answer, scope, events, known, again=True)
+    return f"Right in all {len(calls)} orders in which the partitions of {len(SCOPES)} topics can be read."
+
+
+def _renamed(events: Sequence[Event], number: int) -> list[Event]:
+    """The same events with customers, orders and ids that no other call has, and with other amounts."""
+
+    def payload(event: Event) -> dict[str, Any]:
+        changed = {
+            name: f"{event.payload[name][:4]}{int(event.payload[name][4:]) + 10 * number}"
+            for name in ("order_id", "user_id")
+            if name in event.payload
+        }
+        return {**event.payload, **changed, "amount": event.payload["amount"] + number}
+
+    return [
+        replace(event, event_id=str(uuid5(NAMESPACE_URL, f"{event.event_id}/{number}")), payload=payload(event))
+        for event in events
+    ]
+
+
+def _require_sums(
+    answer: Answer, scope: Scope, events: list[Event], known: set[str], *, first: bool = False, again: bool = False
+) -> None:
+    """One call. `known` are the customers of earlier calls; `again`: it went well before."""
+    right = _right(events)
+    came_back = answer(events, returns=dict, asks="a dict from user_id to Decimal")
+    given = "\n".join(f"{number}: {_in_short(event)}" for number, event in enumerate(events)) or "no events"
+    if strange := [each for each in came_back.values() if type(each) not in (Decimal, int)]:
+        raise TryAgain(
+            says=f"{shown(strange[0])} is no Decimal.",
+            given=given,
+            came_back=shown(came_back),
+            broken="a binary float cannot hold cents, and text cannot be added up",
+            look_at="the amounts in the payload are Decimals already; 0 + a Decimal is one, too",
+        )
+    if {name: amount for name, amount in came_back.items() if amount} == right:
+        return
+    here = {event.payload.get("user_id") for event in events}
+    leaked = [name for name in came_back if name in known - here]
+    broken, look_at = scope.broken, scope.look_at
+    if first:
+        broken = "a payment counts for the customer whose order it is"
+    if again or leaked:
+        broken = "these events went well before" if again else f"{leaked[0]} is in none of these events"
+        look_at = "what stays from call to call: a default argument, or a variable outside of the function?"
+    raise TryAgain(
+        says=f"This is {_totals(right)}.",
+        given=given,
+        came_back=_totals(came_back),
+        broken=broken,
+        look_at=look_at,
+    )
 
 
 def _read_back(lab: "Lesson") -> list[list[list[Event]]]:
@@ -294,156 +217,6 @@ def _in_short(event: Event) -> str:
     return f"{event.timestamp:%H:%M:%S} {event.event_type} {event.event_id[:4]}…, {about}"
 
 
-# 11-3
-
-MOST = 3  # records in a story
-NAMES = {
-    "live": "its live record",
-    "again": "its live record, handed out again",
-    "replayed": "its record from a replay",
-    "once more": "its record, replayed by hand",
-    "redriven": "its record, redriven",
-}
-
-
-def _hold_back(answer: Answer, lab: "Lesson") -> str:
-    """Every story of up to three records, the short ones first: rows and mails are counted in the end."""
-    records = _records(lab)
-    letters = {name: letter for letter, name in zip("AB", dict.fromkeys(key[0] for key in records), strict=True)}
-    stories = 0
-    for length in range(1, MOST + 1):
-        for story in itertools.product(records, repeat=length):
-            if letters[story[0][0]] == "A":  # the other way round it is the same story
-                try:
-                    _tell(answer, story, records, letters)
-                except TryAgain:
-                    if stories:
-                        _require_no_other_memory(answer, records, letters)
-                    raise
-                stories += 1
-    return f"Right in all {stories} stories of up to {MOST} records: live, again, replayed, redriven."
-
-
-def _records(lab: "Lesson") -> dict[tuple[str, str], ConsumerRecord]:
-    """Two events' records as they come out of Kafka, by event id and how they came."""
-    events = shop.events(30, seed=3)
-    first = next(event for event in events if event.event_type == "OrderCreated")
-    both = [event for event in events if shop.key_of(event) == shop.key_of(first)]  # an order and its payment
-    sent = [{"value": each.encode(), "key": shop.key_of(each), "headers": each.headers()} for each in both]
-    topic = through_kafka(lab, sent).topic
-    producer, reader = lab.producer(name="check"), lab.consumer(name="check-replay")
-    replay.choose(reader, replay.Choice(topic, stop=len(both)), replay_id="2026-04-17").send(producer, topic)
-    for event in both:  # once more, by hand: the mark is all that it has
-        headers = [*event.headers(), (replay.REPLAY_ID, b"by hand")]
-        producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
-    for offset, event in enumerate(both):
-        headers = [*event.headers(), (dead_letter.REDRIVE_ORIGIN, f"{topic}/0/{offset}".encode())]
-        producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
-    lab.close_client("check-replay")
-    held = lab.log(topic).records
-    # As they were sent: both live, both replayed, both replayed once more, both redriven. For the second event two of
-    # these will do.
-    how = [(event.event_id, name) for name in ("live", "replayed", "once more", "redriven") for event in both]
-    found = dict(zip(how, held, strict=True))
-    del found[both[1].event_id, "once more"], found[both[1].event_id, "redriven"]
-    return found
-
-
-def _require_no_other_memory(answer: Answer, records: Mapping, letters: Mapping[str, str]) -> None:
-    """The very first story went well: if it does not now, something outside of the database remembers."""
-    first = [next(iter(records))]
-    try:
-        _tell(answer, first, records, letters)
-    except TryAgain as other:
-        raise _wrong(
-            first,
-            letters,
-            f"With an empty database this went well at first; now: {other.fields['says']}",
-            "what a program remembers outside of its database is gone when it dies, and stays when it should not",
-            "a global set, or a switch that a replay turns on: can the record and the database say it instead?",
-        ) from None
-
-
-def _tell(answer: Answer, story: Sequence[tuple[str, str]], records: Mapping, letters: Mapping[str, str]) -> None:
-    mails: list[object] = []
-
-    def mail(event: object) -> None:
-        mails.append(event)
-
-    with closing(orders.database(":memory:")) as database:
-        try:
-            for place in story:
-                answer(records[place], database, mail, returns=object)
-                if database.in_transaction:
-                    problem = (
-                        "After it, a transaction is open.",
-                        "not committed is not done",
-                        "`with database:` commits",
-                    )
-                    raise _wrong(story, letters, *problem)
-            rows = Counter(str(event_id) for (event_id,) in database.execute("SELECT event_id FROM effects"))
-        except sqlite3.Error as error:  # closed, or its table dropped
-            problem = ("After it, effects cannot be read.", str(error), "the service goes on using its database")
-            raise _wrong(story, letters, *problem) from None
-    sent = Counter(each.event_id if isinstance(each, Event) else shown(each, 60) for each in mails)
-    for strange in (rows | sent).keys() - letters.keys():
-        says = f"There is {'a row in effects' if strange in rows else 'a mail'} with {strange!r}, and no such event."
-        broken, look_at = (
-            "a row has its event's id, and mail() gets the event",
-            "what do you insert, and hand to mail()?",
-        )
-        raise _wrong(story, letters, says, broken, look_at)
-    for event_id, letter in letters.items():
-        how = [name for each, name in story if each == event_id]
-        if rows[event_id] != bool(how):
-            says = f"Event {letter} has {_number(rows[event_id], 'row')}."
-            look_at = "is the row written for every record, and remembered under the event's id?"
-            raise _wrong(
-                story, letters, says, "each event has one row, whether its record is live or replayed", look_at
-            )
-        due = any(name in ("live", "redriven") for name in how)
-        if sent[event_id] != due:
-            raise _wrong(story, letters, *_about_mails(letter, sent[event_id], how))
-
-
-def _about_mails(letter: str, count: int, how: Sequence[str]) -> tuple[str, str, str]:
-    says = f"Event {letter} has {_number(count, 'mail')}."
-    if count > 1:
-        return says, "what comes again has its mail once", "what remembers that this mail has gone out?"
-    if count:
-        return (
-            says,
-            "it was only replayed: its customer has had that mail",
-            "what tells a replayed record from a live one?",
-        )
-    if how == ["redriven"]:
-        return says, "a redrive is no replay: its effects are due", "which header is the mark of a replay?"
-    if len(how) == 1:
-        look_at = "which header is the mark of a replay? And under which id is a mail remembered?"
-        return says, "its record is live: its mail is due", look_at
-    return (
-        says,
-        "its live record came, and its mail never went out",
-        "row and mail are two effects: what does the replay leave in your memory, and for which of them?",
-    )
-
-
-def _number(count: int, what: str) -> str:
-    return f"no {what}" if not count else f"{count} {what}{'s' * (count > 1)}"
-
-
-def _wrong(
-    story: Sequence[tuple[str, str]], letters: Mapping[str, str], says: str, broken: str, look_at: str
-) -> TryAgain:
-    seen: set[tuple[str, str]] = set()
-    lines = []
-    for event_id, how in story:
-        name = "again" if how == "live" and (event_id, how) in seen else how
-        seen.add((event_id, how))
-        lines.append(f"handle: event {letters[event_id]}, {NAMES[name]}")
-    return TryAgain(says=says, story="\n".join(lines), broken=broken, look_at=look_at)
-
-
 def _back(body: str) -> str:
     return f"from datetime import UTC\n\n\ndef go_back(consumer, incident):\n{body}"
 
@@ -452,7 +225,11 @@ ASK = (
     "    at = int(incident.timestamp() * 1000)\n"
     "    found = consumer.offsets_for_times({place: at for place in consumer.assignment()})\n"
 )
-LEAST = "    return {p.partition: min(f.offset if f else 9, consumer.committed(p) or 0) for p, f in found.items()}"
+DONE = (
+    "    begins = consumer.beginning_offsets(list(found))\n"
+    "    done = {place: max(consumer.committed(place) or 0, begins[place]) for place in found}\n"
+)
+LEAST = DONE + "    return {p.partition: min(f.offset, done[p]) if f else done[p] for p, f in found.items()}"
 
 
 def _sums(body: str) -> str:
@@ -484,15 +261,14 @@ ONE_PASS = (
 
 
 def _handle(body: str) -> str:
-    imports = "from labsupport import Event, inbox, orders, replay\n\n\n"
+    imports = "from labsupport import Event, inbox, replay\n\n\n"
     return f"{imports}def handle(record, database, mail):\n    event = Event.decode(record.value)\n{body}"
 
 
-ROW_ONCE = "    inbox.once(database, event.event_id, lambda: orders.effect(database, event))\n"
+INSERT = "database.execute('INSERT INTO effects VALUES (?, ?, ?)', (event.event_id, '', ''))"
+ROW_ONCE = f"    inbox.once(database, event.event_id, lambda: {INSERT})\n"
 MAIL_ONCE = "inbox.once(database, 'mail ' + event.event_id, lambda: mail(event))"
-BOTH = (
-    "    def both():\n        orders.effect(database, event)\n{mail}\n\n    inbox.once(database, event.event_id, both)"
-)
+BOTH = "    def both():\n        " + INSERT + "\n{mail}\n\n    inbox.once(database, event.event_id, both)"
 
 # fmt: off
 EXERCISES = (
@@ -509,62 +285,98 @@ EXERCISES = (
             "Which records have to come: those since the incident, those that are not committed, or both?",
             "`consumer.offsets_for_times({place: milliseconds})` finds the first record that is not older; `None` if "
             "there is none. `int(incident.timestamp() * 1000)` are the milliseconds.",
-            "The smaller of what was found and what is committed; nothing found: what is committed; nothing committed: "
-            "0."),
+            "The smaller of what was found and what is committed; nothing found: what is committed. Nothing committed, "
+            "or something before the log's beginning: that beginning, `consumer.beginning_offsets(places)[place]`."),
         reference='''def go_back(consumer, incident):
     """For each partition the offset at which the group shall go on."""
     at = int(incident.timestamp() * 1000)
+    begins = consumer.beginning_offsets(list(consumer.assignment()))
     places = {}
-    for place, found in consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), at)).items():
-        committed = consumer.committed(place) or 0
-        places[place.partition] = min(committed, found.offset) if found else committed
+    for place, found in consumer.offsets_for_times(dict.fromkeys(begins, at)).items():
+        done = max(consumer.committed(place) or 0, begins[place])
+        places[place.partition] = min(done, found.offset) if found else done
     return places''',
         explanation="A time is another offset in each partition. Where the group has not come as far as the incident, "
-        "it stays where it is: to set it to the incident would skip what it has never processed.",
+        "it stays where it is: to set it to the incident would skip what it has never processed. Where it has "
+        "committed nothing, it begins where the log does, and that is not always 0: at an offset that the log does not "
+        "have any more, `latest` would skip all of it.",
         wrong=(
             Wrong("the incident is the place, wherever the group is",
-                _back(ASK + "    return {p.partition: f.offset if f else consumer.committed(p) or 0\n"
-                    "            for p, f in found.items()}"), "was never processed, and is skipped now"),
+                _back(ASK + DONE + "    return {p.partition: f.offset if f else done[p] for p, f in found.items()}"),
+                "was never processed, and is skipped now"),
             Wrong("nothing since the incident means that nothing is left",
-                _back(ASK + "    ends = consumer.end_offsets(list(found))\n"
-                    "    return {p.partition: min(f.offset, consumer.committed(p) or 0) if f else ends[p]\n"
+                _back(ASK + DONE + "    ends = consumer.end_offsets(list(found))\n"
+                    "    return {p.partition: min(f.offset, done[p]) if f else ends[p]\n"
                     "            for p, f in found.items()}"), "was never processed, and is skipped now"),
             Wrong("nothing since the incident means: from the beginning",
-                _back(ASK + "    return {p.partition: min(f.offset if f else 0, consumer.committed(p) or 0)\n"
+                _back(ASK + DONE + "    return {p.partition: min(f.offset, done[p]) if f else begins[p]\n"
                     "            for p, f in found.items()}"), "comes again for nothing"),
             Wrong("one offset holds for all partitions",
                 _back(ASK + "    first = min(f.offset for f in found.values() if f)\n"
                     "    return {place.partition: first for place in found}"), "comes again for nothing"),
             Wrong("Kafka counts seconds",
                 _back(ASK.replace(" * 1000", "") + LEAST), "milliseconds"),
+            Wrong("a moment earlier does no harm",
+                _back(ASK.replace("1000)", "1000) - 1") + LEAST), "comes again for nothing"),
             Wrong("not committing brings it back, and so a restart is enough",
-                _back("    return {p.partition: consumer.committed(p) or 0 for p in consumer.assignment()}"),
+                _back("    found = consumer.assignment()\n" + DONE
+                    + "    return {p.partition: done[p] for p in found}"),
                 "is not older than the incident, and does not come"),
             Wrong("the group goes on at the later of the two",
-                _back(ASK + LEAST.replace("min(", "max(").replace("else 9", "else 0")), "which is smaller"),
+                _back(ASK + LEAST.replace("min(", "max(")), "which is smaller"),
             Wrong("to be safe, everything",
-                _back("    return {place.partition: 0 for place in consumer.assignment()}"), "comes again for nothing"),
+                _back("    begins = consumer.beginning_offsets(list(consumer.assignment()))\n"
+                    "    return {place.partition: begin for place, begin in begins.items()}"),
+                "comes again for nothing"),
             Wrong("a time is a time, in whatever zone",
                 _back("    incident = incident.replace(tzinfo=UTC)\n" + ASK + LEAST),
                 "which unit and time zone"),
             Wrong("every group has committed something",
                 _back(ASK + "    return {p.partition: min(f.offset if f else 9, consumer.committed(p))\n"
                     "            for p, f in found.items()}"), "TypeError"),
+            Wrong("a log begins at 0",
+                _back(ASK + DONE.replace("begins[place]", "0") + "    return {p.partition: min(f.offset, done[p]) "
+                    "if f else done[p] for p, f in found.items()}"), "the log begins at 3 and has no 0"),
+            Wrong("what is committed is still there",
+                _back(ASK + DONE.replace("max(consumer.committed(place) or 0, begins[place])",
+                    "begins[place] if consumer.committed(place) is None else consumer.committed(place)")
+                    + "    return {p.partition: min(f.offset, done[p]) if f else done[p] for p, f in found.items()}"),
+                "the log begins at 2 and has no 1"),
+            Wrong("what does not move need not be named",
+                _back(ASK + DONE + "    return {p: f.offset for p, f in found.items() if f and f.offset < done[p]}"),
+                "There is no place for partition"),
+            Wrong("an error concerns one partition, and the others go on",
+                _back(ASK + DONE + "    places = {}\n    for p, f in found.items():\n        try:\n"
+                    "            places[p.partition] = min(f.offset, done[p])\n"
+                    "        except AttributeError:\n            pass\n    return places"),
+                "There is no place for partition"),
+            Wrong("who does not answer has nothing committed",
+                _back("    def asked(place):\n        try:\n            return consumer.committed(place)\n"
+                    "        except Exception:\n            return None\n\n" + ASK
+                    + LEAST.replace("consumer.committed(place)", "asked(place)")),
+                "consumer.committed raised an error"),
+            Wrong("the last call's places still hold",
+                _back(ASK + DONE + "    for p, f in found.items():\n"
+                    "        places.setdefault(p.partition, min(f.offset, done[p]) if f else done[p])\n"
+                    "    return places").replace("incident)", "incident, places={})", 1), "Partition "),
         ),
         other_styles=(
             "import math\n\n\ndef go_back(consumer, incident):\n"
             "    result = {}\n"
             "    for place in consumer.assignment():\n"
-            "        result[place.partition] = consumer.committed(place) or 0\n"
+            "        (begin,) = consumer.beginning_offsets([place]).values()\n"
+            "        result[place.partition] = max(begin, consumer.committed(place) or begin)\n"
             "        at = math.ceil(incident.timestamp() * 1000)\n"
             "        if (found := consumer.offsets_for_times({place: at})[place]) is not None:\n"
             "            result[place.partition] = min(result[place.partition], found.offset)\n"
             "    return result",
-            _back(ASK +  # only what moves
-                "    return {place: f.offset for place, f in found.items()\n"
-                "            if f and f.offset < (consumer.committed(place) or 0)}"),
+            "import numpy\n" + _back(ASK + DONE +  # numbers of numpy's, and a client that is asked once more
+                "    try:\n        ends = consumer.end_offsets(list(found))\n    except Exception:\n"
+                "        ends = consumer.end_offsets(list(found))\n"
+                "    return {place: numpy.int64(min(f.offset if f else ends[place], done[place]))\n"
+                "            for place, f in found.items()}"),
         ),
-        judge=_go_back,
+        judge=go_back,
         seconds=6.0,
     ),
     Exercise(
@@ -622,6 +434,37 @@ EXERCISES = (
                 _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace(
                     "'PaymentProcessed':", "'PaymentProcessed' and event.payload['order_id'] in whose:")),
                 "counts for \"?\""),
+            Wrong("what was learned in one call helps in the next",
+                "WHOSE = {}\n\n\n" + _sums(UNIQUE + ONE_PASS.replace("whose, totals = {}, {}", "totals = {}")
+                    .replace("whose", "WHOSE")), "can be read before its order"),
+            Wrong("a default argument is new in each call",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace("    totals = {}\n", "", 1))
+                    .replace("(events)", "(events, totals={})"), "is in none of these events"),
+            Wrong("what was seen once was seen in this call",
+                "SEEN = set()\n\n\n" + _sums("    events = [e for e in events if e.event_id not in SEEN "
+                    "and not SEEN.add(e.event_id)]\n" + WHOSE_ORDER + ADD_UP), "these events went well before"),
+            Wrong("a customer has one order",
+                _sums(UNIQUE + WHOSE_ORDER.replace("whose", "owner") + "    whose = {o: o for o in owner}\n"
+                    + ADD_UP.replace("return totals", "return {owner.get(o, '?'): a for o, a in totals.items()}")),
+                "a customer can have two orders"),
+            Wrong("an order belongs to the customer's name",
+                _sums(UNIQUE + "    last = {e.payload['user_id']: e.payload['order_id'] for e in events "
+                    "if e.event_type == 'OrderCreated'}\n    whose = {o: u for u, o in last.items()}\n" + ADD_UP),
+                "a customer can have two orders"),
+            Wrong("there is one unknown payment",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace("        if event.event_type",
+                    "        if event.event_type == 'PaymentProcessed' and event.payload['order_id'] not in whose:\n"
+                    "            totals['?'] = event.payload['amount']\n        elif event.event_type", 1)),
+                "how many payments can there be"),
+            Wrong("the customers are those of the example",
+                _sums(UNIQUE + "    whose = {'ORD-1': 'USR-456', 'ORD-2': 'USR-457'}\n" + ADD_UP), "This is"),
+            Wrong("a float in between does no harm",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace("event.payload['amount']\n",
+                    "Decimal(float(event.payload['amount']))\n")), "exact to the cent"),
+            Wrong("rounded in the end it is exact again",
+                _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace("event.payload['amount']\n",
+                    "float(event.payload['amount'])\n").replace("return totals",
+                    "return {u: round(Decimal(a), 2) for u, a in totals.items()}")), "exact to the cent"),
             Wrong("cents are floats",
                 _sums(UNIQUE + WHOSE_ORDER + ADD_UP.replace(
                     "+ event.payload['amount']", "+ float(event.payload['amount'])")), "is no Decimal"),
@@ -652,6 +495,7 @@ EXERCISES = (
                 "            totals[customer] = totals.get(customer, Decimal(0)) + event.payload['amount']\n"
                 "    return totals"),
         ),
+        points_at=("ep-1",),
         judge=_paid,
         seconds=3.0,
     ),
@@ -661,7 +505,10 @@ EXERCISES = (
         difficulty="hard",
         minutes=7,
         call="handle(record, database, mail)",
-        stub='''def handle(record, database, mail):
+        stub='''from labsupport import Event, inbox, replay
+
+
+def handle(record, database, mail):
     """One row for each event; one mail for each that came live."""
     return ...''',
         hints=(
@@ -669,17 +516,20 @@ EXERCISES = (
             "`replay.replayed(record)` is `None` if the record is live. A row is due in either case.",
             "`inbox.once(database, id, effect)` remembers an id. Give the mail another one than the row, such as "
             "`'mail ' + event.event_id`, and ask for it only if the record is live."),
-        reference='''from labsupport import Event, inbox, orders, replay
+        reference='''from labsupport import Event, inbox, replay
 
 
 def handle(record, database, mail):
     """One row for each event; one mail for each that came live."""
     event = Event.decode(record.value)
-    inbox.once(database, event.event_id, lambda: orders.effect(database, event))
+    insert = ("INSERT INTO effects VALUES (?, '', '')", (event.event_id,))
+    inbox.once(database, event.event_id, lambda: database.execute(*insert))
     if replay.replayed(record) is None:
         inbox.once(database, "mail " + event.event_id, lambda: mail(event))''',
         explanation="The row is due for every record, the mail for a live one. So they need two memories: with one, a "
-        "replay that comes before the live record would mark the event as done, and its mail would never go out.",
+        "replay that comes before the live record would mark the event as done, and its mail would never go out. If "
+        "the mail fails, nothing is remembered, the error comes out, and the record comes again. A mail can still go "
+        "twice: if the process dies after mail() and before the inbox commits (lesson 08).",
         wrong=(
             Wrong("replay is free of effects",
                 _handle(BOTH.format(mail="        mail(event)")), "it was only replayed"),
@@ -694,7 +544,7 @@ def handle(record, database, mail):
                 _handle(ROW_ONCE + "    if replay.replayed(record) is None:\n        mail(event)"),
                 "what comes again has its mail once"),
             Wrong("rows do no harm",
-                _handle("    with database:\n        orders.effect(database, event)\n"
+                _handle(f"    with database:\n        {INSERT}\n"
                     f"    if replay.replayed(record) is None:\n        {MAIL_ONCE}"), "has 2 rows"),
             Wrong("whatever has been sent again is a replay",
                 _handle(ROW_ONCE + f"    if len(record.headers) == 2:\n        {MAIL_ONCE}"),
@@ -711,7 +561,7 @@ def handle(record, database, mail):
                     f"    if not MODE:\n        {MAIL_ONCE}"), "a switch that a replay turns on"),
             Wrong("an order's events are one event",
                 _handle("    key = event.payload['order_id']\n"
-                    "    inbox.once(database, key, lambda: orders.effect(database, event))\n"
+                    f"    inbox.once(database, key, lambda: {INSERT})\n"
                     "    if replay.replayed(record) is None:\n"
                     "        inbox.once(database, 'mail ' + key, lambda: mail(event))"), "Event B has no row"),
             Wrong("a set in the program remembers",
@@ -719,7 +569,30 @@ def handle(record, database, mail):
                     "    if replay.replayed(record) is None and event.event_id not in DONE:\n"
                     "        DONE.add(event.event_id)\n        mail(event)"), "outside of its database"),
             Wrong("the database writes by itself",
-                _handle("    orders.effect(database, event)"), "a transaction is open"),
+                _handle(f"    {INSERT}"), "a transaction is open"),
+            Wrong("a mark is what is in it",
+                _handle(ROW_ONCE + f"    if not replay.replayed(record):\n        {MAIL_ONCE}"),
+                "though its value is empty"),
+            Wrong("a mail that fails is not this service's concern",
+                _handle(ROW_ONCE + "    def send():\n        try:\n            mail(event)\n"
+                    "        except Exception:\n            pass\n\n    if replay.replayed(record) is None:\n"
+                    "        inbox.once(database, 'mail ' + event.event_id, send)"), "as if all were done"),
+            Wrong("first remembered, then sent",
+                _handle(ROW_ONCE + "    if replay.replayed(record) is None and inbox.once(\n"
+                    "        database, 'mail ' + event.event_id, lambda: None\n    ):\n        mail(event)"),
+                "has 1 row and no mail"),
+            Wrong("the mail may go first",
+                _handle(f"    if replay.replayed(record) is None:\n        {MAIL_ONCE}\n" + ROW_ONCE),
+                "before the row was there"),
+            Wrong("a row can be written anew each time",
+                _handle("    with database:\n        database.execute('DELETE FROM effects WHERE event_id = ?', "
+                    f"(event.event_id,))\n        {INSERT}\n"
+                    f"    if replay.replayed(record) is None:\n        {MAIL_ONCE}"), "was deleted or changed"),
+            Wrong("who is refused by the database tries the mail anyway",
+                _handle(f"    try:\n    {ROW_ONCE}    except Exception:\n        pass\n"
+                    f"    if replay.replayed(record) is None:\n        try:\n            {MAIL_ONCE}\n"
+                    "        except OSError:\n            raise\n        except Exception:\n            pass"),
+                "as if all were done"),
             Wrong("the mail is remembered by the replay, too",
                 _handle(ROW_ONCE +
                     "    def send():\n        if replay.replayed(record) is None:\n            mail(event)\n\n"
@@ -736,14 +609,14 @@ def handle(record, database, mail):
             "        if live and database.execute(new, ('m' + event.event_id,)).rowcount:\n"
             "            mail(event)",
             _handle(ROW_ONCE +
-                "    if replay.replayed(record):\n        return\n"
+                "    if replay.replayed(record) is not None:\n        return\n"
                 "    seen = database.execute('SELECT 1 FROM inbox WHERE event_id = ?', ('m-' + event.event_id,))\n"
                 "    if seen.fetchone() is None:\n"
                 "        mail(event)\n"
                 "        with database:\n"
                 "            database.execute('INSERT INTO inbox VALUES (?, 0)', ('m-' + event.event_id,))"),
         ),
-        judge=_hold_back,
+        judge=hold_back,
         seconds=3.0,
     ),
 )

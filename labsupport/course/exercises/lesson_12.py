@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # 12-1
 
 DAY = 86_400_000  # milliseconds
+SEGMENTS = 1_000  # of a partition, at most
 # (every event?, days that a reader may be away, days after which an event must be gone), the simple ones first.
 NEEDS = (
     (True, 1, None),
@@ -45,7 +46,8 @@ def _settings(answer: Answer, lab: "Lesson") -> str:
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     found = lab.ask("its settings", lambda admin: admin.describe_configs([resource], config_filter="all"))
     defaults = {name: entry["value"] for name, entry in found["topic"][topic].items()}
-    for need in NEEDS:
+    first: dict[tuple, dict] = {}
+    for need in (*NEEDS, *reversed(NEEDS)):
         chosen = answer(*need, returns=dict)
         settings = {str(name).replace("_", "."): str(value) for name, value in chosen.items()}
         given = answer.called(*need)
@@ -53,6 +55,14 @@ def _settings(answer: Answer, lab: "Lesson") -> str:
         if problem := _problem(Effective.of(defaults | settings), *need):
             says, broken, look_at = problem
             raise TryAgain(says=says, given=given, came_back=shown(chosen), broken=broken, look_at=look_at)
+        if first.setdefault(need, settings) != settings:
+            raise TryAgain(
+                says="The same need was met otherwise before.",
+                given=given,
+                came_back=f"{shown(chosen)}; before: {shown(first[need])}",
+                broken="what one topic needs is no matter of another",
+                look_at="what is kept from call to call: a default argument, or a variable outside of the function?",
+            )
     return f"The broker takes them, and they meet all {len(NEEDS)} needs, whatever was left out."
 
 
@@ -106,6 +116,11 @@ class Effective:
 
 def _problem(topic: Effective, every: bool, away: int, gone_after: int | None) -> tuple[str, str, str] | None:
     """What is wrong: the sentence, the property that is broken, what to look at; None if nothing is."""
+    span = topic.retention if topic.deletes and topic.retention < float("inf") else away
+    if span / topic.segment > SEGMENTS:
+        says = f"In {_days(span)} a partition gets {span / topic.segment:,.0f} segments."
+        broken = f"each segment is three files, which the broker keeps open; {SEGMENTS:,} are enough"
+        return says, broken, "segment.ms: how small must it be, and how large may it be?"
     if topic.deletes and topic.limited_in_size:
         says = "A busy day may fill it: then the oldest records go, whatever their age."
         return says, "the need is one of time, not of size", "leave retention.bytes as it is"
@@ -151,6 +166,7 @@ def _problem_of_a_state(topic: Effective, away: int) -> tuple[str, str, str] | N
 # 12-2
 
 KEYS = ("AAB", "CAC")  # by partition, the keys of its records: A is from before the topic grew (lesson 02)
+ENDS = ((3, 3), (2, 3), (3, 2))  # by partition, how many of them there are: in one case after the other
 
 
 def _restore(answer: Answer, lab: "Lesson") -> str:
@@ -182,19 +198,31 @@ class Case:
 def _cases(lab: "Lesson") -> Iterator[Case]:
     sent = [{"key": key.encode(), "partition": number} for number, keys in enumerate(KEYS) for key in keys]
     held = through_kafka(lab, sent, partitions=len(KEYS))
-    whole = held.records
+    whole, number = held.records, 0
     for deleted in ({}, {0: 1}, {1: 2}, {0: 3}):
         if deleted:
             lab.admin().delete_records({TopicPartition(held.topic, number): at for number, at in deleted.items()})
             held = log.read(lab, held.topic)
         for places in itertools.product(*(range(len(keys) + 1) for keys in KEYS)):
-            known = {number: place for number, place in enumerate(places) if place}
-            state = _counted(record for record in whole if record.offset < places[record.partition])
-            hole = any(begin > places[number] for number, begin in held.begins.items())
-            snapshot = {"state": state, "next": known}
-            # As a consumer might hand them out: partition 1 first.
-            left = tuple(sorted(held.records, key=lambda record: -record.partition))
-            yield Case(snapshot, left, dict(held.begins), None if hole else _counted(whole))
+            number += 1
+            ends = [max(pair) for pair in zip(ENDS[number % len(ENDS)], places, strict=True)]
+            yield _case(held, [record for record in whole if record.offset < ends[record.partition]], places, number)
+
+
+def _case(held: log.Log, whole: Sequence[ConsumerRecord], places: Sequence[int], number: int) -> Case:
+    """The snapshot that was taken at `places`, of keys that no other case has; what `held` still has of the whole."""
+
+    def named(records: Iterable[ConsumerRecord]) -> list[ConsumerRecord]:
+        return [record._replace(key=b"%s%d" % (record.key, number)) for record in records]
+
+    known = {number: place for number, place in enumerate(places) if place}
+    state = _counted(named(record for record in whole if record.offset < places[record.partition]))
+    hole = any(begin > places[number] for number, begin in held.begins.items())
+    # As a consumer might hand them out: partition 1 first.
+    left = sorted(named(record for record in held.records if record in whole), key=lambda record: -record.partition)
+    return Case(
+        {"state": state, "next": known}, tuple(left), dict(held.begins), None if hole else _counted(named(whole))
+    )
 
 
 def _counted(records: Iterable[ConsumerRecord]) -> dict[str, int]:
@@ -233,10 +261,13 @@ def _compare(case: Case, came_back: Mapping[str, int] | None) -> None:
 def _difference(wanted: Mapping[str, int], came_back: Mapping[str, int]) -> tuple[str, str, str]:
     if strange := [key for key in came_back if key not in wanted]:
         says = f"There is no key {shown(strange[0])}."
-        return says, "the keys are text, as in the snapshot", "record.key.decode()"
+        look_at = "record.key.decode()"
+        if isinstance(strange[0], str):
+            look_at = "what is left from an earlier call: does the state begin with this snapshot's, and nothing else?"
+        return says, "a key is text, from this snapshot or from these records", look_at
     key = next(key for key in sorted(wanted) if came_back.get(key, 0) != wanted[key])
     count = came_back.get(key, 0)
-    says = f"{key} had {wanted[key]} events, and {shown(count)} came out."
+    says = f"{key} had {wanted[key]} event{'s' * (wanted[key] != 1)}, and {shown(count)} came out."
     if isinstance(count, int) and count > wanted[key]:
         broken = "an event that is in the snapshot is counted twice"
         return says, broken, "`next` is the first offset of its partition that is not in the snapshot"
@@ -311,6 +342,16 @@ def topic_settings(every_event, away, gone_after):
             Wrong("a tombstone is kept like any record", _chosen(
                 "    if not every_event:\n        return {'cleanup.policy': 'compact'}\n"
                 "    return {'retention.ms': away * DAY, 'segment.ms': DAY}"), "A tombstone may be gone after 1 day,"),
+            Wrong("the smaller the segment, the sooner it is gone", _chosen(
+                f"{COMPACT}    return {{'retention.ms': away * DAY, 'segment.ms': 1}}"), "86,400,000 segments"),
+            Wrong("an hour is short enough for every segment", _chosen(
+                f"{COMPACT}    return {{'retention.ms': away * DAY, 'segment.ms': 3_600_000}}"), "9,600 segments"),
+            Wrong("what one topic needs holds for the next",
+                _chosen("    settings['cleanup.policy'] = 'delete' if every_event else 'compact'\n"
+                    "    settings['retention.ms' if every_event else 'delete.retention.ms'] = away * DAY\n"
+                    "    if gone_after:\n        settings['segment.ms'] = (gone_after - away) * DAY\n"
+                    "    return settings").replace("gone_after)", "gone_after, settings={})", 1),
+                "from call to call"),
             Wrong("a setting is called as one likes", _chosen(
                 "    return {'retention.days': away}"), "does not take these settings"),
         ),
@@ -328,6 +369,7 @@ def topic_settings(every_event, away, gone_after):
                 "    middle = (away + gone_after) * DAY // 2\n"
                 "    return {'retention.ms': middle, 'segment.ms': gone_after * DAY - middle - 600_000}"),
         ),
+        points_at=("ep-1", "ep-3"),
         judge=_settings,
     ),
     Exercise(
@@ -382,7 +424,14 @@ def restore(snapshot, records, begins):
                 f"        if record.offset >= snapshot['next'][record.partition]:\n{COUNT}"), "KeyError"),
             Wrong("a record's key is text", _restored(f"{HOLE}{OWN}    for record in records:\n"
                 "        if record.offset >= snapshot['next'].get(record.partition, 0):\n"
-                + COUNT.replace(".decode()", "")), "There is no key b'"),
+                + COUNT.replace(".decode()", "")), "record.key.decode()"),
+            Wrong("the answer is known already",
+                _restored(f"{HOLE}    return {{'A': 3, 'B': 1, 'C': 2}}"), "There is no key"),
+            Wrong("a state goes on where the last one was",
+                "STATE = {}\n\n\n" + _restored(f"{HOLE}    state = STATE\n    state.update(snapshot['state'])\n"
+                    "    for record in records:\n"
+                    f"        if record.offset >= snapshot['next'].get(record.partition, 0):\n{COUNT}"),
+                "There is no key"),
             Wrong("the snapshot itself is counted on", _restored(f"{HOLE}    state = snapshot['state']\n"
                 "    for record in records:\n"
                 f"        if record.offset >= snapshot['next'].get(record.partition, 0):\n{COUNT}"),

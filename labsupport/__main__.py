@@ -10,9 +10,10 @@ from labsupport.setup import obstacles
 
 try:
     with obstacles.explained():
-        from labsupport.commands.main import run
+        from labsupport.commands.boundary import run
+        from labsupport.commands.main import lab
 
-        run()
+        run(lab)
 except LabError as error:  # what prints errors could not be imported
     if sys.argv[1:2] == ["doctor"]:
         from labsupport.commands import checkup

@@ -4,48 +4,26 @@ It hides nothing of Kafka: `producer()` and `consumer()` return kafka-python's o
 """
 
 import contextlib
-import logging
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
-from kafka.errors import BrokerResponseError, InvalidReplicationFactorError, NodeNotReadyError
+from kafka.errors import InvalidReplicationFactorError
 
 from labsupport.base import LabError, Settings, parse_addresses, until
 from labsupport.broker import background
-from labsupport.broker.advice import DOWN, speaking
+from labsupport.broker.advice import speaking
+from labsupport.broker.clients import Clients
 from labsupport.broker.embedded import EmbeddedBroker, EmbeddedCluster
 from labsupport.broker.jars import kafka_version
-from labsupport.broker.metadata import FOREIGN, reach
-from labsupport.broker.resting import rests
-from labsupport.fetching import readable
+from labsupport.broker.metadata import reach
 from labsupport.groups import Group, describe, remove_members
 
-# What the lab lays under a client's own settings: its timeouts, in milliseconds. Kafka's defaults suit a data centre;
-# here a learner would sit before a silent cell for up to five minutes.
-ANY_CLIENT = {"bootstrap_timeout_ms": 5_000, "request_timeout_ms": 5_000}
-TIMEOUTS = {
-    "producer": ANY_CLIENT | {"delivery_timeout_ms": 30_000, "max_block_ms": 10_000},
-    "consumer": ANY_CLIENT
-    | {
-        "session_timeout_ms": 6_000,
-        "heartbeat_interval_ms": 1_000,
-        "max_poll_interval_ms": 30_000,
-        "consumer_timeout_ms": 5_000,  # `for record in consumer` ends when nothing has come for so long
-    },
-    "admin": ANY_CLIENT,
-}
-CLIENTS = {"producer": KafkaProducer, "consumer": KafkaConsumer, "admin": KafkaAdminClient}
 
-T = TypeVar("T")
-
-log = logging.getLogger("labsupport")
-
-
-class Cluster:
+class Cluster(Clients):
     """A Kafka cluster as the lab uses it.
 
     Topics and groups of the lab are named `{prefix}{two digits}-{name}`; only such names are ever deleted. Close it,
@@ -65,104 +43,13 @@ class Cluster:
         `deletes_topics=False`: never delete a topic but use a fresh name instead. That is the default for the lab's
         own broker on Windows, where deleting a topic can stop the broker (KAFKA-1194).
         """
-        self.bootstrap, self.prefix, self.embedded = bootstrap, prefix, embedded
+        super().__init__(bootstrap, embedded=embedded)
+        self.prefix = prefix
         self.deletes_topics = not (embedded and sys.platform == "win32") if deletes_topics is None else deletes_topics
-        self._clients: dict[str, Any] = {}
-        self._admin: KafkaAdminClient | None = None
-        self._open = True
 
     def __repr__(self) -> str:
         what = f"Apache Kafka {kafka_version()}" if self.embedded else "Kafka"
         return f"<{what} at {self.bootstrap}>"
-
-    def __enter__(self) -> "Cluster":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # Clients
-
-    def config(self, kind: str, **settings: Any) -> dict[str, Any]:
-        """What a "producer", "consumer" or "admin" is made with: address and the lab's timeouts, under what you say."""
-        return {"bootstrap_servers": self.bootstrap.split(",")} | TIMEOUTS[kind] | settings
-
-    def producer(self, *, name: str, **settings: Any) -> KafkaProducer:
-        """A KafkaProducer with `client_id=name`. A client made earlier under this name is closed first."""
-        return rests(self._make("producer", name, **settings))
-
-    def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
-        """A KafkaConsumer of `topics` with `client_id=name`. A client made earlier under this name is closed first."""
-        consumer = readable(self._make("consumer", name, *topics, **settings))
-        # Now: if it joins its group before it knows them, this client (3.0.12) may never get partitions: see DESIGN.md
-        with speaking(f"Could not ask for the topics {', '.join(topics)}."):
-            for topic in topics:
-                consumer.partitions_for_topic(topic)
-        return consumer
-
-    def admin(self) -> KafkaAdminClient:
-        """The KafkaAdminClient of this cluster; the same one each time, until you close it."""
-        if self._admin is None or self._admin._closed:
-            self._admin = self._connect("admin", client_id="lab-admin")
-        return self._admin
-
-    def ask(self, what: str, question: Callable[[KafkaAdminClient], T]) -> T:
-        """What `question(admin)` answers; asked again, for 15 s, while its broker comes back or reads its groups."""
-        answers: list[T] = []
-
-        def answered() -> bool:
-            try:
-                answers.append(question(self.admin()))
-            except (NodeNotReadyError, BrokerResponseError) as error:
-                if not error.retriable:
-                    raise
-            return bool(answers)
-
-        with speaking(f"Could not ask for {what}."):
-            until(answered, 15, what, next_step=DOWN)
-        return answers[0]
-
-    def _make(self, kind: str, name: str, *topics: str, **settings: Any) -> Any:
-        self.close_client(name)
-        client = self._connect(kind, *topics, **({"client_id": name} | settings))
-        self._clients[name] = client
-        return client
-
-    def _connect(self, kind: str, *topics: str, **settings: Any) -> Any:
-        if not self._open:
-            raise LabError(
-                f"Could not make a {kind}: this lesson was closed, because another one was opened in this kernel.",
-                "",
-                "run the first code cell of the lesson again",
-            )
-        # Asked first, because a client that cannot connect tries for 5 s and does not say why.
-        reach(parse_addresses(self.bootstrap), next_step=DOWN if self.embedded else FOREIGN)
-        with speaking(f"Could not make the {kind} at {self.bootstrap}."):
-            return CLIENTS[kind](*topics, **self.config(kind, **settings))
-
-    def close_client(self, name: str) -> None:
-        """Close the client of that name. Harmless if there is none; what goes wrong is logged, not raised."""
-        if name in self._clients:
-            self._close(name, self._clients.pop(name))
-
-    def _close(self, name: str, client: Any) -> None:
-        try:
-            if isinstance(client, KafkaProducer):
-                client.close(timeout=5)
-            elif isinstance(client, KafkaConsumer):
-                client.close(timeout_ms=5_000)
-            else:
-                client.close()
-        except Exception as error:  # with its broker gone it may raise anything, and the others must still be closed
-            log.warning("closing the client %r: %s: %s", name, type(error).__name__, error)
-
-    def close(self) -> None:
-        """Close every client that was made here; no more can be made."""
-        self._open = False
-        for name in list(self._clients):
-            self.close_client(name)
-        if self._admin is not None:
-            self._close("admin", self._admin)
 
     # Topics and groups
 

@@ -1,0 +1,133 @@
+"""Raw clients of kafka-python, made with the lab's time-outs, known by their names and closed together."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient
+from kafka.errors import BrokerResponseError, NodeNotReadyError
+
+from labsupport.base import LabError, parse_addresses, until
+from labsupport.broker.advice import DOWN, speaking
+from labsupport.broker.metadata import FOREIGN, reach
+from labsupport.broker.resting import rests
+from labsupport.fetching import readable
+
+# What the lab lays under a client's own settings: its timeouts, in milliseconds. Kafka's defaults suit a data centre;
+# here a learner would sit before a silent cell for up to five minutes.
+ANY_CLIENT = {"bootstrap_timeout_ms": 5_000, "request_timeout_ms": 5_000}
+TIMEOUTS = {
+    "producer": ANY_CLIENT | {"delivery_timeout_ms": 30_000, "max_block_ms": 10_000},
+    "consumer": ANY_CLIENT
+    | {
+        "session_timeout_ms": 6_000,
+        "heartbeat_interval_ms": 1_000,
+        "max_poll_interval_ms": 30_000,
+        "consumer_timeout_ms": 5_000,  # `for record in consumer` ends when nothing has come for so long
+    },
+    "admin": ANY_CLIENT,
+}
+CLIENTS = {"producer": KafkaProducer, "consumer": KafkaConsumer, "admin": KafkaAdminClient}
+
+T = TypeVar("T")
+
+log = logging.getLogger("labsupport")
+
+
+class Clients:
+    """The clients of one Kafka cluster. Close it, or use it as a context manager; that closes every client it made."""
+
+    def __init__(self, bootstrap: str, *, embedded: object | None = None):
+        """`embedded`: the brokers behind it, if they are the lab's own."""
+        self.bootstrap, self.embedded = bootstrap, embedded
+        self._clients: dict[str, Any] = {}
+        self._admin: KafkaAdminClient | None = None
+        self._open = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def config(self, kind: str, **settings: Any) -> dict[str, Any]:
+        """What a "producer", "consumer" or "admin" is made with: address and the lab's timeouts, under what you say."""
+        return {"bootstrap_servers": self.bootstrap.split(",")} | TIMEOUTS[kind] | settings
+
+    def producer(self, *, name: str, **settings: Any) -> KafkaProducer:
+        """A KafkaProducer with `client_id=name`. A client made earlier under this name is closed first."""
+        return rests(self._make("producer", name, **settings))
+
+    def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
+        """A KafkaConsumer of `topics` with `client_id=name`. A client made earlier under this name is closed first."""
+        consumer = readable(self._make("consumer", name, *topics, **settings))
+        # Now: if it joins its group before it knows them, this client (3.0.12) may never get partitions: see DESIGN.md
+        with speaking(f"Could not ask for the topics {', '.join(topics)}."):
+            for topic in topics:
+                consumer.partitions_for_topic(topic)
+        return consumer
+
+    def admin(self) -> KafkaAdminClient:
+        """The KafkaAdminClient of this cluster; the same one each time, until you close it."""
+        if self._admin is None or self._admin._closed:
+            self._admin = self._connect("admin", client_id="lab-admin")
+        return self._admin
+
+    def ask(self, what: str, question: Callable[[KafkaAdminClient], T]) -> T:
+        """What `question(admin)` answers; asked again, for 15 s, while its broker comes back or reads its groups."""
+        answers: list[T] = []
+
+        def answered() -> bool:
+            try:
+                answers.append(question(self.admin()))
+            except (NodeNotReadyError, BrokerResponseError) as error:
+                if not error.retriable:
+                    raise
+            return bool(answers)
+
+        with speaking(f"Could not ask for {what}."):
+            until(answered, 15, what, next_step=DOWN)
+        return answers[0]
+
+    def _make(self, kind: str, name: str, *topics: str, **settings: Any) -> Any:
+        self.close_client(name)
+        client = self._connect(kind, *topics, **({"client_id": name} | settings))
+        self._clients[name] = client
+        return client
+
+    def _connect(self, kind: str, *topics: str, **settings: Any) -> Any:
+        if not self._open:
+            raise LabError(
+                f"Could not make a {kind}: this lesson was closed, because another one was opened in this kernel.",
+                "",
+                "run the first code cell of the lesson again",
+            )
+        # Asked first, because a client that cannot connect tries for 5 s and does not say why.
+        reach(parse_addresses(self.bootstrap), next_step=DOWN if self.embedded else FOREIGN)
+        with speaking(f"Could not make the {kind} at {self.bootstrap}."):
+            return CLIENTS[kind](*topics, **self.config(kind, **settings))
+
+    def close_client(self, name: str) -> None:
+        """Close the client of that name. Harmless if there is none; what goes wrong is logged, not raised."""
+        if name in self._clients:
+            self._close(name, self._clients.pop(name))
+
+    def _close(self, name: str, client: Any) -> None:
+        try:
+            if isinstance(client, KafkaProducer):
+                client.close(timeout=5)
+            elif isinstance(client, KafkaConsumer):
+                client.close(timeout_ms=5_000)
+            else:
+                client.close()
+        except Exception as error:  # with its broker gone it may raise anything, and the others must still be closed
+            log.warning("closing the client %r: %s: %s", name, type(error).__name__, error)
+
+    def close(self) -> None:
+        """Close every client that was made here; no more can be made."""
+        self._open = False
+        for name in list(self._clients):
+            self.close_client(name)
+        if self._admin is not None:
+            self._close("admin", self._admin)

@@ -115,7 +115,7 @@ def plan(
     *,
     addressed: bool = False,
     widen: bool = False,
-    allow: Callable[[str], object] = lambda topic: None,
+    allow: Callable[[str], object] = lambda _: None,
 ) -> "Plan":
     """What a redrive of the chosen dead letters would send: nothing that comes later belongs to it.
 

@@ -10,7 +10,7 @@ from labsupport.events import stretches
 from labsupport.events.account import Account, Tally, is_refusal
 from labsupport.events.exact import ExactProducer, NotSentError
 from labsupport.events.outgoing import Outgoing, Sender
-from labsupport.experiments import log
+from labsupport.experiments import faults, log
 
 QUICK = {"message_timeout_ms": 4_000}
 

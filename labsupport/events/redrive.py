@@ -170,7 +170,7 @@ class Plan:
         self.account = tally.account
 
     def send(self, producer: KafkaProducer | ExactProducer, *, dry_run: bool = False) -> Account:
-        """Send what was planned, and nothing else; what somebody has sent back since it was planned is left.
+        """Send what was planned, and nothing else; what somebody else has sent back since then is left.
 
         Raises as `redrive`; with the account as a note, if something was sent already.
         """

@@ -10,7 +10,7 @@ from kafka import KafkaConsumer
 from kafka.errors import MessageSizeTooLargeError
 
 from labsupport import balance, faults, inbox, lesson, orders, reading, replay, sending, shop
-from labsupport.base import LabError
+from labsupport.base import LabError, until
 from labsupport.events import dead_letter, redrive
 from labsupport.events.choice import Choice
 from labsupport.events.event import Event
@@ -407,6 +407,31 @@ def test_an_interrupted_redrive_is_run_again(lab, topic, producer):
     account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
     assert (account.done, account.skipped) == (3, {"sent before": 2})
     assert ids(redriven(lab, topic)) == sorted(EVENTS[place].event_id for place in (1, 6, 9, 14, 20))
+
+
+class Interrupted(ExactProducer):
+    """A real one; Ctrl-C comes when it is to send the third."""
+
+    count = 0
+
+    def send(self, *what):
+        self.count += 1
+        if self.count == 3:
+            raise KeyboardInterrupt
+        return super().send(*what)
+
+
+def test_ctrl_c_in_the_middle_says_how_far_it_came(lab, topic, producer):
+    """Two were sent, in their order; the same command once more sends the other three."""
+    work(lab, topic, lab.group("payments"), failing(1, 6, 9, 14, 20))
+    with closing(Interrupted(lab.bootstrap)) as stopping, pytest.raises(KeyboardInterrupt) as caught:
+        redrive.redrive(reader(lab), stopping, redrive.choice(DEAD))
+    (note,) = caught.value.__notes__
+    assert "5 chosen" in note
+    assert "came to offset" in note
+    until(lambda: len(redriven(lab, topic)) == 2, 20, "the two to be stored")
+    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    assert (account.done, account.skipped) == (3, {"sent before": 2})
 
 
 def test_what_has_been_processed_already_is_not_processed_again(lab, topic, producer, tmp_path):

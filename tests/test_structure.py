@@ -21,7 +21,18 @@ TEXTS = {".py", ".md", ".toml", ".txt", ".lock", ".ipynb", ".yml", ".yaml", ".pr
 
 def files() -> list[Path]:
     """Every file of the project that is not made by running it."""
-    skipped = {".git", ".venv", ".lab", "work", "__pycache__", ".pytest_cache", ".ruff_cache", ".hypothesis"}
+    skipped = {
+        ".git",
+        ".venv",
+        ".vnew",
+        ".vold",
+        ".lab",
+        "work",
+        "__pycache__",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".hypothesis",
+    }
     skipped |= {".import_linter_cache", ".ipynb_checkpoints"}
     return [
         path for path in CHECKOUT.rglob("*")

@@ -16,8 +16,9 @@ from labsupport.base import CHECKOUT, Settings
 from labsupport.broker import roster
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.runtime import place_of_startup_cache
-from labsupport.commands import doctor
+from labsupport.commands import checkup, doctor
 from labsupport.experiments import faults
+from labsupport.setup import installed
 
 
 def test_a_healthy_lab_is_said_to_be_well_and_stays_as_it_is(elsewhere, lab):
@@ -28,7 +29,7 @@ def test_a_healthy_lab_is_said_to_be_well_and_stays_as_it_is(elsewhere, lab):
         run = lab("doctor")
         assert run.returncode == 0, run.stdout
         assert "wrong" not in run.stdout
-        assert len(re.findall(r"^ {2}ok ", run.stdout, re.MULTILINE)) == 17
+        assert len(re.findall(r"^ {2}ok ", run.stdout, re.MULTILINE)) == 19
         assert "one event out and back" in run.stdout
         told = json.loads(lab("doctor", "--json").stdout)
         assert all(line["ok"] for line in told)
@@ -73,10 +74,10 @@ def test_each_thing_that_is_wrong_on_the_machine_has_its_line(settings, runtime,
     (tmp_path / "java").write_text("#!/bin/sh\necho broken >&2; exit 3\n")
     (tmp_path / "java").chmod(0o755)
     broken = [
-        (doctor.python((3, 10, 4)), "3.10.4"),
-        (doctor.packages(tmp_path / "requirements.txt"), "no-such-package is missing"),
-        (doctor.disk([tmp_path], needed=10**18), "GB free at"),
-        (doctor.memory(100_000_000), "0.1 GB available"),
+        (checkup.python((3, 10, 4)), "3.10.4"),
+        (checkup.packages(tmp_path / "requirements.txt"), "no-such-package is missing"),
+        (checkup.disk([tmp_path], needed=10**18), "GB free at"),
+        (checkup.memory(100_000_000), "0.1 GB available"),
         (doctor.java(tmp_path / "nowhere"), "No such file"),
         (doctor.java(tmp_path / "java"), "broken"),
     ]
@@ -84,7 +85,7 @@ def test_each_thing_that_is_wrong_on_the_machine_has_its_line(settings, runtime,
         assert not line.ok
         assert seen in line.seen
         assert line.next_step
-    well = [doctor.python(), doctor.packages(), doctor.disk([tmp_path], 1), doctor.memory(10**10), doctor.java()]
+    well = [checkup.python(), checkup.packages(), checkup.disk([tmp_path], 1), checkup.memory(10**10), doctor.java()]
     assert all(line.ok for line in well)
 
 
@@ -129,11 +130,11 @@ def test_a_kernel_that_is_not_the_labs_python(monkeypatch, tmp_path):
 def test_a_copy_of_a_lesson_that_cannot_be_read(tmp_path):
     """Cut off by a full disk, for example."""
     (tmp_path / "00_start_here.ipynb").write_text('{"cells": [')
-    line = doctor.lessons(CHECKOUT / "notebooks", tmp_path)
+    line = checkup.lessons(CHECKOUT / "notebooks", tmp_path)
     assert not line.ok
     assert "00_start_here.ipynb" in line.seen
     assert subprocess.run(line.next_step.split("&&")[0], shell=True).returncode == 0
-    assert doctor.lessons(CHECKOUT / "notebooks", tmp_path).ok
+    assert checkup.lessons(CHECKOUT / "notebooks", tmp_path).ok
 
 
 def test_brokers_and_topics_that_were_left_over(elsewhere, python):
@@ -173,7 +174,7 @@ def test_an_old_broker_is_said_to_be_one():
 def test_an_event_that_does_not_come_back(elsewhere, monkeypatch):
     """The broker is frozen between the check of its address and the event: a line and not a stack."""
     with connect(elsewhere) as kafka, faults.paused(kafka.broker(1)):
-        line = doctor._careful("one event out and back", lambda: doctor.event(kafka))
+        line = checkup.careful("one event out and back", lambda: doctor.event(kafka))
     assert not line.ok
     assert "no answer from" in line.seen
 
@@ -196,7 +197,7 @@ def test_three_things_at_once(elsewhere, lab, runtime, tmp_path):
 
 def test_a_check_that_falls_over_is_a_line():
     """The doctor itself does not."""
-    line = doctor._careful("x", lambda: 1 / 0)
+    line = checkup.careful("x", lambda: 1 / 0)
     assert not line.ok
     assert "ZeroDivisionError" in line.seen
 
@@ -207,3 +208,87 @@ def test_the_settings_are_checked_first(lab):
     assert run.returncode == 1
     assert "is not host:port" in run.stderr
     assert Settings.from_environment().embedded
+
+
+def test_files_with_the_names_of_modules_spoil_no_command_and_are_named(tmp_path):
+    """A learner's kafka.py, random.py, a folder labsupport: in the current folder, and in PYTHONPATH."""
+    for name in ("kafka.py", "click.py", "random.py", "queue.py", "mine.py"):
+        (tmp_path / name).write_text("raise SystemExit('the wrong module')\n")
+    (tmp_path / "labsupport").mkdir()
+    (tmp_path / "labsupport" / "__init__.py").write_text("raise SystemExit('the wrong module')\n")
+    line = checkup.own_files([tmp_path])
+    assert not line.ok
+    assert "kafka.py hides the module kafka" in line.seen
+    assert "mine.py" not in line.seen + line.next_step
+    environment = {**os.environ, "PYTHONPATH": ""}
+    command = [sys.executable, str(CHECKOUT / "lab.py"), "--help"]
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert "doctor" in run.stdout, run.stderr
+    assert subprocess.run(line.next_step, shell=True).returncode == 0  # what it suggests can be pasted
+    assert (tmp_path / "my_kafka.py").exists()
+
+
+def test_a_file_beside_a_notebook_that_hides_a_module_is_named_by_the_first_cell(kernel, tmp_path, monkeypatch):
+    """Which file to rename, and what then; a module of Python's own is not hidden in a kernel."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "random.py").write_text("x = 1\n")
+    (tmp_path / "pandas.py").write_text("x = 1\n")
+    told = kernel().run("from labsupport import lesson")
+    assert f"{tmp_path}/pandas.py hides the module pandas" in told
+    assert "rename them, for example to my_pandas.py; then restart the kernel" in told
+    assert "random.py" not in told
+    (tmp_path / "pandas.py").unlink()
+    assert kernel().run("from labsupport import lesson") == ""
+
+
+def test_packages_that_are_missing_changed_or_written_over(tmp_path):
+    """A version, a file, another package with the same files: each is named, and one command mends them all."""
+    site = tmp_path / "site"
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); from labsupport.setup.installed import wrong; print(wrong())"
+    )
+
+    def told(version: str, owners: dict[str, str]) -> str:
+        shutil.rmtree(site, ignore_errors=True)
+        (site / "kafka").mkdir(parents=True)
+        (site / "kafka" / "__init__.py").write_text("x = 1\n")
+        for name, size in owners.items():
+            info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+            (info / "RECORD").write_text(f"kafka/__init__.py,sha256=x,{size}\nkafka/data.pem,sha256=x,1\n")
+        run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+        return run.stdout + run.stderr
+
+    pinned = installed.pins()["kafka-python"]
+    assert told(pinned, {"kafka-python": "6"}).strip() == "[]"
+    assert "kafka-python is 2.0.2, pinned" in told("2.0.2", {"kafka-python": "6"})
+    assert "was changed or deleted" in told(pinned, {"kafka-python": "7"})
+    assert f"by the package kafka {pinned}" in told(pinned, {"kafka-python": "7", "kafka": "6"})
+    line = checkup.packages()
+    assert line.ok
+    assert line.next_step.endswith("lab.py setup")
+
+
+def test_java_options_of_other_programs_reach_no_java(monkeypatch):
+    """Options, a class path and the launcher's own switches."""
+    for name in ("_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"):
+        monkeypatch.setenv(name, "-XX:+UseG1GC -Xms9000g")
+    monkeypatch.setenv("_JAVA_LAUNCHER_DEBUG", "1")
+    line = doctor.java()
+    assert line.ok, line.seen
+    assert line.seen.startswith("openjdk version")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_temporary_folder_without_programs_is_named(tmp_path):
+    """Mounted with noexec, as hardened machines have it."""
+    assert checkup.runs_programs(tmp_path).ok
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,noexec", "tmpfs", tmp_path]).returncode:
+        pytest.skip("this machine does not let us mount a file system")
+    try:
+        line = checkup.runs_programs(tmp_path)
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+    assert not line.ok
+    assert "noexec" in line.seen

@@ -124,11 +124,13 @@ class Answer:
 
     def require_no_memory(self) -> None:
         """Raise TryAgain if one of the calls so far comes back differently without those before it."""
+        copies: dict[int, Answer] = {}
 
         def ask(function: Any, call: memory.Call) -> Any:
-            copy_of_it = Answer(function, self.signature, self.seconds)
+            # All calls of a copy have the time that all calls of the answer had.
+            asked = copies.setdefault(id(function), Answer(function, self.signature, self.seconds))
             try:
-                return copy_of_it(*call.arguments, returns=call.kinds)
+                return asked(*call.arguments, returns=call.kinds)
             except Failed as failed:
                 if isinstance(failed.error, memory.MISSED):
                     return memory.Raised(failed.error)

@@ -1,0 +1,28 @@
+"""Right answers beside busy loops, as `soak --only verdicts` plays them all."""
+
+import psutil
+import pytest
+
+from labsupport.base import until
+from labsupport.commands import verdicts
+from labsupport.course.verdict import Outcome, Verdict
+
+
+def test_right_answers_beside_a_busy_loop_are_not_called_wrong():
+    """All styles of one exercise; the loops end with it."""
+    before = set(psutil.Process().children(recursive=True))
+    played = list(verdicts.play(["00"], rounds=2, loops=2))
+    assert len(played) == 6
+    assert not [told for told in played if verdicts.wrong(told[1])]
+
+    def loops():
+        new = set(psutil.Process().children(recursive=True)) - before
+        return [each for each in new if each.status() != psutil.STATUS_ZOMBIE and verdicts.LOOP in each.cmdline()]
+
+    until(lambda: not loops(), 20, "the busy loops to end")
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_only_a_pass_and_a_busy_lab_are_fit_for_a_right_answer(outcome):
+    """LAB DOWN is none: Kafka runs."""
+    assert verdicts.wrong(Verdict("00-1", outcome)) == (outcome not in (Outcome.PASS, Outcome.LAB_BUSY))

@@ -431,7 +431,7 @@ EXERCISES = (
                     "    if committed is None or not begin <= committed <= end:\n"
                     "        committed = begin\n"
                     "    seen[begin, end] = committed\n"
-                    "    return end - committed"), "no record counts as done"),
+                    "    return end - committed"), "remembers something of earlier calls"),
             Wrong("what is committed is always in the log",
                 _wrong_lag("return end - (begin if committed is None else committed)"),
                 "nobody can read them any more"),

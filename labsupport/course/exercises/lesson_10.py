@@ -342,7 +342,7 @@ def _differs(given: Sequence[str], event: Event, before: State, due: State, held
     else:
         broken = "a newer version takes the place of an older one, also if others between the two are missing"
         look_at = "which number is compared with which, and where does the older one come from?"
-    if shared and before.get(order, KNOWN) not in (KNOWN, due[order]):
+    if shared and before.get(order, KNOWN) != KNOWN:
         look_at = "another process has written since: is the version read from the table in each call?"
     if held == before and due != before:
         look_at += " And is what you write committed, `with database:`?"

@@ -25,6 +25,9 @@ from labsupport.events.retry import DEAD_LETTER, RETRY, STOP
 from labsupport.fetching import readable
 
 POLL_MS = 200  # how long one poll waits for records, and so how long a request to stop goes unheard
+# With a pattern the group is joined again when a topic appears; if a poll ends in the middle of that, this client
+# (3.0.12) may stay without partitions.
+PATTERN_POLL_MS = 5_000
 COMMIT_MS = 5_000
 
 
@@ -101,7 +104,7 @@ class Worker:
             if self.recovery:
                 self.recovery.resume(self.consumer)  # partitions whose wait is over
             try:
-                polled = self.consumer.poll(timeout_ms=POLL_MS)
+                polled = self.consumer.poll(timeout_ms=PATTERN_POLL_MS if self._pattern else POLL_MS)
                 self._generation = self._generation_now()
                 for place, records in polled.items():
                     self.offsets.hand_out(place, [record.offset for record in records])
@@ -180,6 +183,7 @@ class Worker:
         if self._pattern:
             # To subscribe again would make the client forget which topics the pattern has found.
             self.consumer._subscription.rebalance_listener = _Listener(self)
+            self.consumer.topics()  # it has to know what fits before it joins
         elif topics := self.consumer.subscription():
             self.consumer.subscribe(list(topics), listener=_Listener(self))
 

@@ -220,11 +220,11 @@ def test_the_libraries_of_a_broker_unpack_in_its_own_folder(settings):
     """Not in the machine's temporary folder, where those of a killed one would stay."""
     with private(1, settings=settings) as kafka:
         folder = kafka.broker(1).folder / "tmp"
-        for codec in ("snappy", "lz4", "zstd"):
+        for codec in ("snappy", "lz4"):
             topic = kafka.create_topic(f"90-{codec}", compression_type=codec)
             kafka.producer(name="P").send(topic, b"x" * 1000).get(timeout=10)
         unpacked = {path.name.partition("-")[0] for path in folder.iterdir()}
-        assert {"snappy", "libzstd"} <= unpacked
+        assert {"snappy", "liblz4"} <= unpacked
         kafka.broker(1).kill()
         assert not folder.exists()
         kafka.broker(1).start()

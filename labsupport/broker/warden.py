@@ -79,8 +79,11 @@ class Warden:
             with contextlib.ExitStack() as stack:
                 if self.home.exists():
                     stack.enter_context(only_one(roster.broker_lock(settings), "starting the broker", timeout=1))
-                if not owners.used(self.home):
-                    roster.stop(those, deadline=4)
+                for each in those if not owners.used(self.home) else ():
+                    if each.role == "training":  # what it leaves, the next one deletes; its broker is an orphan then
+                        each.process.kill()
+                    else:
+                        each.process.stop(3)
         return bool(those)
 
     def leave(self) -> bool:

@@ -163,14 +163,14 @@ def running(settings: Settings, roles: Iterable[str] = ROLES) -> list[Running]:
     return found
 
 
-def stop(those: Sequence[Running], deadline: float = 15) -> None:
+def stop(those: Sequence[Running]) -> None:
     """Stop these processes; cleanly where there is something to keep, at once where there is not."""
     # The training run's Python first: it stops its broker itself, and must not start another.
     for each in sorted(those, key=lambda each: each.role != "training"):
         if each.role in FOR_THEIR_OWNER or each.orphan:
             each.process.kill()
         else:
-            each.process.stop(deadline)
+            each.process.stop(15)
 
 
 def sweep(settings: Settings) -> list[Running]:

@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ LINGER = 1.5
 class Warden:
     """What it knows of its home. It remembers the owners, should somebody delete the home under them."""
 
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, clock: Callable[[], float] = time.monotonic):
+        self.clock = clock  # seconds
         self.home, self.temporary = home, (home / owners.TEMPORARY).exists()
         self.known: dict[str, Owner] = {}
         self.seen: dict[str, float] = {}  # of an owner that has gone, by identity: when something of it was seen last
-        self.in_use = time.monotonic()  # when the broker was last in use
+        self.in_use = clock()  # when the broker was last in use, or seen
+        self.settled = False  # nobody has used it since, and it does not run
 
     def look(self) -> bool:
         """Look once, and end what has to end; returns whether there is anything left to watch."""
@@ -41,18 +44,20 @@ class Warden:
             self.known = {owner.identity: owner for owner in owners.read(self.home)}
         elif self.temporary:  # its owner has deleted it
             self.known = {}
-        now = time.monotonic()
+        now = self.clock()
         for owner in list(self.known.values()):
             if not lives(owner.identity):
                 self._clear(owner, now)
             elif not owner.lives:
                 _kill(owner)
         if owners.used(self.home) or any(owner.uses and owner.lives for owner in self.known.values()):
-            self.in_use = now
-        idle = now - self.in_use
-        if LINGER < idle < LINGER + GRACE:
-            self._end_shared()
-        return bool(self.known) or not (owners.keep_mark(self.home).exists() or idle > LINGER + GRACE)
+            self.in_use, self.settled = now, owners.keep_mark(self.home).exists()
+        elif not self.settled and now - self.in_use > LINGER:
+            if self._end_shared():
+                self.in_use = now  # and look again: it may have been starting something
+            else:
+                self.settled = now - self.in_use > LINGER + GRACE
+        return bool(self.known) or not self.settled
 
     def _clear(self, owner: Owner, now: float) -> None:
         """End what has outlived its owner; forget the owner when nothing of it has been seen for a while."""
@@ -64,8 +69,8 @@ class Warden:
             owners.file_of(self.home, owner.identity).unlink(missing_ok=True)
             del self.known[owner.identity], self.seen[owner.identity]
 
-    def _end_shared(self) -> None:
-        """Stop the broker that nobody uses, unless somebody is just starting it."""
+    def _end_shared(self) -> bool:
+        """Stop the broker that nobody uses, unless somebody is just starting it; whether it ran."""
         from labsupport.base import only_one
         from labsupport.broker import roster
 
@@ -74,8 +79,12 @@ class Warden:
             with contextlib.ExitStack() as stack:
                 if self.home.exists():
                     stack.enter_context(only_one(roster.broker_lock(settings), "starting the broker", timeout=1))
-                if not owners.used(self.home):
-                    roster.stop(those, deadline=4)
+                for each in those if not owners.used(self.home) else ():
+                    if each.role == "training":  # what it leaves, the next one deletes; its broker is an orphan then
+                        each.process.kill()
+                    else:
+                        each.process.stop(3)
+        return bool(those)
 
     def leave(self) -> bool:
         """Go, if really nobody is left: from now on, whoever becomes an owner starts another warden."""
@@ -94,10 +103,12 @@ class Warden:
 
 
 def _kill(owner: Owner) -> None:
+    from labsupport.base import LabError
     from labsupport.broker.process import Process
 
     pid, _, began = owner.identity.partition(":")
-    Process("an owner", int(pid), began, Path("warden.log")).kill()
+    with contextlib.suppress(LabError):  # one that cannot be killed must not keep us from the others
+        Process("an owner", int(pid), began, Path("warden.log")).kill()
 
 
 def main(home: Path) -> None:

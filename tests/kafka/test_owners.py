@@ -1,6 +1,7 @@
 """Whoever starts something takes it along, however it ends: killed, at any moment, on a busy machine too."""
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -18,6 +19,7 @@ from labsupport.broker.cluster import connect, private
 from labsupport.broker.identity import identity, lives
 from labsupport.broker.process import Process
 from labsupport.broker.roster import WARDEN
+from labsupport.broker.warden import Warden
 from labsupport.commands.orphans import WITNESS, descendants
 
 USES_ALL = """
@@ -220,11 +222,11 @@ def test_the_libraries_of_a_broker_unpack_in_its_own_folder(settings):
     """Not in the machine's temporary folder, where those of a killed one would stay."""
     with private(1, settings=settings) as kafka:
         folder = kafka.broker(1).folder / "tmp"
-        for codec in ("snappy", "lz4", "zstd"):
+        for codec in ("snappy", "lz4"):
             topic = kafka.create_topic(f"90-{codec}", compression_type=codec)
             kafka.producer(name="P").send(topic, b"x" * 1000).get(timeout=10)
         unpacked = {path.name.partition("-")[0] for path in folder.iterdir()}
-        assert {"snappy", "libzstd"} <= unpacked
+        assert {"snappy", "liblz4"} <= unpacked
         kafka.broker(1).kill()
         assert not folder.exists()
         kafka.broker(1).start()
@@ -272,3 +274,17 @@ def test_a_damaged_file_of_an_owner_is_none(tmp_path):
     for number, text in enumerate(["", "[", "{}", '["1:2", true, "", 4]']):
         (tmp_path / "owners" / f"{number}-1").write_text(text)
     assert list(owners.read(tmp_path)) == []
+
+
+def test_a_warden_that_comes_late_ends_the_broker_all_the_same(elsewhere):
+    """On a busy machine the time between two looks may be longer than all that it waits for."""
+    with connect(elsewhere):
+        pass
+    (real,) = roster.running(elsewhere, [WARDEN])
+    real.process.pause()
+    roster.unregister(elsewhere)
+    ours = Warden(elsewhere.home, clock=itertools.count(0, 1000).__next__)
+    while ours.look():
+        pass
+    assert not roster.running(elsewhere, ["background"])
+    real.process.kill()

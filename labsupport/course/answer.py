@@ -12,6 +12,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
 from labsupport.base import LabError, counted
+from labsupport.course import memory
 from labsupport.course.guard import WAITING, Clock, Kept, TimeUp, exit_raises, where
 from labsupport.course.judged import Failed, Judged, NotAttempted, TryAgain
 from labsupport.course.names import name_advice
@@ -34,6 +35,8 @@ class Answer:
         """`call` is how the exercise calls the function, such as `broken(records)`."""
         self.value, self.signature, self.seconds = value, call, seconds
         self.printed = Kept()
+        self.calls: list[memory.Call] = []
+        self._pristine = b""
         self._clock = Clock(seconds)
         self._context = decimal.getcontext().copy()  # the kernel's; the check has its own, which stays as it is
 
@@ -60,6 +63,7 @@ class Answer:
                     came_back=f"yours is {getattr(self.value, '__name__', 'made')}{form}",
                     look_at="the names are free, their number and order are not",
                 ) from None
+        self._pristine = memory.pristine(self.value)
 
     def __call__(self, *arguments: Any, returns: type | tuple[type, ...], asks: str = "") -> Any:
         """Call the learner's function with copies of `arguments`; what comes back has to be of type `returns`.
@@ -94,13 +98,15 @@ class Answer:
                 else "a loop that never ends, or far more work than the task needs",
             ) from None
         except BaseException as error:
-            raise Failed(
+            failed = Failed(
                 timed=_timed(error),
                 says=_raised(error),
                 given=self.called(*arguments),
                 where=where(error),
                 look_at=_advice(error),
-            ) from None
+            )
+            failed.error = error
+            raise failed from None
         if result is ...:
             raise NotAttempted(says=STUB)
         if given != arguments:
@@ -112,7 +118,32 @@ class Answer:
                 look_at="build a new list or dict, such as sorted(x) instead of x.sort()",
             )
         self._require_kind(result, returns, asks, arguments)
+        if memory.depends_on_arguments(arguments, tuple(HANDLES)):
+            self.calls.append(memory.Call(arguments, returns, result))
         return result
+
+    def require_no_memory(self) -> None:
+        """Raise TryAgain if one of the calls so far comes back differently without those before it."""
+
+        def ask(function: Any, call: memory.Call) -> Any:
+            copy_of_it = Answer(function, self.signature, self.seconds)
+            try:
+                return copy_of_it(*call.arguments, returns=call.kinds)
+            except Failed as failed:
+                if isinstance(failed.error, memory.MISSED):
+                    return memory.Raised(failed.error)
+                raise
+
+        if differs := memory.differing(self._pristine, self.calls, ask):
+            raise TryAgain(
+                says="Your function remembers something of earlier calls.",
+                given=self.called(*differs.call.arguments),
+                came_back=f"{shown(differs.call.result, 140)}\nand without the calls before it: "
+                f"{shown(differs.first, 140)}",
+                broken="the same input has the same result, whatever was asked before: after a restart nothing was",
+                look_at="what keeps its content between two calls: a default argument such as found={}, or a name "
+                "outside of the function?",
+            )
 
     def called(self, *arguments: Any) -> str:
         """The call as the learner would type it."""

@@ -81,6 +81,7 @@ def _judged(exercise: Exercise, value: Any, lab: "Lesson") -> tuple[Verdict, boo
         answer.require_function()
         with decimal.localcontext(decimal.Context()):
             said = exercise.judge(answer, lab)
+            answer.require_no_memory()
     except Judged as judged:
         # What a learner's code raised may be the broker's doing.
         if down := _down(exercise, lab):

@@ -44,12 +44,13 @@ class Clock:
         self.used = self.wall = self.imported = 0.0  # s: of the processor; on the wall; there, while importing
         self.machine = stall.Machine()
         self._at, self._spent = (0.0, 0.0), ""
+        self._boundary: CodeType | None = None
 
     @contextlib.contextmanager
     def running(self, boundary: CodeType) -> Iterator[None]:
         """Count the body of a `with`, and raise TimeUp in it when all is used up; `boundary` as for `alarm`."""
         with stall.witness(self.machine):
-            self._at = (time.monotonic(), time.thread_time())
+            self._at, self._boundary = (time.monotonic(), time.thread_time()), boundary
             try:
                 with alarm(self._over, boundary, first=0.01 if self.over else TICK):
                     yield
@@ -59,11 +60,14 @@ class Clock:
     @property
     def over(self) -> str:
         """What is used up: "processor", "waiting", or nothing yet. What was used up once stays so."""
-        self._spent = self._spent or used_up(self.seconds, self.used, self.wall, self.machine.busy)
-        return self._spent
+        what = self._spent or used_up(self.seconds, self.used, self.wall, self.machine.busy)
+        if what == "waiting" and not self._spent and stall.overdue():
+            return ""  # this machine stood still until now, and the witness has not noted it yet
+        self._spent = what
+        return what
 
     def _over(self, frame: FrameType | None) -> bool:
-        self._count(importing=_imports(frame))
+        self._count(importing=_imports(frame, self._boundary))
         return bool(self.over)
 
     def _count(self, importing: bool = False) -> None:
@@ -83,8 +87,8 @@ def used_up(seconds: float, used: float, wall: float, busy: float) -> str:
     return "waiting" if wall * (1 - busy) - used >= seconds + WAITING else ""
 
 
-def _imports(frame: FrameType | None) -> bool:
-    while frame is not None:
+def _imports(frame: FrameType | None, boundary: CodeType | None) -> bool:
+    while frame is not None and frame.f_code is not boundary:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
         frame = frame.f_back
@@ -141,7 +145,7 @@ def _raise_time_up(frame: FrameType, event: str, _argument: Any) -> Callable | N
     """A trace function (sys.settrace) that raises at each line of the learner's code, and of nobody else's."""
     if event == "line":
         raise TimeUp
-    return _raise_time_up if _is_learners(frame.f_code.co_filename) else None
+    return _raise_time_up if is_learners(frame.f_code.co_filename) else None
 
 
 @contextlib.contextmanager
@@ -182,13 +186,13 @@ def where(error: BaseException) -> str:
     traceback: TracebackType | None = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if _is_learners(code.co_filename):
+        if is_learners(code.co_filename):
             line = linecache.getline(code.co_filename, traceback.tb_lineno).strip()
             found = f"line {traceback.tb_lineno}" + (f": {line}" if line else "")
         traceback = traceback.tb_next
     return found
 
 
-def _is_learners(filename: str) -> bool:
+def is_learners(filename: str) -> bool:
     """Whether code in this file is neither the lab's nor a library's."""
     return not filename.startswith(NOT_LEARNERS)

@@ -10,6 +10,13 @@ class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends 
 
     def __init__(self, *, timed: bool | float = False, **fields: str):
         self.timed, self.fields = timed, fields
+        self.error: BaseException | None = None  # what the learner's code raised
+
+    def but(self, **fields: str) -> "Judged":
+        """The same end of the check, with these fields."""
+        other = type(self)(timed=self.timed, **self.fields | fields)
+        other.error = self.error
+        return other
 
 
 class NotAttempted(Judged):

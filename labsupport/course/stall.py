@@ -102,12 +102,15 @@ class _Witness:
     def end(self, machine: Machine) -> None:
         """No more of it; the last one ends the thread. A look that should have ended by now is waited for."""
         with self.changed:
-            self.changed.wait_for(lambda: not self._overdue(), timeout=10)
-            self.machines.remove(machine)
-            if not self.machines:
-                self.watching = None
+            try:
+                self.changed.wait_for(lambda: not self.overdue(), timeout=10)
+            finally:  # also if somebody interrupts
+                self.machines.remove(machine)
+                if not self.machines:
+                    self.watching = None
 
-    def _overdue(self) -> bool:
+    def overdue(self) -> bool:
+        """Whether the look that is not noted yet should have ended."""
         return time.monotonic() - self.begun > PAUSE + WORK + LENIENT
 
     def _watch(self, mine: object) -> None:
@@ -128,6 +131,11 @@ class _Witness:
 
 
 _witness = _Witness()
+
+
+def overdue() -> bool:
+    """Whether the witness is late at this moment: how long this machine stands still is not known yet."""
+    return _witness.overdue()
 
 
 @contextlib.contextmanager

@@ -30,6 +30,15 @@ def answer(exercise: Exercise, code: str):
     return exercise.written(code, Path(os.environ["LAB_HOME"]))
 
 
+def judged(lab, exercise: Exercise, handed_in):
+    """The verdict on it. A machine that is too busy to judge is asked again, as LAB BUSY says."""
+    for _ in range(5):
+        verdict = lab.check(exercise.id, handed_in)
+        if verdict.outcome is not Outcome.LAB_BUSY:
+            return verdict
+    pytest.skip(f"this machine is too busy to judge: {verdict.says}")
+
+
 def test_there_are_exercises():
     """An empty package would pass every other test."""
     assert len(ALL) >= 5
@@ -58,18 +67,88 @@ def test_the_stub_is_not_attempted(exercise, opened):
 @pytest.mark.parametrize(("exercise", "code"), STYLES, ids=[f"{e.id}-{n}" for n, (e, _) in enumerate(STYLES)])
 def test_a_right_answer_in_another_style_passes(exercise, code, opened):
     """Properties are judged, not the text of the code; and what an earlier check left does not matter."""
-    verdict = opened.check(exercise.id, answer(exercise, code))
+    verdict = judged(opened, exercise, answer(exercise, code))
     assert verdict.passed, verdict
 
 
 @pytest.mark.parametrize(("exercise", "wrong"), WRONG, ids=[f"{e.id}: {w.misconception}" for e, w in WRONG])
 def test_a_known_wrong_answer_is_told_what_is_wrong(exercise, wrong, opened):
     """TRY AGAIN or ERROR, with the phrase that names the misconception and one thing to look at."""
-    verdict = opened.check(exercise.id, answer(exercise, wrong.code))
+    verdict = judged(opened, exercise, answer(exercise, wrong.code))
     assert verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR)
     assert wrong.phrase in repr(verdict)
     assert verdict.look_at or verdict.outcome is Outcome.ERROR
     assert "mistake of the lab's" not in repr(verdict)
+
+
+# Wrong in ways that no misconception needs: each takes the reference answer, and does something around it.
+ONCE = """
+
+_right, _first = {function}, []
+
+
+def {call}:
+    if not _first:
+        _first.append(_right({arguments}))
+    return _first[0]"""
+CHANGES = """
+
+_right = {function}
+
+
+def {call}:
+    result = _right({arguments})
+    for each in ({arguments},):
+        if isinstance(each, (list, dict, set)):
+            each.clear()
+    return result"""
+SWALLOWS = """
+
+_right = {function}
+
+
+def {call}:
+    try:
+        return _right({arguments})
+    except Exception:
+        pass"""
+# Whose errors have to come out: a function or a client that is handed over can fail.
+RAISES = [each for each in ALL if each.id in ("04-2", "06-1", "07-1", "08-2", "09-3", "11-3")]
+# Whose arguments include a list or a dict.
+MUTABLE = ("assign", "sharing", "happenings", "total", "out_of_order", "paid", "to_redrive", "whose_fault", "restore")
+
+
+def around(exercise: Exercise, code: str):
+    """The reference answer with that around it, as a learner hands it in."""
+    arguments = exercise.call.partition("(")[2].rstrip(")")
+    changed = code.format(function=exercise.function, call=exercise.call, arguments=arguments)
+    return answer(exercise, exercise.reference + changed)
+
+
+def refused(verdict) -> bool:
+    """Whether it was told that something is wrong with it, and not with the lab."""
+    return verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR) and "mistake of the lab's" not in repr(verdict)
+
+
+@each
+def test_what_was_right_once_is_not_right_again(exercise, opened):
+    """The first result for ever, as a constant in the code or a cache without a key: other values come in each call."""
+    verdict = judged(opened, exercise, around(exercise, ONCE))
+    assert refused(verdict), verdict
+
+
+@pytest.mark.parametrize("exercise", [each for each in ALL if each.function in MUTABLE], ids=lambda each: each.id)
+def test_an_answer_that_changes_what_it_was_given_is_told_so(exercise, opened):
+    """Whatever it returns."""
+    verdict = judged(opened, exercise, around(exercise, CHANGES))
+    assert refused(verdict), verdict
+
+
+@pytest.mark.parametrize("exercise", RAISES, ids=lambda exercise: exercise.id)
+def test_an_answer_that_swallows_every_error_is_told_so(exercise, opened):
+    """`try` around all of it, and `except Exception: pass`."""
+    verdict = judged(opened, exercise, around(exercise, SWALLOWS))
+    assert refused(verdict), verdict
 
 
 def test_a_learners_decimal_context_is_theirs_alone(opened):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from labsupport.base import until
 from labsupport.course import stall
+from labsupport.course.answer import Answer
 from labsupport.course.guard import used_up
 from labsupport.course.judged import Busy
 from labsupport.course.stall import PAUSE, WORK, Beat, Machine
@@ -95,6 +96,7 @@ def test_busy_says_how_long_and_during_what():
 STOPPED = """
 import sys, time
 from labsupport.course import stall
+from labsupport.course.answer import Answer
 with stall.witness() as machine:
     print("watching", flush=True)
     sys.stdin.readline()
@@ -117,6 +119,52 @@ def test_a_process_that_was_stopped_knows_for_how_long():
         os.kill(process.pid, signal.SIGCONT)
         worst = float(process.communicate("\n", timeout=60)[0])
     assert worst > stopped - 0.1
+
+
+WAITS = """
+import sys, time
+from labsupport.course import guard
+from labsupport.course.answer import Answer
+
+def f(x):
+    print("waiting", file=sys.stderr, flush=True)
+    time.sleep(0.3)
+    return x
+
+guard.WAITING = 0.5
+print(Answer(f, "f(x)", 0.5)(1, returns=int))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
+def test_an_answer_that_was_stopped_is_not_called_endless():
+    """Stopped for twice as long as it may wait: the alarm rings at once when it goes on, and has to be patient."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr.readline() == "waiting\n"
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        begin = time.monotonic()
+        until(lambda: time.monotonic() - begin > 2, 60, "2 s")
+        os.kill(process.pid, signal.SIGCONT)
+        assert process.communicate(timeout=60)[0] == "1\n"
+
+
+def test_an_import_is_no_loop_that_never_ends(tmp_path, monkeypatch):
+    """A library that computes while it is imported, as numpy does on a cold machine: for longer than the answer may."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "import time\nbegin = time.thread_time()\nwhile time.thread_time() - begin < 1.0: pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def f(x):
+        import slow_to_import
+
+        return x + bool(slow_to_import) - 1
+
+    answer = Answer(f, "f(x)", 0.5)
+    assert answer(1, returns=int) == 1
 
 
 def test_witnesses_are_nested_and_leave_no_thread():

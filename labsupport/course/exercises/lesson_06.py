@@ -108,7 +108,7 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
     if error and "the check makes this record fail" not in error.fields.get("says", ""):
         if "had not ended" in error.fields["says"] or "LabError" in error.fields["says"]:
             _judge_standstill(slow, told)
-        raise Failed(**({"story": told["story"]} | error.fields))
+        raise error.but(story=error.fields.get("story", told["story"]))
     if slow.raised and not error:
         raise TryAgain(**DROPPED, **told)
     if slow.left and not error:

@@ -300,7 +300,7 @@ def _bury(answer: Answer, given: str, *arguments: Any) -> None:
     try:
         answer(*arguments, returns=object)
     except Failed as failed:
-        raise Failed(**failed.fields | {"given": given}) from None
+        raise failed.but(given=given) from None
 
 
 def _odd_ones(

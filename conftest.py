@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from labsupport.base import INTERRUPTS, Settings
-from labsupport.broker import background, homes, roster
+from labsupport.broker import background, homes, processes
+from labsupport.settings import Settings
+from labsupport.waiting import INTERRUPTS
 
 TEST_HOME = "lab-test-"
 
@@ -31,12 +32,12 @@ def pytest_configure(config):
     home = Path(os.environ["LAB_HOME"], worker["workerid"]) if worker else homes.make(TEST_HOME)
     if worker:
         os.environ["LAB_HOME"] = str(home)
-        roster.end_with(os.getppid())
-        roster.register(Settings.from_environment())
+        processes.end_with(os.getppid())
+        processes.register(Settings.from_environment())
     else:
         if not config.option.basetemp:  # the folders of the tests go with the home
             config.option.basetemp = str(home / "tests")
-        marked = [sys.executable, *roster.python_marks(Settings.from_environment(), "program")]
+        marked = [sys.executable, *processes.python_marks(Settings.from_environment(), "program")]
         config.option.tx = ["popen//python=" + shlex.join(marked) if tx == "popen" else tx for tx in config.option.tx]
     os.environ["TQDM_DISABLE"] = "1"
     config.option.nbval_sanitize_with = str(Path(__file__).parent / "tests" / "nbval.sanitize")  # from any folder

@@ -5,7 +5,8 @@ import sys
 if not sys.flags.safe_path:
     del sys.path[0]  # the current folder: a file random.py or click.py in it is not what is meant
 
-from labsupport.base import CHECKOUT, LabError
+from labsupport.errors import LabError
+from labsupport.settings import CHECKOUT
 from labsupport.setup import obstacles
 
 try:

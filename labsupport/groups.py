@@ -11,7 +11,7 @@ from kafka.admin import KafkaAdminClient, MemberToRemove
 from kafka.errors import UnknownMemberIdError, for_code
 
 from labsupport import protocol
-from labsupport.base import LabError
+from labsupport.errors import LabError
 
 DESCRIBE = {"consumer": protocol.ConsumerGroupDescribeRequest, "share": protocol.ShareGroupDescribeRequest}
 HEARTBEAT = {"consumer": protocol.ConsumerGroupHeartbeatRequest, "share": protocol.ShareGroupHeartbeatRequest}

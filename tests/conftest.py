@@ -10,11 +10,12 @@ import psutil
 import pytest
 from jupyter_client import KernelManager
 
-from labsupport.base import CHECKOUT, Settings, until
 from labsupport.broker import background, training
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.runtime import Runtime, prepare
 from labsupport.course import session
+from labsupport.settings import CHECKOUT, Settings
+from labsupport.waiting import until
 
 
 @pytest.fixture(scope="session")

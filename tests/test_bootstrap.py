@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from labsupport.base import CHECKOUT, until
+from labsupport.settings import CHECKOUT
 from labsupport.setup.installed import canonical
+from labsupport.waiting import until
 
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv*", ".v???", ".lab", "work", "__pycache__", ".*_cache", ".hypothesis", ".ipynb_checkpoints"

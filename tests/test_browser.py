@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 
-from labsupport.base import CHECKOUT, until
 from labsupport.course import exercises
 from labsupport.course.copies import NOTEBOOKS, WORK, fresh
+from labsupport.settings import CHECKOUT
+from labsupport.waiting import until
 
 playwright = pytest.importorskip("playwright.sync_api")
 BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome", "chrome"])), None)

@@ -12,11 +12,11 @@ import nbformat
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from labsupport.base import CHECKOUT
 from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, client_of, comparable, merge
 from labsupport.commands.notebooks import run as run_and_store
 from labsupport.course import exercises
 from labsupport.course.verdict import MIME
+from labsupport.settings import CHECKOUT
 
 LESSONS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
 PATTERNS = get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8"))
@@ -440,7 +440,8 @@ def test_what_a_cell_waits_for_is_not_shown_as_an_error(monkeypatch, tmp_path):
     """
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     source = (
-        "import time\nfrom labsupport.base import progress, until\nbegin = time.monotonic()\n"
+        "import time\nfrom labsupport.console import progress\nfrom labsupport.waiting import until\n"
+        "begin = time.monotonic()\n"
         "until(lambda: time.monotonic() - begin > 2.5, 10, 'a moment')\n"
         "for _ in progress('Counting', over=range(5)):\n    time.sleep(0.5)\n"
         "outer, inner = progress('Outer', 4), progress('Inner', 4)\ntime.sleep(2)\n"

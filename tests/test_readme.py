@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from labsupport.base import CHECKOUT
-from labsupport.experiments import crashes
+from labsupport.experiments.breaking import crashes
+from labsupport.settings import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 MEASURED = CHECKOUT / "measured"

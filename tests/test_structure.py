@@ -12,8 +12,8 @@ from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from labsupport.base import CHECKOUT
 from labsupport.commands.main import lab
+from labsupport.settings import CHECKOUT
 
 DOCUMENTS = ["README.md", "DESIGN.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"]
 TEXTS = {".py", ".md", ".toml", ".txt", ".lock", ".ipynb", ".yml", ".yaml", ".properties", ".sanitize", ""}

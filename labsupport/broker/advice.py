@@ -9,7 +9,7 @@ from pathlib import Path
 import kafka
 from kafka import errors
 
-from labsupport.base import LabError
+from labsupport.errors import LabError
 
 DOWN = "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status"
 

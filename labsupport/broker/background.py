@@ -12,12 +12,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from labsupport.base import LabError, Settings, only_one, storing
-from labsupport.broker import owners, roster, training
+from labsupport.broker import owners, processes, training
 from labsupport.broker.embedded import EmbeddedCluster, recorded_address
 from labsupport.broker.identity import started
 from labsupport.broker.process import Process
 from labsupport.broker.runtime import prepare
+from labsupport.errors import LabError
+from labsupport.files import storing
+from labsupport.settings import Settings
+from labsupport.waiting import only_one
 
 KAFKA_PORT = 9092
 
@@ -30,16 +33,16 @@ def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, 
     on purpose, whoever started it. Raises LabError with the end of the log if that fails.
     """
     runtime = prepare(settings)
-    lock = roster.broker_lock(settings)
+    lock = processes.broker_lock(settings)
     with storing(settings.home, "LAB_HOME"), only_one(lock, "starting or stopping the broker", timeout=180):
-        roster.register(settings, uses=True)
+        processes.register(settings, uses=True)
         cluster = EmbeddedCluster(settings.home / "broker", runtime, role="background", ports=[KAFKA_PORT])
         process = cluster.brokers[0].process
         was_up = process is not None and not process.paused
         # One that runs unrecorded (its starter was killed at the wrong moment, or .lab was deleted) holds the data.
         ours = process.pid if process else None
-        strays = [each for each in roster.running(settings, ["background"]) if each.process.pid != ours]
-        roster.stop(strays)
+        strays = [each for each in processes.running(settings, ["background"]) if each.process.pid != ours]
+        processes.stop(strays)
         if process is None:
             owners.keep_mark(settings.home).unlink(missing_ok=True)
         cluster.start()
@@ -59,24 +62,24 @@ def address(settings: Settings) -> str:
 def release(settings: Settings) -> None:
     """Stop the background broker, which this program needs no more, unless another uses it or `up` asked to keep it."""
     with _alone(settings):
-        roster.register(settings, uses=False)
+        processes.register(settings, uses=False)
         if not owners.used(settings.home):
-            _stop(settings, [*roster.SHARED, "training-broker"])
+            _stop(settings, [*processes.SHARED, "training-broker"])
 
 
-def stop_all(settings: Settings, roles: Iterable[str] = roster.ROLES) -> list[roster.Running]:
+def stop_all(settings: Settings, roles: Iterable[str] = processes.ROLES) -> list[processes.Running]:
     """Stop this lab's processes in these roles, and return those that ran."""
     with _alone(settings):
         stopped = _stop(settings, roles)
-    if roles is roster.ROLES:  # then nothing of this program's runs there either
-        roster.unregister(settings)
+    if roles is processes.ROLES:  # then nothing of this program's runs there either
+        processes.unregister(settings)
     return stopped
 
 
 def wipe(settings: Settings) -> None:
     """Stop every broker of this lab and delete its data."""
     with _alone(settings), storing(settings.home, "LAB_HOME"):
-        _stop(settings, [role for role in roster.ROLES if role != "jupyter"])
+        _stop(settings, [role for role in processes.ROLES if role != "jupyter"])
         for folder in data_folders(settings):
             if folder.exists():
                 shutil.rmtree(folder)
@@ -107,7 +110,7 @@ def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None 
 
 
 def own_folder(settings: Settings) -> Path:
-    """A new folder of this program's; if it is killed before it deletes the folder, `roster.sweep` does."""
+    """A new folder of this program's; if it is killed before it deletes the folder, `processes.sweep` does."""
     home = settings.home / "private"
     home.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=home, prefix=f"{os.getpid()}-"))
@@ -116,12 +119,12 @@ def own_folder(settings: Settings) -> Path:
     return folder
 
 
-def _stop(settings: Settings, roles: Iterable[str]) -> list[roster.Running]:
-    those = roster.running(settings, roles)
-    roster.stop(those)
+def _stop(settings: Settings, roles: Iterable[str]) -> list[processes.Running]:
+    those = processes.running(settings, roles)
+    processes.stop(those)
     owners.keep_mark(settings.home).unlink(missing_ok=True)
     # What a stopped process started in its last moment.
-    roster.stop(roster.running(settings, roles))
+    processes.stop(processes.running(settings, roles))
     return those
 
 
@@ -131,6 +134,6 @@ def _alone(settings: Settings) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if settings.home.exists():
             with contextlib.suppress(LabError, OSError):
-                lock = roster.broker_lock(settings)
+                lock = processes.broker_lock(settings)
                 stack.enter_context(only_one(lock, "starting or stopping the broker", timeout=30))
         yield

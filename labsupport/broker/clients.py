@@ -8,11 +8,13 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import BrokerResponseError, NodeNotReadyError
 
-from labsupport.base import LabError, parse_addresses, until
 from labsupport.broker.advice import DOWN, speaking
 from labsupport.broker.metadata import FOREIGN, reach
 from labsupport.broker.resting import rests
-from labsupport.fetching import readable
+from labsupport.errors import LabError
+from labsupport.kafka_fixes import readable
+from labsupport.settings import parse_addresses
+from labsupport.waiting import until
 
 # What the lab lays under a client's own settings: its timeouts, in milliseconds. Kafka's defaults suit a data centre;
 # here a learner would sit before a silent cell for up to five minutes.

@@ -13,14 +13,16 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
 from kafka.errors import InvalidReplicationFactorError
 
-from labsupport.base import LabError, Settings, parse_addresses, until
 from labsupport.broker import background
 from labsupport.broker.advice import speaking
 from labsupport.broker.clients import Clients
 from labsupport.broker.embedded import EmbeddedBroker, EmbeddedCluster
 from labsupport.broker.jars import kafka_version
 from labsupport.broker.metadata import reach
+from labsupport.errors import LabError
 from labsupport.groups import Group, describe, remove_members
+from labsupport.settings import Settings, parse_addresses
+from labsupport.waiting import until
 
 
 class Cluster(Clients):

@@ -20,13 +20,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from labsupport.base import LabError, until
 from labsupport.broker import java_ended
-from labsupport.broker.metadata import NotKafkaError, ask
+from labsupport.broker.metadata import ask
 from labsupport.broker.process import Process, interrupts_wait, tail, write_atomically
+from labsupport.broker.processes import java_marks
 from labsupport.broker.properties import HOST, server_properties
-from labsupport.broker.roster import java_marks
 from labsupport.broker.runtime import ENVIRONMENT, LOGGING, TEMPORARY, Runtime, new_id
+from labsupport.errors import LabError, NotKafkaError
+from labsupport.waiting import until
 
 START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a machine that is busy with other things
 

@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from labsupport.base import Settings
-from labsupport.broker import background, owners, roster
+from labsupport.broker import background, owners, processes
 from labsupport.broker.identity import identity, lives
 from labsupport.broker.process import Process
+from labsupport.settings import Settings
 
 
 @contextlib.contextmanager
@@ -36,12 +36,12 @@ def make(prefix: str) -> Path:
     everywhere = Path(tempfile.gettempdir())
     for old in everywhere.glob(f"{prefix}[0-9]*-*"):
         pid, _, began = old.name.removeprefix(prefix).rpartition("-")[0].partition("-")
-        if not lives(f"{pid}:{began}") and Process.recorded(roster.warden_record(old)) is None:
+        if not lives(f"{pid}:{began}") and Process.recorded(processes.warden_record(old)) is None:
             shutil.rmtree(old, ignore_errors=True)
     home = Path(tempfile.mkdtemp(prefix=prefix + identity().replace(":", "-") + "-")).resolve()
     (home / owners.TEMPORARY).touch()
     os.environ["LAB_HOME"] = str(home)
-    roster.register(Settings.from_environment())
+    processes.register(Settings.from_environment())
     (home / "tmp").mkdir()
     os.environ |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(home / "tmp"))
     tempfile.tempdir = None  # it is looked up again

@@ -14,7 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from labsupport.base import LabError, Settings, digest, only_one, progress, storing
+from labsupport.console import progress
+from labsupport.errors import LabError
+from labsupport.files import digest, storing
+from labsupport.settings import Settings
+from labsupport.waiting import only_one
 
 LOCK = Path(__file__).with_name("jars.lock")
 AT_ONCE = 8  # downloads at the same time: all jars in about 4 s where one after the other takes 12 s

@@ -14,14 +14,11 @@ from kafka.errors import KafkaError
 from kafka.protocol.metadata import MetadataRequest
 from kafka.protocol.parser import KafkaProtocol
 
-from labsupport.base import LabError, until
+from labsupport.errors import LabError, NotKafkaError
+from labsupport.waiting import until
 
 VERSION = 5  # of the request; understood by every broker from Kafka 1.0 to 4.x
 LARGEST_ANSWER = 1_000_000  # bytes; what is not Kafka announces an absurd size in its first four bytes
-
-
-class NotKafkaError(Exception):
-    """Something listens, and what it says is not Kafka's protocol."""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from typing import TypeVar
 
 import psutil
 
-from labsupport.base import INTERRUPTS, LabError, until
 from labsupport.broker.identity import started
+from labsupport.errors import LabError
+from labsupport.waiting import INTERRUPTS, until
 
 T = TypeVar("T")
 

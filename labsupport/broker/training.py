@@ -14,12 +14,14 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError
 
-from labsupport.base import LabError, Settings, only_one
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.broker.embedded import EmbeddedCluster
 from labsupport.broker.process import Process, write_atomically
-from labsupport.broker.roster import python_marks
+from labsupport.broker.processes import python_marks
 from labsupport.broker.runtime import Runtime, install, intact, prepare
+from labsupport.errors import LabError
+from labsupport.settings import Settings
+from labsupport.waiting import only_one
 
 RETRY_AFTER = 3600  # seconds after which an attempt that failed is made again
 
@@ -39,7 +41,7 @@ def start_in_background(runtime: Runtime) -> Process | None:
     if runtime.trained or not needed(runtime):
         return None
     settings = runtime.settings
-    roster.register(settings, uses=True)  # it ends with the last who uses the broker
+    processes.register(settings, uses=True)  # it ends with the last who uses the broker
     return Process.start(
         "the training run for the start-up cache",
         [sys.executable, *python_marks(settings, "training"), "-m", "labsupport.broker.training"],

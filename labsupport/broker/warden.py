@@ -61,9 +61,9 @@ class Warden:
 
     def _clear(self, owner: Owner, now: float) -> None:
         """End what has outlived its owner; forget the owner when nothing of it has been seen for a while."""
-        from labsupport.broker import roster
+        from labsupport.broker import processes
 
-        if roster.sweep(self._settings()) or owner.identity not in self.seen:
+        if processes.sweep(self._settings()) or owner.identity not in self.seen:
             self.seen[owner.identity] = now
         elif now - self.seen[owner.identity] > GRACE:
             owners.file_of(self.home, owner.identity).unlink(missing_ok=True)
@@ -71,14 +71,14 @@ class Warden:
 
     def _end_shared(self) -> bool:
         """Stop the broker that nobody uses, unless somebody is just starting it; whether it ran."""
-        from labsupport.base import only_one
-        from labsupport.broker import roster
+        from labsupport.broker import processes
+        from labsupport.waiting import only_one
 
         settings = self._settings()
-        if those := roster.running(settings, roster.SHARED):
+        if those := processes.running(settings, processes.SHARED):
             with contextlib.ExitStack() as stack:
                 if self.home.exists():
-                    stack.enter_context(only_one(roster.broker_lock(settings), "starting the broker", timeout=1))
+                    stack.enter_context(only_one(processes.broker_lock(settings), "starting the broker", timeout=1))
                 for each in those if not owners.used(self.home) else ():
                     if each.role == "training":  # what it leaves, the next one deletes; its broker is an orphan then
                         each.process.kill()
@@ -88,23 +88,23 @@ class Warden:
 
     def leave(self) -> bool:
         """Go, if really nobody is left: from now on, whoever becomes an owner starts another warden."""
-        from labsupport.broker import roster
+        from labsupport.broker import processes
 
-        if self.home.exists() and not roster.leave(self._settings()):
+        if self.home.exists() and not processes.leave(self._settings()):
             return False
         if self.temporary:
             shutil.rmtree(self.home, ignore_errors=True)
         return True
 
     def _settings(self) -> Any:
-        from labsupport.base import Settings
+        from labsupport.settings import Settings
 
         return Settings(home=self.home, cache=self.home)
 
 
 def _kill(owner: Owner) -> None:
-    from labsupport.base import LabError
     from labsupport.broker.process import Process
+    from labsupport.errors import LabError
 
     pid, _, began = owner.identity.partition(":")
     with contextlib.suppress(LabError):  # one that cannot be killed must not keep us from the others

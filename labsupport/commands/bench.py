@@ -22,15 +22,18 @@ from pathlib import Path
 
 import psutil
 
-from labsupport.base import LabError, Settings, progress, until
 from labsupport.broker import background, homes, training
 from labsupport.broker.cluster import Cluster, private
 from labsupport.broker.embedded import known_brokers
 from labsupport.broker.process import Process, overlaid
+from labsupport.broker.processes import java_marks, python_marks
 from labsupport.broker.properties import HOST
-from labsupport.broker.roster import java_marks, python_marks
 from labsupport.broker.runtime import ENVIRONMENT, JAVA, Runtime, new_id, prepare
 from labsupport.commands import loops
+from labsupport.console import progress
+from labsupport.errors import LabError
+from labsupport.settings import Settings
+from labsupport.waiting import until
 
 STOCK_FLAGS = ("-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-Djava.awt.headless=true")
 

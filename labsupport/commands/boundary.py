@@ -13,8 +13,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from labsupport.base import INTERRUPTS, LabError
 from labsupport.commands.terminal import where_to_write
+from labsupport.errors import LabError
+from labsupport.waiting import INTERRUPTS
 
 
 def interrupt_once(_number: int, _frame: object) -> None:
@@ -30,9 +31,9 @@ def run(command: Callable[..., Any]) -> None:
     for each in INTERRUPTS:
         signal.signal(each, interrupt_once)
     if starter := os.environ.pop("LAB_STARTED_BY", ""):  # where lab.py is another process than this one
-        from labsupport.broker import roster
+        from labsupport.broker import processes
 
-        roster.end_with(int(starter))
+        processes.end_with(int(starter))
     try:
         sys.exit(command(prog_name="lab.py", standalone_mode=False) or 0)
     except (click.Abort, KeyboardInterrupt):

@@ -24,10 +24,13 @@ from packaging.requirements import Requirement
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from labsupport.base import CHECKOUT, LabError, Settings, progress, storing
 from labsupport.broker import jars
 from labsupport.broker.process import write_atomically
-from labsupport.broker.roster import python_marks
+from labsupport.broker.processes import python_marks
+from labsupport.console import progress
+from labsupport.errors import LabError
+from labsupport.files import storing
+from labsupport.settings import CHECKOUT, Settings
 
 CONTENTS, REQUIREMENTS = "bundle.json", CHECKOUT / "requirements.txt"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")

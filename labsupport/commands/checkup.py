@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labsupport.base import LabError
+from labsupport.errors import LabError
 from labsupport.setup import installed, obstacles
 
 WINDOWS = sys.platform == "win32"

@@ -6,11 +6,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from labsupport.base import Settings, storing
 from labsupport.broker.cluster import private
 from labsupport.commands.terminal import save
-from labsupport.experiments import crashes
-from labsupport.experiments.crashes import Matrix
+from labsupport.experiments.breaking import crashes
+from labsupport.experiments.breaking.crashes import Matrix
+from labsupport.files import storing
+from labsupport.settings import Settings
 
 DEFAULT = "crashlab.jsonl"
 
@@ -40,6 +41,6 @@ def show(matrix: Matrix, console: Console, picture: Path | None = None) -> None:
         cells.add_row(name, *("–" if math.isnan(left) else f"{left:.2g} / {right:.2g}" for left, right in pairs))
     console.print(cells)
     if picture:
-        from labsupport.experiments import plots  # here, because it takes longer to import than all the rest
+        from labsupport.experiments.watching import plots  # here, because it takes longer to import than all the rest
 
         save(plots.crashes(matrix), picture, dpi=100)

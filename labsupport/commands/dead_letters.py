@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.cells import cell_len, set_cell_size
 
-from labsupport.base import LabError, Settings, digest, only_one
 from labsupport.commands.replay import DRY_RUN, choosing
 from labsupport.commands.terminal import YES, connected, console, example, require_ours, require_yes, telling
+from labsupport.errors import LabError
+from labsupport.files import digest
+from labsupport.settings import Settings
+from labsupport.waiting import only_one
 
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
-    from labsupport.events.choice import Choice
-    from labsupport.events.redrive import Found, Letters
+    from labsupport.history.redrive import Found, Letters
+    from labsupport.history.selection import Choice
 
 VALUE_SHOWN = 2_000  # characters
 MESSAGE, KEY = 20, 16  # characters: the least of a message beside all else; the most of a key where it is narrow
@@ -82,7 +85,7 @@ def list_letters(topic: str, most: int, **chosen: Any) -> None:
 @click.argument("place")
 def show(place: str) -> None:
     """Show the dead letter at PLACE, topic/partition/offset as `list` prints it."""
-    from labsupport.events import redrive
+    from labsupport.history import redrive
 
     parts = re.fullmatch(r"([^/]+)/(\d+)/(\d+)", place)
     if not parts:
@@ -118,8 +121,8 @@ def redrive(topic: str, only_its_group: bool, widen: bool, dry_run: bool, yes: b
     """
     from contextlib import closing
 
-    from labsupport.events import redrive as redriving
-    from labsupport.events.exact import ExactProducer
+    from labsupport.history import redrive as redriving
+    from labsupport.history.librdkafka import ExactProducer
 
     if only_its_group and widen:
         raise click.UsageError("--only-its-group or --widen, not both.")
@@ -152,13 +155,13 @@ def _one_at_a_time(topic: str) -> Any:
 
 
 def _choice(topic: str, chosen: dict[str, Any]) -> "Choice":
-    from labsupport.events import redrive
+    from labsupport.history import redrive
 
     return redrive.choice(topic, **{name: None if value == () else value for name, value in chosen.items()})
 
 
 def _letters(kafka: "Cluster", choice: "Choice") -> "Letters":
-    from labsupport.events import redrive
+    from labsupport.history import redrive
 
     with telling(f"Could not look into {choice.topic}."):
         return redrive.letters(kafka.consumer(name="redrive"), choice)
@@ -194,7 +197,7 @@ def table(found: Sequence["Found"], most: int | None) -> list[str]:
 
 
 def _row(each: "Found") -> dict[str, str]:
-    from labsupport.experiments.log import text
+    from labsupport.experiments.watching.log import text
 
     letter = each.letter
     return {
@@ -233,7 +236,7 @@ def _short(error: str) -> str:
 
 
 def _sum_up(topic: str, letters: "Letters") -> None:
-    from labsupport.events.account import UNREADABLE
+    from labsupport.history.replay_report import UNREADABLE
 
     count, sent = len(letters.found), sum(each.sent for each in letters.found)
     errors = ", ".join(f"{number:,} {_short(error)}" for error, number in letters.by_error.items())
@@ -272,8 +275,8 @@ def _attempts(count: int) -> str:
 
 
 def _whole(found: "Found") -> list[str]:
-    from labsupport.events.stretches import time_in_words
-    from labsupport.experiments.log import text
+    from labsupport.delivery.record_time import time_in_words
+    from labsupport.experiments.watching.log import text
 
     letter = found.letter
     written = f"{found.written:%Y-%m-%dT%H:%M:%SZ}" if found.written else "at an unknown time"

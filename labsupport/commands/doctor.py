@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labsupport.base import CHECKOUT, Settings, parse_addresses
 from labsupport.commands.checkup import (
     LAB,
     Line,
@@ -28,6 +27,7 @@ from labsupport.commands.checkup import (
     memory,
     runs_programs,
 )
+from labsupport.settings import CHECKOUT, Settings, parse_addresses
 
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
@@ -133,9 +133,9 @@ def jupyter(interpreter: str = sys.executable, kernels: Sequence[str] | None = N
 
 def left_over(settings: Settings) -> Line:
     """Brokers whose program has gone."""
-    from labsupport.broker import roster
+    from labsupport.broker import processes
 
-    orphans = [each.process.pid for each in roster.running(settings) if each.orphan]
+    orphans = [each.process.pid for each in processes.running(settings) if each.orphan]
     seen = f"brokers of a program that has gone: pid {', '.join(map(str, orphans))}" if orphans else "nothing"
     return Line("left over", not orphans, seen, f"{LAB} down")
 
@@ -167,7 +167,8 @@ def address(settings: Settings) -> Line:
 
 def advertised(addresses: Sequence[tuple[str, int]]) -> Line:
     """The addresses that the brokers tell clients to use can be reached from here."""
-    from labsupport.broker.metadata import NotKafkaError, ask, written
+    from labsupport.broker.metadata import ask, written
+    from labsupport.errors import NotKafkaError
 
     what = "advertised address"
     asked = addresses[0]

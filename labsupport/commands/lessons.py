@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from labsupport.base import Settings
 from labsupport.commands.terminal import console, example
+from labsupport.settings import Settings
 
 
 @click.command(

@@ -15,10 +15,12 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
-from labsupport.events import reading, rebuilding, report, sending, shop
-from labsupport.events.event import Event
-from labsupport.events.reading import after
-from labsupport.events.worker import Worker
+from labsupport.delivery import publish, reading
+from labsupport.delivery.reading import after
+from labsupport.delivery.worker import Worker
+from labsupport.history import rebuilding, report
+from labsupport.shop import story
+from labsupport.shop.event import Event
 
 WINDOW = 1_000  # sends on their way, for both
 
@@ -29,7 +31,7 @@ def publish_by_hand(producer: KafkaProducer, topic: str, events: Sequence[Event]
     for event in events:
         if len(waiting) == WINDOW:
             waiting.popleft().get(timeout=60)
-        key, value, headers = shop.key_of(event), event.encode(), event.headers()
+        key, value, headers = story.key_of(event), event.encode(), event.headers()
         waiting.append(producer.send(topic, key=key, value=value, headers=headers))
     while waiting:
         waiting.popleft().get(timeout=60)
@@ -93,13 +95,13 @@ def seconds(work: Callable[[], object]) -> float:
 
 def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, tuple[float, float]]:
     """Seconds of the helper and of the loop by hand, publishing so many events and reading them `rounds` times."""
-    batch = shop.events(events, seed=1)
+    batch = story.events(events, seed=1)
     topic = kafka.create_topic("97-loops")
     producer = kafka.producer(name="loops")
-    sending.publish(producer, topic, batch[:500], in_flight=WINDOW)  # connected, and its code is warm
+    publish.publish(producer, topic, batch[:500], in_flight=WINDOW)  # connected, and its code is warm
     published = [
         (
-            seconds(lambda: sending.publish(producer, topic, batch, in_flight=WINDOW)),
+            seconds(lambda: publish.publish(producer, topic, batch, in_flight=WINDOW)),
             seconds(lambda: publish_by_hand(producer, topic, batch)),
         )
         for _ in range(rounds)

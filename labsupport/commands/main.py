@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from labsupport.base import CHECKOUT, LabError, Settings, parse_addresses
 from labsupport.commands.dead_letters import dead_letters
 from labsupport.commands.lessons import bundle, new, notebooks, progress, teacher
 from labsupport.commands.replay import replay
 from labsupport.commands.terminal import console, drawing, example
+from labsupport.errors import LabError
+from labsupport.settings import CHECKOUT, Settings, parse_addresses
 
 SOAK = ("lessons", "episodes", "seeds", "kills", "owners", "lid", "verdicts")  # the parts of `soak`
 
@@ -125,7 +126,7 @@ def test(pytest_arguments: tuple[str, ...]) -> None:
     chosen = pytest_arguments or ("-n", str(workers))
     command = [sys.executable, "-m", "pytest", *chosen]
     if os.name == "nt":
-        from labsupport.broker.roster import python_marks
+        from labsupport.broker.processes import python_marks
 
         marks = python_marks(Settings.from_environment(), "program")
         sys.exit(subprocess.call([sys.executable, *marks, *command[1:]]))

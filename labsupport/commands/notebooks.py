@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import nbformat
 from rich.console import Console
 
-from labsupport.base import CHECKOUT, LabError
 from labsupport.broker import homes
 from labsupport.course.copies import lessons_named
+from labsupport.errors import LabError
+from labsupport.settings import CHECKOUT
 
 if TYPE_CHECKING:
     from nbclient import NotebookClient

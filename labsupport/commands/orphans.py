@@ -20,8 +20,11 @@ from pathlib import Path
 
 import psutil
 
-from labsupport.base import CHECKOUT, LabError, Settings, progress, until
-from labsupport.broker.roster import WARDEN, read_marks
+from labsupport.broker.processes import WARDEN, read_marks
+from labsupport.console import progress
+from labsupport.errors import LabError
+from labsupport.settings import CHECKOUT, Settings
+from labsupport.waiting import until
 
 WITNESS = "LAB_SOAK_TRIAL"
 JUPYTERLAB = "JupyterLab"

@@ -3,8 +3,9 @@
 import time
 import uuid
 
-from labsupport.base import LabError, until
 from labsupport.broker.cluster import Cluster
+from labsupport.errors import LabError
+from labsupport.waiting import until
 
 RETRY = "try again; if it comes back: python3 lab.py down, then python3 lab.py"
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labsupport.base import LabError
 from labsupport.commands.terminal import MOMENT, YES, connected, console, example, require_ours, require_yes, telling
-from labsupport.loading import function_of, in_short
+from labsupport.errors import LabError
+from labsupport.learner_file import function_of, in_short
 
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
-    from labsupport.events.account import Account
-    from labsupport.events.replay import Choice, Replay
+    from labsupport.history.replay import Choice, Replay
+    from labsupport.history.replay_report import Account
 
 
 OFFSET = click.IntRange(min=0)
@@ -102,7 +102,7 @@ def send(topic: str, target: str, replay_id: str, dry_run: bool, yes: bool, **ch
 @DRY_RUN
 def handle(topic: str, function: str, records: bool, dry_run: bool, **chosen: Any) -> None:
     """Call FUNCTION, such as work/mails.py:handle, with each chosen event of TOPIC, in the order of its partition."""
-    from labsupport.events.event import Event
+    from labsupport.shop.event import Event
 
     work = function_of(function)
     decode = (lambda record: record) if records else (lambda record: Event.decode(record.value))
@@ -125,7 +125,7 @@ def rebuild(topic: str, group: str, into: Path) -> None:
 
     Interrupted or killed, it goes on where it was when it is run again with the same group and file.
     """
-    from labsupport.events import report
+    from labsupport.history import report
 
     with connected() as kafka:
         require_ours(kafka, "commit for", group)
@@ -165,30 +165,30 @@ def reset(group: str, topic: str, partitions: tuple[int, ...], dry_run: bool, ye
     First it says where the group would go on, and asks.
     """
     from labsupport.broker.advice import speaking
-    from labsupport.events import resetting
+    from labsupport.history import reset
 
     if sum(value is not None for value in where.values()) != 1:
         raise click.UsageError("Say where: one of --to, --time, --offset, --shift.")
     with connected() as kafka, speaking(f"Could not reset {group}."):
         require_ours(kafka, "reset", group)
         kafka.describe(group)  # until it is loaded
-        planned = resetting.reset(kafka.admin(), group, topic, partitions=partitions or None, dry_run=True, **where)
+        planned = reset.reset(kafka.admin(), group, topic, partitions=partitions or None, dry_run=True, **where)
         if dry_run or not yes:
             console.print(str(planned), markup=False, soft_wrap=True)
         if not dry_run:
             require_yes(yes, f"Set {group} there?", "Nothing was changed.")
-            console.print(str(resetting.apply(kafka.admin(), planned)), markup=False, soft_wrap=True)
+            console.print(str(reset.apply(kafka.admin(), planned)), markup=False, soft_wrap=True)
 
 
 def _choice(topic: str, chosen: dict[str, Any]) -> "Choice":
-    from labsupport.events.replay import Choice
+    from labsupport.history.replay import Choice
 
     return Choice(topic, **{name: None if value == () else value for name, value in chosen.items()})
 
 
 def _choose(kafka: "Cluster", choice: "Choice", replay_id: str = "") -> "Replay":
     from labsupport.broker.advice import speaking
-    from labsupport.events import replay as replaying
+    from labsupport.history import replay as replaying
 
     with speaking(f"Could not look into {choice.topic}."):
         return replaying.choose(kafka.consumer(name="replay"), choice, replay_id=replay_id)
@@ -209,7 +209,7 @@ def _speaking_for(function: str, work: Callable[[Any], object]) -> Callable[[Any
 
 @contextlib.contextmanager
 def _database(path: Path) -> Iterator[sqlite3.Connection]:
-    from labsupport.events import report
+    from labsupport.history import report
 
     try:
         with contextlib.closing(report.database(path)) as database:

@@ -19,16 +19,19 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from rich.console import Console
 from rich.table import Table
 
-from labsupport.base import CHECKOUT, LabError, Settings, progress, until
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.broker.cluster import private
-from labsupport.broker.roster import python_marks
+from labsupport.broker.processes import python_marks
 from labsupport.commands import orphans, verdicts
 from labsupport.commands.notebooks import client_of, differing, own_home
+from labsupport.console import progress
 from labsupport.course.copies import lessons_named
 from labsupport.course.verdict import Outcome
-from labsupport.experiments import crashes, poison, rebuilds
-from labsupport.experiments.strategies import STRATEGIES
+from labsupport.errors import LabError
+from labsupport.experiments.breaking import crashes, poison, rebuilds
+from labsupport.experiments.breaking.strategies import STRATEGIES
+from labsupport.settings import CHECKOUT, Settings
+from labsupport.waiting import until
 
 LID = 60.0  # seconds for which a closed lid suspends everything
 NOT_ENDED = "a cell had not ended"
@@ -216,7 +219,7 @@ class _Afternoon:
     def processes(self) -> list[tuple[str, int]]:
         """What runs, in the words of the table, and its pid."""
         words = {"background": "the broker", "private": "a private broker", "jupyter": "JupyterLab", "program": SERVICE}
-        running = [each for each in roster.running(self.settings, words) if each.process.pid != self.lab.pid]
+        running = [each for each in processes.running(self.settings, words) if each.process.pid != self.lab.pid]
         found = [(words[each.role], each.process.pid) for each in running]
         return found + ([("the kernel", kernel)] if (kernel := self._kernel()) else [])
 
@@ -250,7 +253,7 @@ class _Afternoon:
         self.lab.terminate()
         self.lab.wait(60)
         subprocess.run([sys.executable, "-m", "labsupport", "down"], cwd=CHECKOUT, capture_output=True, check=False)
-        if left := roster.running(self.settings):
+        if left := processes.running(self.settings):
             yield f"still running after `down`: {', '.join(each.role for each in left)}"
 
     def _start_lab(self) -> None:

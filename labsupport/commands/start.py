@@ -11,14 +11,16 @@ from pathlib import Path
 from jupyter_core.paths import SYSTEM_CONFIG_PATH, jupyter_config_dir
 from rich.console import Console
 
-from labsupport.base import CHECKOUT, LabError, Settings, only_one, until
-from labsupport.broker import background, roster
+from labsupport.broker import background, processes
 from labsupport.broker.process import Process
-from labsupport.broker.roster import python_marks
+from labsupport.broker.processes import python_marks
 from labsupport.commands.proof import round_trip
 from labsupport.commands.terminal import kafka_meanwhile
 from labsupport.course.copies import make_copies
+from labsupport.errors import LabError
+from labsupport.settings import CHECKOUT, Settings
 from labsupport.setup.sources import writable
+from labsupport.waiting import only_one, until
 
 FIRST = "work/00_start_here.ipynb"
 console = Console(highlight=False)
@@ -56,12 +58,12 @@ def start(settings: Settings, *, browser: bool = True, port: int | None = None) 
 
 def _running_already(settings: Settings) -> str:
     """The address of the JupyterLab that runs for this lab; one that is left behind, or has none, is stopped."""
-    for each in roster.running(settings, ["jupyter"]):
+    for each in processes.running(settings, ["jupyter"]):
         with contextlib.suppress(LabError):
             if not each.orphan:
                 pid = each.process.pid
                 return until(lambda pid=pid: _address(settings, pid), 10, "the address of the JupyterLab that runs")
-        roster.stop([each])
+        processes.stop([each])
     return ""
 
 

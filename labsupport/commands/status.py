@@ -7,10 +7,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from labsupport.base import LabError, Settings, parse_addresses
-from labsupport.broker import background, roster
+from labsupport.broker import background, processes
 from labsupport.broker.metadata import reach
-from labsupport.broker.roster import Running
+from labsupport.broker.processes import Running
+from labsupport.errors import LabError
+from labsupport.settings import Settings, parse_addresses
 
 
 def show(settings: Settings, console: Console, as_json: bool) -> int:
@@ -23,9 +24,9 @@ def show(settings: Settings, console: Console, as_json: bool) -> int:
             problem = "it is not running"
     except LabError as error:
         problem = error.seen + ("\nIts process runs: python3 lab.py down, then up" if settings.embedded else "")
-    processes = roster.running(settings)
+    running = processes.running(settings)
     if as_json:
-        listed = [{"pid": e.process.pid, "role": e.role, "owner": e.owner, "orphan": e.orphan} for e in processes]
+        listed = [{"pid": e.process.pid, "role": e.role, "owner": e.owner, "orphan": e.orphan} for e in running]
         told = {"kafka": address or None, "answers": not problem, "problem": problem or None, "processes": listed}
         click.echo(json.dumps(told))
     else:
@@ -37,9 +38,9 @@ def show(settings: Settings, console: Console, as_json: bool) -> int:
             console.print(f"Kafka answers at [bold]{address}[/]")
             console.print("For other tools, for example:")
             console.print(f'  "{sys.executable}" -m kafka.admin -b {address} topics list', soft_wrap=True)
-        if processes:
+        if running:
             table = Table("process", "pid", "MB", "minutes", box=None, header_style="dim")
-            for each in processes:
+            for each in running:
                 table.add_row(
                     describe(each),
                     str(each.process.pid),

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from labsupport.base import CHECKOUT, LabError, Settings, storing
+from labsupport.errors import LabError
+from labsupport.files import storing
+from labsupport.settings import CHECKOUT, Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,7 +132,7 @@ def require_ours(kafka: "Cluster", verb: str, name: str) -> None:
         raise LabError(
             f"The lab does not {verb} {name!r}.",
             f"its own names have the form {kafka.prefix}NN-name: a lesson's two digits, then letters, digits, . _ -",
-            "choose such a name; in Python, with the functions of labsupport.events, you may do it to any",
+            "choose such a name; in Python, with the functions of labsupport.history, you may do it to any",
         )
 
 

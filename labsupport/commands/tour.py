@@ -16,20 +16,25 @@ from kafka.consumer.fetcher import ConsumerRecord
 from rich.console import Console
 from rich.markup import escape
 
-from labsupport.base import LabError, Settings, only_one
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.broker.advice import speaking
 from labsupport.commands.terminal import kafka_meanwhile, save
 from labsupport.course.session import Lesson
-from labsupport.events import inbox, orders, redrive, report, sending, shop
-from labsupport.events.event import Event
-from labsupport.events.exact import ExactProducer
-from labsupport.events.retry import Policy
-from labsupport.events.worker import Moment
-from labsupport.experiments import log, program, road
-from labsupport.experiments.balance import OUTCOMES, Sheet
-from labsupport.experiments.history import History
-from labsupport.experiments.members import Members
+from labsupport.delivery import inbox, orders, publish
+from labsupport.delivery.retry import Policy
+from labsupport.delivery.worker import Moment
+from labsupport.errors import LabError
+from labsupport.experiments.breaking import python_process
+from labsupport.experiments.breaking.members import Members
+from labsupport.experiments.watching import log, trace
+from labsupport.experiments.watching.balance import OUTCOMES, Sheet
+from labsupport.experiments.watching.ownership import History
+from labsupport.history import redrive, report
+from labsupport.history.librdkafka import ExactProducer
+from labsupport.settings import Settings
+from labsupport.shop import story
+from labsupport.shop.event import Event
+from labsupport.waiting import only_one
 
 LESSON = "99"  # that of no notebook
 EVENTS, PARTITIONS, CRASH = 200, 4, 5
@@ -75,7 +80,7 @@ def show(settings: Settings, console: Console, picture: Path | None) -> None:
     seconds = f"{time.monotonic() - begin:.0f} s"
     say("all is well", f"nothing lost, nothing twice; {seconds}. Lessons 03 to 11 show why: python3 lab.py")
     if picture:
-        from labsupport.experiments import plots  # here, because it takes longer to import than all the rest
+        from labsupport.experiments.watching import plots  # here, because it takes longer to import than all the rest
 
         save(plots.spacetime(told.road), picture, dpi=150)
         say("picture", f"the road of two events is in {picture}")
@@ -89,7 +94,7 @@ def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
     with (
         only_one(lab.settings.home / "tour.lock", "its tour", timeout=60),
         _own_names(lab),
-        program.scratch() as folder,
+        python_process.scratch() as folder,
         speaking("The tour did not come to its end."),
     ):
         path = orders.create(folder / "shop.db")
@@ -101,7 +106,7 @@ def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
             say("sheet", str(found))
             return require(found, produced, dead_lettered)
 
-        events = shop.events(EVENTS)
+        events = story.events(EVENTS)
         early = [event for event in events[: EVENTS * 4 // 5] if event.event_type != "ReportGenerated"]
         late = [event for event in events if event not in early]
         reports = sum(event.event_type == "ReportGenerated" for event in late)
@@ -134,7 +139,7 @@ def _share_and_crash(lab: Lesson, team: Members, events: Sequence[Event], say: S
     team.start("B", freeze_at="handled", nth=CRASH)  # so that the kill meets it between effect and commit
     owners = team.owners
     say("group", "two processes share a topic: " + ", ".join(f"{who} has {_places(owners[who])}" for who in owners))
-    count = sending.publish(lab.producer(name="tour-shop"), team.topic, events)
+    count = publish.publish(lab.producer(name="tour-shop"), team.topic, events)
     say("produce", f"{count} events of a shop, all acknowledged")
     team.wait(lambda history: history.frozen("B"), f"B to process {CRASH} events")
     team.kill("B")
@@ -152,7 +157,7 @@ def _share_and_crash(lab: Lesson, team: Members, events: Sequence[Event], say: S
 def _poison(lab: Lesson, team: Members, events: Sequence[Event], dead: str, say: Say) -> None:
     producer = lab.producer(name="tour-shop")
     producer.send(team.topic, b"\xffno event", b"ORD-123").get(timeout=10)
-    count = sending.publish(producer, team.topic, events)
+    count = publish.publish(producer, team.topic, events)
     say("produce", f"{count} more events, reports among them, and a record that is no event")
     _read_to_the_end(lab, team)
     errors = redrive.letters(lab.consumer(name="tour-redrive"), redrive.choice(dead)).by_error
@@ -203,7 +208,7 @@ def _road(lab: Lesson, topic: str, history: History, ids: Sequence[str]) -> tupl
         if moment.what != "frozen":
             moments.append(replace(moment, what="crashed") if moment.what == "killed" else moment)
     records = sorted(lab.log(topic).records, key=lambda record: record.timestamp)
-    return road.of(records, moments, *ids)
+    return trace.of(records, moments, *ids)
 
 
 @contextlib.contextmanager
@@ -215,7 +220,7 @@ def _own_names(lab: Lesson) -> Iterator[None]:
         lab.delete_groups(lab.groups(mine))
         lab.delete_topics(lab.topics(mine))
 
-    roster.sweep(lab.settings)
+    processes.sweep(lab.settings)
     clear()
     try:
         yield

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from labsupport import lesson
-from labsupport.base import Settings, progress
 from labsupport.commands.notebooks import own_home
+from labsupport.console import progress
 from labsupport.course import exercises, session
 from labsupport.course.verdict import Outcome, Verdict
+from labsupport.settings import Settings
 
 LOOPS = 3 * (os.cpu_count() or 1)
 LOOP = "import os; owner = os.getppid()\nwhile os.getppid() == owner: pass"  # it does not outlive this process

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from kafka.errors import KafkaError
 
-from labsupport.base import LabError, Settings, parse_addresses
 from labsupport.broker.metadata import reach
 from labsupport.course import exercises, stall
-from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain, in_words, shown
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.guard import NO_ALARM, has_alarm
+from labsupport.course.sandbox import NO_ALARM, has_alarm
 from labsupport.course.stall import Busy, Machine
+from labsupport.course.submission import Answer, Failed, Judged, NotAttempted, TryAgain, in_words, shown
 from labsupport.course.verdict import Outcome, Verdict
-from labsupport.experiments import program
-from labsupport.loading import load
+from labsupport.errors import LabError
+from labsupport.experiments.breaking import python_process
+from labsupport.learner_file import load
+from labsupport.settings import Settings, parse_addresses
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -135,7 +136,7 @@ def _apart(exercise: Exercise, name: str, value: Any, lab: "Lesson") -> Verdict:
     timeout = 2 * (exercise.seconds + 60)
     try:
         with stall.witness() as machine:
-            ended = program.run(verdict_apart, exercise.id, value, lab.number, timeout=timeout, name=name)
+            ended = python_process.run(verdict_apart, exercise.id, value, lab.number, timeout=timeout, name=name)
     except LabError as error:
         if machine.makes_doubtful(True):
             return _down(exercise, lab) or _busy(exercise, machine, f"the process with your {what} ran")

@@ -6,9 +6,10 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 
-from labsupport.base import CHECKOUT, LabError
 from labsupport.broker.process import write_atomically
 from labsupport.course.exercise import Exercise
+from labsupport.errors import LabError
+from labsupport.settings import CHECKOUT
 
 NOTEBOOKS = CHECKOUT / "notebooks"
 WORK = CHECKOUT / "work"

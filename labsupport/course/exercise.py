@@ -1,4 +1,4 @@
-"""What an exercise consists of. The modules in `exercises/`, one for each lesson, are made of these."""
+"""What an exercise consists of. The folders of `exercises/` are made of these."""
 
 import contextlib
 import json
@@ -8,14 +8,16 @@ import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer
 
-from labsupport.base import LabError
-from labsupport.course.answer import Answer, TryAgain, shown
-from labsupport.experiments import log, program
+from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.errors import LabError
+from labsupport.experiments.breaking import python_process
+from labsupport.experiments.watching import log
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -54,7 +56,7 @@ def require_the_same_after_a_restart(answer: Answer, argument: Any, here: Any, g
     remembers; so where `here` is a function, it is called afterwards: it can ask about other things first.
     """
     with contextlib.suppress(LabError):  # it uses something that no other process can have
-        there = program.run(answer.value, argument, name="your function").returned
+        there = python_process.run(answer.value, argument, name="your function").returned
         here = here() if callable(here) else here
         if isinstance(there, type(here)) and there != here:
             raise TryAgain(
@@ -66,6 +68,10 @@ def require_the_same_after_a_restart(answer: Answer, argument: Any, here: Any, g
             )
 
 
+def _program(path: Path) -> str:
+    return path.read_text(encoding="utf-8").rstrip("\n")
+
+
 @dataclass(frozen=True)
 class Wrong:
     """A known wrong answer: a misconception that people really have, its code, and what the feedback must say."""
@@ -73,6 +79,13 @@ class Wrong:
     misconception: str
     code: str
     phrase: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Wrong":
+        """The wrong answer in a file."""
+        first, _, code = _program(path).partition("\n")
+        misconception, _, phrase = first.removeprefix("# ").partition(" -> ")
+        return cls(misconception, code, phrase)
 
 
 @dataclass(frozen=True)
@@ -94,15 +107,19 @@ class Note:
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise. All code is source text, as it stands in a notebook's cell.
+    """One exercise: a folder named by its id, with the judge in `judge.py` and programs beside it.
+
+    `stub.py` and `reference.py` are what the notebook's cell begins with and what `lab.solution` shows. `other/` holds
+    right answers in other styles, `wrong/` known wrong ones: the first line of each is `# misconception -> phrase`,
+    where the phrase is what the feedback must say.
 
     `call` is how the check calls the learner's function; `difficulty` is easy, medium or hard. The first hint asks a
-    question. `explanation` follows the reference answer. `judge(answer, lab)` calls `answer` as if it were the
-    learner's function and raises TryAgain at the first property that does not hold; what it returns is the sentence of
-    a PASS. All calls of `answer` together have `seconds`. `other_styles` are right answers, written otherwise.
-    `file` is the name of the learner's file, if the answer is one: it is judged in a process of its own. So is the
-    function itself with `apart`: where it can hold up a thread that no alarm reaches. `points_at` are the cells that a
-    teacher points at, such as "ep-1"; without them it is the episode before the exercise.
+    question; `explanation` follows the reference answer. `judge(answer, lab)` calls `answer` as if it were the
+    learner's function, raises TryAgain at the first property that does not hold, and returns the sentence of a PASS.
+    All calls of `answer` together may compute for `seconds`. `file` is the name of the learner's file, if the answer
+    is one: it is judged in a process of its own. So is a function with `apart`, which can hold up a thread that no
+    alarm reaches. `points_at` are the cells that a teacher points at, such as "ep-1"; by default the episode before
+    the exercise.
     """
 
     id: str
@@ -110,17 +127,38 @@ class Exercise:
     difficulty: str
     minutes: int
     call: str
-    stub: str
     hints: tuple[str, ...]
-    reference: str
     explanation: str
-    wrong: tuple[Wrong, ...]
     judge: Callable[[Answer, "Lesson"], str]
-    other_styles: tuple[str, ...] = ()
     seconds: float = 1.5
     file: str = ""
     apart: bool = False
     points_at: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the judge and the programs lie."""
+        return Path(self.judge.__code__.co_filename).parent
+
+    @cached_property
+    def stub(self) -> str:
+        """What the learner begins with."""
+        return _program(self.folder / "stub.py")
+
+    @cached_property
+    def reference(self) -> str:
+        """The answer that `lab.solution` shows."""
+        return _program(self.folder / "reference.py")
+
+    @cached_property
+    def other_styles(self) -> tuple[str, ...]:
+        """Right answers, written differently."""
+        return tuple(map(_program, sorted((self.folder / "other").glob("*.py"))))
+
+    @cached_property
+    def wrong(self) -> tuple[Wrong, ...]:
+        """The known wrong answers."""
+        return tuple(map(Wrong.read, sorted((self.folder / "wrong").glob("*.py"))))
 
     def hint(self, number: int) -> Note:
         """Hint `number`, counted from 1; beyond the last one, the last again and what comes after it."""

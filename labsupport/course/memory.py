@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 import cloudpickle
 
-from labsupport.course.guard import is_learners
+from labsupport.course.sandbox import is_learners
 
 MOST = 300  # calls that are asked anew, the last ones
 MISSED = (LookupError, ValueError, ZeroDivisionError)  # what code raises that misses what an earlier call has left

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labsupport.base import LabError, Settings, counted, digest, only_one, storing
 from labsupport.broker.process import write_atomically
+from labsupport.console import counted
 from labsupport.course import exercises
-from labsupport.course.answer import shown
+from labsupport.course.submission import shown
 from labsupport.course.verdict import Outcome, Verdict
+from labsupport.errors import LabError
+from labsupport.files import digest, storing
+from labsupport.settings import Settings
+from labsupport.waiting import only_one
 
 _PARTS = ("exercises", "predictions")
 LETTERS = {"s": "solved", "t": "tried", "n": "not yet"}  # of a code: letters and digits survive every chat

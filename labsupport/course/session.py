@@ -14,17 +14,19 @@ from kafka import KafkaConsumer
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
-from labsupport.base import LabError, Settings
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.broker.advice import advice
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.jars import kafka_version
-from labsupport.course import check, copies, opened, progress
-from labsupport.course.answer import in_words
+from labsupport.course import check, copies, open_lessons, progress
 from labsupport.course.exercise import Note
+from labsupport.course.submission import in_words
 from labsupport.course.verdict import Verdict
-from labsupport.events import dead_letter, orders
-from labsupport.experiments import balance, lag, log, members, program
+from labsupport.delivery import dead_letter, orders
+from labsupport.errors import LabError
+from labsupport.experiments.breaking import members, python_process
+from labsupport.experiments.watching import balance, lag, log
+from labsupport.settings import Settings
 
 AGAIN = "run the first code cell of this lesson here again"
 _TAKEN = "this lesson was opened in another kernel (process {pid}), which emptied its topics"
@@ -52,7 +54,7 @@ class Lesson(Cluster):
     @property
     def _taken(self) -> int | None:
         """The pid of the kernel that has opened this lesson since; a check's own process takes nothing."""
-        return opened.taken(self.settings, self.number) if self in _open else None
+        return open_lessons.taken(self.settings, self.number) if self in _open else None
 
     def _connect(self, kind: str, *topics: str, **settings: Any) -> Any:
         if pid := self._taken:
@@ -128,12 +130,12 @@ class Lesson(Cluster):
         """
         return members.of(self, topic, group, handle, **settings)
 
-    def python(self, *words: object) -> contextlib.AbstractContextManager[program.Running]:
+    def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.Running]:
         """`python` with these words, such as `"-m", "my.module"`, as a terminal starts it, for the body of a `with`.
 
         Its `process` can be killed, its `printed` read; it is killed at the end, if it runs.
         """
-        return program.python(*words)
+        return python_process.python(*words)
 
     def database(self, name: str) -> Path:
         """An empty database (SQLite; tables `effects` and `inbox`), made anew; returns its file."""
@@ -270,14 +272,14 @@ def lesson(number: str) -> Lesson:
     _explain_errors()
     close()
     settings = Settings.from_environment()
-    roster.sweep(settings)
+    processes.sweep(settings)
     mine = Lesson(number, connect(settings), settings)
     try:
         mine.clear()
     except BaseException:
         mine.close()
         raise
-    if other := opened.take(settings, number):
+    if other := open_lessons.take(settings, number):
         print(f"Lesson {number} was open in another kernel (process {other}), and its topics are gone there, too.")
     _open.append(mine)
     kafka = f"Apache Kafka {kafka_version()}" if mine.embedded else f"Kafka at {mine.bootstrap}"
@@ -290,5 +292,5 @@ def close() -> None:
     """Close the clients of the lesson that is open in this kernel, if any."""
     while _open:
         mine = _open.pop()
-        opened.release(mine.settings, mine.number)
+        open_lessons.release(mine.settings, mine.number)
         mine.close()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 
-from labsupport.base import LabError
+from labsupport.errors import LabError
 from labsupport.setup import installed
 
 COMMON = {"test", "tests", "doc", "docs", "examples", "scripts"}  # folders that some packages install, and anybody has

@@ -8,8 +8,9 @@ from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.structs import OffsetAndMetadata
 
 from labsupport import advice, lesson, reading
-from labsupport.base import LabError, until
 from labsupport.broker import advice as rules
+from labsupport.errors import LabError
+from labsupport.waiting import until
 
 
 @pytest.fixture(scope="module")

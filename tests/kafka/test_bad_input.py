@@ -7,18 +7,20 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import MessageSizeTooLargeError
 
-from labsupport import lesson, reading, shop
-from labsupport.events import dead_letter, redrive
-from labsupport.events.event import Event
-from labsupport.events.exact import ExactProducer
-from labsupport.events.recovery import Recovery
-from labsupport.events.retry import Policy
-from labsupport.events.worker import Worker
-from labsupport.experiments import log, poison
+from labsupport import lesson, reading, story
+from labsupport.delivery import dead_letter
+from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.retry import Policy
+from labsupport.delivery.worker import Worker
+from labsupport.experiments.breaking import poison
+from labsupport.experiments.watching import log
+from labsupport.history import redrive
+from labsupport.history.librdkafka import ExactProducer
+from labsupport.shop.event import Event
 
 READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
 QUICK = Policy(attempts=2, first=0.01, most=0.01)
-BEFORE, AFTER, ODD = shop.events(3, seed=1)
+BEFORE, AFTER, ODD = story.events(3, seed=1)
 LIMIT = 1_048_588  # bytes: Kafka's own `max.message.bytes`
 
 
@@ -64,9 +66,9 @@ def work(lab, topic, group="97-payments", handle=lambda event: None, decode=lamb
 def there_and_back(lab, topic, producer, key, value, headers):
     """Send it between two healthy events, let a worker dead-letter it, redrive it; returns the dead letter's record."""
     for wire in (
-        (shop.key_of(BEFORE), BEFORE.encode(), BEFORE.headers()),
+        (story.key_of(BEFORE), BEFORE.encode(), BEFORE.headers()),
         (key, value, headers),
-        (shop.key_of(AFTER), AFTER.encode(), AFTER.headers()),
+        (story.key_of(AFTER), AFTER.encode(), AFTER.headers()),
     ):
         producer.send(topic, wire[1], wire[0], wire[2]).get()
     assert work(lab, topic) == [BEFORE.event_id, AFTER.event_id]
@@ -106,7 +108,7 @@ def test_poison_of_every_kind_goes_to_the_dead_letters_and_comes_back_as_it_was(
 )
 def test_the_dead_letter_says_what_was_wrong(lab, topic, producer, kind, said):
     """In the decoder's own words."""
-    order = next(event for event in shop.events(20, seed=1) if event.event_type == "OrderCreated")
+    order = next(event for event in story.events(20, seed=1) if event.event_type == "OrderCreated")
     key, value, headers = poison.KINDS[kind](random.Random(1), order)
     producer.send(topic, value, key, headers).get()
     work(lab, topic)

@@ -1,6 +1,6 @@
 """The bench: that it measures both sides and leaves a running lab alone. What the figures are, no test says."""
 
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.broker.cluster import connect
 from labsupport.commands.bench import machine, measure
 
@@ -20,5 +20,5 @@ def test_the_table_compares_with_stock_and_leaves_a_running_lab_alone(elsewhere)
     for row in compared:
         assert row.ratio == row.other / row.lab > 0
     assert len(rows) == 10
-    assert {each.role for each in roster.running(elsewhere)} <= {"background", "training"}
+    assert {each.role for each in processes.running(elsewhere)} <= {"background", "training"}
     assert "cores" in machine()

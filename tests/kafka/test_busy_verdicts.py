@@ -3,9 +3,9 @@
 import psutil
 import pytest
 
-from labsupport.base import until
 from labsupport.commands import verdicts
 from labsupport.course.verdict import Outcome, Verdict
+from labsupport.waiting import until
 
 
 def test_right_answers_beside_a_busy_loop_are_not_called_wrong():

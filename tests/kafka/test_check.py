@@ -9,13 +9,13 @@ import pytest
 from kafka.errors import KafkaTimeoutError
 
 from labsupport import lesson
-from labsupport.base import LabError
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.course import check, exercises, progress, session
-from labsupport.course.answer import Failed, TryAgain
 from labsupport.course.stall import Busy, Machine
+from labsupport.course.submission import Failed, TryAgain
 from labsupport.course.verdict import MIME, Outcome
-from labsupport.experiments import faults
+from labsupport.errors import LabError
+from labsupport.experiments.breaking import faults
 
 ALL = list(exercises.by_id().values())
 
@@ -44,7 +44,7 @@ def reference(number):
 
 def test_a_killed_broker_is_not_the_learners_fault(breakable, elsewhere):
     """Every check says LAB DOWN and what to run; the first cell then brings it back, and the check passes."""
-    (broker,) = roster.running(elsewhere)[:1]
+    (broker,) = processes.running(elsewhere)[:1]
     broker.process.kill()
     for exercise in ALL:
         verdict = breakable.check(exercise.id, reference(exercise.id))
@@ -68,7 +68,7 @@ def test_a_broker_that_dies_while_the_answer_runs(breakable, elsewhere):
     """The learner's function is running when the broker goes."""
 
     def key_of(event):
-        for each in roster.running(elsewhere):
+        for each in processes.running(elsewhere):
             each.process.kill()
         return b"ORD-123"
 
@@ -372,5 +372,5 @@ def test_a_file_knows_nothing_of_the_notebook(opened, sender):
 
 def test_a_file_while_kafka_is_away(breakable, sender, elsewhere):
     """Not the learner's fault."""
-    roster.stop(roster.running(elsewhere))
+    processes.stop(processes.running(elsewhere))
     assert breakable.check("03-2", sender("")).outcome is Outcome.LAB_DOWN

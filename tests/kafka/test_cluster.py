@@ -8,10 +8,12 @@ import time
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from labsupport.base import LabError, Settings, until
 from labsupport.broker.cluster import Cluster, connect, private
-from labsupport.broker.metadata import NotKafkaError, ask
+from labsupport.broker.metadata import ask
 from labsupport.course.session import Lesson
+from labsupport.errors import LabError, NotKafkaError
+from labsupport.settings import Settings
+from labsupport.waiting import until
 
 
 @pytest.fixture

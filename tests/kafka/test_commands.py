@@ -11,13 +11,14 @@ import urllib.request
 import pytest
 from click.testing import CliRunner
 
-from labsupport.base import CHECKOUT, until
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.broker.cluster import connect
 from labsupport.commands import main
 from labsupport.course import copies
 from labsupport.course import progress as remembered
 from labsupport.course.verdict import Outcome, Verdict
+from labsupport.settings import CHECKOUT
+from labsupport.waiting import until
 
 
 def test_up_status_down(elsewhere, lab):
@@ -34,7 +35,7 @@ def test_up_status_down(elsewhere, lab):
     assert "background" in [each["role"] for each in told["processes"]]
     assert "Stopped: Kafka" in lab("down").stdout
     assert "Nothing of this lab was running" in lab("down").stdout
-    assert roster.running(elsewhere) == []
+    assert processes.running(elsewhere) == []
     down = lab("status", "--json")
     assert down.returncode == 1
     assert json.loads(down.stdout)["answers"] is False
@@ -57,7 +58,7 @@ def test_status_sees_a_broker_that_does_not_answer(elsewhere, lab):
         assert "Its process runs" in shown.stdout
         assert "python3 lab.py down" in shown.stdout
         assert lab("down").returncode == 0
-    assert roster.running(elsewhere) == []
+    assert processes.running(elsewhere) == []
 
 
 def test_status_and_up_know_an_external_kafka(lab, broker_elsewhere):
@@ -81,7 +82,7 @@ def test_wipe_asks_and_then_deletes_the_topics_only(elsewhere, lab):
     assert "Nothing was changed" in refused.stdout
     assert (elsewhere.home / "broker").exists()
     assert lab("wipe", stdin="y\n").returncode == 0
-    assert roster.running(elsewhere) == []
+    assert processes.running(elsewhere) == []
     assert (elsewhere.home / "progress.json").exists()
     with connect(elsewhere) as kafka:
         assert kafka.topics() == []
@@ -173,10 +174,10 @@ def test_lab_py_opens_the_first_lesson_and_ends_what_it_started(how, start, else
         urllib.request.urlopen(api, timeout=20)
     with urllib.request.urlopen(f"{api}?token={token}", timeout=20) as answer:
         assert "Is my lab alive?" in json.load(answer)["content"]["cells"][0]["source"]
-    assert {"background", "jupyter"} <= {each.role for each in roster.running(elsewhere)}
+    assert {"background", "jupyter"} <= {each.role for each in processes.running(elsewhere)}
     started.program.send_signal(how)
     assert started.program.wait(60) == 0
-    assert roster.running(elsewhere) == []
+    assert processes.running(elsewhere) == []
 
 
 def test_a_broker_that_was_up_before_stays_up(start, elsewhere):
@@ -190,7 +191,7 @@ def test_a_broker_that_was_up_before_stays_up(start, elsewhere):
         assert token in again.text
         started.program.send_signal(signal.SIGINT)
         assert started.program.wait(60) == 0
-        assert {each.role for each in roster.running(elsewhere)} - {"training"} == {"background"}
+        assert {each.role for each in processes.running(elsewhere)} - {"training"} == {"background"}
 
 
 def test_a_broker_that_somebody_asked_to_keep_stays(start, elsewhere, lab):
@@ -208,11 +209,11 @@ def test_two_lab_py_at_the_same_moment_open_one_jupyterlab(start, elsewhere):
     """The second waits for the first one's address and shows it."""
     first, second = start(), start()
     assert first.address()[2] == second.address()[2]
-    assert len(roster.running(elsewhere, ["jupyter"])) == 1
+    assert len(processes.running(elsewhere, ["jupyter"])) == 1
     for each in (first, second):
         each.program.send_signal(signal.SIGINT)
         each.program.wait(60)
-    assert roster.running(elsewhere) == []
+    assert processes.running(elsewhere) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
@@ -220,11 +221,11 @@ def test_two_lab_py_at_the_same_moment_open_one_jupyterlab(start, elsewhere):
 def test_a_signal_to_up_leaves_no_half_started_broker(how, elsewhere):
     """Twice in quick succession: the second does not interrupt the tidying up."""
     program = subprocess.Popen([sys.executable, "-m", "labsupport", "up"], stdout=-3, stderr=-3, cwd=CHECKOUT)
-    until(lambda: roster.running(elsewhere, ["background"]), 60, "the broker's process")
+    until(lambda: processes.running(elsewhere, ["background"]), 60, "the broker's process")
     program.send_signal(getattr(signal, how))
     program.send_signal(getattr(signal, how))
     assert program.wait(60) == 130
-    assert roster.running(elsewhere) == []
+    assert processes.running(elsewhere) == []
 
 
 def test_a_killed_lab_py_leaves_nothing(start, elsewhere, lab):
@@ -237,7 +238,7 @@ def test_a_killed_lab_py_leaves_nothing(start, elsewhere, lab):
     assert again.address()[2] != token
     again.program.kill()
     again.program.wait()
-    until(lambda: not roster.running(elsewhere), 60, "everything to end")
+    until(lambda: not processes.running(elsewhere), 60, "everything to end")
 
 
 def test_a_taken_port_is_said_with_a_free_one_to_try(start):
@@ -256,7 +257,7 @@ def test_lab_py_works_on_an_external_kafka(start, broker_elsewhere, elsewhere):
     started = start(LAB_KAFKA=broker_elsewhere.bootstrap)
     started.address()
     assert f"Kafka is up at {broker_elsewhere.bootstrap}" in started.text
-    assert [each.role for each in roster.running(elsewhere)] == ["jupyter"]
+    assert [each.role for each in processes.running(elsewhere)] == ["jupyter"]
     started.program.send_signal(signal.SIGINT)
     assert started.program.wait(60) == 0
 

@@ -16,14 +16,15 @@ import yaml
 from nbclient import NotebookClient
 from nbval.plugin import get_sanitize_patterns
 
-from labsupport.base import CHECKOUT, parse_addresses, until
 from labsupport.broker.embedded import known_brokers
 from labsupport.broker.jars import kafka_version
 from labsupport.broker.process import Process, overlaid
-from labsupport.broker.roster import java_marks
+from labsupport.broker.processes import java_marks
 from labsupport.broker.runtime import ENVIRONMENT, JAVA, LOGGING
 from labsupport.commands import doctor
 from labsupport.commands.notebooks import SANITIZE, comparable
+from labsupport.settings import CHECKOUT, parse_addresses
+from labsupport.waiting import until
 
 COMPOSE = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))
 HEAP = ["-Xmx512m", "-XX:+UseSerialGC"]  # the image's own default is 1 GB

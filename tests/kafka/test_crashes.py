@@ -10,12 +10,14 @@ import cloudpickle
 import pytest
 
 from labsupport import lesson, plots, reading
-from labsupport.base import CHECKOUT, LabError, until
-from labsupport.broker import roster
-from labsupport.events import orders
-from labsupport.experiments import crashes, strategies, torture
-from labsupport.experiments.crashes import POINTS, Matrix
-from labsupport.experiments.strategies import STRATEGIES, Strategy
+from labsupport.broker import processes
+from labsupport.delivery import orders
+from labsupport.errors import LabError
+from labsupport.experiments.breaking import crash_search, crashes, strategies
+from labsupport.experiments.breaking.crashes import POINTS, Matrix
+from labsupport.experiments.breaking.strategies import STRATEGIES, Strategy
+from labsupport.settings import CHECKOUT
+from labsupport.waiting import until
 
 # By value, as a notebook's: otherwise each process of a trial would import this file, and pandas with it.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -125,19 +127,19 @@ def reads_all_again(consumer, handle):
 )
 def test_each_broken_worker_is_caught_with_its_story(lab, how, broken):
     """The laboratory that judges learners is judged itself."""
-    judged = torture.judge(lab, **how)
+    judged = crash_search.judge(lab, **how)
     assert judged.story.broken == broken, f"{judged.story.says}\n{judged.story.moments}"
     assert judged.story.says.count(".") == 2
-    assert "process 1" in torture.told(judged.story)
+    assert "process 1" in crash_search.told(judged.story)
     words = repr(plots.spacetime(judged.story.moments).figure)
     assert "producer" in words
     assert ("consumer 2" in words) == ("died" in judged.story.crash)
-    assert not roster.running(lab.settings, ["program"])
+    assert not processes.running(lab.settings, ["program"])
 
 
 def test_the_labs_own_worker_survives_with_the_inbox(lab):
     """Every crash point of each of three events, then seeds; and an event that is published twice."""
-    judged = torture.judge(lab, handle=strategies.inbox_and_effect)
+    judged = crash_search.judge(lab, handle=strategies.inbox_and_effect)
     assert judged.story is None
     assert judged.tried > 20
     assert lab.groups(lab.namespace) == []
@@ -145,9 +147,9 @@ def test_the_labs_own_worker_survives_with_the_inbox(lab):
 
 def test_a_handler_that_never_ends_is_cut_off(lab):
     """It has its seconds, and then a story."""
-    judged = torture.judge(lab, handle=sleeps, seconds=3.0)
+    judged = crash_search.judge(lab, handle=sleeps, seconds=3.0)
     assert judged.story.broken in ("no end", "uncommitted", "lost")
-    assert not roster.running(lab.settings, ["program"])
+    assert not processes.running(lab.settings, ["program"])
 
 
 def sleeps(_event, _database):
@@ -159,7 +161,7 @@ def sleeps(_event, _database):
 
 def test_a_strategy_that_raises_is_a_story_too(lab):
     """With what it printed."""
-    judged = torture.judge(lab, handle=raises)
+    judged = crash_search.judge(lab, handle=raises)
     assert judged.story.broken == "no end"
     assert "I was here" in judged.story.printed
     assert "cannot process" in judged.story.says
@@ -208,15 +210,15 @@ def writes_another_id(event, database):
 )
 def test_code_of_any_kind_gets_a_verdict(lab, own_home, code, broken, says):
     """Kills its process, leaves, does nothing, does something else: and nothing of it runs on."""
-    story = torture.judge(lab, **code).story
+    story = crash_search.judge(lab, **code).story
     assert (story.broken, story.crash) == (broken, "Nothing crashed.")
     assert says in story.says
-    assert not roster.running(own_home, ["program"])
+    assert not processes.running(own_home, ["program"])
 
 
 def test_an_event_that_was_published_again_is_part_of_the_torture(lab):
     """An id that is another one for the copy is no id."""
-    story = torture.judge(lab, handle=once_per_place, seeds=0).story
+    story = crash_search.judge(lab, handle=once_per_place, seeds=0).story
     assert story.broken == "twice", f"{story.says}\n{story.moments}"
 
 
@@ -229,7 +231,7 @@ def test_a_crash_lab_that_is_interrupted_cleans_up_and_goes_on_to_the_whole_matr
     running.send_signal(signal.SIGINT)
     assert "Stopped." in running.communicate(timeout=60)[1]
     assert running.returncode == 130
-    assert not roster.running(elsewhere, ["program", "private"])
+    assert not processes.running(elsewhere, ["program", "private"])
     kept = len(crashes.read(file))
     ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr

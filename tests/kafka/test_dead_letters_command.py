@@ -12,17 +12,17 @@ from click.testing import CliRunner
 from kafka import codec
 from rich.cells import cell_len
 
-from labsupport import redrive, sending, shop
-from labsupport.base import CHECKOUT
+from labsupport import publish, redrive, story
 from labsupport.commands import dead_letters as commands
 from labsupport.commands import main
-from labsupport.events import dead_letter
-from labsupport.events.dead_letter import DeadLetter
-from labsupport.events.exact import ExactProducer
-from labsupport.events.redrive import Found
-from labsupport.experiments import log
+from labsupport.delivery import dead_letter
+from labsupport.delivery.dead_letter import DeadLetter
+from labsupport.experiments.watching import log
+from labsupport.history.librdkafka import ExactProducer
+from labsupport.history.redrive import Found
+from labsupport.settings import CHECKOUT
 
-EVENTS = shop.events(6, seed=1)
+EVENTS = story.events(6, seed=1)
 DEAD = "98-orders-dlt"
 
 
@@ -31,7 +31,7 @@ def topic(cluster):
     """A topic with EVENTS, and dead letters of the first four: three of a ValueError, one of a KeyError."""
     name = cluster.create_topic("98-orders")
     cluster.create_topic(DEAD, **dead_letter.topic_settings())
-    sending.publish(cluster.producer(name="p"), name, EVENTS, dated=True)
+    publish.publish(cluster.producer(name="p"), name, EVENTS, dated=True)
     producer = cluster.producer(name="p")
     for number, record in enumerate(log.read(cluster, name).records[:4]):
         error = ValueError("amount: missing") if number < 3 else KeyError("user")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from labsupport.base import CHECKOUT, Settings
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.runtime import place_of_startup_cache
 from labsupport.commands import checkup, doctor
-from labsupport.experiments import faults
+from labsupport.experiments.breaking import faults
+from labsupport.settings import CHECKOUT, Settings
 from labsupport.setup import installed
 
 
@@ -25,7 +25,7 @@ def test_a_healthy_lab_is_said_to_be_well_and_stays_as_it_is(elsewhere, lab):
     """Every line ok, exit code 0; no topic, group or process more than before."""
     with connect(elsewhere) as kafka:
         kafka.create_topic("98-mine")
-        before = (kafka.topics(), kafka.groups(), roster.running(elsewhere, ["background"]))
+        before = (kafka.topics(), kafka.groups(), processes.running(elsewhere, ["background"]))
         run = lab("doctor")
         assert run.returncode == 0, run.stdout
         assert "wrong" not in run.stdout
@@ -35,7 +35,7 @@ def test_a_healthy_lab_is_said_to_be_well_and_stays_as_it_is(elsewhere, lab):
         assert all(line["ok"] for line in told)
         after = (sorted({*kafka.topics()} - {"__consumer_offsets"}), kafka.groups())
         assert after == (sorted({*before[0]} - {"__consumer_offsets"}), before[1])
-        assert roster.running(elsewhere, ["background"]) == before[2]
+        assert processes.running(elsewhere, ["background"]) == before[2]
 
 
 def test_a_kafka_that_does_not_run_is_one_line_and_not_started(elsewhere, lab):
@@ -43,7 +43,7 @@ def test_a_kafka_that_does_not_run_is_one_line_and_not_started(elsewhere, lab):
     run = lab("doctor")
     assert run.returncode == 1
     assert re.findall(r"wrong +(.*)\n +→ (.*)", run.stdout) == [("Kafka: it is not running", "python3 lab.py up")]
-    assert roster.running(elsewhere) == []
+    assert processes.running(elsewhere) == []
 
 
 def test_a_kafka_elsewhere_is_examined_too(elsewhere, lab, broker_elsewhere):

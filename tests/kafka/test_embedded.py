@@ -12,13 +12,15 @@ import psutil
 import pytest
 from kafka.structs import TopicPartition
 
-from labsupport.base import LabError, Settings, until
-from labsupport.broker import background, roster, training
+from labsupport.broker import background, processes, training
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.embedded import EmbeddedCluster, known_brokers
 from labsupport.broker.metadata import ask
 from labsupport.broker.process import Process
 from labsupport.broker.runtime import install, intact, prepare
+from labsupport.errors import LabError
+from labsupport.settings import Settings
+from labsupport.waiting import until
 
 
 def send(cluster: Cluster, topic: str, *values: bytes) -> None:
@@ -52,7 +54,7 @@ def test_an_embedded_broker_serves_and_leaves_nothing_behind(settings, runtime):
         topic = kafka.create_topic("90-private")
         send(kafka, topic, b"a", b"b")
         assert read(kafka, topic) == [b"a", b"b"]
-    assert pid not in [each.process.pid for each in roster.running(settings)]
+    assert pid not in [each.process.pid for each in processes.running(settings)]
     assert not folder.exists()
 
 
@@ -94,7 +96,7 @@ def test_a_broker_that_cannot_start_shows_the_end_of_its_log(settings):
         pass
     assert "soon" in caught.value.seen
     assert "server.log" in caught.value.next_step
-    assert not [each for each in roster.running(settings) if each.role == "private"]
+    assert not [each for each in processes.running(settings) if each.role == "private"]
 
 
 @pytest.mark.parametrize("name", ["with space", "Übung, größer", "long " + "x" * 60])
@@ -199,7 +201,7 @@ def test_the_address_is_on_the_loopback_interface_only(cluster):
 
 
 ENSURE = """
-from labsupport.base import Settings
+from labsupport.settings import Settings
 from labsupport.broker import background, roster, training
 cluster, started = background.ensure(Settings.from_environment())
 print(cluster.bootstrap, started)
@@ -215,7 +217,7 @@ def test_programs_that_start_the_broker_at_the_same_moment_get_the_same_one(else
     answers = [program.communicate(timeout=120)[0].split() for program in programs]
     assert len({address for address, _ in answers}) == 1
     assert sorted(started for _, started in answers) == ["False", "False", "False", "True"]
-    assert [each.role for each in roster.running(elsewhere)].count("background") == 1
+    assert [each.role for each in processes.running(elsewhere)].count("background") == 1
 
 
 def test_a_broker_killed_in_use_is_started_again_with_its_data(elsewhere):
@@ -281,7 +283,7 @@ def test_a_damaged_record_of_the_cluster_does_not_stand_in_the_way(text, elsewhe
             record.write_text(text)
     with connect(elsewhere) as second:
         assert read(second, topic) == [b"kept"]
-    assert len(roster.running(elsewhere, ["background"])) == 1
+    assert len(processes.running(elsewhere, ["background"])) == 1
 
 
 @pytest.mark.parametrize("size", [0, 6, "2", None])
@@ -295,8 +297,8 @@ def test_what_a_dead_program_left_is_swept_and_a_living_ones_stays(elsewhere, py
     """Its private brokers and their folders go, whoever is first: the warden, or the next lesson."""
     with private(settings=elsewhere) as mine:
         python("import os; from labsupport.broker.cluster import private; p = private(); p.__enter__(); os._exit(9)")
-        roster.sweep(elsewhere)
-        assert [each.process.pid for each in roster.running(elsewhere, ["private"])] == [mine.broker(1).process.pid]
+        processes.sweep(elsewhere)
+        assert [each.process.pid for each in processes.running(elsewhere, ["private"])] == [mine.broker(1).process.pid]
         assert list((elsewhere.home / "private").iterdir()) == [mine.embedded.folder]
         assert mine.topics() == []
 
@@ -323,18 +325,18 @@ def test_a_training_run_that_is_stopped_or_killed_leaves_nothing(settings, runti
     own = replace(settings, home=tmp_path / "home", cache=tmp_path / "cache", offline=runtime.class_path[0].parent)
     for how in ("stop", "kill"):
         process = training.start_in_background(prepare(own))
-        until(lambda: roster.running(own, ["training-broker"]), 60, "the training broker")
+        until(lambda: processes.running(own, ["training-broker"]), 60, "the training broker")
         getattr(process, how)()
         if how == "kill":
-            until(lambda: not roster.running(own, ["training-broker"]), 60, "its broker to end")
-        assert roster.running(own) == []
+            until(lambda: not processes.running(own, ["training-broker"]), 60, "its broker to end")
+        assert processes.running(own) == []
     assert not list(own.cache.glob("*.new*"))
     assert not list(own.cache.glob("*.failed"))
 
 
 def test_the_marks_as_words_of_another_program_are_not_marks(elsewhere):
     """A `grep` for them, or a program that has them as arguments, is neither shown nor stopped."""
-    words = roster.marks(elsewhere, "background")
+    words = processes.marks(elsewhere, "background")
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", *words])
     try:
         assert background.stop_all(elsewhere) == []
@@ -342,10 +344,12 @@ def test_the_marks_as_words_of_another_program_are_not_marks(elsewhere):
     finally:
         stranger.kill()
         stranger.wait()
-    assert roster.read_marks(["java", *roster.java_marks(elsewhere, "private")])["lab.role"] == "private"
-    assert roster.read_marks(["python", *roster.python_marks(elsewhere, "jupyter"), "-m"])["lab.role"] == "jupyter"
-    assert roster.read_marks(["java", "-Dlab.home=1", "-Dlab.role=private", "-Dlab.owner=x"]) == {}
-    assert roster.read_marks(["java", "-Dlab.home=1", "-Dlab.role=other", "-Dlab.owner=1:2"]) == {}
+    assert processes.read_marks(["java", *processes.java_marks(elsewhere, "private")])["lab.role"] == "private"
+    assert (
+        processes.read_marks(["python", *processes.python_marks(elsewhere, "jupyter"), "-m"])["lab.role"] == "jupyter"
+    )
+    assert processes.read_marks(["java", "-Dlab.home=1", "-Dlab.role=private", "-Dlab.owner=x"]) == {}
+    assert processes.read_marks(["java", "-Dlab.home=1", "-Dlab.role=other", "-Dlab.owner=1:2"]) == {}
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small file system needs root")
@@ -363,7 +367,7 @@ def test_a_full_disk_is_said_with_the_end_of_the_log(settings, tmp_path):
             pass
         assert "No space left on device" in caught.value.seen
         assert "free some space" in caught.value.next_step
-        assert not roster.running(replace(settings, home=small))
+        assert not processes.running(replace(settings, home=small))
     finally:
         subprocess.run(["umount", "-l", small], check=True)
 
@@ -371,10 +375,10 @@ def test_a_full_disk_is_said_with_the_end_of_the_log(settings, tmp_path):
 def test_an_interrupted_start_leaves_no_broker(elsewhere):
     """Ctrl-C while the broker starts: its process is gone, and the next start works."""
     program = subprocess.Popen([sys.executable, "-c", ENSURE], env=os.environ, stderr=subprocess.DEVNULL)
-    until(lambda: roster.running(elsewhere), 60, "the broker's process")
+    until(lambda: processes.running(elsewhere), 60, "the broker's process")
     program.send_signal(signal.SIGINT)
     assert program.wait(60) != 0
-    assert roster.running(elsewhere) == []
+    assert processes.running(elsewhere) == []
     with connect(elsewhere) as kafka:
         assert kafka.topics() == []
 

@@ -6,11 +6,12 @@ import pytest
 from kafka import errors
 
 from labsupport.broker.cluster import private
-from labsupport.events import stretches
-from labsupport.events.account import Account, Tally, is_refusal
-from labsupport.events.exact import ExactProducer, NotSentError
-from labsupport.events.outgoing import Outgoing, Sender
-from labsupport.experiments import faults, log
+from labsupport.experiments.breaking import faults
+from labsupport.experiments.watching import log
+from labsupport.history import offset_range
+from labsupport.history.librdkafka import ExactProducer, NotSentError
+from labsupport.history.outgoing import Outgoing, Sender
+from labsupport.history.replay_report import Account, Tally, is_refusal
 
 QUICK = {"message_timeout_ms": 4_000}
 
@@ -76,7 +77,7 @@ def test_only_a_time_out_is_unknown(settings):
 def test_the_account_tells_refused_from_unanswered(cluster, topic):
     """The first is refused; what became of the others is heard before the account is drawn up."""
     cluster.create_topic(topic, max_message_bytes=500)
-    stretch = stretches.Stretch(0, 0, 3, 0, 3)
+    stretch = offset_range.Stretch(0, 0, 3, 0, 3)
     tally = Tally.on(Account("t", "r", (stretch,), read=3, chosen=3, reached={0: 3}), "sent", False)
     producer = cluster.producer(name="p", linger_ms=0, enable_idempotence=False)
     sender = Sender(cluster.consumer(name="c"), producer, tally)

@@ -11,11 +11,12 @@ from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from labsupport import faults, lesson, reading
-from labsupport.base import LabError, until
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.broker.cluster import private
 from labsupport.broker.embedded import known_brokers
-from labsupport.experiments import program
+from labsupport.errors import LabError
+from labsupport.experiments.breaking import python_process
+from labsupport.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +161,9 @@ def test_a_program_that_does_not_end_is_ended(lab, settings):
             time.sleep(1)
 
     with pytest.raises(LabError) as caught:
-        program.run(loops, timeout=2)
+        python_process.run(loops, timeout=2)
     assert "still here" in caught.value.seen
-    assert not roster.running(settings, ["program"])
+    assert not processes.running(settings, ["program"])
 
 
 def test_an_interrupted_notebook_takes_its_program_along(own_home):
@@ -170,24 +171,26 @@ def test_an_interrupted_notebook_takes_its_program_along(own_home):
     timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        program.run(time.sleep, 60)
-    assert not roster.running(own_home, ["program"])
+        python_process.run(time.sleep, 60)
+    assert not processes.running(own_home, ["program"])
 
 
 def test_a_killed_kernels_program_ends_and_its_folder_goes(own_home, kernel):
     """Nobody waits for it any more."""
     dead = kernel()
-    dead.client.execute("import time; from labsupport.experiments import program; program.run(time.sleep, 300)")
-    until(lambda: roster.running(own_home, ["program"]), 30, "the program to run")
+    dead.client.execute(
+        "import time; from labsupport.experiments.breaking import python_process; python_process.run(time.sleep, 300)"
+    )
+    until(lambda: processes.running(own_home, ["program"]), 30, "the program to run")
     assert [*(own_home.home / "private").glob("*/call")]
     dead.kill()
-    until(lambda: not roster.running(own_home, ["program"]), 60, "the program to end")
+    until(lambda: not processes.running(own_home, ["program"]), 60, "the program to end")
     until(lambda: not [*(own_home.home / "private").iterdir()], 60, "its folder to go")
 
 
 def test_a_program_returns_what_its_function_returns(own_home):
     """A value, an exit code, and what it printed, in its own process."""
-    ended = program.run(lambda: print("hello") or os.getpid())
+    ended = python_process.run(lambda: print("hello") or os.getpid())
     assert ended.code == 0
     assert ended.printed == "hello\n"
     assert ended.returned != os.getpid()

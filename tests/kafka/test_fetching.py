@@ -6,7 +6,7 @@ import sys
 import pytest
 from kafka import TopicPartition, codec
 
-from labsupport.fetching import UnreadableError, readable
+from labsupport.kafka_fixes import UnreadableError, readable
 
 READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
 

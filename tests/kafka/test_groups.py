@@ -9,11 +9,12 @@ from kafka import TopicPartition
 from kafka.admin import OffsetSpec
 
 from labsupport import lesson
-from labsupport.base import LabError, until
 from labsupport.commands import doctor
 from labsupport.course.session import Lesson
-from labsupport.events import resetting
-from labsupport.experiments.members import owners
+from labsupport.errors import LabError
+from labsupport.experiments.breaking.members import owners
+from labsupport.history import reset
+from labsupport.waiting import until
 
 GROUP = "97-newer"
 CLIENTS = {"consumer": Consumer, "share": ShareConsumer}
@@ -85,8 +86,8 @@ def test_a_lesson_opens_at_once_over_members_that_were_left_open(settings, clust
 def test_a_group_with_members_of_a_newer_protocol_is_not_reset(cluster, topic):
     """They are named, before anything is asked of the broker."""
     with joined(cluster, topic, "consumer", "A", "B"), pytest.raises(LabError, match="it has members: A, B"):
-        resetting.reset(cluster.admin(), GROUP, topic, to="beginning")
-    resetting.reset(cluster.admin(), GROUP, topic, to="beginning")
+        reset.reset(cluster.admin(), GROUP, topic, to="beginning")
+    reset.reset(cluster.admin(), GROUP, topic, to="beginning")
 
 
 def test_who_keeps_a_group_from_being_deleted_is_named(cluster, topic, monkeypatch):

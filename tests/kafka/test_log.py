@@ -8,11 +8,11 @@ from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from labsupport import lesson
-from labsupport.base import LabError
 from labsupport.course import session
-from labsupport.experiments import plots
-from labsupport.experiments.log import Log
-from labsupport.experiments.plots import topics
+from labsupport.errors import LabError
+from labsupport.experiments.watching import plots
+from labsupport.experiments.watching.log import Log
+from labsupport.experiments.watching.plots import topics
 
 matplotlib.use("Agg")
 

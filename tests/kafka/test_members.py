@@ -7,11 +7,13 @@ import pytest
 from kafka import KafkaConsumer
 
 from labsupport import lesson
-from labsupport.base import LabError, until
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.broker.cluster import private
-from labsupport.events import dead_letter, retry
-from labsupport.experiments import log, members
+from labsupport.delivery import dead_letter, retry
+from labsupport.errors import LabError
+from labsupport.experiments.breaking import members
+from labsupport.experiments.watching import log
+from labsupport.waiting import until
 
 WAY_OUT = ["handled", "committing", "committed", "revoked", "left"]
 QUICK = {"session_timeout_ms": 1_500, "heartbeat_interval_ms": 200}
@@ -41,7 +43,7 @@ def send(lab, topic, records):
 def nobody_is_left(lab, group):
     """Whether no member runs, and the broker knows of none."""
     described = lab.admin().describe_groups([group])[group]
-    return not roster.running(lab.settings, ["program"]) and described["members"] == []
+    return not processes.running(lab.settings, ["program"]) and described["members"] == []
 
 
 def test_the_partitions_go_to_the_members_and_every_record_is_handled_once(lab):
@@ -193,7 +195,7 @@ def test_a_member_that_somebody_else_kills_is_told(lab):
     topic, group = filled(lab, partitions=1), lab.group("killed")
     with pytest.raises(LabError, match=r"Member A was killed \(signal 9\)"), lab.members(topic, group) as team:
         team.start("A")
-        (member,) = roster.running(lab.settings, ["program"])
+        (member,) = processes.running(lab.settings, ["program"])
         member.process.kill()
         team.wait(lambda history: history.told("left"), "what never happens")
     assert nobody_is_left(lab, group)
@@ -295,7 +297,7 @@ def test_members_of_a_killed_kernel_end_and_the_next_run_works(lab, kernel):
     """The frozen one too; the group is free for the next run."""
     notebook = kernel()
     notebook.begin(CELL, "frozen")
-    pids = [each.process.pid for each in roster.running(lab.settings, ["program"])]
+    pids = [each.process.pid for each in processes.running(lab.settings, ["program"])]
     assert len(pids) >= 2
     notebook.kill()
     again = kernel().run(CELL.replace('    team.freeze("B")\n    print("frozen")\n', ""))
@@ -310,15 +312,15 @@ def test_a_member_whose_notebook_dies_before_it_has_begun_ends(lab, python):
     topic, group = filled(lab), lab.group("orphan")
     code = (
         "import os, signal\n"
-        "from labsupport.base import Settings\n"
+        "from labsupport.settings import Settings\n"
         "from labsupport.broker.cluster import connect\n"
-        "from labsupport.experiments import members\n"
+        "from labsupport.experiments.breaking import members\n"
         f"with members.of(connect(Settings.from_environment()), {topic!r}, {group!r}) as team:\n"
         "    team.start('A', settle=False)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert python(code).returncode == -signal.SIGKILL
-    until(lambda: not roster.running(lab.settings, ["program"]), 60, "the member to end")
+    until(lambda: not processes.running(lab.settings, ["program"]), 60, "the member to end")
 
 
 def test_members_with_a_policy_put_aside_what_they_cannot_process(lab):

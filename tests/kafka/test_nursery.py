@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from labsupport.base import LabError, until
-from labsupport.broker import roster
-from labsupport.experiments.nursery import Nursery
+from labsupport.broker import processes
+from labsupport.errors import LabError
+from labsupport.experiments.breaking.forkserver import Nursery
+from labsupport.waiting import until
 
 
 def test_a_forked_program_is_as_one_of_its_own(own_home):
@@ -32,16 +33,16 @@ def test_a_forked_program_is_as_one_of_its_own(own_home):
         assert not fourth.process.alive
         with pytest.raises(LabError, match="did not happen"), nursery.started(time.sleep, 600) as fifth:
             fifth.ended(0.1)
-    assert not roster.running(own_home, ["program"])
+    assert not processes.running(own_home, ["program"])
 
 
 def test_a_killed_notebook_takes_its_trials_along(own_home, kernel):
     """The nursery hears that nobody calls any more, and ends what it started."""
     dead = kernel()
     dead.client.execute(
-        "import time; from labsupport.experiments.nursery import Nursery\n"
+        "import time; from labsupport.experiments.breaking.forkserver import Nursery\n"
         "with Nursery() as nursery, nursery.started(time.sleep, 600): time.sleep(600)"
     )
-    until(lambda: len(roster.running(own_home, ["program"])) == 2, 60, "the program to run")
+    until(lambda: len(processes.running(own_home, ["program"])) == 2, 60, "the program to run")
     dead.kill()
-    until(lambda: not roster.running(own_home, ["program"]), 20, "both to be gone")
+    until(lambda: not processes.running(own_home, ["program"]), 20, "both to be gone")

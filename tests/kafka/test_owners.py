@@ -13,29 +13,30 @@ from pathlib import Path
 import psutil
 import pytest
 
-from labsupport.base import CHECKOUT, until
-from labsupport.broker import background, homes, owners, roster
+from labsupport.broker import background, homes, owners, processes
 from labsupport.broker.cluster import connect, private
 from labsupport.broker.identity import identity, lives
 from labsupport.broker.process import Process
-from labsupport.broker.roster import WARDEN
+from labsupport.broker.processes import WARDEN
 from labsupport.broker.warden import Warden
 from labsupport.commands.orphans import WITNESS, descendants
+from labsupport.settings import CHECKOUT
+from labsupport.waiting import until
 
 USES_ALL = """
 import sys, time
-from labsupport.base import Settings
+from labsupport.settings import Settings
 from labsupport.broker.cluster import connect, private
-from labsupport.experiments import program
+from labsupport.experiments.breaking import python_process
 settings = Settings.from_environment()
 connect(settings)
-with private(1, settings), program.started(time.sleep, 600):
+with private(1, settings), python_process.started(time.sleep, 600):
     print("ready", flush=True)
     sys.stdin.read()
 """
 OWN_BROKER = """
 import sys
-from labsupport.base import Settings
+from labsupport.settings import Settings
 from labsupport.broker.cluster import private
 with private(1, Settings.from_environment()):
     print("ready", flush=True)
@@ -82,7 +83,7 @@ class Program:
         found = []
         for process in descendants(self.word):
             with contextlib.suppress(psutil.Error):
-                if not roles or roster.read_marks(process.cmdline()).get("lab.role") in roles:
+                if not roles or processes.read_marks(process.cmdline()).get("lab.role") in roles:
                     found.append(process)
         return found
 
@@ -164,7 +165,7 @@ def test_the_shared_broker_ends_with_the_last_who_uses_it(begin):
 def test_up_keeps_the_broker_and_a_frozen_one_too(elsewhere, lab):
     """The warden has gone, since nobody is left to watch. A program that finds the broker frozen does not end it."""
     assert lab("up").returncode == 0
-    until(lambda: not roster.running(elsewhere, [WARDEN]), 60, "the warden to go")
+    until(lambda: not processes.running(elsewhere, [WARDEN]), 60, "the warden to go")
     with connect(elsewhere) as kafka:
         kafka.broker(1).pause()
         pid = kafka.broker(1).process.pid
@@ -172,7 +173,7 @@ def test_up_keeps_the_broker_and_a_frozen_one_too(elsewhere, lab):
         background.release(elsewhere)
         assert kafka.broker(1).process.pid == pid
     assert lab("down").returncode == 0
-    assert not roster.running(elsewhere)
+    assert not processes.running(elsewhere)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -259,12 +260,12 @@ def test_a_pid_of_an_earlier_boot_is_nobodys(tmp_path):
 
 def test_a_warden_that_was_killed_is_replaced_when_something_is_started(elsewhere):
     """And there is one, however often somebody registers."""
-    roster.register(elsewhere)
-    roster.register(elsewhere)
-    (warden,) = roster.running(elsewhere, [WARDEN])
+    processes.register(elsewhere)
+    processes.register(elsewhere)
+    (warden,) = processes.running(elsewhere, [WARDEN])
     warden.process.kill()
-    roster.marks(elsewhere, "program")
-    (other,) = roster.running(elsewhere, [WARDEN])
+    processes.marks(elsewhere, "program")
+    (other,) = processes.running(elsewhere, [WARDEN])
     assert other.process.pid != warden.process.pid
 
 
@@ -280,11 +281,11 @@ def test_a_warden_that_comes_late_ends_the_broker_all_the_same(elsewhere):
     """On a busy machine the time between two looks may be longer than all that it waits for."""
     with connect(elsewhere):
         pass
-    (real,) = roster.running(elsewhere, [WARDEN])
+    (real,) = processes.running(elsewhere, [WARDEN])
     real.process.pause()
-    roster.unregister(elsewhere)
+    processes.unregister(elsewhere)
     ours = Warden(elsewhere.home, clock=itertools.count(0, 1000).__next__)
     while ours.look():
         pass
-    assert not roster.running(elsewhere, ["background"])
+    assert not processes.running(elsewhere, ["background"])
     real.process.kill()

@@ -16,15 +16,17 @@ from pathlib import Path
 import pytest
 from kafka import codec
 
-from labsupport import balance, dead_letter, orders, resetting, sending, shop
-from labsupport.base import CHECKOUT, until
+from labsupport import balance, dead_letter, orders, publish, reset, story
 from labsupport.course import exercises
-from labsupport.events import payments
-from labsupport.experiments import log, members, program
+from labsupport.delivery import payments
+from labsupport.experiments.breaking import members, python_process
+from labsupport.experiments.watching import log
+from labsupport.settings import CHECKOUT
+from labsupport.waiting import until
 
 GROUP = "98-payments"
 LAB_FILE = """
-from labsupport.events import inbox, orders
+from labsupport.delivery import inbox, orders
 
 def handle(event, database):
     inbox.once(database, event.event_id, lambda: orders.effect(database, event))
@@ -55,7 +57,7 @@ class Service:
 
     def __init__(self, cluster, topic, folder: Path, *words: str):
         self.database, self.printed = folder / "shop.db", folder / "printed"
-        command = [sys.executable, "-m", "labsupport.events.payments", cluster.bootstrap, topic]
+        command = [sys.executable, "-m", "labsupport.delivery.payments", cluster.bootstrap, topic]
         command += ["--group", GROUP, "--database", str(self.database), *words]
         with self.printed.open("ab") as file:
             self.process = subprocess.Popen(command, cwd=CHECKOUT, stdout=file, stderr=subprocess.STDOUT)
@@ -92,16 +94,16 @@ def service(cluster, topic, tmp_path):
 def test_killed_again_and_again_while_the_shop_goes_on_its_balance_comes_out_even(cluster, topic, service):
     """Kill -9 at whatever it is doing, three times; then SIGTERM: it has processed every event once."""
     producer, chance = cluster.producer(name="shop"), random.Random(1)
-    events = shop.events(2_000, seed=1)
+    events = story.events(2_000, seed=1)
     for number in range(3):
         running = service()
         before = running.effects()
-        sending.publish(producer, topic, events[number * 500 : number * 500 + 500])
+        publish.publish(producer, topic, events[number * 500 : number * 500 + 500])
         wanted = before + chance.randint(20, 300)
         until(lambda running=running, wanted=wanted: running.effects() >= wanted, 30, "it to be in the middle")
         assert running.ended(signal.SIGKILL) == -signal.SIGKILL
     running = service()
-    sending.publish(producer, topic, events[1_500:])
+    publish.publish(producer, topic, events[1_500:])
     until(lambda: running.effects() == 2_000, 60, "everything to be processed")
     assert running.ended(signal.SIGTERM) == 0
     sheet = balance.read(cluster, topic, GROUP, running.database)
@@ -115,15 +117,15 @@ def test_killed_again_and_again_while_the_shop_goes_on_its_balance_comes_out_eve
 def test_killed_with_poison_among_its_events_its_balance_comes_out_even(cluster, topic, service, tmp_path, theirs):
     """The end of Part I, with the lab's own functions, and with a learner's files, of exercises 08-2 and 09-3."""
     words = ["--dead-letters", *(learners_files(tmp_path) if theirs else [])]
-    producer, events = cluster.producer(name="shop"), iter(shop.events(1_000, seed=6))
+    producer, events = cluster.producer(name="shop"), iter(story.events(1_000, seed=6))
     for _ in range(3):
-        sending.publish(producer, topic, list(itertools.islice(events, 200)))
+        publish.publish(producer, topic, list(itertools.islice(events, 200)))
         producer.send(topic, b"no event", b"ORD-1").get(timeout=10)
         running = service(*words)
         before = running.effects()
         until(lambda running=running, before=before: running.effects() > before + 20, 30, "it to be in the middle")
         assert running.ended(signal.SIGKILL) == -signal.SIGKILL
-    sending.publish(producer, topic, events)
+    publish.publish(producer, topic, events)
     running = service(*words)
     until(lambda: running.effects() == 1_000, 60, "everything to be processed")
     ends = log.edges(cluster, topic)[1]
@@ -140,11 +142,11 @@ def test_killed_with_poison_among_its_events_its_balance_comes_out_even(cluster,
 
 def test_records_with_odd_headers_are_processed_or_set_aside(cluster, topic, service, header_name):
     """A header's name that is no UTF-8: of an event, and of what is none."""
-    producer, event = cluster.producer(name="shop"), shop.events(1, seed=9)[0]
+    producer, event = cluster.producer(name="shop"), story.events(1, seed=9)[0]
     odd = [(header_name(b"\xff\xfe"), b"1")]
-    producer.send(topic, event.encode(), shop.key_of(event), odd, partition=0).get(timeout=10)
+    producer.send(topic, event.encode(), story.key_of(event), odd, partition=0).get(timeout=10)
     producer.send(topic, b"no event", b"ORD-1", odd, partition=0).get(timeout=10)
-    sending.publish(producer, topic, shop.events(10, seed=10))
+    publish.publish(producer, topic, story.events(10, seed=10))
     running = service("--dead-letters")
     until(lambda: log.committed(cluster, topic, GROUP) == log.edges(cluster, topic)[1], 30, "it to be done")
     assert running.ended(signal.SIGTERM) == 0
@@ -157,13 +159,13 @@ def test_records_with_odd_headers_are_processed_or_set_aside(cluster, topic, ser
 def test_what_cannot_be_read_is_named_and_how_to_go_on(cluster, topic, tmp_path, monkeypatch, capsys):
     """Its codec is missing. What the sentence says is done, and the rest is processed."""
     for how, events in (
-        (None, shop.events(2, seed=1)),
-        ("snappy", shop.events(1, seed=2)),
-        (None, shop.events(2, seed=3)),
+        (None, story.events(2, seed=1)),
+        ("snappy", story.events(1, seed=2)),
+        (None, story.events(2, seed=3)),
     ):
         producer = cluster.producer(name="shop", compression_type=how)
         for event in events:
-            producer.send(topic, event.encode(), shop.key_of(event), partition=1).get(timeout=10)
+            producer.send(topic, event.encode(), story.key_of(event), partition=1).get(timeout=10)
     monkeypatch.setattr(codec, "snappy", None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     words = [cluster.bootstrap, topic, "--group", GROUP, "--database", str(tmp_path / "shop.db"), "--dead-letters"]
@@ -173,8 +175,8 @@ def test_what_cannot_be_read_is_named_and_how_to_go_on(cluster, topic, tmp_path,
     assert "Libraries for snappy compression codec not found" in said
     assert log.committed(cluster, topic, GROUP)[1] == 2
     cluster.evict(GROUP)
-    command = re.search(r"resetting\.reset\(.*?\)$", said, re.DOTALL | re.MULTILINE)[0]
-    eval(command, {"resetting": resetting, "lab": cluster, "group": GROUP})
+    command = re.search(r"reset\.reset\(.*?\)$", said, re.DOTALL | re.MULTILINE)[0]
+    eval(command, {"reset": reset, "lab": cluster, "group": GROUP})
     with pytest.raises(ZeroDivisionError):  # its end: there is nobody to send it a signal
         monkeypatch.setattr(payments, "_say", lambda moment: moment.what == "committed" and 1 / 0)
         payments.main(words)
@@ -185,7 +187,7 @@ def test_what_cannot_be_read_is_named_and_how_to_go_on(cluster, topic, tmp_path,
 def test_asked_to_end_it_finishes_the_event_in_hand_and_commits(cluster, topic, service, way):
     """In the middle of a long list: what is processed is what is committed, neither more nor less."""
     running = service()
-    sending.publish(cluster.producer(name="shop"), topic, shop.events(3_000, seed=2))
+    publish.publish(cluster.producer(name="shop"), topic, story.events(3_000, seed=2))
     until(lambda: running.effects() > 100, 30, "it to be in the middle")
     assert running.ended(way) == 0
     assert sum(log.committed(cluster, topic, GROUP).values()) == running.effects()
@@ -198,7 +200,7 @@ def test_a_handler_of_ones_own_takes_the_place_of_the_reference(cluster, topic, 
     """From a file, by path and name."""
     (tmp_path / "handler.py").write_text(LAB_FILE)
     running = service("--handle", str(tmp_path / "handler.py") + ":handle")
-    sending.publish(cluster.producer(name="shop"), topic, shop.events(20, seed=3))
+    publish.publish(cluster.producer(name="shop"), topic, story.events(20, seed=3))
     until(lambda: running.effects() == 20, 30, "the events to be processed")
     assert running.ended(signal.SIGTERM) == 0
     assert running.printed.read_text().count("mine") == 20
@@ -215,17 +217,17 @@ def test_two_members_share_the_partitions_and_one_name_is_for_one(cluster, topic
 
     The first hears of it when it commits: its client (3.0.12) keeps a fenced heartbeat to itself.
     """
-    producer, events = cluster.producer(name="shop"), shop.events(250, seed=4)
+    producer, events = cluster.producer(name="shop"), story.events(250, seed=4)
     first = service("--name", "A")
     until(lambda: members.owners(cluster, GROUP) == {"A": [0, 1]}, 30, "the first to have the partitions")
     second = service("--name", "B")
     until(lambda: members.owners(cluster, GROUP).keys() == {"A", "B"}, 30, "both to have partitions")
-    sending.publish(producer, topic, events[:200])
+    publish.publish(producer, topic, events[:200])
     until(lambda: second.effects() == 200, 30, "the events to be processed")
     earlier = member_id(cluster, "B")
     third = service("--name", "B")
     until(lambda: member_id(cluster, "B") not in ("", earlier), 30, "the third to take the second one's place")
-    sending.publish(producer, topic, events[200:])
+    publish.publish(producer, topic, events[200:])
     assert second.process.wait(timeout=30) == 1
     assert "runs as B" in second.printed.read_text()
     until(lambda: third.effects() == 250, 30, "the other events too")
@@ -235,7 +237,7 @@ def test_two_members_share_the_partitions_and_one_name_is_for_one(cluster, topic
 
 def test_what_is_no_event_ends_it_uncommitted_and_says_where(cluster, topic, service):
     """Exit code 1; what came before it is committed."""
-    sending.publish(cluster.producer(name="shop"), topic, shop.events(10, seed=5))
+    publish.publish(cluster.producer(name="shop"), topic, story.events(10, seed=5))
     cluster.producer(name="shop").send(topic, b"no event", partition=0).get(timeout=10)
     place = log.edges(cluster, topic)[1][0] - 1
     running = service()
@@ -258,7 +260,7 @@ def test_what_is_wrong_is_a_sentence_and_an_exit_code(cluster, topic, tmp_path, 
     """A wrong address, a topic or a folder that is not there, a missing word."""
     words = [cluster.bootstrap if word == "ADDRESS" else word for word in words]
     run = subprocess.run(
-        [sys.executable, "-m", "labsupport.events.payments", *words],
+        [sys.executable, "-m", "labsupport.delivery.payments", *words],
         cwd=tmp_path, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert run.returncode == code
@@ -272,7 +274,7 @@ def test_lesson_12_says_what_to_type(cluster, topic, tmp_path):
     (cell,) = [cell for cell in notebook["cells"] if cell["id"] == "terminal"]
     command = re.search(r"^    (\.venv/bin/python (?:.*\\\n)*.*)$", "".join(cell["source"]), re.MULTILINE)[1]
     words = shlex.split(command.replace("\\\n", " "))
-    assert words[:3] == [".venv/bin/python", "-m", "labsupport.events.payments"]
+    assert words[:3] == [".venv/bin/python", "-m", "labsupport.delivery.payments"]
     _, handle, _, bury = learners_files(tmp_path)
     theirs = {
         "127.0.0.1:9092": cluster.bootstrap,
@@ -283,8 +285,8 @@ def test_lesson_12_says_what_to_type(cluster, topic, tmp_path):
         "work/publisher.py:bury": bury,
     }
     assert theirs.keys() <= set(words)
-    sending.publish(cluster.producer(name="shop"), topic, shop.events(20, seed=7))
-    with program.python(*[theirs.get(word, word) for word in words[1:]]) as running:
+    publish.publish(cluster.producer(name="shop"), topic, story.events(20, seed=7))
+    with python_process.python(*[theirs.get(word, word) for word in words[1:]]) as running:
         until(lambda: log.committed(cluster, topic, GROUP) == log.edges(cluster, topic)[1], 30, "it to be done")
         running.process.stop()
         assert "Ended; all that was processed is committed." in running.printed

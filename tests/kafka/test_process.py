@@ -10,8 +10,9 @@ import time
 import psutil
 import pytest
 
-from labsupport.base import LabError, until
 from labsupport.broker.process import Process, interrupts_wait, started
+from labsupport.errors import LabError
+from labsupport.waiting import until
 
 STUBBORN = """
 import signal, time

@@ -7,10 +7,11 @@ from kafka import TopicPartition
 from kafka.errors import IllegalStateError, MessageSizeTooLargeError
 from kafka.structs import OffsetAndMetadata
 
-from labsupport import faults, reading, sending, shop
-from labsupport.base import LabError, until
+from labsupport import faults, publish, reading, story
 from labsupport.broker.cluster import private
-from labsupport.events.event import Event
+from labsupport.errors import LabError
+from labsupport.shop.event import Event
+from labsupport.waiting import until
 
 EARLIEST = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
 
@@ -127,27 +128,27 @@ def test_a_broker_that_stops_and_comes_back(runtime):
 
 def test_publishing_waits_for_every_acknowledgement(cluster):
     """In their order by key, with headers, from a list or from a generator, through the smallest window too."""
-    for window, events in ((1, shop.events(20)), (1_000, iter(shop.events(20)))):
+    for window, events in ((1, story.events(20)), (1_000, iter(story.events(20)))):
         topic = cluster.create_topic("98-published", 3)
-        assert sending.publish(cluster.producer(name="p"), topic, events, in_flight=window) == 20
+        assert publish.publish(cluster.producer(name="p"), topic, events, in_flight=window) == 20
         consumer = cluster.consumer(name="A", **EARLIEST)
         consumer.assign([TopicPartition(topic, number) for number in range(3)])
         records = list(reading.to_the_end(consumer))
-        assert {Event.decode(record.value) for record in records} == set(shop.events(20))
+        assert {Event.decode(record.value) for record in records} == set(story.events(20))
         assert all(record.headers == Event.decode(record.value).headers() for record in records)
-    assert sending.publish(cluster.producer(name="p"), topic, []) == 0
+    assert publish.publish(cluster.producer(name="p"), topic, []) == 0
 
 
 def test_an_event_that_is_not_acknowledged_is_named(cluster):
     """The client's own error, with a note; a closed client too."""
     topic = cluster.create_topic("98-small", max_message_bytes=100)
     with pytest.raises(MessageSizeTooLargeError) as caught:
-        sending.publish(cluster.producer(name="p"), topic, shop.events(3))
+        publish.publish(cluster.producer(name="p"), topic, story.events(3))
     assert "the first event that was not acknowledged: <OrderCreated 1" in caught.value.__notes__[0]
     closed = cluster.producer(name="p")
     closed.close(timeout=5)
     with pytest.raises(IllegalStateError) as caught:
-        sending.publish(closed, topic, shop.events(3))
+        publish.publish(closed, topic, story.events(3))
     assert "the event that was not sent" in caught.value.__notes__[0]
 
 
@@ -156,7 +157,7 @@ def test_a_window_is_a_whole_number_from_1(cluster, window):
     """Refused before anything is sent."""
     topic = cluster.create_topic("98-window")
     with pytest.raises(LabError, match="in_flight is"):
-        sending.publish(cluster.producer(name="p"), topic, shop.events(3), in_flight=window)
+        publish.publish(cluster.producer(name="p"), topic, story.events(3), in_flight=window)
     assert values(reading.to_the_end(cluster.consumer(topic, name="A", group_id="98-w", **EARLIEST))) == []
 
 
@@ -170,13 +171,13 @@ def test_publishing_is_bounded_while_the_broker_is_frozen(runtime):
         asked = []
 
         def events():
-            for event in shop.events(500):
+            for event in story.events(500):
                 asked.append(event)
                 yield event
 
         begin = time.monotonic()
         with faults.paused(kafka.broker(1)), pytest.raises(Exception, match="Expiring"):
-            sending.publish(producer, topic, events(), in_flight=50)
+            publish.publish(producer, topic, events(), in_flight=50)
         assert len(asked) <= 51
         assert time.monotonic() - begin < 60
 

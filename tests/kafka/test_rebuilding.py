@@ -6,13 +6,15 @@ from contextlib import closing
 import pytest
 from kafka import TopicPartition
 
-from labsupport import reading, rebuilding, report, resetting, sending, shop
-from labsupport.base import LabError, until
-from labsupport.events.event import Event
-from labsupport.events.worker import Worker
-from labsupport.experiments import log, rebuilds
+from labsupport import publish, reading, rebuilding, report, reset, story
+from labsupport.delivery.worker import Worker
+from labsupport.errors import LabError
+from labsupport.experiments.breaking import rebuilds
+from labsupport.experiments.watching import log
+from labsupport.shop.event import Event
+from labsupport.waiting import until
 
-EVENTS = shop.events(300, seed=1)
+EVENTS = story.events(300, seed=1)
 GROUP = "98-rebuilt"
 
 
@@ -21,7 +23,7 @@ def topic(cluster):
     """A topic with events, and a group that does not exist."""
     cluster.delete_groups([GROUP, "98-other"])
     name = cluster.create_topic("98-orders", 3)
-    sending.publish(cluster.producer(name="p"), name, EVENTS)
+    publish.publish(cluster.producer(name="p"), name, EVENTS)
     return name
 
 
@@ -65,7 +67,7 @@ def test_a_service_goes_on_live_where_the_rebuild_has_ended(cluster, topic, data
     def handle(event):
         report.add(database, event)
         if event == EVENTS[0]:
-            sending.publish(cluster.producer(name="p"), topic, shop.events(340, seed=1)[300:])
+            publish.publish(cluster.producer(name="p"), topic, story.events(340, seed=1)[300:])
 
     account = rebuild(cluster, topic, handle)
     assert account.done == 300
@@ -77,7 +79,7 @@ def test_a_service_goes_on_live_where_the_rebuild_has_ended(cluster, topic, data
     assert len(handled) == 40
     for event in handled:
         report.add(database, event)
-    assert report.digest(database) == digest_of(shop.events(340, seed=1))
+    assert report.digest(database) == digest_of(story.events(340, seed=1))
 
 
 def test_a_handler_that_raises_leaves_what_was_kept_and_the_next_run_goes_on(cluster, topic):
@@ -115,7 +117,7 @@ def test_a_group_with_a_place_of_its_own_is_refused(cluster, topic):
         with pytest.raises(LabError, match="has its place in 98-orders already"):
             rebuild(cluster, topic, pytest.fail, group=group)
         assert log.committed(cluster, topic, group) == before
-    resetting.reset(cluster.admin(), "98-other", topic, to="beginning")  # the way that the message names
+    reset.reset(cluster.admin(), "98-other", topic, to="beginning")  # the way that the message names
     live = cluster.consumer(topic, name="other", group_id="98-other", enable_auto_commit=False)
     assert len(list(reading.to_the_end(live))) == 300
 
@@ -217,7 +219,7 @@ def test_a_group_that_is_reset_under_a_rebuild_stops_it(cluster, topic):
 
     def handle(event):
         if event == EVENTS[0]:
-            resetting.reset(cluster.admin(), GROUP, topic, to="end")
+            reset.reset(cluster.admin(), GROUP, topic, to="end")
 
     with pytest.raises(LabError, match="is being rebuilt already") as caught:
         rebuild(cluster, topic, handle)

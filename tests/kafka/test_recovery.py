@@ -4,15 +4,15 @@ import pytest
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from labsupport import lesson, reading, sending, shop
-from labsupport.base import LabError
+from labsupport import lesson, publish, reading, story
 from labsupport.broker.cluster import private
-from labsupport.events import dead_letter
-from labsupport.events.event import Event
-from labsupport.events.recovery import DeadLetterError, Recovery
-from labsupport.events.retry import DEAD_LETTER, PAUSE, STOP, PermanentError, Policy, TransientError
-from labsupport.events.worker import Worker
-from labsupport.experiments import log
+from labsupport.delivery import dead_letter
+from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.retry import DEAD_LETTER, PAUSE, STOP, Policy
+from labsupport.delivery.worker import Worker
+from labsupport.errors import DeadLetterError, LabError, PermanentError, TransientError
+from labsupport.experiments.watching import log
+from labsupport.shop.event import Event
 
 IMPATIENT = {"max_block_ms": 1_000, "delivery_timeout_ms": 3_000, "request_timeout_ms": 1_000}
 QUICK = Policy(attempts=4, first=0.02, most=0.08, total=60)
@@ -30,7 +30,7 @@ def filled(lab, events, partitions=3, dead_letters=True):
     topic = lab.create_topic("97-orders", partitions)
     if dead_letters:
         lab.create_topic(dead_letter.topic_of(topic), partitions, **dead_letter.topic_settings())
-    sending.publish(lab.producer(name="shop"), topic, events)
+    publish.publish(lab.producer(name="shop"), topic, events)
     return topic
 
 
@@ -100,7 +100,7 @@ def test_a_lesson_makes_the_topic_for_dead_letters(lab):
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_so_many_transient_failures_are_so_many_retries(lab, times):
     """Exactly; the waits lie within their bounds; the group has not rebalanced; each event is processed once."""
-    events = shop.events(30, seed=1)
+    events = story.events(30, seed=1)
     topic, group, handle = filled(lab, events), lab.group("k"), Failing(TransientError("busy"), times, events[7])
     moments = work(lab, topic, group, handle)
     retries = told(moments, "retrying")
@@ -116,7 +116,7 @@ def test_so_many_transient_failures_are_so_many_retries(lab, times):
 
 def test_waiting_longer_than_the_poll_interval_keeps_the_member_in_its_group(lab):
     """It polls while it waits; other partitions are worked on, and nothing behind in its own overtakes."""
-    events = shop.events(40, seed=2)
+    events = story.events(40, seed=2)
     topic, group = filled(lab, events), lab.group("waits")
     records = log.read(lab, topic).records
     first = next(record for record in records if record.partition == 1)
@@ -138,7 +138,7 @@ def test_waiting_longer_than_the_poll_interval_keeps_the_member_in_its_group(lab
 
 def test_a_dead_letter_is_there_before_the_offset_moves(lab):
     """Looked at in the very moment: the record is in the dead letter topic, and not yet committed."""
-    events = shop.events(30, seed=3)
+    events = story.events(30, seed=3)
     topic, group = filled(lab, events), lab.group("before")
     seen = []
 
@@ -158,7 +158,7 @@ def test_a_dead_letter_is_there_before_the_offset_moves(lab):
 
 def test_an_unknown_error_gets_its_attempts_and_then_a_dead_letter(lab):
     """Which says how often it was tried, by whom, and what was wrong."""
-    events = shop.events(20, seed=4)
+    events = story.events(20, seed=4)
     topic, group = filled(lab, events), lab.group("unknown")
     moments = work(lab, topic, group, Failing(KeyError("user"), 99, events[5]))
     assert len(told(moments, "retrying")) == QUICK.attempts - 1
@@ -170,7 +170,7 @@ def test_an_unknown_error_gets_its_attempts_and_then_a_dead_letter(lab):
 
 def test_an_outage_makes_no_dead_letters(lab):
     """Each partition pauses at the event that it has come to; when the outage ends, everything is processed."""
-    events = shop.events(30, seed=5)
+    events = story.events(30, seed=5)
     topic, group = filled(lab, events), lab.group("outage")
     done, outage = [], [True]
 
@@ -196,7 +196,7 @@ def test_an_outage_makes_no_dead_letters(lab):
 
 def test_a_rebalance_during_a_wait_leaves_no_partition_paused(lab):
     """The member is thrown out while a record waits; whoever gets the partition begins with that record."""
-    events = shop.events(20, seed=6)
+    events = story.events(20, seed=6)
     topic, group, handle = filled(lab, events, 1), lab.group("rebalance"), Failing(TransientError(), 2, events[4])
 
     def throw_out(moment):
@@ -213,7 +213,7 @@ def test_a_rebalance_during_a_wait_leaves_no_partition_paused(lab):
 
 def test_a_partition_that_a_rebalance_gives_back_goes_on(lab):
     """The client leaves it paused when the same member keeps it; a second member comes while a record waits."""
-    events = shop.events(30, seed=7)
+    events = story.events(30, seed=7)
     topic, group = filled(lab, events, 2), lab.group("kept")
     first = next(record for record in log.read(lab, topic).records if record.partition == 0)
     handle = Failing(TransientError(), 1, decode(first))
@@ -257,7 +257,7 @@ def loses_nothing(lab, topic, group, events, poison, repair):
 
 def test_without_a_dead_letter_topic_the_worker_stops_and_nothing_is_lost(lab):
     """It was never made, or deleted."""
-    events = shop.events(20, seed=8)
+    events = story.events(20, seed=8)
     topic = filled(lab, events, dead_letters=False)
     lab.delete_topics([dead_letter.topic_of(topic)])
     error = loses_nothing(
@@ -265,12 +265,12 @@ def test_without_a_dead_letter_topic_the_worker_stops_and_nothing_is_lost(lab):
         lambda: lab.create_topic(dead_letter.topic_of(topic), 3, **dead_letter.topic_settings()),
     )  # fmt: skip
     assert "is there a topic 97-orders-dlt" in error.next_step
-    assert "it is the dead letter of labsupport.events.retry.PermanentError: no" in error.seen
+    assert "it is the dead letter of labsupport.delivery.retry.PermanentError: no" in error.seen
 
 
 def test_a_dead_letter_topic_that_is_deleted_under_the_worker_stops_it(lab):
     """The producer has written there before, and believes that it is there."""
-    events = shop.events(20, seed=8)
+    events = story.events(20, seed=8)
     topic, group = filled(lab, events, 1), lab.group("deleted")
     handle = Failing(PermanentError("no"), 99, events[3], events[9])
 
@@ -285,7 +285,7 @@ def test_a_dead_letter_topic_that_is_deleted_under_the_worker_stops_it(lab):
 
 def test_a_dead_letter_that_the_broker_refuses_stops_the_worker_and_nothing_is_lost(lab):
     """The topic takes smaller records than it needs."""
-    events = shop.events(20, seed=9)
+    events = story.events(20, seed=9)
     topic = filled(lab, events)
     lab.create_topic(dead_letter.topic_of(topic), 3, max_message_bytes=100)
     error = loses_nothing(
@@ -297,7 +297,7 @@ def test_a_dead_letter_that_the_broker_refuses_stops_the_worker_and_nothing_is_l
 
 def test_without_its_broker_the_worker_stops_and_nothing_is_lost(runtime):
     """The broker is stopped while the poison is in hand; neither dead letter nor commit can be had."""
-    events = shop.events(20, seed=10)
+    events = story.events(20, seed=10)
     with private(settings=runtime.settings) as kafka:
         topic = filled(kafka, events, 1)
         done = []
@@ -321,7 +321,7 @@ def test_without_its_broker_the_worker_stops_and_nothing_is_lost(runtime):
 
 def test_without_a_recovery_the_worker_stops_as_before(lab):
     """The handler's own error comes out."""
-    events = shop.events(5, seed=11)
+    events = story.events(5, seed=11)
     topic, group = filled(lab, events, 1), lab.group("plain")
     consumer = lab.consumer(topic, name="A", group_id=group, **READS)
     with pytest.raises(PermanentError):
@@ -333,7 +333,7 @@ def test_without_a_recovery_the_worker_stops_as_before(lab):
 @pytest.mark.parametrize(("then", "ends"), [(PAUSE, "paused"), (DEAD_LETTER, "dead-lettered"), (STOP, "overdue")])
 def test_no_pause_without_an_end_that_somebody_hears_of(lab, then, ends):
     """One event fails for ever, for something else than itself: reported, and then what the policy says."""
-    events = shop.events(5, seed=3)
+    events = story.events(5, seed=3)
     topic, group = filled(lab, events, partitions=1), lab.group("overdue")
     handle, moments = Failing(TransientError("down"), 10**9, events[2]), []
     policy = Policy(attempts=2, first=0.01, most=0.02, total=60, outage=0.1, then=then)
@@ -362,7 +362,7 @@ def test_no_pause_without_an_end_that_somebody_hears_of(lab, then, ends):
 @pytest.mark.parametrize("waits", [1.0, 2.5])
 def test_a_wait_as_long_as_ones_patience_is_not_taken_for_a_kafka_that_is_silent(lab, waits):
     """`at_the_end` knows that the partition waits on purpose, and until when."""
-    events = shop.events(3, seed=4)
+    events = story.events(3, seed=4)
     topic, group, handle = filled(lab, events), lab.group("patient"), Failing(TransientError("busy"), 2, *events)
     policy = Policy(attempts=1, first=waits, most=waits, jitter=0)
     moments = work(lab, topic, group, handle, policy=policy, patience=1.0)
@@ -372,7 +372,7 @@ def test_a_wait_as_long_as_ones_patience_is_not_taken_for_a_kafka_that_is_silent
 
 def test_a_partition_that_somebody_paused_and_forgot_is_named(lab):
     """It is no wait of a worker's: reading to its end would never end."""
-    topic = filled(lab, shop.events(6, seed=5), partitions=1)
+    topic = filled(lab, story.events(6, seed=5), partitions=1)
     consumer = lab.consumer(name="A", **READS)
     consumer.assign([TopicPartition(topic, 0)])
     consumer.pause(TopicPartition(topic, 0))

@@ -9,19 +9,20 @@ import pytest
 from kafka import KafkaConsumer
 from kafka.errors import MessageSizeTooLargeError
 
-from labsupport import balance, faults, inbox, lesson, orders, reading, replay, sending, shop
-from labsupport.base import LabError, until
-from labsupport.events import dead_letter, redrive
-from labsupport.events.choice import Choice
-from labsupport.events.event import Event
-from labsupport.events.exact import ExactProducer
-from labsupport.events.recovery import Recovery
-from labsupport.events.retry import PermanentError
-from labsupport.events.worker import Worker
-from labsupport.experiments import log
+from labsupport import balance, faults, inbox, lesson, orders, publish, reading, replay, story
+from labsupport.delivery import dead_letter
+from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.worker import Worker
+from labsupport.errors import LabError, PermanentError
+from labsupport.experiments.watching import log
+from labsupport.history import redrive
+from labsupport.history.librdkafka import ExactProducer
+from labsupport.history.selection import Choice
+from labsupport.shop.event import Event
+from labsupport.waiting import until
 
 READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
-EVENTS = shop.events(40, seed=1)
+EVENTS = story.events(40, seed=1)
 DEAD = "97-orders-dlt"
 
 
@@ -37,7 +38,7 @@ def topic(lab):
     topic = lab.create_topic("97-orders", 3)
     lab.create_topic(DEAD, 3, **dead_letter.topic_settings())
     lab.delete_groups(lab.groups("97-"))
-    sending.publish(lab.producer(name="shop"), topic, EVENTS)
+    publish.publish(lab.producer(name="shop"), topic, EVENTS)
     return topic
 
 
@@ -173,7 +174,7 @@ def test_dead_letters_are_chosen_by_error_group_time_key_and_type(lab, topic, pr
     assert found(group=lab.group("payments-2")) == second
     assert found(since=between) == second
     assert found(before=between) == first
-    assert found(keys=[shop.key_of(EVENTS[1])]) == first
+    assert found(keys=[story.key_of(EVENTS[1])]) == first
     assert found(types=EVENTS[6].event_type, error="negative") == second
     assert found(since=datetime.now(UTC) + timedelta(minutes=1)) == []
     assert found(where=lambda record: b"negative" in dict(record.headers)["kafka_dlt-exception-message"]) == second
@@ -188,7 +189,7 @@ def test_a_list_says_what_somebody_needs_and_whether_it_was_sent(lab, topic, pro
     work(lab, topic, lab.group("payments-2"), failing(8, error=PermanentError("other")))
     redrive.redrive(reader(lab), producer, redrive.choice(DEAD, error="other"))
     listed = redrive.letters(reader(lab), redrive.choice(DEAD))
-    assert listed.by_error == {"labsupport.events.retry.PermanentError": 3}
+    assert listed.by_error == {"labsupport.delivery.retry.PermanentError": 3}
     assert sorted(listed.table["message"]) == ["a bug", "a bug", "other"]
     assert {row.message: row.sent for row in listed.table.itertuples()} == {"a bug": False, "other": True}
     assert all(place.startswith(f"{DEAD}/") for place in listed.table.index)
@@ -251,7 +252,7 @@ def test_a_topic_made_anew_has_other_records_at_the_same_places(lab, topic, prod
     for place in (0, 5):
         lab.create_topic(topic, 1)
         lab.delete_groups([lab.group("payments")])
-        sending.publish(lab.producer(name="shop"), topic, EVENTS[place : place + 1])
+        publish.publish(lab.producer(name="shop"), topic, EVENTS[place : place + 1])
         work(lab, topic, lab.group("payments"), failing(place))
     listed = redrive.letters(reader(lab), redrive.choice(DEAD))
     assert {found.letter.place for found in listed.found} == {f"{topic}/0/0"}
@@ -332,8 +333,8 @@ def test_each_topic_is_read_once_and_only_where_copies_can_be(lab, topic, produc
             return polled
 
     lab.create_topic(topic, 1)
-    sending.publish(lab.producer(name="shop"), topic, shop.events(3_000, seed=2), dated=True)  # long ago
-    sending.publish(lab.producer(name="shop"), topic, EVENTS[:5])
+    publish.publish(lab.producer(name="shop"), topic, story.events(3_000, seed=2), dated=True)  # long ago
+    publish.publish(lab.producer(name="shop"), topic, EVENTS[:5])
     work(lab, topic, lab.group("payments"), failing(1, 3))
     with closing(Counting(bootstrap_servers=lab.bootstrap.split(","))) as consumer:
         plan = redrive.plan(consumer, redrive.choice(DEAD))
@@ -346,7 +347,7 @@ def test_each_topic_is_read_once_and_only_where_copies_can_be(lab, topic, produc
 
 def test_addressed_to_nobody_is_not_sent(lab, topic, producer):
     """Another tool did not say which group: addressed to nobody, every group would skip it."""
-    value, key = EVENTS[1].encode(), shop.key_of(EVENTS[1])
+    value, key = EVENTS[1].encode(), story.key_of(EVENTS[1])
     producer.send(DEAD, value, key, spring(topic, 0, 1)).get()
     account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True)
     assert (account.done, account.skipped) == (0, {"for which group is not known": 1})

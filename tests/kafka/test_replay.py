@@ -7,20 +7,20 @@ import pytest
 from kafka import TopicPartition
 from kafka.errors import MessageSizeTooLargeError
 
-from labsupport import faults, reading, replay, sending, shop
-from labsupport.base import LabError
+from labsupport import faults, publish, reading, replay, story
 from labsupport.broker.cluster import private
-from labsupport.events.event import Event
-from labsupport.events.replay import Choice, Outgoing, Skip
+from labsupport.errors import LabError
+from labsupport.history.replay import Choice, Outgoing, Skip
+from labsupport.shop.event import Event
 
-EVENTS = shop.events(120, seed=1)
+EVENTS = story.events(120, seed=1)
 OPENING = EVENTS[0].timestamp
 
 
 def published(cluster, events=EVENTS, partitions=3, name="98-orders", **config):
     """A topic with these events, whose timestamps are the records' own."""
     topic = cluster.create_topic(name, partitions, **config)
-    sending.publish(cluster.producer(name="p"), topic, events, dated=True)
+    publish.publish(cluster.producer(name="p"), topic, events, dated=True)
     return topic
 
 
@@ -87,7 +87,7 @@ def test_records_are_chosen_by_partition_offset_key_type_and_function(cluster):
 
 def test_records_are_chosen_by_their_time(cluster):
     """From the one moment up to, but not with, the other; also if a record is older than those before it."""
-    late = shop.events(130, seed=1)[120:]
+    late = story.events(130, seed=1)[120:]
     topic = published(cluster, [*EVENTS[:60], *late, *EVENTS[60:]])
     seen = []
     since, before = OPENING + timedelta(seconds=30), OPENING + timedelta(seconds=90)
@@ -158,10 +158,10 @@ def test_what_is_added_after_the_choice_does_not_belong_to_it(cluster):
     replaying = chosen(cluster, Choice(topic), max_poll_records=10)
     counted = replaying.handle(str, dry_run=True)
     producer = cluster.producer(name="p")
-    sending.publish(producer, topic, shop.events(50, seed=2))
+    publish.publish(producer, topic, story.events(50, seed=2))
 
     def handle(record):
-        sending.publish(producer, topic, EVENTS[:5])
+        publish.publish(producer, topic, EVENTS[:5])
 
     done = replaying.handle(handle)
     assert (counted.chosen, counted.done, done.done) == (120, 0, 120)
@@ -171,7 +171,7 @@ def test_what_is_added_after_the_choice_does_not_belong_to_it(cluster):
 
 def test_the_consumer_can_be_used_again(cluster):
     """For another replay, of partitions that came to their ends at different times; and for reading by hand."""
-    topic = published(cluster, shop.events(3_000, seed=6))
+    topic = published(cluster, story.events(3_000, seed=6))
     consumer = cluster.consumer(name="replay", max_poll_records=50)
     for stop in (900, 30, 400):
         seen = []
@@ -187,7 +187,7 @@ def test_the_consumer_can_be_used_again(cluster):
 @pytest.mark.parametrize("reset", ["latest", "earliest", "none"])
 def test_records_that_expire_in_between_are_counted(cluster, reset):
     """Whatever auto_offset_reset says: what is still there is handed on, and what is gone is told."""
-    big = [shop.events(1, seed=number)[0] for number in range(300)]
+    big = [story.events(1, seed=number)[0] for number in range(300)]
     topic = published(cluster, big, partitions=1)
     small = {"max_poll_records": 5, "max_partition_fetch_bytes": 500, "fetch_max_bytes": 500}
     offsets = []
@@ -196,7 +196,7 @@ def test_records_that_expire_in_between_are_counted(cluster, reset):
         offsets.append(record.offset)
         if record.offset == 20:
             cluster.admin().delete_records({TopicPartition(topic, 0): 200})
-            sending.publish(cluster.producer(name="p"), topic, big[:10])
+            publish.publish(cluster.producer(name="p"), topic, big[:10])
 
     account = chosen(cluster, Choice(topic), auto_offset_reset=reset, **small).handle(handle)
     assert offsets == [*range(offsets.index(200)), *range(200, 300)]
@@ -238,11 +238,11 @@ def test_an_unknown_type_in_the_middle_and_no_event_at_all(cluster):
     """Counted and left, with examples of where; those behind them are handled."""
     topic = cluster.create_topic("98-orders")
     producer = cluster.producer(name="p")
-    sending.publish(producer, topic, EVENTS[:5])
+    publish.publish(producer, topic, EVENTS[:5])
     unknown = EVENTS[5].encode().replace(EVENTS[5].event_type.encode(), b"OrderShipped")
     for value in (unknown, b"\xff", None, unknown, unknown):
         producer.send(topic, value, b"key").get(timeout=10)
-    sending.publish(producer, topic, EVENTS[5:10])
+    publish.publish(producer, topic, EVENTS[5:10])
     seen = []
     account = chosen(cluster, Choice(topic)).handle(seen.append, decode=event_of)
     assert seen == EVENTS[:10]

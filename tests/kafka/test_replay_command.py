@@ -12,12 +12,13 @@ import pytest
 from click.testing import CliRunner
 from kafka import TopicPartition
 
-from labsupport import reading, report, resetting, sending, shop
-from labsupport.base import CHECKOUT, until
+from labsupport import publish, reading, report, reset, story
 from labsupport.commands import main
-from labsupport.experiments import log
+from labsupport.experiments.watching import log
+from labsupport.settings import CHECKOUT
+from labsupport.waiting import until
 
-EVENTS = shop.events(200, seed=1)
+EVENTS = story.events(200, seed=1)
 ORDERS = sum(each.event_type == "OrderCreated" for each in EVENTS)
 
 
@@ -26,7 +27,7 @@ def topic(cluster):
     """A topic whose records have their events' times; the groups of these tests do not exist."""
     cluster.delete_groups(["98-reports", "98-rebuilt"])
     name = cluster.create_topic("98-orders", 2)
-    sending.publish(cluster.producer(name="p"), name, EVENTS, dated=True)
+    publish.publish(cluster.producer(name="p"), name, EVENTS, dated=True)
     return name
 
 
@@ -215,9 +216,9 @@ def test_reset_asks_and_sets_what_it_asked_about(cluster, topic, lab):
                 printed += asking.stdout.read(1)
                 assert asking.poll() is None, printed
             if moved:
-                resetting.reset(cluster.admin(), "98-reports", topic, to="beginning")
+                reset.reset(cluster.admin(), "98-reports", topic, to="beginning")
             else:
-                sending.publish(cluster.producer(name="p"), topic, EVENTS[:10])
+                publish.publish(cluster.producer(name="p"), topic, EVENTS[:10])
             _, told = asking.communicate("y\n", timeout=60)
         finally:
             asking.kill()
@@ -242,7 +243,7 @@ def handle(event):
 def test_interrupted_it_says_how_far_it_came(cluster, lab, tmp_path, way):
     """Ctrl-C in the middle of an event: exit code 130, and the account without that event."""
     topic = cluster.create_topic("98-orders")
-    sending.publish(cluster.producer(name="p"), topic, EVENTS)
+    publish.publish(cluster.producer(name="p"), topic, EVENTS)
     (tmp_path / "waits.py").write_text(WAITS % EVENTS[70].event_id)
     process = subprocess.Popen(
         [sys.executable, "-m", "labsupport", "replay", "handle", topic, f"{tmp_path / 'waits.py'}:handle"],

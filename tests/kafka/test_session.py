@@ -8,10 +8,11 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.net.selector import NetworkSelector
 
 from labsupport import lesson
-from labsupport.base import LabError, until
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.broker.cluster import connect
 from labsupport.course import session
+from labsupport.errors import LabError
+from labsupport.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -97,9 +98,9 @@ def test_a_killed_kernels_private_brokers_end_and_their_folders_go(kernel, elsew
     """Without a next lesson, and without `down`."""
     dead = kernel()
     dead.run("from labsupport.broker.cluster import private; p = private(); kafka = p.__enter__()")
-    assert roster.running(elsewhere, ["private"])
+    assert processes.running(elsewhere, ["private"])
     dead.kill()
-    until(lambda: not roster.running(elsewhere, ["private"]), 60, "the broker to end")
+    until(lambda: not processes.running(elsewhere, ["private"]), 60, "the broker to end")
     until(lambda: not list((elsewhere.home / "private").iterdir()), 60, "its folder to go")
 
 
@@ -110,7 +111,7 @@ def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewh
         'from labsupport import lesson; lab = lesson("95"); kept = lab.topic("kept")\n'
         'lab.producer(name="P").send(kept, b"kept").get(timeout=10)\nlab = lesson("94")'
     )
-    (broker,) = roster.running(elsewhere)[:1]
+    (broker,) = processes.running(elsewhere)[:1]
     broker.process.kill()
     assert not broker.process.alive
     assert "is up" in notebook.run('lab = lesson("94")')
@@ -132,7 +133,7 @@ print("alive:", running.process.alive)
     assert one.run(alive).split() == ["alive:", "True", "alive:", "False"]
     one.begin('with lab.python(*words): print("there", flush=True); import time; time.sleep(600)', "there")
     one.kill()
-    until(lambda: not roster.running(settings, ["program"]), 60, "it to end")
+    until(lambda: not processes.running(settings, ["program"]), 60, "it to end")
 
 
 def test_an_interrupted_cell_leaves_a_kernel_that_works(kernel):

@@ -10,16 +10,17 @@ from contextlib import closing
 import pytest
 
 from labsupport import lesson, orders
-from labsupport.base import CHECKOUT, LabError
-from labsupport.broker import roster
+from labsupport.broker import processes
 from labsupport.commands import tour
-from labsupport.events.event import Event
+from labsupport.errors import LabError
+from labsupport.settings import CHECKOUT
+from labsupport.shop.event import Event
 
 
 def left_over(kafka, settings):
     """What the tour has left: topics, groups, processes."""
     mine = "99-tour"
-    return kafka.topics(mine) + kafka.groups(mine) + roster.running(settings, ["program"])
+    return kafka.topics(mine) + kafka.groups(mine) + processes.running(settings, ["program"])
 
 
 def begun() -> subprocess.Popen:

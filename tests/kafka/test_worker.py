@@ -8,13 +8,13 @@ import pytest
 from kafka import TopicPartition
 from kafka.errors import FencedInstanceIdError
 
-from labsupport import Recovery, dead_letter, faults, inbox, lesson, orders, reading, sending, shop, strategies
-from labsupport.base import LabError, until
+from labsupport import Recovery, dead_letter, faults, inbox, lesson, orders, publish, reading, story, strategies
 from labsupport.broker.cluster import private
-from labsupport.events.event import Event
-from labsupport.events.retry import PermanentError
-from labsupport.events.worker import Worker
-from labsupport.experiments import log
+from labsupport.delivery.worker import Worker
+from labsupport.errors import LabError, PermanentError
+from labsupport.experiments.watching import log
+from labsupport.shop.event import Event
+from labsupport.waiting import until
 
 SETTINGS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
 
@@ -28,7 +28,7 @@ def lab(own_home):
 def topic_of(lab, events):
     """An empty topic with these events."""
     topic = lab.topic("orders")
-    sending.publish(lab.producer(name="shop"), topic, events)
+    publish.publish(lab.producer(name="shop"), topic, events)
     return topic
 
 
@@ -51,20 +51,20 @@ def committed(lab, topic, group="worker"):
 
 def test_it_works_off_everything_and_commits_once_for_a_poll(lab):
     """Each step is told, in its order."""
-    topic, moments = topic_of(lab, shop.events(3)), []
+    topic, moments = topic_of(lab, story.events(3)), []
     fresh(lab)
     member = consumer(lab, topic)
     Worker(member, lambda record: None, hooks=[moments.append]).run(until=reading.at_the_end(member))
     assert committed(lab, topic) == 3
     steps = [moment.what for moment in moments if moment.what not in ("assigned", "revoked")]
     assert steps == ["handling", "handled"] * 3 + ["committing", "committed"]
-    assert [moment.event_id for moment in moments if moment.what == "handled"] == [e.event_id for e in shop.events(3)]
+    assert [moment.event_id for moment in moments if moment.what == "handled"] == [e.event_id for e in story.events(3)]
 
 
 @pytest.mark.parametrize("broken", ["decode", "handle"])
 def test_an_error_comes_out_and_everything_before_it_is_committed(lab, broken):
     """The record itself is not: it comes again."""
-    topic = topic_of(lab, shop.events(5))
+    topic = topic_of(lab, story.events(5))
     fresh(lab)
 
     def raises_at_3(record):
@@ -83,7 +83,7 @@ def test_an_error_comes_out_and_everything_before_it_is_committed(lab, broken):
 
 def test_what_a_handler_returns_does_not_matter(lab):
     """Nothing, False, an error as a value: it has come to its end."""
-    topic = topic_of(lab, shop.events(3))
+    topic = topic_of(lab, story.events(3))
     fresh(lab)
     answers = iter([None, False, ValueError("a value")])
     member = consumer(lab, topic)
@@ -93,7 +93,7 @@ def test_what_a_handler_returns_does_not_matter(lab):
 
 def test_to_stop_ends_it_after_the_record_in_hand(lab):
     """From the handler itself, or from a signal: what is handled is committed, the rest is not begun."""
-    topic = topic_of(lab, shop.events(5))
+    topic = topic_of(lab, story.events(5))
     fresh(lab)
     handled = []
 
@@ -112,7 +112,7 @@ def test_a_commit_without_an_answer_is_unknown_and_said_again(runtime):
     """The broker is frozen in the middle of it: nothing is lost, and the next commit settles it."""
     with private(settings=runtime.settings) as kafka:
         topic = kafka.create_topic("91-orders")
-        sending.publish(kafka.producer(name="shop"), topic, shop.events(2))
+        publish.publish(kafka.producer(name="shop"), topic, story.events(2))
         member = kafka.consumer(topic, name="A", group_id="91-frozen", request_timeout_ms=1_000, **SETTINGS)
         moments, frozen = [], threading.Event()
 
@@ -133,7 +133,7 @@ def test_a_commit_without_an_answer_is_unknown_and_said_again(runtime):
 
 def test_a_member_that_is_thrown_out_while_handling_does_not_commit(lab):
     """Others have its records now; it joins again and goes on."""
-    topic, group = topic_of(lab, shop.events(2)), fresh(lab)
+    topic, group = topic_of(lab, story.events(2)), fresh(lab)
     moments = []
 
     def evict_once(moment):
@@ -150,7 +150,7 @@ def test_a_member_that_is_thrown_out_while_handling_does_not_commit(lab):
 
 def test_thrown_out_in_the_middle_of_a_batch_it_leaves_the_rest_to_others(lab):
     """The client hears of it within a heartbeat; what it still holds of the batch is not touched."""
-    topic, group = topic_of(lab, shop.events(10)), fresh(lab)
+    topic, group = topic_of(lab, story.events(10)), fresh(lab)
     moments, batches = [], []
     member = consumer(lab, topic, heartbeat_interval_ms=100)
 
@@ -169,7 +169,7 @@ def test_thrown_out_in_the_middle_of_a_batch_it_leaves_the_rest_to_others(lab):
 
 def test_a_record_that_is_somebody_elses_gets_no_dead_letter(lab):
     """It failed while the group threw its member out: whoever has it now decides."""
-    topic, group = topic_of(lab, shop.events(3)), fresh(lab)
+    topic, group = topic_of(lab, story.events(3)), fresh(lab)
     dead, moments, thrown_out = lab.dead_letters(topic), [], []
     member = consumer(lab, topic, heartbeat_interval_ms=100)
 
@@ -202,7 +202,7 @@ CANNOT_STAND_ON = {
 def test_what_a_worker_cannot_stand_on_is_refused_before_the_first_poll(lab, case):
     """Nothing is handled, nothing is committed."""
     settings, said = CANNOT_STAND_ON[case]
-    topic = topic_of(lab, shop.events(10))
+    topic = topic_of(lab, story.events(10))
     fresh(lab)
     settings = {"group_id": lab.group("worker"), **SETTINGS} | settings
     settings = {name: value for name, value in settings.items() if value is not None or name == "group_id"}
@@ -232,7 +232,7 @@ def test_a_consumer_without_topics_or_that_was_closed_is_refused_too(lab):
                                   strategies.process_then_commit, strategies.worker])  # fmt: skip
 def test_every_loop_that_commits_asks_the_same(lab, loop):
     """One rule."""
-    topic = topic_of(lab, shop.events(3))
+    topic = topic_of(lab, story.events(3))
     member = lab.consumer(topic, name="A", group_id=lab.group("loops"), auto_offset_reset="earliest")
     with pytest.raises(LabError, match="commits by itself"):
         loop(member, print)
@@ -241,7 +241,7 @@ def test_every_loop_that_commits_asks_the_same(lab, loop):
 def test_committing_a_batch_first_commits_all_its_partitions(lab):
     """Not only the one that the last record lies in."""
     topic = lab.topic("orders", partitions=3)
-    sending.publish(lab.producer(name="shop"), topic, shop.events(30))
+    publish.publish(lab.producer(name="shop"), topic, story.events(30))
     fresh(lab)
     strategies.commit_the_batch_first(consumer(lab, topic), lambda record: None)
     assert log.committed(lab, topic, lab.group("worker")) == lab.log(topic).ends
@@ -276,7 +276,7 @@ def test_a_pattern_is_worked_off_with_what_appears_later(lab):
 
 def test_partitions_that_were_assigned_by_hand_are_worked_off(lab):
     """Nobody takes them away, and no listener hears of them."""
-    topic = topic_of(lab, shop.events(10))
+    topic = topic_of(lab, story.events(10))
     fresh(lab)
     member = lab.consumer(name="A", group_id=lab.group("worker"), **SETTINGS)
     member.assign([TopicPartition(topic, 0)])
@@ -287,7 +287,7 @@ def test_partitions_that_were_assigned_by_hand_are_worked_off(lab):
 
 def test_of_two_workers_with_one_instance_id_the_first_stops_and_says_why(lab):
     """The broker takes the second for the first one come back; nothing that the first does counts."""
-    topic = topic_of(lab, shop.events(1))
+    topic = topic_of(lab, story.events(1))
     fresh(lab)
     first = consumer(lab, topic, name="first", group_instance_id="A")
 
@@ -313,7 +313,7 @@ def test_an_event_without_an_id_is_told_by_its_place(lab):
 @pytest.mark.parametrize("trouble", ["locked", "full"])
 def test_a_database_that_cannot_write_stops_the_worker_uncommitted(lab, trouble):
     """Another connection holds it, or its disk is full: the event waits, with neither mark nor effect."""
-    topic, path = topic_of(lab, shop.events(1)), lab.database("shop")
+    topic, path = topic_of(lab, story.events(1)), lab.database("shop")
     fresh(lab)
     with closing(orders.database(path, patience=0.1)) as database, closing(sqlite3.connect(path)) as other:
         if trouble == "locked":
@@ -355,7 +355,7 @@ def prints_and_dies(kafka, at, topic, group):
 
 def test_a_handler_that_hangs_or_ends_the_process_loses_nothing(lab):
     """Killed from outside, or by itself: the event is handed out again."""
-    topic, group = topic_of(lab, shop.events(1)), fresh(lab)
+    topic, group = topic_of(lab, story.events(1)), fresh(lab)
     assert faults.run(lab, hangs, topic, group, kill_at="stuck").killed_at == "stuck"
     lab.evict(group)
     with pytest.raises(Exception, match="raised") as caught:

@@ -15,9 +15,9 @@ import numpy
 import pandas
 import pytest
 
-from labsupport.course import guard
-from labsupport.course.answer import Answer, Failed, Judged, NotAttempted, TryAgain, as_set
-from labsupport.course.guard import has_alarm
+from labsupport.course import sandbox
+from labsupport.course.sandbox import has_alarm
+from labsupport.course.submission import Answer, Failed, Judged, NotAttempted, TryAgain, as_set
 
 
 def judged(value, *arguments, returns=int, call="f(x)", seconds=0.3) -> Judged | int:
@@ -220,7 +220,7 @@ def waiting(x):
 )
 def test_what_never_ends_is_cut_off(value, monkeypatch):
     """Loops, sleeps, waits, and those that catch everything; afterwards no alarm and no tracing is left."""
-    monkeypatch.setattr(guard, "WAITING", 0.2)
+    monkeypatch.setattr(sandbox, "WAITING", 0.2)
     before = signal.getsignal(signal.SIGALRM), sys.gettrace()
     verdict = judged(value)
     assert "Your code had not ended after 0.3 s" in say(verdict)
@@ -234,7 +234,7 @@ def test_what_never_ends_is_cut_off(value, monkeypatch):
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarm")
 def test_the_time_is_for_all_calls_together(monkeypatch):
     """A little sleep in each of many calls is too long as well."""
-    monkeypatch.setattr(guard, "WAITING", 0.2)
+    monkeypatch.setattr(sandbox, "WAITING", 0.2)
     answer = Answer(lambda x: time.sleep(0.05) or x, "f(x)", 0.3)
     with pytest.raises(Failed) as caught:
         for _ in range(1000):

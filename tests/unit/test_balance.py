@@ -5,8 +5,8 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsupport.experiments import balance
-from labsupport.experiments.balance import OUTCOMES
+from labsupport.experiments.watching import balance
+from labsupport.experiments.watching.balance import OUTCOMES
 
 
 def record(offset, event_id=None, key=b"ORD-1", partition=0):

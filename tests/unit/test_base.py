@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsupport.base import LabError, Settings, default_learner, only_one, parse_addresses, until
+from labsupport.errors import LabError
+from labsupport.settings import Settings, default_learner, parse_addresses
+from labsupport.waiting import only_one, until
 
 
 def test_an_error_says_what_was_tried_what_was_seen_and_what_to_do():

@@ -3,8 +3,8 @@
 import pytest
 from packaging.requirements import Requirement
 
-from labsupport.base import CHECKOUT
 from labsupport.commands.bundle import PLATFORMS, PYTHONS, here, pins
+from labsupport.settings import CHECKOUT
 
 
 @pytest.mark.parametrize("python", PYTHONS)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labsupport.base import LabError
 from labsupport.course.copies import fresh, lessons_named, make_copies, renew
+from labsupport.errors import LabError
 
 NOTEBOOK = {
     "cells": [

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labsupport.base import LabError
-from labsupport.events import dead_letter
-from labsupport.events.dead_letter import DeadLetter, NotADeadLetterError, unwrap, wrap
+from labsupport.delivery import dead_letter
+from labsupport.delivery.dead_letter import DeadLetter, unwrap, wrap
+from labsupport.errors import LabError, NotADeadLetterError
 
 NAMES = [*dead_letter.TYPES, dead_letter.NULLS, dead_letter.REDRIVE_ORIGIN, dead_letter.REDRIVE_GROUP]
 
@@ -157,7 +157,7 @@ def test_the_errors_message_is_bounded(error, said):
 def test_an_errors_class_has_its_module():
     """Two classes of one name can be told apart; a builtin needs no module."""
     long = type("X" * 300, (Exception,), {"__module__": "m"})
-    assert wrap(record(), NotADeadLetterError(), 1, "g").error == "labsupport.events.dead_letter.NotADeadLetterError"
+    assert wrap(record(), NotADeadLetterError(), 1, "g").error == "labsupport.delivery.dead_letter.NotADeadLetterError"
     assert wrap(record(), KeyError(), 1, "g").error == "KeyError"
     assert len(wrap(record(), long(), 1, "g").error.encode()) == dead_letter.CLASS_BYTES
 

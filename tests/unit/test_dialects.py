@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labsupport.events import dead_letter
-from labsupport.events.dead_letter import NotADeadLetterError, unwrap, wrap
-from labsupport.events.stretches import moment, time_in_words
+from labsupport.delivery import dead_letter
+from labsupport.delivery.dead_letter import unwrap, wrap
+from labsupport.delivery.record_time import moment, time_in_words
+from labsupport.errors import NotADeadLetterError
 
 OWN = [("event_id", b"7"), ("trace", b"\xff\x00"), ("event_id", b"8")]
 TRACE = b"java.lang.IllegalStateException: no\n\tat a.b.C.d(C.java:1)"

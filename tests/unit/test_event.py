@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsupport.events.event import MAX_BYTES, Event, EventError, ReadOnly, UnknownEventError
+from labsupport.errors import EventError, UnknownEventError
+from labsupport.shop.event import MAX_BYTES, Event, ReadOnly
 
 ID = str(UUID(int=7))
 NOON = datetime(2026, 4, 16, 12, 0, tzinfo=UTC)

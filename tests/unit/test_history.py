@@ -2,9 +2,9 @@
 
 from kafka import TopicPartition
 
-from labsupport.events.worker import Moment
-from labsupport.experiments import plots
-from labsupport.experiments.history import History, Span
+from labsupport.delivery.worker import Moment
+from labsupport.experiments.watching import plots
+from labsupport.experiments.watching.ownership import History, Span
 
 
 def moment(at, who, what, *partitions, offset=None, generation=None):

@@ -9,10 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from labsupport.base import LabError
-from labsupport.events import inbox, orders, shop
+from labsupport.delivery import inbox, orders
+from labsupport.errors import LabError
+from labsupport.shop import story
 
-EVENTS = shop.events(3, seed=1)
+EVENTS = story.events(3, seed=1)
 
 
 @pytest.fixture

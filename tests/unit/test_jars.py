@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from labsupport.base import LabError
 from labsupport.broker import jars
+from labsupport.errors import LabError
 
 
 def test_the_lock_pins_every_jar_once():
@@ -185,7 +185,7 @@ def test_a_cache_that_cannot_be_written_is_an_error_with_a_remedy(jar, shelf, tm
 FETCH = """
 from dataclasses import replace
 from pathlib import Path
-from labsupport.base import Settings
+from labsupport.settings import Settings
 from labsupport.broker import jars
 for path in jars.ensure(replace(Settings.from_environment(), cache=Path({cache!r}), offline=Path({offline!r}))):
     print(path)
@@ -207,7 +207,7 @@ def test_two_set_ups_at_once_share_one_cache(settings, runtime, tmp_path):
 
 
 ONE_JAR = """
-from labsupport.base import Settings
+from labsupport.settings import Settings
 from labsupport.broker import jars
 smallest = [jar for jar in jars.pinned() if jar.file_name == {name!r}]
 jars.pinned = lambda: smallest

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsupport.experiments import lag, plots
-from labsupport.experiments.lag import Place
+from labsupport.experiments.watching import lag, plots
+from labsupport.experiments.watching.lag import Place
 
 OFFSETS = st.integers(0, 50)
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from labsupport.base import LabError
-from labsupport.loading import function_of, load
+from labsupport.errors import LabError
+from labsupport.learner_file import function_of, load
 
 ANSWER = "def handle(event):\n    return 7\n"
 DATED = """from __future__ import annotations
@@ -93,7 +93,7 @@ def test_a_colon_or_a_blank_in_the_path(write, folder):
 def test_from_another_folder_the_labs_own_is_looked_into(write, monkeypatch, tmp_path):
     """Which is where the paths of the lessons begin; the current one comes first."""
     write("checkout/work/mails.py", ANSWER)
-    monkeypatch.setattr("labsupport.loading.CHECKOUT", tmp_path / "checkout")
+    monkeypatch.setattr("labsupport.learner_file.CHECKOUT", tmp_path / "checkout")
     assert function_of("work/mails.py:handle")(None) == 7
     write("work/mails.py", ANSWER.replace("7", "8"))
     assert function_of("work/mails.py:handle")(None) == 8

@@ -8,9 +8,9 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from labsupport.events import inbox, orders
-from labsupport.events.offsets import Offsets
-from labsupport.experiments import balance
+from labsupport.delivery import inbox, orders
+from labsupport.delivery.offsets import Offsets
+from labsupport.experiments.watching import balance
 
 # Two partitions; the event "b" was published twice.
 LOG = {0: ["a", "b", "c", "b"], 1: ["d", "e", "f"]}

@@ -16,8 +16,9 @@ import requests
 import urllib3
 from kafka.errors import NotLeaderForPartitionError, UnknownTopicOrPartitionError
 
-from labsupport.events.outages import passes
-from labsupport.events.retry import PERMANENT, TRANSIENT, UNKNOWN, PermanentError, classify
+from labsupport.delivery.outages import passes
+from labsupport.delivery.retry import PERMANENT, TRANSIENT, UNKNOWN, classify
+from labsupport.errors import PermanentError
 
 LIBRARIES = {
     "urllib": lambda url: urllib.request.urlopen(url, timeout=0.2).read(),

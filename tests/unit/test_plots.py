@@ -4,9 +4,9 @@ import pandas
 from kafka import TopicPartition
 from matplotlib import pyplot
 
-from labsupport.events.worker import Moment
-from labsupport.experiments import plots
-from labsupport.experiments.history import History
+from labsupport.delivery.worker import Moment
+from labsupport.experiments.watching import plots
+from labsupport.experiments.watching.ownership import History
 
 POINTS = pandas.DataFrame(
     [("one", "0 ms", 900.0, 1.1), ("one", "1000 ms", 1.0, 1000.0), ("many", "16 kB", 20_000.0, 30.0)],

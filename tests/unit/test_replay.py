@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport import replay
-from labsupport.base import LabError
-from labsupport.events import choice, resetting, stretches
-from labsupport.events.account import Account
-from labsupport.events.replay import Choice
-from labsupport.events.resetting import Where
-from labsupport.events.stretches import Stretch
+from labsupport.delivery import record_time
+from labsupport.errors import LabError
+from labsupport.history import offset_range, reset, selection
+from labsupport.history.offset_range import Stretch
+from labsupport.history.replay import Choice
+from labsupport.history.replay_report import Account
+from labsupport.history.reset import Where
 
 NOON = datetime(2026, 4, 16, 12, tzinfo=UTC)
 
@@ -44,7 +45,7 @@ def record(offset=0, key=b"ORD-1", value=b"{}", headers=(), timestamp=0, partiti
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(-100, 200))
 def test_an_offset_is_brought_into_the_log_and_it_is_said(begin, length, offset):
     """What lies inside stays; what lies outside becomes the nearest end, with a note."""
-    found, note = stretches.inside(offset, begin, begin + length)
+    found, note = offset_range.inside(offset, begin, begin + length)
     assert begin <= found <= begin + length
     assert (found == offset) == (note == "")
     if offset < begin:
@@ -61,7 +62,7 @@ def test_an_offset_is_brought_into_the_log_and_it_is_said(begin, length, offset)
 ])  # fmt: skip
 def test_a_time_outside_the_log_is_said(found, first, offset, said):
     """Before its first record, after its last one, or in an empty log."""
-    at, note = stretches.since(found, first, 9)
+    at, note = offset_range.since(found, first, 9)
     assert at == offset
     assert said in note
     assert bool(said) == bool(note)
@@ -71,13 +72,13 @@ def test_a_moment_without_a_zone_is_refused_and_others_are_rounded_up():
     """Up, because "not older than" is meant; the zone does not matter once there is one."""
     for naive in (datetime(2026, 4, 16), "2026-04-16", None):  # noqa: DTZ001 - that is the point
         with pytest.raises(LabError, match="since is") as caught:
-            stretches.milliseconds(naive, "since")
+            record_time.milliseconds(naive, "since")
         assert "time zone" in caught.value.seen
-    assert stretches.milliseconds(datetime(1970, 1, 1, tzinfo=UTC), "x") == 0
-    assert stretches.milliseconds(datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC), "x") == 1
-    assert stretches.milliseconds(datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC), "x") == -1_000
+    assert record_time.milliseconds(datetime(1970, 1, 1, tzinfo=UTC), "x") == 0
+    assert record_time.milliseconds(datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC), "x") == 1
+    assert record_time.milliseconds(datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC), "x") == -1_000
     berlin = NOON.astimezone(timezone(timedelta(hours=2)))
-    assert stretches.milliseconds(berlin, "x") == stretches.milliseconds(NOON, "x")
+    assert record_time.milliseconds(berlin, "x") == record_time.milliseconds(NOON, "x")
 
 
 OFFSETS = st.none() | st.integers(0, 60)
@@ -91,7 +92,7 @@ def test_a_stretch_lies_in_the_log(begin, length, start, stop):
         with pytest.raises(LabError, match="start is"):
             Choice("t", start=start, stop=stop)
         return
-    found = choice.stretch(Choice("t", start=start, stop=stop), 0, begin, end, None, None)
+    found = selection.stretch(Choice("t", start=start, stop=stop), 0, begin, end, None, None)
     assert begin <= found.start <= found.stop <= end
     wanted = [o for o in range(begin, end) if (start is None or o >= start) and (stop is None or o < stop)]
     assert list(range(found.start, found.stop)) == wanted
@@ -102,9 +103,9 @@ def test_a_stretch_lies_in_the_log(begin, length, start, stop):
 def test_a_time_and_an_offset_both_hold():
     """The later of the two is where it begins."""
     both = Choice("t", start=3, since=NOON)
-    assert choice.stretch(both, 0, 0, 10, 5, 0).start == 5
-    assert choice.stretch(both, 0, 0, 10, 1, 0).start == 3
-    assert choice.stretch(both, 0, 0, 10, None, 0).empty
+    assert selection.stretch(both, 0, 0, 10, 5, 0).start == 5
+    assert selection.stretch(both, 0, 0, 10, 1, 0).start == 3
+    assert selection.stretch(both, 0, 0, 10, None, 0).empty
 
 
 # Choosing
@@ -129,7 +130,7 @@ def test_what_cannot_be_meant_is_refused(asked, said):
 
 def test_what_a_record_does_not_fit_is_told():
     """The first of time, key, type, where; nothing if it fits all."""
-    at = stretches.milliseconds(NOON, "x")
+    at = record_time.milliseconds(NOON, "x")
     chosen = Choice(
         "t", since=NOON, before=NOON + timedelta(seconds=1), keys=["ORD-1"], types="OrderCreated",
         where=lambda record: record.offset % 2 == 0,
@@ -163,7 +164,7 @@ def test_one_key_or_type_need_not_stand_in_a_list():
 ])  # fmt: skip
 def test_the_type_of_a_record_is_told_whatever_it_holds(value, headers, found):
     """From the header, else from the value; a type that no program knows too."""
-    assert choice.type_of(record(value=value, headers=headers)) == found
+    assert selection.type_of(record(value=value, headers=headers)) == found
 
 
 # The mark
@@ -242,7 +243,7 @@ def test_a_group_goes_on_at_one_place_that_can_be_meant(asked, said):
 ])  # fmt: skip
 def test_where_a_group_is_set_to(where, committed, offset, said):
     """In a log from 4 to 9, in which offset 5 is the first record not older than noon."""
-    target = resetting.target(where, 0, 4, 9, committed, found=5, first=4)
+    target = reset.target(where, 0, 4, 9, committed, found=5, first=4)
     assert target.offset == offset
     assert target.committed == committed
     assert target.note.startswith(said)
@@ -252,11 +253,11 @@ def test_where_a_group_is_set_to(where, committed, offset, said):
 def test_a_shift_from_nothing_is_refused():
     """There is no place to count from."""
     with pytest.raises(LabError, match="cannot be shifted"):
-        resetting.target(Where(shift=-1), 0, 0, 9, None, None, None)
+        reset.target(Where(shift=-1), 0, 0, 9, None, None, None)
 
 
 @given(st.lists(st.integers(-200, 200), min_size=2, max_size=5))
 def test_a_later_offset_is_never_set_to_an_earlier_place(offsets):
     """Clamping keeps the order."""
-    places = [resetting.target(Where(offset=each), 0, 10, 90, None, None, None).offset for each in sorted(offsets)]
+    places = [reset.target(Where(offset=each), 0, 10, 90, None, None, None).offset for each in sorted(offsets)]
     assert all(first <= second for first, second in pairwise(places))

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labsupport.events import report, shop
-from labsupport.events.event import Event
-from labsupport.events.report import Line
+from labsupport.history import report
+from labsupport.history.report import Line
+from labsupport.shop import story
+from labsupport.shop.event import Event
 
-EVENTS = shop.events(60, seed=1)
+EVENTS = story.events(60, seed=1)
 
 
 def of(events):
@@ -35,7 +36,7 @@ def test_order_and_repetition_change_nothing(shuffled, again):
 
 def test_each_customer_and_day_is_a_line_with_the_sums_of_its_events():
     """Against the same sums in Python; a report that was generated does not count."""
-    events = [each for each in shop.events(3_000, seed=2) if each.event_type != "ReportGenerated"]
+    events = [each for each in story.events(3_000, seed=2) if each.event_type != "ReportGenerated"]
     whose = {each.payload["order_id"]: each.payload["user_id"] for each in events if each.event_type == "OrderCreated"}
     found = defaultdict(lambda: defaultdict(list))
     for event in events:

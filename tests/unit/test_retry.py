@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.errors import CommitFailedError, KafkaTimeoutError
 
-from labsupport.base import LabError
-from labsupport.events.event import Event, EventError
-from labsupport.events.retry import (
+from labsupport.delivery.retry import (
     DEAD_LETTER,
     PAUSE,
     PERMANENT,
@@ -20,12 +18,12 @@ from labsupport.events.retry import (
     TRANSIENT,
     UNKNOWN,
     Decision,
-    PermanentError,
     Policy,
-    TransientError,
     classify,
     decide,
 )
+from labsupport.errors import EventError, LabError, PermanentError, TransientError
+from labsupport.shop.event import Event
 
 ERRORS = {TRANSIENT: TransientError("down"), PERMANENT: PermanentError("no"), UNKNOWN: KeyError("user")}
 

@@ -2,32 +2,32 @@
 
 import pytest
 
-from labsupport.base import LabError
-from labsupport.events import shop
-from labsupport.events.event import Event
+from labsupport.errors import LabError
+from labsupport.shop import story
+from labsupport.shop.event import Event
 
 
 def test_the_same_seed_tells_the_same_story():
     """Every time, and however many events are asked for; another seed tells another one."""
-    assert shop.events(200) == shop.events(200)
-    assert shop.events(200)[:50] == shop.events(50)
-    assert shop.events(50, seed=1) != shop.events(50, seed=2)
-    assert shop.events(0) == []
+    assert story.events(200) == story.events(200)
+    assert story.events(200)[:50] == story.events(50)
+    assert story.events(50, seed=1) != story.events(50, seed=2)
+    assert story.events(0) == []
 
 
 def test_lab_seed_chooses_the_story(monkeypatch):
     """LAB_SEED, or a sentence if it is no number."""
     monkeypatch.setenv("LAB_SEED", "7")
-    assert shop.events(10) == shop.events(10, seed=7)
+    assert story.events(10) == story.events(10, seed=7)
     monkeypatch.setenv("LAB_SEED", "seven")
     with pytest.raises(LabError, match="LAB_SEED is 'seven'"):
-        shop.events(1)
+        story.events(1)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_story_is_consistent(seed):
     """Ids are unique, time goes on, an order is paid once, after it was created, and in full."""
-    events = shop.events(300, seed)
+    events = story.events(300, seed)
     assert len({event.event_id for event in events}) == len(events)
     assert [event.timestamp for event in events] == sorted(event.timestamp for event in events)
     amounts, paid = {}, set()
@@ -48,7 +48,7 @@ def test_the_story_is_consistent(seed):
 
 def test_the_key_is_what_the_event_is_about():
     """An order's events share one, an auction's bids do."""
-    for event in shop.events(60):
-        key = shop.key_of(event).decode()
+    for event in story.events(60):
+        key = story.key_of(event).decode()
         assert key in event.payload.values()
         assert key.split("-")[0] in ("ORD", "AUC", "REP")

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsupport.base import until
 from labsupport.course import stall
-from labsupport.course.answer import Answer
-from labsupport.course.guard import used_up
 from labsupport.course.judged import Busy
+from labsupport.course.sandbox import used_up
 from labsupport.course.stall import PAUSE, WORK, Beat, Machine
+from labsupport.course.submission import Answer
+from labsupport.waiting import until
 
 PROMPT = Beat(PAUSE + WORK, 0.0, WORK, 0.0)
 
@@ -96,7 +96,7 @@ def test_busy_says_how_long_and_during_what():
 STOPPED = """
 import sys, time
 from labsupport.course import stall
-from labsupport.course.answer import Answer
+from labsupport.course.submission import Answer
 with stall.witness() as machine:
     print("watching", flush=True)
     sys.stdin.readline()
@@ -123,15 +123,15 @@ def test_a_process_that_was_stopped_knows_for_how_long():
 
 WAITS = """
 import sys, time
-from labsupport.course import guard
-from labsupport.course.answer import Answer
+from labsupport.course import sandbox
+from labsupport.course.submission import Answer
 
 def f(x):
     print("waiting", file=sys.stderr, flush=True)
     time.sleep(0.3)
     return x
 
-guard.WAITING = 0.5
+sandbox.WAITING = 0.5
 print(Answer(f, "f(x)", 0.5)(1, returns=int))
 """
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from labsupport.base import CHECKOUT
 from labsupport.commands.teacher import guide
 from labsupport.course import exercises
+from labsupport.settings import CHECKOUT
 
 LESSONS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from labsupport.base import LabError
-from labsupport.events.worker import Moment
-from labsupport.experiments.balance import Entry, Sheet
-from labsupport.experiments.laboratory import Ended
-from labsupport.experiments.torture import _broken
-from labsupport.experiments.trial import Played
+from labsupport.delivery.worker import Moment
+from labsupport.errors import LabError
+from labsupport.experiments.breaking.crash_search import _broken
+from labsupport.experiments.breaking.trial import Played
+from labsupport.experiments.breaking.trial_runner import Ended
+from labsupport.experiments.watching.balance import Entry, Sheet
 
 LOST = Sheet((Entry("id-1", "ORD-1", "lost"),), ())
 BEGAN = (Moment("assigned", 0.0, "1"),)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsupport.base import LabError, Settings
 from labsupport.course import exercises, progress
 from labsupport.course.verdict import MIME, Outcome, Verdict
+from labsupport.errors import LabError
+from labsupport.settings import Settings
 
 SOLVED = Verdict("02-1", Outcome.PASS, "Right.")
 TRIED = Verdict(

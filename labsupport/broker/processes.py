@@ -1,0 +1,185 @@
+"""What of this lab runs on this machine, whose it is, and stopping it.
+
+Every process that the lab starts carries three marks on its command line: the home it belongs to, its role, and who
+started it. So it is found even if its files were deleted or its starter was killed. Whoever starts one stands as its
+owner in the home's folder `owners`, and a warden (warden.py) ends what has outlived its owner.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from labsupport.broker import owners
+from labsupport.broker.identity import identity, lives, started
+from labsupport.broker.owners import Owner
+from labsupport.broker.process import Process, interrupts_wait, write_atomically
+from labsupport.files import digest
+from labsupport.settings import Settings
+from labsupport.waiting import only_one
+
+# Nobody needs them any more, once the program that it was started for has gone.
+FOR_THEIR_OWNER = ("private", "program", "training-broker")
+END_WITH_OWNER = (*FOR_THEIR_OWNER, "jupyter")
+# Used by many; they end with the last program that uses them, unless `up` asked for them to be kept.
+SHARED = ("background", "training")
+ROLES = ("background", *FOR_THEIR_OWNER, "training", "jupyter")
+WARDEN = "warden"
+
+
+def marks(settings: Settings, role: str) -> list[str]:
+    """The marks of a process in this `role` (one of ROLES), which is to end with this program."""
+    register(settings)
+    return _marks(settings, role)
+
+
+def java_marks(settings: Settings, role: str) -> list[str]:
+    """The marks as Java system properties."""
+    return [f"-D{mark}" for mark in marks(settings, role)]
+
+
+def python_marks(settings: Settings, role: str) -> list[str]:
+    """The marks as implementation options of the Python interpreter."""
+    return _options(marks(settings, role))
+
+
+def _marks(settings: Settings, role: str) -> list[str]:
+    return [f"lab.home={digest(str(settings.home))}", f"lab.role={role}", f"lab.owner={identity()}"]
+
+
+def _options(marks: Sequence[str]) -> list[str]:
+    return [word for mark in marks for word in ("-X", mark)]
+
+
+# Owners
+
+_ends_with: list[str] = []  # the identity of the program that this one must not outlive, if there is one
+
+
+def end_with(pid: int) -> None:
+    """Let this program not outlive that process from now on, once it owns something."""
+    _ends_with[:] = [identity(pid)]
+
+
+def register(settings: Settings, *, uses: bool | None = None) -> None:
+    """Make this program an owner in the lab's home, and see to it that a warden runs there.
+
+    `uses` says whether it needs the background broker; None leaves that as it is. A notebook's kernel does not outlive
+    the program that started it.
+    """
+    if os.environ.get("JPY_PARENT_PID") == str(os.getppid()):  # so Jupyter tells its kernels
+        end_with(os.getppid())
+    with registering(settings):
+        file = owners.file_of(settings.home, identity())
+        before = next((owner for owner in owners.read(settings.home) if owner.identity == identity()), None)
+        now = Owner(identity(), bool(before and before.uses) if uses is None else uses, "".join(_ends_with))
+        if now != before:
+            write_atomically(file, json.dumps(now))
+        if Process.recorded(warden_record(settings.home)) is None:
+            words = [*_options(_marks(settings, WARDEN)), "-P", "-m", "labsupport.broker.warden", str(settings.home)]
+            with interrupts_wait():
+                log, nowhere = settings.home / "warden.log", Path(tempfile.gettempdir())
+                warden = Process.start("the warden", [sys.executable, *words], log, cwd=nowhere)
+                warden.record(warden_record(settings.home))
+
+
+def unregister(settings: Settings) -> None:
+    """Take this program out of the owners: nothing of it runs in the lab's home any more."""
+    owners.file_of(settings.home, identity()).unlink(missing_ok=True)
+
+
+def leave(settings: Settings) -> bool:
+    """For the warden: whether nobody is left in the home. Whoever registers after that starts another one."""
+    with registering(settings):
+        if any(owners.read(settings.home)):
+            return False
+        warden = Process.recorded(warden_record(settings.home))
+        if warden and warden.pid == os.getpid():
+            warden_record(settings.home).unlink()
+    return True
+
+
+def registering(settings: Settings) -> contextlib.AbstractContextManager[None]:
+    """One at a time comes or goes."""
+    return only_one(settings.home / "owners.lock", "starting to use the lab", timeout=60)
+
+
+def warden_record(home: Path) -> Path:
+    """Where it stands which process the home's warden is."""
+    return home / "warden.json"
+
+
+def broker_lock(settings: Settings) -> Path:
+    """The file that is held by whoever starts or stops the background broker."""
+    return settings.home / "broker.lock"
+
+
+# What runs
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process of this lab, as it was found. `owner` is the pid of the program that started it.
+
+    `orphan` says whether it had outlived the program that it was meant for.
+    """
+
+    process: Process
+    role: str
+    owner: int
+    orphan: bool
+
+
+def read_marks(command_line: Sequence[str]) -> dict[str, str]:
+    """The marks on a command line; empty unless all three stand where Java or Python takes them.
+
+    The same words as arguments of any other program are not marks.
+    """
+    words = [word[2:] for word in command_line if word.startswith("-Dlab.")]
+    words += [word for option, word in itertools.pairwise(command_line) if option == "-X"]
+    said = dict(word.split("=", 1) for word in words if word.startswith("lab.") and "=" in word)
+    pid, _, began = said.get("lab.owner", "").partition(":")
+    good = said.get("lab.role") in (*ROLES, WARDEN) and "lab.home" in said and pid.isdecimal() and began
+    return said if good else {}
+
+
+def running(settings: Settings, roles: Iterable[str] = ROLES) -> list[Running]:
+    """The processes of this lab in these roles, wherever they were started."""
+    home = digest(str(settings.home))
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        said = read_marks(process.info["cmdline"] or [])
+        if said and said["lab.home"] == home and said["lab.role"] in roles and (began := started(process.pid)):
+            role = said["lab.role"]
+            described = Process(f"{role} process", process.pid, began, settings.home / f"{role}.log")
+            orphan = role in END_WITH_OWNER and not lives(said["lab.owner"])
+            found.append(Running(described, role, int(said["lab.owner"].partition(":")[0]), orphan))
+    return found
+
+
+def stop(those: Sequence[Running]) -> None:
+    """Stop these processes; cleanly where there is something to keep, at once where there is not."""
+    # The training run's Python first: it stops its broker itself, and must not start another.
+    for each in sorted(those, key=lambda each: each.role != "training"):
+        if each.role in FOR_THEIR_OWNER or each.orphan:
+            each.process.kill()
+        else:
+            each.process.stop(15)
+
+
+def sweep(settings: Settings) -> list[Running]:
+    """Stop what programs that are gone had started for themselves, and delete what they left; returns what ran."""
+    orphans = [each for each in running(settings, END_WITH_OWNER) if each.orphan]
+    stop(orphans)
+    for folder in (settings.home / "private").glob("*-*"):
+        if (folder / "owner.json").exists() and Process.recorded(folder / "owner.json") is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return orphans

@@ -1,0 +1,44 @@
+"""00-1, which offset?: the judge."""
+
+from typing import TYPE_CHECKING
+
+from labsupport.course.exercise import Exercise, through_kafka
+from labsupport.course.submission import Answer, TryAgain, shown
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+
+MANY = 120
+
+
+def _offset_of(answer: Answer, lab: "Lesson") -> str:
+    """Many events go to an empty topic; where it stored them is what the learner's function is compared with."""
+    records = through_kafka(lab, ({"value": b"event %d" % nth} for nth in range(1, MANY + 1))).records
+    # Not in order, and one of them twice: a function that counts its calls is no answer.
+    for nth in (1, 2, 12, 7, 3, 11, 7, 4, 10, 5, 9, 6, 8, MANY):
+        offset = records[nth - 1].offset
+        if (came_back := answer(nth, returns=int)) != offset:
+            raise TryAgain(
+                says=f"The broker stored event number {nth} at offset {offset}.",
+                given=answer.called(nth),
+                came_back=shown(came_back),
+                broken="offsets count from 0, one for each record",
+                look_at="send a few events in the second episode, and write down their offsets",
+            )
+    return f"The broker stored {MANY} events at exactly these offsets."
+
+
+EXERCISE = Exercise(
+    id="00-1",
+    title="Which offset?",
+    difficulty="easy",
+    minutes=3,
+    call="offset_of(nth)",
+    hints=(
+        "Which offset did the broker answer for the first event of the first episode?",
+        "Send one more event in the second episode and look at its offset. What do you subtract from 2 to get it?",
+    ),
+    explanation="Offsets count from 0, one for each record. The first in an empty topic gets 0, so the nth n - 1.",
+    judge=_offset_of,
+)

@@ -1,0 +1,1 @@
+offset_of = lambda n: n - 1

@@ -1,0 +1,3 @@
+def offset_of(nth):
+    """The offset of the nth event in an empty topic."""
+    return ...

@@ -1,0 +1,73 @@
+"""01-1, how many things have happened?: the judge."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import product
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from labsupport.course.exercise import Exercise
+from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.shop import story
+from labsupport.shop.event import Event
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+from labsupport.course.exercises.lesson_01_shared import come_back, payment
+
+
+def _require_same(came_back: int, events: Sequence[Event]) -> None:
+    right = len({event.event_id for event in events})
+    if came_back != right:
+        raise TryAgain(
+            says=f"Happened here: {right}. Your function says: {shown(came_back)}.",
+            story="\n".join(_line(event) for event in events[:12]) + "\n…" * (len(events) > 12) or "(an empty list)",
+            broken="the same event delivered again is still one happening"
+            if came_back > right
+            else "two events may look the same and still be two",
+            look_at="which field of the envelope says *which* happening it is?",
+        )
+
+
+def _happenings(answer: Answer, lab: "Lesson") -> str:
+    """Every list of up to four deliveries of three events, the shortest first; two look the same. Then a long list."""
+    ids = [str(uuid4()) for _ in range(60)]  # other ones in each check
+    # The second id differs from the first in the middle only, where it can be seen.
+    ids[0], ids[1] = (f"{ids[0][:9]}{group}{ids[0][13:]}" for group in ("aaaa", "bbbb"))
+    order = {"order_id": "ORD-124", "user_id": "USR-456", "amount": Decimal("7.50")}
+    sent = [
+        payment(ids[0], "ORD-123", "50.00"),
+        payment(ids[1], "ORD-123", "50.00"),
+        Event("OrderCreated", 1, ids[2], story.OPENING, order).encode(),
+    ]
+    delivered = come_back(lab, [*sent, *(payment(each, "ORD-125", "50.00") for each in ids)])
+    lists = [each for length in range(5) for each in product(delivered[:3], repeat=length)]
+    for values in (*lists, delivered[3:] * 2):
+        events = [Event.decode(value) for value in values]
+        _require_same(answer(events, returns=int), events)
+    return (
+        f"Right for all {len(lists)} lists of up to four deliveries of three events, and for {2 * len(ids)} deliveries."
+    )
+
+
+def _line(event: Event) -> str:
+    what = event.payload
+    return f"id {event.event_id}  {event.event_type}  {event.timestamp:%H:%M:%S}  {what['order_id']}  {what['amount']}"
+
+
+EXERCISE = Exercise(
+    id="01-1",
+    title="How many things have happened?",
+    difficulty="easy",
+    minutes=6,
+    call="happenings(events)",
+    hints=(
+        "Two events have the same payload and the same time. What makes you sure that they are two?",
+        "Each event has an `event_id`. How many different ones are in the list?",
+        "A set holds each value once: `{event.event_id for event in events}`.",
+    ),
+    explanation="The id is given once, by whoever publishes the event, and goes with every copy of it. Payload and "
+    "time do not tell: a customer may pay 50.00 twice within a second.",
+    judge=_happenings,
+)

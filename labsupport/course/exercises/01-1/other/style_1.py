@@ -1,0 +1,2 @@
+def happenings(events):
+    return len(set(events))

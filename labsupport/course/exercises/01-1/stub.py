@@ -1,0 +1,3 @@
+def happenings(events):
+    """How many things have happened, however often each was delivered."""
+    return ...

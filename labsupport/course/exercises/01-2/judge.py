@@ -1,0 +1,88 @@
+"""01-2, add up the money: the judge."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import islice
+from random import randrange
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from labsupport.course.exercise import Exercise
+from labsupport.course.submission import Answer, TryAgain, kind_of, shown
+from labsupport.shop import story
+from labsupport.shop.event import Event
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+from labsupport.course.exercises.lesson_01_shared import come_back, payment
+
+# What is added up, and why a wrong way of adding shows in it.
+AMOUNTS = (
+    ["1499.99"],
+    ["0.10"] * 20,
+    ["20.00"] * 3,
+    ["20", "0.05"],
+    ["90071992547409.93"],
+    ["0.01", "1000000000000000.00", "0.02"],
+    [],
+)
+
+
+def _total(answer: Answer, lab: "Lesson") -> str:
+    """Amounts that a binary float cannot hold: by themselves, in a sum, and for their length."""
+    many = [f"{randrange(1, 10**7) / 100:.2f}" for _ in range(60)]  # other ones in each check
+    lists = [*AMOUNTS, many, *([str(event.payload["amount"]) for event in _paid(seed)] for seed in range(3))]
+    amounts = [amount for each in lists for amount in each]
+    values = iter(
+        come_back(lab, [payment(str(UUID(int=number)), "ORD-123", each) for number, each in enumerate(amounts)])
+    )
+    for amounts in lists:
+        came_back = answer(list(islice(values, len(amounts))), returns=(Decimal, int, float), asks="a Decimal")
+        _require_total(came_back, amounts)
+    longest = max((amount for each in AMOUNTS for amount in each), key=len)
+    return f"Exact for {len(lists)} lists of payments; the longest amount was {longest}."
+
+
+def _require_total(came_back: Decimal | float, amounts: Sequence[str]) -> None:
+    right = sum(map(Decimal, amounts))
+    if isinstance(came_back, float):
+        broken = "the total is exact to the cent, and a binary float cannot be"
+    elif isinstance(came_back, Decimal) and not came_back.is_finite():
+        broken = "a total is a number"
+    elif came_back == right:
+        return
+    elif abs(came_back - right) < Decimal("0.05"):
+        broken = "somewhere on its way an amount was a binary float, or was rounded"
+    else:
+        broken = "every payment counts once, also when two have the same amount"
+    few = ", ".join(amounts[:3]) + (f" … ({len(amounts)} payments)" if len(amounts) > 3 else "")
+    raise TryAgain(
+        says=f"These payments are {right} together.",
+        given=f"values with the amounts {few}" if amounts else "no values at all",
+        came_back=f"{shown(came_back)}, {kind_of(came_back)}",
+        broken=broken,
+        look_at="what does json.loads make of 1499.99 if nobody tells it otherwise?",
+    )
+
+
+def _paid(seed: int) -> list[Event]:
+    return [event for event in story.events(25, seed) if event.event_type == "PaymentProcessed"]
+
+
+EXERCISE = Exercise(
+    id="01-2",
+    title="Add up the money",
+    difficulty="easy",
+    minutes=6,
+    call="total(values)",
+    hints=(
+        "What type has the amount after `json.loads(value)`, and what does that type do to 0.10?",
+        "`json.loads` has a parameter `parse_float`: it is called with the digits as they stand in the text.",
+        "The amount is in the payload: `json.loads(value, parse_float=Decimal)['payload']['amount']`.",
+    ),
+    explanation="`parse_float=Decimal` makes a Decimal from the digits themselves. Once an amount has been a "
+    "float, what was lost is lost: Decimal(1499.99) shows it, and rounding only hides it. `Event.decode` does the "
+    "same.",
+    judge=_total,
+)

@@ -1,0 +1,7 @@
+import json
+from decimal import Decimal
+
+
+def total(values):
+    """The sum of the payments' amounts, exact to the cent."""
+    return ...

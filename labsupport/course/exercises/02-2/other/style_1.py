@@ -1,0 +1,3 @@
+from labsupport import story
+
+key_of = story.key_of

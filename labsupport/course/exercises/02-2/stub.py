@@ -1,0 +1,3 @@
+def key_of(event):
+    """The key of this event's record, as bytes."""
+    return ...

@@ -1,0 +1,3 @@
+# a hash of the subject is as good as the subject -> After a restart the same
+def key_of(event):
+    return str(hash(next(v for name, v in event.payload.items() if name != "user_id"))).encode()

@@ -1,0 +1,3 @@
+def send_and_know(producer, topic, value):
+    """Send once: 'acknowledged', 'failed' or 'unknown'."""
+    return ...

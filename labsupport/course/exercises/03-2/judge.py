@@ -1,0 +1,159 @@
+"""03-2, a window: the judge."""
+
+import contextlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.exercises.watched_producers import Held, Watched, watched
+from labsupport.course.submission import Answer, Failed, TryAgain, shown
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+
+def _bounded(answer: Answer, lab: "Lesson") -> str:
+    """Few and many values, small and large limits, some that are refused, some twice; counted where they are sent."""
+    good = [b"%d" % number for number in range(200)]
+    refused = [b"x" * 8_000, b"y" * 8_000, b"z" * 30_000]  # two by the broker, one by the client
+    for values, limit in (
+        (good[:1], 1),
+        ([], 5),
+        (good[:4], 1),
+        (good[:5], 2),
+        ([good[0], refused[2], good[1], good[2]], 1),
+        ([good[0], refused[0], good[1]], 2),
+        ([good[0], good[0], refused[2], refused[2], refused[0], refused[0], good[1], good[0]], 2),
+        ([*good[:90], *refused, *good[90:]], 20),
+        (good, 50),
+    ):
+        with _held(lab, limit, len(values)) as producer:
+            _send(answer, lab, producer, lab.topic(CHECKED, max_message_bytes=5_000), values, limit)
+    with _held(lab, limit=9, count=9, patience=1.5) as producer:  # its window of 2 does not make it send
+        _send(answer, lab, producer, lab.topic(CHECKED), good[:4], 2, late=", each acknowledged after 1.5 s")
+    with _held(lab, limit=2, count=3, max_block_ms=300) as producer:
+        _send(answer, lab, producer, lab.namespace + "nowhere", good[:3], 2)
+    return "Never more on their way than allowed, as many as allowed, nothing lost, and what failed was named."
+
+
+def _held(lab: "Lesson", limit: int, count: int, **settings: Any) -> contextlib.AbstractContextManager[Held]:
+    # Not idempotent: this client's idempotent producer sends nothing any more after a refusal.
+    settings = {"batch_size": 4_000, "max_request_size": 20_000, "enable_idempotence": False} | settings
+    return watched(lab, Held, limit=limit, count=count, **settings)
+
+
+def _send(
+    answer: Answer, lab: "Lesson", producer: Held, topic: str, values: list[bytes], limit: int, late: str = ""
+) -> None:
+    exists = topic in lab.topics(topic)
+    where = "topic" if exists else "a topic that does not exist"
+    given = f"send_all(producer, {where}, values, {limit}), with {len(values)} values{late}"
+    try:
+        came_back = answer(producer, topic, values, limit, returns=list, asks="a list of values")
+    except Failed as failed:
+        failed.timed = failed.timed and exists  # that there is no such topic does not depend on the machine
+        raise
+    without_outcome = len(producer.open)
+    producer.flush(timeout=10)
+    _require_sends(producer, values, given)
+    failed = producer.failed
+    if exists:
+        stored = [record.value for record in lab.log(topic).records]
+        _require_all(stored, [value for value in values if len(value) <= 5_000], given)
+        _require_window(producer.most, limit, len(values), given, late)
+    _require_none_left_out(producer, values, given)
+    if without_outcome:
+        raise TryAgain(
+            says=f"Your function returned while {without_outcome} of {len(values)} sends had no outcome yet.",
+            given=given,
+            broken="who has returned cannot say any more which of them failed",
+            look_at="wait for what is still on its way, after the loop",
+        )
+    if Counter(each if isinstance(each, bytes) else shown(each) for each in came_back) != Counter(failed):
+        raise TryAgain(
+            says=f"{len(failed)} of these {len(values)} values ended without an acknowledgement.",
+            given=given + (", of which the broker or the client refuses " + (_sizes(failed) or "none")) * exists,
+            came_back=f"{len(came_back)} values" + (f": {_sizes(came_back)}" if came_back else ""),
+            broken="the list has each value that was not acknowledged, as often as it was sent, and no other",
+            look_at="a refusal can come at once, from send(), or later, from get(): is each caught, with its value?",
+        )
+
+
+def _sizes(values: list[Any]) -> str:
+    return ", ".join(
+        f"one of {len(each):,} bytes" if isinstance(each, bytes) else shown(each, 40) for each in values[:4]
+    )
+
+
+def _require_sends(producer: Watched, values: list[bytes], given: str) -> None:
+    if too_often := Counter(producer.values) - Counter(values):
+        raise TryAgain(
+            says=f"send() was called {too_often.total()} time{'s' * (too_often.total() != 1)} too often.",
+            given=given,
+            broken="each value is sent once, as it is: whether to send again is for the caller to decide",
+            look_at="what does your code do with a value that was refused?",
+        )
+
+
+def _require_none_left_out(producer: Watched, values: list[bytes], given: str) -> None:
+    if left_out := Counter(values) - Counter(producer.values):
+        raise TryAgain(
+            says=f"send() was never called with {left_out.total()} of these {len(values)} values.",
+            given=given,
+            broken="what is refused is for the client and the broker to say",
+            look_at="one send() for each value, whatever became of those before it",
+        )
+
+
+def _require_all(stored: list[bytes | None], wanted: list[bytes], given: str) -> None:
+    if lost := Counter(wanted) - Counter(stored):
+        raise TryAgain(
+            says=f"{lost.total()} of {len(wanted)} good values are not in the topic.",
+            given=given,
+            broken="one value that is refused must not keep the others from being sent",
+            look_at="does the loop go on after an error? Is the last window sent?",
+        )
+    if len(stored) > len(wanted):
+        says, look_at = "The topic holds more than was to be sent.", "send each value once, as it is"
+        raise TryAgain(says=says, given=given, look_at=look_at)
+    if stored != wanted:
+        says = "The topic holds the values in another order."
+        raise TryAgain(says=says, given=given, look_at="one loop, one producer, from the first value to the last")
+
+
+def _require_window(most: int, limit: int, count: int, given: str, late: str) -> None:
+    if most > limit:
+        raise TryAgain(
+            says=f"{most} sends were on their way at once, and {limit} {'was' if limit == 1 else 'were'} allowed.",
+            given=given,
+            broken="send() never says stop: with a silent broker all values would pile up in memory",
+            look_at="a get() that stops waiting before the producer gives up leaves its send without an outcome"
+            if late
+            else "before the next send(), wait until fewer than `limit` have no outcome",
+        )
+    if most < min(limit, count // 2):
+        raise TryAgain(
+            says=f"At most {most} {'was' if most == 1 else 'were'} on the way at once, and {limit} were allowed.",
+            given=given,
+            broken="each wait for an answer costs a way to the broker and back; that is what the window is for",
+            look_at="wait only when `limit` sends have no outcome yet, and then for the oldest",
+        )
+
+
+EXERCISE = Exercise(
+    id="03-2",
+    title="A window",
+    difficulty="hard",
+    minutes=12,
+    call="send_all(producer, topic, values, limit)",
+    file="sender.py",
+    hints=(
+        "How many sends may have no outcome at the moment before you call `send()` once more?",
+        "Keep a queue (deque) of pairs (value, future). When it is full, take the oldest and `get()` it.",
+        "After the loop the queue still has up to `limit` pairs. And `send()` itself can raise: catch both.",
+    ),
+    explanation="The queue is the window: it never holds more than `limit`, and only its oldest is waited for, so "
+    "that the others stay on their way. The lab's own is `sending.publish`.",
+    judge=_bounded,
+    seconds=30.0,
+)

@@ -1,0 +1,25 @@
+# the client refuses only what is too large -> Failed to update metadata
+from collections import deque
+from kafka.errors import MessageSizeTooLargeError
+
+
+def send_all(producer, topic, values, limit):
+    waiting, failed = deque(), []
+
+    def settle():
+        value, sending = waiting.popleft()
+        try:
+            sending.get(timeout=60)
+        except MessageSizeTooLargeError:
+            failed.append(value)
+
+    for value in values:
+        if len(waiting) == limit:
+            settle()
+        try:
+            waiting.append((value, producer.send(topic, value=value)))
+        except MessageSizeTooLargeError:
+            failed.append(value)
+    while waiting:
+        settle()
+    return failed

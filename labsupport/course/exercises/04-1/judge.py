@@ -1,0 +1,94 @@
+"""04-1, how much is left?: the judge."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import TYPE_CHECKING
+
+from kafka import TopicPartition
+
+from labsupport.course.exercise import Exercise, through_kafka
+from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.delivery import reading
+from labsupport.experiments.watching.lag import Place
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+from labsupport.course.exercises.lesson_04_shared import fresh_group, reader
+
+
+def _lag(answer: Answer, lab: "Lesson") -> str:
+    """All small logs with all that can be committed, the smallest first; then what real groups still get to read."""
+    logs = [
+        Place(0, begin, end, committed)
+        for begin, end, committed in product(range(4), range(6), (None, *range(8)))
+        if begin <= end
+    ]
+    for place in sorted(logs, key=_simplicity):
+        _compare(answer, place)
+    for place, got in _real_groups(lab):
+        if place.lag != got:
+            raise AssertionError(f"{place} got {got}")
+        _compare(answer, place)
+    return f"Right for all {len(logs)} small logs, and it is what four real groups then read."
+
+
+def _simplicity(place: Place) -> tuple[int, ...]:
+    """What the log holds before what it does not; whole logs before shortened and empty ones, short ones first."""
+    committed = -1 if place.committed is None else place.committed
+    shortened, empty = place.begin > 0, place.begin == place.end
+    return (place.out_of_range, committed > place.end, shortened, empty, committed >= 0, place.end, committed)
+
+
+def _compare(answer: Answer, place: Place) -> None:
+    came_back = answer(place.begin, place.end, place.committed, returns=int)
+    if came_back == place.lag:
+        return
+    held = (
+        f"the log holds the offsets {place.begin} to {place.end - 1}" if place.end > place.begin else "the log is empty"
+    )
+    if place.committed is None:
+        broken, look_at = "nothing is committed: no record counts as done", "then every record that is there is left"
+    elif place.committed < place.begin:
+        broken = f"the records before {place.begin} are gone: nobody can read them any more"
+        look_at = "from which offset can it go on at the earliest?"
+    elif place.committed > place.end:
+        broken = f"the log has no offset {place.committed}: it is another log than the one that was read"
+        look_at = "take it as if nothing had been committed: which records are left then?"
+    else:
+        broken = f"committed is the next one to read, and {place.end} is the next one to be written"
+        look_at = "how many lie from `committed` up to, but without, `end`?"
+    raise TryAgain(
+        says=f"The lag is {place.lag} here.",
+        given=answer.called(place.begin, place.end, place.committed),
+        came_back=shown(came_back),
+        story=held,
+        broken=broken,
+        look_at=look_at,
+    )
+
+
+def _real_groups(lab: "Lesson") -> Iterator[tuple[Place, int]]:
+    """Groups whose place is known, with the number of records that each of them reads."""
+    topic = through_kafka(lab, ({"value": b"%d" % number} for number in range(8))).topic
+    lab.admin().delete_records({TopicPartition(topic, 0): 3})
+    for number, committed in enumerate((None, 5, 1, 40)):
+        group = fresh_group(lab, number, {0: committed} if committed is not None else {}, topic)
+        consumer = reader(lab, topic, group)
+        yield Place(0, 3, 8, committed), sum(1 for _ in reading.to_the_end(consumer))
+
+
+EXERCISE = Exercise(
+    id="04-1",
+    title="How much is left?",
+    difficulty="easy",
+    minutes=5,
+    call="lag(begin, end, committed)",
+    hints=(
+        "With begin 0, end 6 and committed 4: which offsets are still to be read?",
+        "Nothing committed, or an offset that the log does not hold: then everything that is there is left.",
+    ),
+    explanation="`end` is the offset that the next record will get, `committed` the next one to read: their "
+    "difference is what is left. Without a valid committed offset it is all that the log still holds.",
+    judge=_lag,
+)

@@ -1,0 +1,3 @@
+def consume(consumer, handle):
+    """Handle each record to the end; commit exactly what was processed."""
+    return ...

@@ -1,0 +1,10 @@
+# commit() commits what was processed -> more was committed than processed
+from kafka import TopicPartition
+from kafka.structs import OffsetAndMetadata
+from labsupport import reading
+
+
+def consume(consumer, handle):
+    for record in reading.to_the_end(consumer):
+        handle(record)
+        consumer.commit()

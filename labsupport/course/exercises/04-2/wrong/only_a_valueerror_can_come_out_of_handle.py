@@ -1,0 +1,18 @@
+# only a ValueError can come out of handle -> also when handle raises
+from kafka import TopicPartition
+from kafka.structs import OffsetAndMetadata
+from labsupport import reading
+
+
+def consume(consumer, handle):
+    done = {}
+    try:
+        for record in reading.to_the_end(consumer):
+            handle(record)
+            done |= reading.after(record)
+    except ValueError:
+        if done:
+            consumer.commit(done)
+        raise
+    if done:
+        consumer.commit(done)

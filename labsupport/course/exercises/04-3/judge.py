@@ -1,0 +1,116 @@
+"""04-3, my consumer gets nothing: the judge."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from labsupport.console import progress
+from labsupport.course.exercise import CHECKED, Exercise, through_kafka
+from labsupport.course.exercises.members_here import joined
+from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.waiting import until
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+from labsupport.course.exercises.lesson_04_shared import fresh_group
+
+
+def _why(answer: Answer, lab: "Lesson") -> str:
+    """Real consumers that get nothing, each for a reason of its own; the learner sees the evidence only."""
+    for right, evidence in progress("Consumers that get nothing", 11, over=_silences(lab)):
+        came_back = answer(evidence, returns=str, asks=f"one of {', '.join(REASONS)}")
+        if came_back != right:
+            raise TryAgain(
+                says=f"The reason is {right!r} here.",
+                given="\n".join(f"{name} = {value}" for name, value in evidence.items()),
+                came_back=shown(came_back),
+                broken=REASONS[right],
+                look_at=LOOK_AT[right],
+            )
+    return "Right for consumers that got nothing, for each of the reasons."
+
+
+REASONS = {
+    "no topic": "the topic does not exist",
+    "others": "it got no partition, and the group has members that have them",
+    "empty": "the log holds no record at all",
+    "all read": "what is committed is the log's end: the group has read everything",
+    "at the end": "nothing valid was committed, and its position is the end: auto_offset_reset is latest",
+}
+
+
+LOOK_AT = {
+    "no topic": "what can `topic_exists` say before anything else?",
+    "others": "which partitions has it? Look at `assigned` before the offsets",
+    "empty": "what do `begin` and `end` say together?",
+    "all read": "compare `committed` with `end`",
+    "at the end": "is `committed` an offset that the log holds, from `begin` to `end`?",
+}
+
+
+def _silences(lab: "Lesson") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Reasons, and the evidence of consumers that got nothing for that reason; the quickest to make come first."""
+    yield "no topic", _evidence(lab, lab.namespace + "nowhere", fresh_group(lab, "why", {}, ""), "latest")
+    topic = lab.topic(CHECKED)
+    yield "empty", _evidence(lab, topic, fresh_group(lab, "why", {}, topic), "earliest")
+    topic = _holding(lab, 9)
+    yield "all read", _evidence(lab, topic, fresh_group(lab, "why", {0: 9}, topic), "earliest")
+    yield "at the end", _evidence(lab, topic, fresh_group(lab, "why", {}, topic), "latest")
+    yield "at the end", _evidence(lab, topic, fresh_group(lab, "why", {0: 99}, topic), "latest")
+    lab.admin().delete_records({TopicPartition(topic, 0): 6})
+    yield "at the end", _evidence(lab, topic, fresh_group(lab, "why", {0: 3}, topic), "latest")
+    yield "all read", _evidence(lab, topic, fresh_group(lab, "why", {0: 9}, topic), "latest")
+    yield "others", _evidence(lab, topic, fresh_group(lab, "why", {0: 9}, topic), "latest", other="A")
+    lab.admin().delete_records({TopicPartition(topic, 0): 9})
+    yield "empty", _evidence(lab, topic, fresh_group(lab, "why", {0: 2}, topic), "earliest")
+    topic = _holding(lab, 5, partitions=2)
+    yield "all read", _evidence(lab, topic, fresh_group(lab, "why", {0: 5}, topic), "earliest", other="D")
+    topic = _holding(lab, 12)
+    yield "at the end", _evidence(lab, topic, fresh_group(lab, "why", {0: 13}, topic), "latest")
+
+
+def _holding(lab: "Lesson", count: int, partitions: int = 1) -> str:
+    """The name of a topic with that many records in partition 0."""
+    return through_kafka(lab, ({"value": b"x", "partition": 0} for _ in range(count)), partitions=partitions).topic
+
+
+def _evidence(lab: "Lesson", topic: str, group: str, reset: str, other: str = "") -> dict[str, Any]:
+    """What is known of a consumer, C, in that group after it got nothing; with `other`, there is another member."""
+    exists = topic in lab.topics(topic)
+    names = [*filter(None, [other]), "C"]
+    with joined(lab, topic, group, names, auto_offset_reset=reset) as consumers:
+        if exists and not other:
+            _settle(consumers[-1], topic)
+        assigned = sorted(place.partition for place in consumers[-1].assignment())
+        places = lab.lag(topic, group, consumers[-1]).places if exists else [None]
+        offsets = {name: getattr(places[0], name, None) for name in ("begin", "position", "committed", "end")}
+        return {"topic_exists": exists, "assigned": assigned, "members": len(consumers)} | offsets
+
+
+def _settle(consumer: KafkaConsumer, topic: str) -> None:
+    """Poll until the position is the end: an offset out of range is noticed with the first answer to a fetch."""
+    place = TopicPartition(topic, 0)
+    end = consumer.end_offsets([place])[place]
+    until(
+        lambda: not consumer.poll(timeout_ms=50) and consumer.position(place) == end, 20, "its position to be the end"
+    )
+
+
+EXERCISE = Exercise(
+    id="04-3",
+    title="My consumer gets nothing",
+    difficulty="medium",
+    minutes=8,
+    call="why_nothing(evidence)",
+    hints=(
+        "Which of the five can be told without any offset?",
+        "Then compare `begin` with `end`; then `committed` with `end`.",
+        "What is left has nothing committed, or an offset that is gone, and stands at the end all the same.",
+    ),
+    explanation="First what can be seen without offsets: is there a topic, did the consumer get a partition? Then "
+    "the offsets: an empty log, a group that has read all, and a position at the end with nothing valid committed.",
+    judge=_why,
+    seconds=4.0,
+)

@@ -1,0 +1,3 @@
+def why_nothing(evidence):
+    """'no topic', 'others', 'empty', 'all read' or 'at the end'."""
+    return ...

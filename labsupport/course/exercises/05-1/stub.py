@@ -1,0 +1,3 @@
+def assign(names, partitions):
+    """By name, the list of partitions that the group gives to it."""
+    return ...

@@ -1,0 +1,142 @@
+"""05-2, two services, one group: the judge."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labsupport.console import progress
+from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.exercises.members_here import joined
+from labsupport.course.submission import Answer, TryAgain, as_set, shown
+from labsupport.waiting import until
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Groups, each with its members' names; the member that is behind, if any; the two services that share one."""
+
+    groups: dict[str, tuple[str, ...]]
+    right: tuple[str, ...]
+    why: str
+    behind: str = ""
+
+
+ALONE = "each has a group of its own, and that gets everything"
+
+TOGETHER = "two services are members of one group: each event is handled by one of them and missed by the other"
+
+INSTANCES = "these are instances of one service: that they share its work is what a group is for"
+
+NUMBER = 'a client_id is the service, a dash and a number: "order-mail-1" is of the service "order-mail"'
+
+SHAPES = (
+    Shape({"payments": ("payments-1",), "reports": ("reports-1",)}, (), ALONE),
+    Shape({"payments": ("payments-1", "reports-1")}, ("payments", "reports"), TOGETHER),
+    Shape({"payments": ("payments-2", "payments-10"), "reports": ("reports-1",)}, (), INSTANCES),
+    Shape(
+        {"payments": ("payments-1",), "reports": ("reports-1",)},
+        (),
+        "a service that is behind has handled less too: it has a group of its own, and will get the rest",
+        behind="reports-1",
+    ),
+    Shape({"payments": ("reports-1",), "bids": ("payments-1",)}, (), "what a group is called says nothing: " + ALONE),
+    Shape(
+        {"mails": ("order-mail-1",), "orders": ("order-1", "order-archive-1")},
+        ("order", "order-archive"),
+        f"{TOGETHER}; {NUMBER}",
+    ),
+    Shape(
+        {"payments": ("payments-1", "payments-2", "reports-1"), "bids": ("bids-1",)},
+        ("payments", "reports"),
+        f"{TOGETHER}; a member without a partition is a member too",
+    ),
+    Shape({"letters": ("mail-1", "mail2-1")}, ("mail", "mail2"), f"{TOGETHER}; {NUMBER}"),
+)
+
+
+def _sharing(answer: Answer, lab: "Lesson") -> str:
+    """Real groups on a topic of two partitions, the smallest first; the learner sees what the broker says of them."""
+    for number, shape in enumerate(progress("Groups of services", len(SHAPES), over=SHAPES)):
+        groups, handled = _evidence(lab, number, shape)
+        came_back = answer(groups, handled, returns=Collection, asks="the two names, or an empty list")
+        if as_set(came_back) == set(shape.right) and len(came_back) == len(shape.right):
+            continue
+        raise TryAgain(
+            says=f"Here {' and '.join(shape.right) or 'no two services'} share a group.",
+            given=_listed(groups, handled),
+            came_back=shown([*came_back]),
+            broken=shape.why,
+            look_at="the services of one group's members, each taken once",
+        )
+    return f"Right for {len(SHAPES)} sets of real groups, with instances, a service that is behind, and odd names."
+
+
+def _evidence(lab: "Lesson", number: int, shape: Shape) -> tuple[dict[str, list[dict]], dict[str, int]]:
+    """The groups' members as the broker lists them, and how many of six new events each service has handled."""
+    topic = lab.topic(CHECKED, partitions=2)
+    real = {group: lab.group(f"{CHECKED}-{number}-{group}") for group in shape.groups}
+    handled = {_service(name): 0 for names in shape.groups.values() for name in names}
+    with contextlib.ExitStack() as members:
+        working = {
+            group: [
+                consumer
+                for consumer in members.enter_context(joined(lab, topic, real[group], names))
+                if consumer.config["client_id"] != shape.behind
+            ]
+            for group, names in shape.groups.items()
+        }
+        groups = {
+            group: [{"client_id": name, "partitions": had} for name, had in lab.owners(real[group]).items()]
+            for group in shape.groups
+        }
+        producer = lab.producer(name=f"{CHECKED} producer")
+        for value in range(6):
+            producer.send(topic, value=b"%d" % value, partition=value % 2)
+        producer.flush(timeout=10)
+        got: Counter[str] = Counter()
+
+        def all_handled() -> bool:
+            for group, consumers in working.items():
+                for consumer in consumers:
+                    count = sum(map(len, consumer.poll(timeout_ms=20).values()))
+                    got[group] += count
+                    handled[_service(consumer.config["client_id"])] += count
+            return all(got[group] == 6 for group, consumers in working.items() if consumers)
+
+        until(all_handled, 20, "six events to be read by each group", every=0)
+    return groups, handled
+
+
+def _service(client_id: str) -> str:
+    return client_id.rpartition("-")[0]
+
+
+def _listed(groups: dict[str, list[dict]], handled: dict[str, int]) -> str:
+    lines = [
+        f"group {group}: {member['client_id']} {member['partitions']}" for group in groups for member in groups[group]
+    ]
+    return "\n".join([*lines, f"handled, of 6 events: {handled}"])
+
+
+EXERCISE = Exercise(
+    id="05-2",
+    title="Two services, one group",
+    difficulty="medium",
+    minutes=6,
+    call="sharing(groups, handled)",
+    hints=(
+        "Two members of one group: when is that right, and when is it a mistake?",
+        'Of each member only the service counts: its `client_id` without the last dash and number (`rpartition("-")`).',
+        "For each group, make the set of its members' services. One service in it is right, two are a mistake.",
+    ),
+    explanation="The evidence is who is in the group. Several instances of one service belong there; a second "
+    "service does not, even if it has no partition at the moment. How much each has handled looks the same for a "
+    "service that is merely behind, and a group's name is only a name.",
+    judge=_sharing,
+    seconds=2.0,
+)

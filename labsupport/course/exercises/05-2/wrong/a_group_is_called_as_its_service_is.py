@@ -1,0 +1,8 @@
+# a group is called as its service is -> what a group is called says nothing
+def sharing(groups, handled):
+    for group, members in groups.items():
+        for m in members:
+            service = m["client_id"].rpartition("-")[0]
+            if service != group:
+                return [group, service]
+    return []

@@ -1,0 +1,3 @@
+def settings(name):
+    """The settings of the member of that name, a dict."""
+    return ...

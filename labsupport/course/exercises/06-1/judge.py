@@ -1,0 +1,180 @@
+"""06-1, slow work, and still a member: the judge."""
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from labsupport.console import counted
+from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.exercises.members_here import READS, commit, fresh_group, send
+from labsupport.course.exercises.slow_work import DROPPED, SlowWork
+from labsupport.course.stall import witness
+from labsupport.course.submission import Answer, Failed, Judged, TryAgain
+from labsupport.experiments.watching import log
+from labsupport.waiting import until
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+
+POLL_INTERVAL = 1.0  # s
+
+SLOW = 1.5  # s for a record
+
+
+def _work_off(answer: Answer, lab: "Lesson") -> str:
+    """One slow record; quick ones, of which one fails; then slow ones in two partitions, of which one was begun."""
+    _run(answer, lab, counts=[1], seconds=6)
+    _run(answer, lab, counts=[4], seconds=5, takes=0.0, failing=1)  # the second of the two that a poll hands out
+    _run(answer, lab, counts=[2], seconds=5, takes=0.0, failing=1)  # the last one
+    _run(answer, lab, counts=[4, 1], earlier={0: 1}, seconds=11)
+    return f"A member all the time, with {SLOW:g} s for each record and a poll interval of {POLL_INTERVAL:g} s."
+
+
+def _run(
+    answer: Answer,
+    lab: "Lesson",
+    counts: Collection[int],
+    seconds: float,
+    takes: float = SLOW,
+    failing: int | None = None,
+    earlier: Mapping[int, int] = MappingProxyType({}),
+) -> None:
+    """Let the learner's function work off so many records in each partition, and look at what it left.
+
+    Where this machine, and not the answer, may have let the poll interval pass, all takes three times as long.
+    """
+    for slower in (1, 3):
+        try:
+            with witness() as machine:
+                _run_once(answer, lab, counts, seconds * slower, takes * slower, failing, earlier, slower)
+            return
+        except Judged as judged:
+            if slower > 1 or not machine.makes_doubtful(judged.timed):
+                raise
+
+
+def _run_once(
+    answer: Answer,
+    lab: "Lesson",
+    counts: Collection[int],
+    seconds: float,
+    takes: float,
+    failing: int | None,
+    earlier: Mapping[int, int],
+    slower: int,
+) -> None:
+    topic, group = lab.topic(CHECKED, partitions=len(counts)), fresh_group(lab, "slow")
+    send(lab, topic, [earlier.get(number, 0) for number in range(len(counts))])
+    commit(lab, topic, group, earlier)
+    consumer = lab.consumer(
+        topic, name="check-A", group_id=group, max_poll_records=2,
+        max_poll_interval_ms=int(1_000 * POLL_INTERVAL * slower), heartbeat_interval_ms=200, **READS,
+    )  # fmt: skip
+    until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "the consumer to be let in", every=0)
+    send(lab, topic, [count - earlier.get(number, 0) for number, count in enumerate(counts)])
+    given = f"{counted(sum(counts), 'record')} in {counted(len(counts), 'partition')}; "
+    given += "".join(f"{offset} committed in partition {number} earlier; " for number, offset in earlier.items())
+    given += f"slow takes {takes:g} s for each" if failing is None else f"slow raises at record {failing}"
+    slow = SlowWork(lab, topic, consumer, counts, earlier, takes, failing)
+    timed = Answer(answer.value, answer.signature, seconds)
+    timed.printed = answer.printed
+    error: Failed | None = None
+    try:
+        with slow.not_printed():
+            timed(consumer, _as_function(slow), returns=object)
+    except Failed as failed:
+        error = failed
+    finally:
+        slow.ends()
+        lab.close_client("check-A")
+    _judge_run(slow, error, counts, given)
+
+
+def _as_function(slow: SlowWork) -> Any:
+    def work(record: ConsumerRecord) -> None:  # a function, which is handed over uncopied
+        slow(record)
+
+    work.__name__ = "slow"
+    return work
+
+
+def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], given: str) -> None:
+    told = {"given": given, "story": "\n".join(slow.story) or "(slow was never called)"}
+    if slow.broken:
+        raise TryAgain(**slow.broken, **told)
+    if error and "the check makes this record fail" not in error.fields.get("says", ""):
+        if "had not ended" in error.fields["says"] or "LabError" in error.fields["says"]:
+            _judge_standstill(slow, told)
+        raise error.but(story=error.fields.get("story", told["story"]))
+    if slow.raised and not error:
+        raise TryAgain(**DROPPED, **told)
+    if slow.left and not error:
+        raise TryAgain(
+            says=f"slow({slow.left[0]}) was still at work when work_off ended.",
+            broken="what a thread has begun is not done, and of its error nobody hears",
+            look_at="who waits for the end of each piece of work, before the next one begins?",
+            **told,
+        )
+    for partition, count in enumerate(counts):
+        done, due = slow.done[partition], count if slow.failing is None else slow.failing
+        if done < due:
+            _judge_standstill(slow, told)
+            raise TryAgain(
+                says=f"{done} of {due} records of partition {partition} were processed when work_off ended.",
+                broken="each record that lay in the topic is processed",
+                look_at="for record in reading.to_the_end(consumer)",
+                **told,
+            )
+        committed = log.committed(slow.lab, slow.topic, slow.group).get(partition, 0)
+        if committed != done:
+            raise TryAgain(
+                says=f"In partition {partition} offset {committed} is committed, and {done} was due.",
+                broken="what was processed and not committed is processed once more after a restart"
+                if committed < done
+                else "what is committed and was not processed never comes back",
+                look_at="after each piece of work: consumer.commit(reading.after(record))",
+                **told,
+            )
+
+
+def _judge_standstill(slow: SlowWork, told: dict[str, str]) -> None:
+    """Why not all records came: some were dropped, or none are handed out any more."""
+    for partition, position in sorted(slow.positions.items()):
+        if position > (done := slow.done[partition]):
+            raise TryAgain(
+                says=f"Record {done} of partition {partition} was handed out, and slow was never called with it.",
+                broken="each record that lay in the topic is processed",
+                look_at="what becomes of the records that a poll() in between hands out? "
+                "A partition that is paused hands out none",
+                **told,
+            )
+    if slow.paused:
+        raise TryAgain(
+            says=f"It came to no end, and partition {', '.join(map(str, slow.paused))} is still paused.",
+            broken="what is paused hands out nothing, until it is resumed",
+            look_at="consumer.resume(*consumer.paused()), after each piece of work",
+            **told,
+        )
+
+
+EXERCISE = Exercise(
+    id="06-1",
+    title="Slow work, and still a member",
+    difficulty="medium",
+    minutes=8,
+    call="work_off(consumer, slow)",
+    hints=(
+        "Which call tells the group that this consumer still makes progress, and who makes it while `slow` is at work?",
+        "Let `slow(record)` run in a thread (`pool.submit`), and poll until it is `done()`. What does a poll hand "
+        "out meanwhile, if nothing is paused?",
+        "In this order: submit, `pause` all that is assigned, poll until done, `resume`, ask for the `result()`, "
+        "commit.",
+    ),
+    explanation="The work runs in a thread, and the loop goes on polling: that keeps the consumer in its group. "
+    "What is paused hands out nothing meanwhile, so that no record is dropped. `result()` raises here what `slow` "
+    "raised there; only what is really done is committed, by its own offset.",
+    judge=_work_off,
+)

@@ -1,0 +1,3 @@
+def work_off(consumer, slow):
+    """slow(record) for each record, to the end, without being thrown out."""
+    return ...

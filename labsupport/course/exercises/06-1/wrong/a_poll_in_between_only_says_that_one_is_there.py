@@ -1,0 +1,14 @@
+# a poll in between only says that one is there -> a poll() in between hands out
+from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
+from labsupport import reading
+
+
+def work_off(consumer, slow):
+    with ThreadPoolExecutor(1) as pool:
+        for record in reading.to_the_end(consumer):
+            work = pool.submit(slow, record)
+            while not work.done():
+                consumer.poll(timeout_ms=100)
+            work.result()
+            consumer.commit(reading.after(record))

@@ -1,0 +1,17 @@
+# an error may be dropped, if nothing is committed for it -> as if nothing had happened
+from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
+from labsupport import reading
+
+
+def work_off(consumer, slow):
+    with ThreadPoolExecutor(1) as pool:
+        for record in reading.to_the_end(consumer):
+            work = pool.submit(slow, record)
+            consumer.pause(*consumer.assignment())
+            while not work.done():
+                consumer.poll(timeout_ms=100)
+            consumer.resume(*consumer.paused())
+            if work.exception():
+                return
+            consumer.commit(reading.after(record))

@@ -1,0 +1,18 @@
+# without offsets it commits what was processed -> they are lost
+from kafka import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
+from kafka.structs import OffsetAndMetadata
+
+
+def listener(consumer, done):
+    def offsets(places):
+        known = done()
+        return {each: OffsetAndMetadata(known[each] + 1, "", -1) for each in places if each in known}
+
+    class Mine(ConsumerRebalanceListener):
+        def on_partitions_revoked(self, revoked):
+            consumer.commit_async()
+
+        def on_partitions_assigned(self, assigned):
+            pass
+
+    return Mine()

@@ -1,0 +1,3 @@
+def consume(consumer, handle):
+    """Handle each record to the end; one commit for each poll."""
+    return ...

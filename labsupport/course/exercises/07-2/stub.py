@@ -1,0 +1,3 @@
+def which_bug(sheet):
+    """'commits first', 'no memory', 'skips errors', 'not finished' or 'no bug'."""
+    return ...

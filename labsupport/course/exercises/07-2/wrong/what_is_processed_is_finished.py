@@ -1,0 +1,7 @@
+# what is processed is finished -> it is not committed
+def which_bug(sheet):
+    if sheet["lost"]:
+        return "commits first" if sheet["crashes"] else "skips errors"
+    if sheet["twice"]:
+        return "no memory"
+    return "not finished" if sheet["waiting"] else "no bug"

@@ -1,0 +1,3 @@
+def memory_key(record):
+    """The text by which this record's event is remembered."""
+    return ...

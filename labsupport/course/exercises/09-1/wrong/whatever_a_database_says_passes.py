@@ -1,0 +1,13 @@
+# whatever a database says passes -> IntegrityError
+import sqlite3
+from labsupport import retry
+
+
+def decide(attempt, waited, error):
+    kind = "transient" if isinstance(error, sqlite3.Error) else retry.classify(error)
+    wait = min(3, 0.5 * 2 ** (attempt - 1))
+    if kind == "permanent":
+        return "dead letter"
+    if attempt < 5 and waited + wait <= 8:
+        return wait
+    return "pause" if kind == "transient" else "dead letter"

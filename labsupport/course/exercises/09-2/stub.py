@@ -1,0 +1,3 @@
+def whose_fault(attempts):
+    """Why the last attempt failed: "poison", "outage" or "unknown"."""
+    return ...

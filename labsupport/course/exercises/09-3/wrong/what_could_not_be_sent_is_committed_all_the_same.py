@@ -1,0 +1,13 @@
+# what could not be sent is committed all the same -> is lost
+from labsupport import dead_letter, reading
+
+
+def bury(consumer, producer, record, error):
+    letter = dead_letter.wrap(record, error, 1, consumer.config["group_id"])
+    key, value, headers = letter.encode()
+    topic = dead_letter.topic_of(record.topic)
+    try:
+        producer.send(topic, value, key, headers).get(timeout=10)
+    except Exception:
+        pass
+    consumer.commit(reading.after(record))

@@ -1,0 +1,12 @@
+# a header's value is text -> release=b'2.4'
+from labsupport import Event, EventError
+
+
+def to_redrive(letters):
+    return [
+        e
+        for e in letters
+        if dict(e.headers).get("release") == "2.4"
+        and "limit" in e.message
+        and Event.decode(e.value).payload["amount"] <= 1_000_000
+    ]

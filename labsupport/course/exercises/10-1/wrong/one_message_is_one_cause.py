@@ -1,0 +1,6 @@
+# one message is one cause -> would be a dead letter again
+from labsupport import Event, EventError
+
+
+def to_redrive(letters):
+    return [each for each in letters if "limit" in each.message]

@@ -1,0 +1,6 @@
+# places are dead letters -> not one of the dead letters
+from labsupport import Event, EventError
+
+
+def to_redrive(letters):
+    return [e.place for e in letters]

@@ -1,0 +1,3 @@
+def handle(event, database):
+    """Keep the newest that is known of the event's order."""
+    return ...

@@ -1,0 +1,8 @@
+# an order begins with version 1 -> the first that is heard of an order makes it
+def handle(event, database):
+    order, status = event.payload["order_id"], event.payload["status"]
+    version = event.payload.get("version", 0)
+    found = database.execute("SELECT version FROM orders WHERE order_id = ?", (order,)).fetchone()
+    if version == 1 or (found and version > found[0]):
+        with database:
+            database.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?)", (order, status, version))

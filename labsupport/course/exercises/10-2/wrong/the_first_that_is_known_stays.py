@@ -1,0 +1,6 @@
+# the first that is known stays -> a newer version takes the place
+def handle(event, database):
+    order, status = event.payload["order_id"], event.payload["status"]
+    version = event.payload.get("version", 0)
+    with database:
+        database.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?)", (order, status, version))

@@ -1,0 +1,8 @@
+# version 0 is none -> or of the same version
+def handle(event, database):
+    order, status = event.payload["order_id"], event.payload["status"]
+    version = event.payload.get("version", 0)
+    found = database.execute("SELECT version FROM orders WHERE order_id = ?", (order,)).fetchone()
+    if not found or not found[0] or version > found[0]:
+        with database:
+            database.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?)", (order, status, version))

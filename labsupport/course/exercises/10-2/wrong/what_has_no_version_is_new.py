@@ -1,0 +1,8 @@
+# what has no version is new -> version 99
+def handle(event, database):
+    order, status = event.payload["order_id"], event.payload["status"]
+    version = event.payload.get("version", 99)
+    found = database.execute("SELECT version FROM orders WHERE order_id = ?", (order,)).fetchone()
+    if found is None or version > found[0]:
+        with database:
+            database.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?)", (order, status, version))

@@ -1,0 +1,3 @@
+def go_back(consumer, incident):
+    """For each partition the offset at which the group shall go on."""
+    return ...

@@ -1,0 +1,10 @@
+# Kafka counts seconds -> milliseconds
+from datetime import UTC
+
+
+def go_back(consumer, incident):
+    at = int(incident.timestamp())
+    found = consumer.offsets_for_times({place: at for place in consumer.assignment()})
+    begins = consumer.beginning_offsets(list(found))
+    done = {place: max(consumer.committed(place) or 0, begins[place]) for place in found}
+    return {p.partition: min(f.offset, done[p]) if f else done[p] for p, f in found.items()}

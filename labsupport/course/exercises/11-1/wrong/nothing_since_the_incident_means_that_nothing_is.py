@@ -1,0 +1,11 @@
+# nothing since the incident means that nothing is left -> was never processed, and is skipped now
+from datetime import UTC
+
+
+def go_back(consumer, incident):
+    at = int(incident.timestamp() * 1000)
+    found = consumer.offsets_for_times({place: at for place in consumer.assignment()})
+    begins = consumer.beginning_offsets(list(found))
+    done = {place: max(consumer.committed(place) or 0, begins[place]) for place in found}
+    ends = consumer.end_offsets(list(found))
+    return {p.partition: min(f.offset, done[p]) if f else ends[p] for p, f in found.items()}

@@ -1,0 +1,10 @@
+# what does not move need not be named -> There is no place for partition
+from datetime import UTC
+
+
+def go_back(consumer, incident):
+    at = int(incident.timestamp() * 1000)
+    found = consumer.offsets_for_times({place: at for place in consumer.assignment()})
+    begins = consumer.beginning_offsets(list(found))
+    done = {place: max(consumer.committed(place) or 0, begins[place]) for place in found}
+    return {p: f.offset for p, f in found.items() if f and f.offset < done[p]}

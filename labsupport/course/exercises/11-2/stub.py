@@ -1,0 +1,3 @@
+def paid(events):
+    """What each customer has paid, whatever the order of the events."""
+    return ...

@@ -1,0 +1,14 @@
+# a customer has one order -> a customer can have two orders
+from decimal import Decimal
+
+
+def paid(events):
+    events = {event.event_id: event for event in events}.values()
+    owner = {e.payload["order_id"]: e.payload["user_id"] for e in events if e.event_type == "OrderCreated"}
+    whose = {o: o for o in owner}
+    totals = {}
+    for event in events:
+        if event.event_type == "PaymentProcessed":
+            customer = whose.get(event.payload["order_id"], "?")
+            totals[customer] = totals.get(customer, 0) + event.payload["amount"]
+    return {owner.get(o, "?"): a for o, a in totals.items()}

@@ -1,0 +1,12 @@
+# a replay hands out each event once -> has happened once
+from decimal import Decimal
+
+
+def paid(events):
+    whose = {e.payload["order_id"]: e.payload["user_id"] for e in events if e.event_type == "OrderCreated"}
+    totals = {}
+    for event in events:
+        if event.event_type == "PaymentProcessed":
+            customer = whose.get(event.payload["order_id"], "?")
+            totals[customer] = totals.get(customer, 0) + event.payload["amount"]
+    return totals

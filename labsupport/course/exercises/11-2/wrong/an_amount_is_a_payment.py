@@ -1,0 +1,13 @@
+# an amount is a payment -> counts for "?"
+from decimal import Decimal
+
+
+def paid(events):
+    events = {event.event_id: event for event in events}.values()
+    whose = {e.payload["order_id"]: e.payload["user_id"] for e in events if e.event_type == "OrderCreated"}
+    totals = {}
+    for event in events:
+        if event.event_type != "OrderCreated":
+            customer = whose.get(event.payload.get("order_id"), event.payload.get("user_id"))
+            totals[customer] = totals.get(customer, 0) + event.payload["amount"]
+    return totals

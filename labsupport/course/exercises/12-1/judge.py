@@ -1,0 +1,178 @@
+"""12-1, kept long enough, and not too long: the judge."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.errors import InvalidConfigurationError, InvalidRequestError
+
+from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.submission import Answer, TryAgain, shown
+
+if TYPE_CHECKING:
+    from labsupport.course.session import Lesson
+
+
+DAY = 86_400_000  # milliseconds
+
+SEGMENTS = 1_000  # of a partition, at most
+
+# (every event?, days that a reader may be away, days after which an event must be gone), the simple ones first.
+NEEDS = (
+    (True, 1, None),
+    (True, 7, None),
+    (True, 30, None),
+    (True, 400, None),
+    (True, 2, 30),
+    (True, 20, 24),
+    (True, 28, 30),
+    (True, 1, 2),
+    (False, 1, None),
+    (False, 4, None),
+    (False, 60, None),
+)
+
+
+def _settings(answer: Answer, lab: "Lesson") -> str:
+    """Each need: the broker says whether it takes the settings, and what holds for those that were left out."""
+    topic = lab.topic(CHECKED, retention_ms=7 * DAY)  # Kafka's own; the lab's topics keep everything
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    found = lab.ask("its settings", lambda admin: admin.describe_configs([resource], config_filter="all"))
+    defaults = {name: entry["value"] for name, entry in found["topic"][topic].items()}
+    first: dict[tuple, dict] = {}
+    for need in (*NEEDS, *reversed(NEEDS)):
+        chosen = answer(*need, returns=dict)
+        settings = {str(name).replace("_", "."): str(value) for name, value in chosen.items()}
+        given = answer.called(*need)
+        _require_taken(lab, settings, given, chosen)
+        if problem := _problem(Effective.of(defaults | settings), *need):
+            says, broken, look_at = problem
+            raise TryAgain(says=says, given=given, came_back=shown(chosen), broken=broken, look_at=look_at)
+        if first.setdefault(need, settings) != settings:
+            raise TryAgain(
+                says="The same need was met otherwise before.",
+                given=given,
+                came_back=f"{shown(chosen)}; before: {shown(first[need])}",
+                broken="what one topic needs is no matter of another",
+                look_at="what is kept from call to call: a default argument, or a variable outside of the function?",
+            )
+    return f"The broker takes them, and they meet all {len(NEEDS)} needs, whatever was left out."
+
+
+def _require_taken(lab: "Lesson", settings: dict[str, str], given: str, chosen: dict) -> None:
+    """Ask the broker whether it would make such a topic."""
+    topic = NewTopic(f"{lab.namespace}{CHECKED}-chosen", 1, -1, topic_configs=settings)
+    try:
+        lab.admin().create_topics([topic], validate_only=True)
+    except (InvalidConfigurationError, InvalidRequestError) as error:
+        raise TryAgain(
+            says="The broker does not take these settings.",
+            given=given,
+            came_back=shown(chosen),
+            broken=f"it says: {_broker_says(error)}",
+            look_at="names as Kafka has them, and whole numbers of milliseconds",
+        ) from None
+
+
+def _broker_says(error: Exception) -> str:
+    """The broker's own sentence, without the request that the client wraps it in."""
+    found = re.search(r"error_message=(['\"])(.*?)\1[,)]", str(error))
+    return (found[2] if found else str(error))[:200]
+
+
+@dataclass(frozen=True)
+class Effective:
+    """What holds for a topic. Times in days; infinite where Kafka has -1."""
+
+    compacts: bool
+    deletes: bool
+    retention: float
+    segment: float
+    tombstones: float
+    limited_in_size: bool
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str]) -> "Effective":
+        """From the settings as the broker tells them, laid under those that were chosen."""
+        policies = {word.strip() for word in settings["cleanup.policy"].split(",")}
+        retention = int(settings["retention.ms"])
+        return cls(
+            "compact" in policies,
+            "delete" in policies,
+            retention / DAY if retention >= 0 else float("inf"),
+            int(settings["segment.ms"]) / DAY,
+            # Until it may be cleaned, and from its first cleaning on.
+            (int(settings["min.compaction.lag.ms"]) + int(settings["delete.retention.ms"])) / DAY,
+            int(settings["retention.bytes"]) >= 0,
+        )
+
+
+def _problem(topic: Effective, every: bool, away: int, gone_after: int | None) -> tuple[str, str, str] | None:
+    """What is wrong: the sentence, the property that is broken, what to look at; None if nothing is."""
+    span = topic.retention if topic.deletes and topic.retention < float("inf") else away
+    if span / topic.segment > SEGMENTS:
+        says = f"In {_days(span)} a partition gets {span / topic.segment:,.0f} segments."
+        broken = f"each segment is three files, which the broker keeps open; {SEGMENTS:,} are enough"
+        return says, broken, "segment.ms: how small must it be, and how large may it be?"
+    if topic.deletes and topic.limited_in_size:
+        says = "A busy day may fill it: then the oldest records go, whatever their age."
+        return says, "the need is one of time, not of size", "leave retention.bytes as it is"
+    if not every:
+        return _problem_of_a_state(topic, away)
+    if topic.compacts:
+        says = "Of each key only the last event would be left."
+        return says, "every event was asked for, also the earlier ones of a key", "cleanup.policy"
+    kept = topic.retention if topic.deletes else float("inf")
+    if kept < away:
+        says = f"An event may be gone after {_days(kept)}, and a reader may be away for {away}."
+        return says, "what is gone when a reader comes back, it never gets", "retention.ms: Kafka's is 7 days"
+    longest = kept + topic.segment
+    if gone_after is not None and longest > gone_after:
+        says = f"An event can be there for {_days(longest)}; it must be gone after {gone_after}."
+        broken = (
+            "a segment goes as a whole, when its newest event is too old: its oldest is then up to "
+            f"retention.ms + segment.ms old, {kept:g} + {topic.segment:g} days"
+        )
+        if kept == float("inf"):
+            says, broken = "An event stays for ever here.", f"it must be gone after {gone_after} days"
+        return says, broken, "which two settings add up? What is Kafka's segment.ms?"
+    return None
+
+
+def _days(number: float) -> str:
+    return f"{number:g} day{'s' * (number != 1)}"
+
+
+def _problem_of_a_state(topic: Effective, away: int) -> tuple[str, str, str] | None:
+    if not topic.compacts:
+        says = "Earlier records of a key are not dropped here."
+        return says, "only the last of each key was asked for", "cleanup.policy"
+    if topic.deletes and topic.retention < float("inf"):
+        says = f"A key that has not changed for {_days(topic.retention)} may disappear."
+        return says, "the last of each key was asked for, however old it is", "cleanup.policy: what does `delete` add?"
+    if topic.tombstones < away:
+        says = f"A tombstone may be gone after {_days(topic.tombstones)}, and a reader may be away for {away}."
+        return says, "who misses the tombstone keeps the key for ever", "delete.retention.ms: Kafka's is 1 day"
+    return None
+
+
+EXERCISE = Exercise(
+    id="12-1",
+    title="Kept long enough, and not too long",
+    difficulty="medium",
+    minutes=6,
+    call="topic_settings(every_event, away, gone_after)",
+    hints=(
+        "How old is the oldest event of a segment when the segment goes? And how old must the youngest be?",
+        "`retention.ms` is at least `away`; `retention.ms` and `segment.ms` together are at most `gone_after`.",
+        "Where only the last of each key counts: `cleanup.policy` is `compact`, and `delete.retention.ms` says how "
+        "long a tombstone can be seen.",
+    ),
+    explanation="Retention is a promise in one direction: what is younger is kept. How much longer it stays is "
+    "decided by the segments. A compacted topic keeps the last of each key without any time; there the tombstones "
+    "are what must be kept until everybody has seen them. (The broker looks every five minutes: leave it some.)",
+    points_at=("ep-1", "ep-3"),
+    judge=_settings,
+)

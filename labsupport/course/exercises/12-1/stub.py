@@ -1,0 +1,3 @@
+def topic_settings(every_event, away, gone_after):
+    """The topic's settings, such as {"retention.ms": 3_600_000}."""
+    return ...

@@ -1,0 +1,8 @@
+# a compacted topic needs retention, too -> may disappear
+DAY = 24 * 60 * 60 * 1000
+
+
+def topic_settings(every_event, away, gone_after):
+    if not every_event:
+        return {"cleanup.policy": "compact,delete", "retention.ms": away * DAY, "delete.retention.ms": away * DAY}
+    return {"retention.ms": away * DAY, "segment.ms": DAY}

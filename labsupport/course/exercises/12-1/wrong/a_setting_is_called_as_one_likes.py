@@ -1,0 +1,6 @@
+# a setting is called as one likes -> does not take these settings
+DAY = 24 * 60 * 60 * 1000
+
+
+def topic_settings(every_event, away, gone_after):
+    return {"retention.days": away}

@@ -1,0 +1,8 @@
+# as short as the readers allow is short enough -> retention.ms + segment.ms
+DAY = 24 * 60 * 60 * 1000
+
+
+def topic_settings(every_event, away, gone_after):
+    if not every_event:
+        return {"cleanup.policy": "compact", "delete.retention.ms": away * DAY}
+    return {"retention.ms": away * DAY}

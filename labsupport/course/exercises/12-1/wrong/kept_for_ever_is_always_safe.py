@@ -1,0 +1,8 @@
+# kept for ever is always safe -> stays for ever
+DAY = 24 * 60 * 60 * 1000
+
+
+def topic_settings(every_event, away, gone_after):
+    if not every_event:
+        return {"cleanup.policy": "compact", "delete.retention.ms": away * DAY}
+    return {"retention.ms": -1}

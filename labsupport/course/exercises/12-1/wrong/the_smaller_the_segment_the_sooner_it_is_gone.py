@@ -1,0 +1,8 @@
+# the smaller the segment, the sooner it is gone -> 86,400,000 segments
+DAY = 24 * 60 * 60 * 1000
+
+
+def topic_settings(every_event, away, gone_after):
+    if not every_event:
+        return {"cleanup.policy": "compact", "delete.retention.ms": away * DAY}
+    return {"retention.ms": away * DAY, "segment.ms": 1}

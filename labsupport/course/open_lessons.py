@@ -1,0 +1,30 @@
+"""Which program has a lesson open: two kernels with the same lesson delete each other's topics."""
+
+import os
+from pathlib import Path
+
+from labsupport.broker.process import Process, started
+from labsupport.settings import Settings
+
+
+def take(settings: Settings, number: str) -> int | None:
+    """Record that this program has opened lesson `number`; returns the pid of another that had it open, if it runs."""
+    record, other = _record(settings, number), taken(settings, number)
+    Process(f"lesson {number}", os.getpid(), started(os.getpid()) or "", record).record(record)
+    return other
+
+
+def taken(settings: Settings, number: str) -> int | None:
+    """The pid of the other program that was the last to open the lesson, if it runs."""
+    other = Process.recorded(_record(settings, number))
+    return other.pid if other and other.pid != os.getpid() else None
+
+
+def release(settings: Settings, number: str) -> None:
+    """Forget that this program had the lesson open; another that has opened it since keeps it."""
+    if not taken(settings, number):
+        _record(settings, number).unlink(missing_ok=True)
+
+
+def _record(settings: Settings, number: str) -> Path:
+    return settings.home / "lessons" / f"{number}.json"

@@ -1,0 +1,66 @@
+"""Publishing events so that each one's outcome is known: the loop that lesson 03 writes by hand, for later lessons."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from kafka import KafkaProducer
+from kafka.future import Future
+
+from labsupport.console import progress
+from labsupport.delivery.record_time import milliseconds
+from labsupport.errors import LabError
+from labsupport.shop import story
+from labsupport.shop.event import Event
+
+
+def publish(
+    producer: KafkaProducer,
+    topic: str,
+    events: Iterable[Event],
+    *,
+    in_flight: int = 1_000,
+    dated: bool = False,
+) -> int:
+    """Send the events in their order, with their keys and headers, and wait until all are acknowledged.
+
+    At most `in_flight` are on their way at once: `send()` itself has no limit. Returns how many
+    there were. Raises the client's error for the first that was not acknowledged, with a note which
+    it was: all before it are stored, and those after it that were on their way may be. With `dated`
+    a record's timestamp is its event's, and not the time of sending.
+    """
+    require_window(in_flight)
+    waiting: deque[tuple[Event, Future]] = deque()
+    count = 0
+    for event in progress("Publishing", unit="event", over=events):
+        if len(waiting) >= in_flight:
+            _settle(*waiting.popleft())
+        waiting.append((event, _send(producer, topic, event, dated)))
+        count += 1
+    while waiting:
+        _settle(*waiting.popleft())
+    return count
+
+
+def require_window(in_flight: int) -> None:
+    """Raise LabError if that is no number of records that may be on their way."""
+    if not isinstance(in_flight, int) or in_flight < 1:
+        raise LabError(
+            f"in_flight is {in_flight!r}.", "it is how many may be on their way", "give a whole number from 1"
+        )
+
+
+def _send(producer: KafkaProducer, topic: str, event: Event, dated: bool) -> Future:
+    at = milliseconds(event.timestamp, "timestamp") if dated else None
+    try:
+        return producer.send(topic, event.encode(), story.key_of(event), event.headers(), timestamp_ms=at)
+    except Exception as error:
+        error.add_note(f"the event that was not sent: {event!r}")
+        raise
+
+
+def _settle(event: Event, sending: Future) -> None:
+    try:
+        sending.get(timeout=60)
+    except Exception as error:
+        error.add_note(f"the first event that was not acknowledged: {event!r}")
+        raise

@@ -1,0 +1,172 @@
+"""Reading to the end: the poll loop that lesson 04 writes by hand, for all later lessons."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from weakref import WeakKeyDictionary
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaTimeoutError
+from kafka.structs import OffsetAndMetadata
+
+from labsupport.console import progress
+from labsupport.delivery.dead_letter import first_place
+from labsupport.errors import LabError
+from labsupport.kafka_fixes import readable
+from labsupport.shop.event import id_in
+
+# Until when (monotonic) partitions wait on purpose, by consumer: to whoever watches one, they do not stand still.
+_WAITS: WeakKeyDictionary[KafkaConsumer, dict[TopicPartition, float]] = WeakKeyDictionary()
+
+
+def require_no_auto_commit(consumer: KafkaConsumer, who: str, *, group: bool = True) -> None:
+    """Raise LabError unless `who`, such as "A worker", alone decides what the consumer's group commits.
+
+    With `group` there has to be one. Everything in the lab that reads and commits asks this before its first poll.
+    """
+    name = consumer.config["group_id"]
+    if consumer._closed:
+        raise LabError(f"{who} cannot read with this consumer.", "it was closed", "make a new one")
+    if name is None and group:
+        raise LabError(
+            f"{who} commits what is done, for a group.",
+            "this consumer has none",
+            "make it with group_id=…, and with enable_auto_commit=False",
+        )
+    if name is not None and consumer.config["enable_auto_commit"]:
+        raise LabError(
+            f"{who} decides what is committed, and this consumer commits by itself.",
+            f"its auto-commit is on, as it is by default: what a poll returned counts as done for {name}, and is lost\n"
+            "if processing it fails",
+            "make it with enable_auto_commit=False" + ("" if group else ", or without group_id"),
+        )
+
+
+def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[ConsumerRecord]:
+    """Yield the records of the consumer's partitions up to what were their ends when it got them.
+
+    It commits nothing. Raises LabError when nothing has moved for `patience` seconds: no partition
+    was assigned, or Kafka does not answer.
+    """
+    with _Ends(consumer, patience) as ends:
+        while not ends.reached():
+            for records in consumer.poll(timeout_ms=200).values():
+                yield from records
+
+
+def at_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Callable[[], bool]:
+    """The same end as a condition that can be asked between two polls; it raises as `to_the_end` does."""
+    return _Ends(consumer, patience).reached
+
+
+def after(record: ConsumerRecord) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What to commit when this record and all before it in its partition are done: the next offset."""
+    return {TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "", -1)}
+
+
+def id_of(record: ConsumerRecord) -> str:
+    """The id of the event in a record: its header `event_id`, else its value's, else topic-partition-offset.
+
+    The latter is where a redriven record lay first. Never raises: what is counted by it may be no event at all.
+    """
+    if event_id := id_in(record.headers, record.value):
+        return event_id
+    if place := first_place(record.headers):
+        return place.replace("/", "-")
+    return f"{record.topic}-{record.partition}-{record.offset}"
+
+
+def pause(consumer: KafkaConsumer, place: TopicPartition, until: float) -> None:
+    """Fetch nothing from this partition; `until` (s, monotonic) it waits on purpose, and `at_the_end` does not mind.
+
+    Raises KeyError or ValueError if the consumer does not have it.
+    """
+    consumer.pause(place)
+    _WAITS.setdefault(consumer, {})[place] = until
+
+
+def resume(consumer: KafkaConsumer, places: Iterable[TopicPartition]) -> None:
+    """Fetch again from partitions that were paused, as `consumer.resume` should; those that are gone are left alone."""
+    # kafka-python 3.0.12 puts records aside that it had fetched from a partition before it was paused. If other
+    # partitions were read meanwhile, it neither hands them out later nor fetches there again: the partition stands
+    # still, without an error. So what was put aside is thrown away here; it is fetched again, from the same position.
+    put_aside = consumer._fetcher._paused_partition_records
+    for place in places:
+        put_aside.pop(place, None)
+        _WAITS.get(consumer, {}).pop(place, None)
+        with contextlib.suppress(KeyError):
+            consumer.resume(place)
+
+
+class _Ends:
+    """Where each partition ended when the consumer got it; and whether anything has moved in the last `patience` s."""
+
+    def __init__(self, consumer: KafkaConsumer, patience: float):
+        self.consumer, self.patience = readable(consumer), patience
+        self.ends: dict[TopicPartition, int] = {}
+        self.beyond: dict[TopicPartition, int] = {}  # positions past the end: auto_offset_reset will move them
+        self.positions: dict[TopicPartition, int] = {}
+        self.moved = time.monotonic()
+        self.bar = progress("Reading", 0, "record")
+
+    def __enter__(self) -> "_Ends":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def reached(self) -> bool:
+        """Whether all has been handed out. Raises LabError if nothing moves."""
+        places = self.consumer.assignment()
+        try:
+            for place in places - self.ends.keys():  # at first, and after a rebalance
+                self._add(place)
+            # The position, not the last record seen: a transaction's marker has an offset and is no record.
+            at = {place: self._position(place) for place in places}
+        except KafkaTimeoutError as error:
+            raise _stuck(self.consumer, self.patience) from error
+        if at != self.positions:
+            self.bar.update(sum(at[place] - self.positions.get(place, at[place]) for place in at))
+            self.positions, self.moved = at, time.monotonic()
+        if at and all(at[place] >= self.ends[place] and at[place] != self.beyond.get(place) for place in at):
+            return True
+        waits = _WAITS.get(self.consumer, {})
+        self.moved = max([self.moved, *(min(time.monotonic(), waits[place]) for place in places & waits.keys())])
+        if time.monotonic() - self.moved > self.patience:
+            raise _stuck(self.consumer, self.patience)
+        return False
+
+    def _add(self, place: TopicPartition) -> None:
+        (end,) = self.consumer.end_offsets([place], timeout_ms=1_000 * self.patience).values()
+        position = self._position(place)
+        if position > end:
+            self.beyond[place] = position
+        self.ends[place] = end
+        self.bar.total += max(0, end - position)
+
+    def _position(self, place: TopicPartition) -> int:
+        return self.consumer.position(place, timeout_ms=1_000 * self.patience)
+
+
+def _stuck(consumer: KafkaConsumer, patience: float) -> LabError:
+    topics = ", ".join(sorted(consumer.subscription() or {place.topic for place in consumer.assignment()}))
+    if not consumer.assignment():
+        missing = sorted(topic for topic in consumer.subscription() or () if not consumer.partitions_for_topic(topic))
+        seen = f"there is no topic {', '.join(missing)}" if missing else "other members of its group have them all"
+        return LabError(
+            f"Got no partition of {topics or 'any topic'} in {patience:g} s.",
+            seen,
+            "is its name right, and was it made?" if missing else "close the other consumers, or use another group_id",
+        )
+    if paused := ", ".join(f"{place.topic}/{place.partition}" for place in sorted(consumer.paused())):
+        return LabError(
+            f"Nothing came from {topics} in {patience:g} s, though it is not read to its end.",
+            f"paused, and so not read: {paused}",
+            "resume it: reading.resume(consumer, consumer.paused())",
+        )
+    return LabError(
+        f"Nothing came from {topics} in {patience:g} s, though it is not read to its end.",
+        "Kafka does not answer",
+        "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status",
+    )

@@ -1,0 +1,121 @@
+"""An incident: a release of the shop wrote wrong amounts, and payments made dead letters. Lesson 10 looks into them.
+
+The dead letters are real ones, written by the lab's worker. What was wrong stands in no single place: it takes values,
+headers and errors together.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from labsupport.broker.cluster import Cluster
+from labsupport.delivery import dead_letter, reading, retry
+from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.worker import Worker
+from labsupport.shop import story
+from labsupport.shop.event import Event
+
+LIMIT = 10_000  # of an amount
+OLD, GOOD, BAD, REPAIRED = b"2.2", b"2.3", b"2.4", b"2.5"  # releases of the shop; BAD writes amounts in cents
+STRANGERS = ("USR-999", "USR-731")  # customers whom nobody knows
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A record as the shop sent it."""
+
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+def _sent(event: Event, release: bytes, **changed: Any) -> Sent:
+    event = replace(event, payload={**event.payload, **changed})
+    return Sent(story.key_of(event), event.encode(), (*event.headers(), ("release", release)))
+
+
+def _cents(event: Event) -> int:
+    return int(event.payload["amount"] * 100)
+
+
+KINDS: Mapping[str, Callable[[Event], Sent]] = {
+    "cents": lambda event: _sent(event, BAD, amount=_cents(event)),
+    "too much": lambda event: _sent(event, GOOD, amount=LIMIT + _cents(event)),
+    "too much, of old": lambda event: _sent(event, OLD, amount=LIMIT + _cents(event)),
+    "stranger": lambda event: _sent(event, BAD, amount=_cents(event), user_id=STRANGERS[0]),
+    "cut off": lambda event: replace(_sent(event, BAD), value=event.encode()[:70]),
+    "no event": lambda event: Sent(story.key_of(event), b"\xff\xfe", ()),
+    "too much, in cents": lambda event: _sent(event, BAD, amount=100 * LIMIT + _cents(event)),
+}
+
+
+def morning(seed: int, count: int = 11) -> list[Sent]:
+    """What the shop sent: each kind at least once, most of them cents, in an order that differs with the seed."""
+    chance = random.Random(seed)
+    orders = [event for event in story.events(20 * count, seed) if event.event_type == "OrderCreated"]
+    orders = [event for event in orders if _cents(event) > LIMIT]  # in cents, it is above the limit
+    kinds = [*KINDS, *["cents"] * (count - len(KINDS))]
+    chance.shuffle(kinds)
+    return [KINDS[kind](event) for kind, event in zip(kinds, orders, strict=False)]
+
+
+def beside_it() -> list[Sent]:
+    """What belongs to no morning and decides between nearly right answers: amounts at the limit, and other releases."""
+    event = next(event for event in story.events(20, seed=99) if event.event_type == "OrderCreated")
+    schema = _sent(event, GOOD, amount=LIMIT + _cents(event))
+    return [
+        _sent(event, BAD, amount=100 * LIMIT),  # exactly the limit, which is not above it
+        _sent(event, BAD, amount=100 * LIMIT + 50),
+        _sent(event, REPAIRED, amount=LIMIT + _cents(event)),
+        _sent(event, BAD, amount=_cents(event), user_id=STRANGERS[1]),
+        replace(schema, headers=(*schema.headers, ("schema", BAD))),
+    ]
+
+
+def as_before(record: ConsumerRecord) -> Event:
+    """How payments read a record that morning."""
+    return Event.decode(record.value)
+
+
+def mended(record: ConsumerRecord) -> Event:
+    """How it reads a record now: the amounts of release 2.4 are cents."""
+    event = Event.decode(record.value)
+    if dict(record.headers).get("release") != BAD:
+        return event
+    return replace(event, payload={**event.payload, "amount": event.payload["amount"] / 100})
+
+
+def process(event: Event) -> None:
+    """What payments does with it, then and now: refuse what cannot be right."""
+    if (customer := event.payload.get("user_id")) in STRANGERS:
+        raise retry.PermanentError(f"there is no customer {customer}")
+    if event.payload["amount"] > LIMIT:
+        raise retry.PermanentError(f"amount {event.payload['amount']} is above the limit of {LIMIT}")
+
+
+def happen(kafka: Cluster, topic: str, sent: Sequence[Sent] | None = None) -> None:
+    """Publish these records, or a morning's, to this topic, and let payments make dead letters of them.
+
+    The topic of dead letters must be there (`lab.dead_letters(topic)`).
+    """
+    producer = kafka.producer(name="shop")
+    for each in morning(1) if sent is None else sent:
+        producer.send(topic, each.value, each.key, list(each.headers))
+    producer.flush(timeout=10)
+    work(kafka, topic, as_before)
+
+
+def work(kafka: Cluster, topic: str, decode: Callable[[ConsumerRecord], Event]) -> None:
+    """Payments reads on from where it was, to the end; it reads records as `decode` does."""
+    settings = {"group_id": f"{topic}-payments", "auto_offset_reset": "earliest", "enable_auto_commit": False}
+    consumer = kafka.consumer(topic, name="payments", **settings)
+    producer = kafka.producer(name="dead-letters", **dead_letter.producer_settings())
+    worker = Worker(consumer, process, decode=decode, recovery=Recovery(producer))
+    try:
+        worker.run(until=reading.at_the_end(consumer))
+    finally:
+        kafka.close_client("payments")
+        kafka.close_client("dead-letters")

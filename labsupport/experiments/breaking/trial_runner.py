@@ -1,0 +1,101 @@
+"""Where trials are played: a topic with events, loaded once, and a group and a database for each trial."""
+
+import contextlib
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from labsupport.broker.cluster import Cluster
+from labsupport.delivery import orders, publish
+from labsupport.experiments.breaking import python_process, trial
+from labsupport.experiments.breaking.faults import Fault
+from labsupport.experiments.breaking.forkserver import Nursery
+from labsupport.experiments.breaking.strategies import Strategy
+from labsupport.experiments.breaking.trial import Played
+from labsupport.experiments.watching import balance, log
+from labsupport.experiments.watching.balance import Sheet
+from labsupport.shop.event import Event
+
+AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to play: a strategy, and what it suffers."""
+
+    strategy: Strategy
+    faults: Sequence[Fault] = ()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that was played, and its balance sheet; `lag` is how many records its group has not committed."""
+
+    played: Played
+    sheet: Sheet
+    lag: int
+
+
+class Laboratory:
+    """For the body of a `with`: a topic of one partition with these events, and processes that start quickly.
+
+    Topic and groups are named after `name`, with the lesson's number, and are gone afterwards.
+    """
+
+    def __init__(self, kafka: Cluster, events: Sequence[Event], name: str, *, seconds: float = 30.0):
+        """`seconds` is what one process of a trial may take."""
+        self.kafka, self.events, self.seconds = kafka, events, seconds
+        self.name = getattr(kafka, "namespace", f"{kafka.prefix}96-") + name
+
+    def __enter__(self) -> "Laboratory":
+        with contextlib.ExitStack() as stack:
+            self.topic = self.kafka.create_topic(self.name)
+            stack.callback(self._tidy)
+            publish.publish(self.kafka.producer(name="laboratory"), self.topic, self.events)
+            self.kafka.close_client("laboratory")
+            self.records = log.read(self.kafka, self.topic).records
+            self.nursery = stack.enter_context(Nursery())
+            self.folder = stack.enter_context(python_process.scratch())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def play(self, jobs: Iterable[Job]) -> Iterator[Ended]:
+        """Play the jobs, two at a time; how each ended, in their order. Close the iterator to end it early."""
+        waiting: deque[tuple[str, Future[Played]]] = deque()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                for number, job in enumerate(jobs):
+                    if len(waiting) == 2 * AT_ONCE:
+                        yield self._ended(*waiting.popleft())
+                    group = f"{self.name}-{number}"
+                    waiting.append((group, pool.submit(self._play, job, group)))
+                while waiting:
+                    yield self._ended(*waiting.popleft())
+            finally:
+                pool.shutdown(cancel_futures=True)  # those that are being played come to their end first
+
+    def _play(self, job: Job, group: str) -> Played:
+        """In a thread: nothing here asks Kafka anything, its clients are not made for two threads."""
+        folder = self.folder / group
+        folder.mkdir()
+        how = {"start": self.nursery.started, "seconds": self.seconds}
+        return trial.play(self.kafka, self.topic, group, job.strategy, folder, job.faults, **how)
+
+    def _ended(self, group: str, playing: "Future[Played]") -> Ended:
+        played = playing.result()
+        folder = self.folder / group
+        orders.database(folder / trial.DATABASE).close()  # made here, if no process got so far
+        committed = log.committed(self.kafka, self.topic, group)
+        sheet = balance.of(self.records, committed, orders.effects(folder / trial.DATABASE))
+        self.kafka.delete_groups([group])
+        shutil.rmtree(folder)
+        return Ended(played, sheet, len(self.records) - committed.get(0, 0))
+
+    def _tidy(self) -> None:
+        self.kafka.delete_groups(self.kafka.groups(self.name + "-"))
+        self.kafka.delete_topics([self.topic])

@@ -1,0 +1,148 @@
+"""The balance sheet: what became of each event, read from broker and database, never from the code under test.
+
+    produced = processed + dead-lettered + waiting + unknown + lost, and how many of the processed were processed twice
+
+The unit is the event (its id; topic-partition-offset where it has none), for one group, by its latest outcome. Lesson
+07 draws one up by hand.
+"""
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from labsupport.broker.cluster import Cluster
+from labsupport.delivery import orders
+from labsupport.delivery.dead_letter import for_others, original, unwrap
+from labsupport.delivery.reading import id_of
+from labsupport.errors import NotADeadLetterError
+from labsupport.experiments.watching import log
+
+if TYPE_CHECKING:
+    import pandas
+
+OUTCOMES = ("processed", "dead-lettered", "waiting", "unknown", "lost")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event. `outcome` is one of OUTCOMES; `effects` is how many effects the database has of it."""
+
+    event_id: str
+    key: str
+    outcome: str
+    effects: int = 0
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What became of a topic's events for one group. `strangers` are ids of effects that no event of the topic has."""
+
+    entries: tuple[Entry, ...]
+    strangers: tuple[str, ...] = ()
+
+    def count(self, outcome: str) -> int:
+        """How many events have that outcome; `produced` counts all, `twice` those with more than one effect."""
+        return _count(self.entries, outcome)
+
+    def ids(self, outcome: str) -> tuple[str, ...]:
+        """The ids of these events, in the order of the log."""
+        return tuple(entry.event_id for entry in self.entries if _is(entry, outcome))
+
+    @property
+    def table(self) -> "pandas.DataFrame":
+        """A row for each key and one for all; columns: produced, the outcomes, twice. All are numbers of events."""
+        import pandas  # here, because it takes longer to import than all the rest of a lesson
+
+        columns = ["produced", *OUTCOMES, "twice"]
+        keys = sorted({entry.key for entry in self.entries})
+        rows = [[entry for entry in self.entries if entry.key == key] for key in keys]
+        counted = [[_count(entries, column) for column in columns] for entries in [*rows, self.entries]]
+        return pandas.DataFrame(counted, [*keys, "all"], columns).rename_axis("key")
+
+    def __str__(self) -> str:
+        parts = " + ".join(f"{self.count(outcome)} {outcome}" for outcome in OUTCOMES)
+        strangers = f"; {len(self.strangers)} effects belong to no event" if self.strangers else ""
+        return f"{self.count('produced')} produced = {parts}; {self.count('twice')} processed twice{strangers}."
+
+    __repr__ = __str__
+
+
+def _is(entry: Entry, outcome: str) -> bool:
+    return outcome == "produced" or entry.outcome == outcome or (outcome == "twice" and entry.effects > 1)
+
+
+def _count(entries: Iterable[Entry], outcome: str) -> int:
+    return sum(_is(entry, outcome) for entry in entries)
+
+
+def of(
+    records: Sequence[ConsumerRecord],
+    committed: Mapping[int, int],
+    effects: Mapping[str, int],
+    *,
+    dead: Collection[str] = (),
+    unknown: Iterable[str] = (),
+) -> Sheet:
+    """The sheet: pure. `records` are all of the topic; `committed` offsets by partition; `effects` and `dead` by id.
+
+    `unknown` are ids of events whose sending nobody answered: those that the topic holds are counted like the others.
+    """
+    ahead: dict[str, bool] = {}  # whether the group will still be handed the event, by id
+    keys: dict[str, str] = {}
+    for record in records:
+        event_id = id_of(record)
+        keys.setdefault(event_id, log.text(record.key))
+        ahead[event_id] = ahead.get(event_id, False) or record.offset >= committed.get(record.partition, 0)
+    entries = [Entry(each, keys[each], _outcome(each, ahead, effects, dead), effects.get(each, 0)) for each in keys]
+    for event_id in dict.fromkeys(unknown):
+        if event_id not in keys:
+            outcome = "unknown" if event_id not in effects else "processed"
+            entries.append(Entry(event_id, "–", outcome, effects.get(event_id, 0)))
+    known = {entry.event_id for entry in entries}
+    return Sheet(tuple(entries), tuple(each for each in effects if each not in known))
+
+
+def _outcome(
+    event_id: str,
+    ahead: Mapping[str, bool],
+    effects: Mapping[str, int],
+    dead: Collection[str],
+) -> str:
+    if effects.get(event_id):
+        return "processed"  # even if there is a dead letter of it: it was redriven
+    if ahead[event_id]:
+        return "waiting"  # a dead letter that was redriven waits again
+    return "dead-lettered" if event_id in dead else "lost"
+
+
+def read(
+    kafka: Cluster,
+    topic: str,
+    group: str,
+    database: Path | str,
+    *,
+    dead_letters: str = "",
+    unknown: Iterable[str] = (),
+) -> Sheet:
+    """The sheet of `group`, as the broker and the database (a file with a table `effects`) are now.
+
+    `dead_letters` is the topic with dead letters: those of this group count. What was redriven for another group does
+    not. `unknown` are the ids of events whose sending nobody answered. Raises LabError if there is no such topic, or no
+    such database.
+    """
+    held = log.read(kafka, topic, group)
+    records = [record for record in held.records if not for_others(record, group)]
+    dead = {id_of(each) for each in _dead(log.read(kafka, dead_letters).records if dead_letters else (), group)}
+    return of(records, held.committed, orders.effects(database), dead=dead, unknown=unknown)
+
+
+def _dead(records: Iterable[ConsumerRecord], group: str) -> Iterator[ConsumerRecord]:
+    """The records, as they were, of which these are dead letters of the group."""
+    for record in records:
+        with contextlib.suppress(NotADeadLetterError):
+            if unwrap(record).group == group:
+                yield original(record)

@@ -1,0 +1,137 @@
+"""What the members of a group did, from the moments that they told: who owned what when, who handled what. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from labsupport.delivery.worker import Moment
+
+ENDS = ("revoked", "lost", "left", "killed")  # after each of these a member does not have its partitions any more
+DONE_TO = ("asked to stop", "killed", "frozen", "woken", "slowed")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time in which `member` had the partition, or nobody (""); seconds since the first moment."""
+
+    member: str
+    partition: int
+    begin: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.end - self.begin
+
+    def meets(self, other: "Span") -> bool:
+        """Whether another member had the same partition at the same time."""
+        together = self.begin < other.end and other.begin < self.end
+        return self.member != other.member and self.partition == other.partition and together
+
+
+@dataclass(frozen=True)
+class History:
+    """The moments of all members of a group, in the order of time."""
+
+    moments: tuple[Moment, ...]
+
+    @classmethod
+    def of(cls, moments: Iterable[Moment]) -> "History":
+        """From moments in any order."""
+        return cls(tuple(sorted(moments, key=lambda moment: moment.at)))
+
+    def told(self, what: str, member: str = "") -> list[Moment]:
+        """The moments of that kind; those of one member, if it is named."""
+        return [each for each in self.moments if each.what == what and member in ("", each.who)]
+
+    def after(self, moment: Moment) -> "History":
+        """What came after that moment."""
+        return History(tuple(each for each in self.moments if each.at > moment.at))
+
+    def owned(self, member: str) -> list[int] | None:
+        """The partitions that this member knows to be its own in the end; None if it has not heard since it started."""
+        owned = None
+        for moment in self.moments:
+            if moment.who == member:
+                if moment.what == "started":
+                    owned = None
+                elif moment.what == "assigned":
+                    owned = sorted({*(owned or ()), *(place.partition for place in moment.places)})
+                elif moment.what in ENDS and owned is not None:  # before its first join it is told to give up nothing
+                    gone = {place.partition for place in moment.places} or set(owned)
+                    owned = [number for number in owned if number not in gone]
+        return owned
+
+    def frozen(self, member: str) -> bool:
+        """Whether this member was frozen, and not woken or started since."""
+        last = [
+            each.what for each in self.moments if each.who == member and each.what in ("started", "frozen", "woken")
+        ]
+        return last[-1:] == ["frozen"]
+
+    @property
+    def zero(self) -> float:
+        """When it begins, on the clock of its moments."""
+        return self.moments[0].at if self.moments else 0.0
+
+    @property
+    def done_to(self) -> list[Moment]:
+        """What was done to members, but for starting them."""
+        return [each for each in self.moments if each.what in DONE_TO]
+
+    @property
+    def spans(self) -> list[Span]:
+        """Who had which partition from when to when, by partition. What has not ended ends with the last moment."""
+        spans: list[Span] = []
+        begun: dict[tuple[str, int], float] = {}
+        for moment in self.moments:
+            if moment.what == "assigned":
+                for place in moment.places:
+                    begun.setdefault((moment.who, place.partition), moment.at)
+            elif moment.what in ENDS:
+                mine = [number for who, number in begun if who == moment.who]
+                for number in [place.partition for place in moment.places] or mine:
+                    if (moment.who, number) in begun:
+                        spans.append(self._span(moment.who, number, begun.pop((moment.who, number)), moment.at))
+        spans += [self._span(*key, begin, self.moments[-1].at) for key, begin in begun.items()]
+        return sorted(spans, key=lambda span: (span.partition, span.begin, span.member))
+
+    def _span(self, member: str, partition: int, begin: float, end: float) -> Span:
+        return Span(member, partition, begin - self.zero, end - self.zero)
+
+    @property
+    def gaps(self) -> list[Span]:
+        """When nobody had a partition, between two owners, by partition."""
+        gaps = []
+        covered: dict[int, float] = {}
+        for span in self.spans:
+            if span.begin > (until := covered.get(span.partition, span.begin)):
+                gaps.append(Span("", span.partition, until, span.begin))
+            covered[span.partition] = max(until, span.end)
+        return gaps
+
+    def standstill(self, since: Moment, partition: int | None = None) -> float:
+        """The longest gap (s) of the partition, or of any, among those that end after `since`."""
+        gaps = (gap for gap in self.gaps if gap.end > since.at - self.zero and partition in (None, gap.partition))
+        return max((gap.seconds for gap in gaps), default=0.0)
+
+    @property
+    def rebalances(self) -> list[float]:
+        """When each rebalance was done (s): the last of its members had been told what it has."""
+        told: dict[tuple[int | None, str], float] = {}  # the first time in a generation: a static member may come back
+        for moment in self.told("assigned"):
+            told.setdefault((moment.generation, moment.who), moment.at - self.zero)
+        ends: dict[int | None, float] = {}
+        for (generation, _), at in told.items():
+            ends[generation] = max(at, ends.get(generation, 0.0))
+        return sorted(ends.values())
+
+    def handled(self, member: str = "") -> Counter[tuple[int, int]]:
+        """How often each record, (partition, offset), was handled; by one member, if it is named."""
+        return Counter((each.places[0].partition, each.offset) for each in self.told("handled", member))
+
+    @property
+    def by_member(self) -> dict[str, int]:
+        """How many records each member handled."""
+        return {name: len(self.told("handled", name)) for name in sorted({moment.who for moment in self.moments})}

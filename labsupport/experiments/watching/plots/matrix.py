@@ -1,0 +1,53 @@
+"""What crashes do: the matrix of strategies and crash points. Lesson 07 draws it."""
+
+import itertools
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+
+from labsupport.experiments.watching.plots.figure import COLOURS, GROUND, INK, describe, described_axes, legend
+
+if TYPE_CHECKING:
+    from labsupport.experiments.breaking.crashes import Matrix
+
+# What a crash did, in a cell of the matrix.
+HARMS = {
+    "lost": {"facecolor": COLOURS[5], "hatch": "//"},
+    "twice": {"facecolor": COLOURS[0], "hatch": ".."},
+    "nothing": {"facecolor": "white", "hatch": ""},
+}
+
+
+def crashes(matrix: "Matrix", ax: Axes | None = None) -> Axes:
+    """The matrix of strategies (rows) and crash points (columns): what is lost and what happens twice, for each trial.
+
+    Colour and hatching say which of the two; a dash stands where a strategy has no such point. Without `ax` a new
+    figure is made.
+    """
+    lost, twice = matrix.cells("lost"), matrix.cells("twice")
+    rows, columns = list(lost.index), list(lost.columns)
+    ax = ax or described_axes(3.2 + 0.95 * len(columns), 1.6 + 0.5 * len(rows))
+    said = {}
+    for (row, strategy), (column, point) in itertools.product(enumerate(rows), enumerate(columns)):
+        harm = {"lost": lost.loc[strategy, point], "twice": twice.loc[strategy, point]}
+        words = "\n".join(f"{value:.2g} {what}" for what, value in harm.items() if value > 0)
+        if harm["lost"] != harm["lost"]:  # not a number: no such point
+            look, words = {"facecolor": GROUND, "hatch": ""}, "–"
+        else:
+            look = HARMS[next((what for what, value in harm.items() if value > 0), "nothing")]
+        said.setdefault(strategy, []).append(f"{point} {words.replace(chr(10), ' ') or 'nothing'}")
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, edgecolor=INK, clip_on=False, **look))
+        plate = {"facecolor": look["facecolor"], "edgecolor": "none", "pad": 1}
+        ax.text(column, row, words, fontsize=9, ha="center", va="center", color=INK, bbox=plate)
+    ax.set_xlim(-0.5, len(columns) - 0.5)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xticks(range(len(columns)), [point.replace(" ", "\n", 1) for point in columns], fontsize=8)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_xlabel("where the process crashes")
+    ax.set_title("events lost and processed twice, per trial", fontsize=10, loc="left")
+    patches = [Patch(label=what, edgecolor=INK, **look) for what, look in HARMS.items()]
+    legend(ax, patches)
+    told = " ".join(f"{strategy}: {', '.join(cells)}." for strategy, cells in said.items())
+    describe(ax, f"Picture: crash matrix. {told}")
+    return ax

@@ -1,0 +1,97 @@
+"""What was measured: latency against throughput, ratios, counts. Lesson 03 draws the first."""
+
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
+
+from labsupport.experiments.watching.plots.figure import COLOURS, INK, describe, described_axes, legend, look
+
+if TYPE_CHECKING:
+    import pandas
+
+# Where the label of a point can stand.
+SIDES = [
+    {"xytext": (7 * right, 5 if up else -10), "ha": "left" if right > 0 else "right"}
+    for up, right in ((True, 1), (False, -1), (True, -1), (False, 1))
+]
+
+
+def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
+    """Latency against throughput, both axes logarithmic, a line for each series.
+
+    `points` has a row for each measurement: series and label (text), per_second (records), milliseconds (from send to
+    acknowledgement). Its words have no figures: they are others each time. Without `ax` a new figure is made.
+    """
+    ax = ax or described_axes(9, 4.2)
+    ax.spines["left"].set_visible(True)
+    for number, (name, rows) in enumerate(points.groupby("series", sort=False)):
+        look = {"color": COLOURS[(0, 1, 2, 4)[number % 4]], "marker": "os^D"[number % 4], "markeredgecolor": INK}
+        ax.plot(rows.per_second, rows.milliseconds, label=name, linewidth=1.5, **look)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.grid(visible=True, which="major", color="#DDDDDD", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.margins(0.12)
+    ax.set_xlabel("throughput (records per second)")
+    ax.set_ylabel("latency (ms, median)")
+    legend(ax)
+    _label(ax, points)
+    series = [f"{name}: {', '.join(rows.label)}" for name, rows in points.groupby("series", sort=False)]
+    describe(ax, f"Picture: latency against throughput. {'; '.join(series)}.")
+    return ax
+
+
+def _label(ax: Axes, points: "pandas.DataFrame") -> None:
+    """Write each point's label on that side of it where it covers fewest points and other labels, then fewest lines."""
+    ax.figure.draw_without_rendering()  # the layout is made: what follows are pixels
+    lines = [line.get_transform().transform_path(line.get_path()) for line in ax.lines]
+    dots = ax.transData.transform(points[["per_second", "milliseconds"]].to_numpy())
+    taken = [Bbox([dot - 5, dot + 5]) for dot in dots]
+    for row in points.itertuples():
+        at = (row.per_second, row.milliseconds)
+        tried = [ax.annotate(row.label, at, textcoords="offset points", fontsize=8, **side) for side in SIDES]
+        boxes = [text.get_window_extent() for text in tried]
+        crossed = [sum(line.intersects_bbox(box, filled=False) for line in lines) for box in boxes]
+        best = min(range(len(SIDES)), key=lambda number: (boxes[number].count_overlaps(taken), crossed[number]))
+        taken.append(boxes[best])
+        for text in tried[:best] + tried[best + 1 :]:
+            text.remove()
+
+
+def ratios(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes:
+    """Horizontal bars: a group for each column of `table`, in it a bar for each row; every value is a ratio in `unit`.
+
+    Its words have no figures: they are others each time. Without `ax` a new figure is made.
+    """
+    ax = _bars(table, unit, ax, "{:.1f}")
+    ax.axvline(1, color=INK, linewidth=0.8)
+    describe(ax, f"Picture: {' and '.join(table.columns)} of {', '.join(table.index)}, {unit}.")
+    return ax
+
+
+def counts(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes:
+    """Horizontal bars: a group for each column of `table`, in it a bar for each row; every value is a whole number.
+
+    Its words have the figures. Without `ax` a new figure is made.
+    """
+    ax = _bars(table, unit, ax, "{:.0f}")
+    groups = (f"{column}: {', '.join(f'{row} {value}' for row, value in table[column].items())}" for column in table)
+    describe(ax, f"Picture: {unit}. {'; '.join(groups)}.")
+    return ax
+
+
+def _bars(table: "pandas.DataFrame", unit: str, ax: Axes | None, form: str) -> Axes:
+    ax = ax or described_axes(9, 0.9 + 0.32 * table.size + 0.3 * len(table.columns))
+    ticks = {}
+    for group, column in enumerate(table.columns):
+        for row, (name, value) in enumerate(table[column].items()):
+            at = group * (len(table) + 1) + row
+            ax.barh(at, value, 0.8, label="" if group else name, edgecolor=INK, **look(row))
+            ax.text(value, at, " " + form.format(value), fontsize=8, va="center", color=INK)
+        ticks[group * (len(table) + 1) + (len(table) - 1) / 2] = column
+    ax.invert_yaxis()
+    ax.set_yticks(list(ticks), list(ticks.values()))
+    ax.set_xlabel(unit)
+    legend(ax)
+    return ax

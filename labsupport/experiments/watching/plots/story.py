@@ -1,0 +1,132 @@
+"""The space-time diagram of a story: who did what in which order, from the event that was sent to its effect.
+
+Lanes are the producer, the topic at the broker, each process that consumed, the topic of its dead letters if there are
+any, and the database if its statements are told (otherwise "handled" has a mark); a step to the right is the next thing
+that happened, and says nothing about how long it took. It draws moments: those of a torture's story, of `faults.run`,
+of a worker's hook, or of `road.of`.
+"""
+
+from collections.abc import Collection, Sequence
+
+from matplotlib.axes import Axes
+
+from labsupport.delivery.worker import Moment
+from labsupport.experiments.watching.plots.figure import COLOURS, GROUND, INK, describe, described_axes
+
+QUIET = ("assigned", "revoked", "committing", "writing", "second write", "handled", "slowed")  # no mark of their own
+ARRIVALS = ("sent", "redriven")  # nobody's own: a record comes into the topic
+WORDS = {"retrying": "retry", "paused": "pause"}
+
+
+def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
+    """Draw the moments in their order. Arrows: sent, handed out, a statement, a commit, a dead letter, a redrive.
+
+    An event has the same colour in all lanes, and after a redrive the number that it had before; a cross marks a crash.
+    Without `ax` a new figure is made.
+    """
+    told = any(_is_statement(moment.what) for moment in moments)
+    quiet = QUIET if told else tuple(what for what in QUIET if what != "handled")
+    shown = [moment for moment, then in zip(moments, (*moments[1:], None), strict=True) if _shows(moment, then, quiet)]
+    dead = ["dead letters"] if any(each.what in ("dead-lettered", "redriven") for each in shown) else []
+    consumers = dict.fromkeys(_lane(each) for each in shown if each.what not in ARRIVALS)
+    lanes = ["producer", "broker", *consumers, *dead, *(["database"] if told else [])]
+    heights = {lane: -number for number, lane in enumerate(lanes)}
+    numbers = _numbers(shown)
+    ids = list(dict.fromkeys(each.event_id for each in shown if each.event_id))
+    ax = ax or described_axes(2.2 + 0.34 * len(shown), 1.4 + 0.75 * len(lanes))
+    for lane, height in heights.items():
+        own = [step for step, each in enumerate(shown) if _lane(each) == lane] or [0, len(shown) - 1]
+        first, last = (own[0], own[-1]) if lane.startswith("consumer") else (0, len(shown) - 1)
+        ax.plot([first - 0.4, last + 0.4], [height] * 2, color=INK, linewidth=1.2, zorder=1)
+    for step, moment in enumerate(shown):
+        colour = COLOURS[ids.index(moment.event_id) % len(COLOURS)] if moment.event_id else INK
+        begin, end, label = _arrow(moment, numbers)
+        here = heights[_lane(moment)]
+        if begin != end:
+            tip, tail = heights.get(end, here), heights.get(begin, here)
+            how = {"arrowstyle": "-|>", "color": colour, "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
+            ax.annotate("", (step + 0.25, tip), (step - 0.25, tail), arrowprops=how, zorder=2)
+            above = tip > tail
+            text = {"fontsize": 7, "color": INK, "ha": "left" if above else "right", "rotation": 60}
+            ax.text(step + 0.2, tip + (0.08 if above else -0.08), label, va="bottom" if above else "top", **text)
+        elif moment.what == "crashed":
+            ax.plot(step, here, marker="X", markersize=13, color=COLOURS[5], markeredgecolor=INK, zorder=3)
+            ax.text(step, here + 0.22, "crash", fontsize=8, ha="center", color=INK)
+        else:
+            ax.plot(step, here, marker="s", markersize=7, color=GROUND, markeredgecolor=INK, zorder=3)
+            ax.text(step, here + 0.16, label, fontsize=7, ha="center", color=INK)
+    ax.set_xlim(-0.8, len(shown) - 0.2)
+    ax.set_ylim(0.1 - len(lanes), 0.7)
+    ax.set_yticks(list(heights.values()), list(heights))
+    ax.set_xticks([])
+    ax.set_xlabel("steps, in their order")
+    ax.spines["bottom"].set_visible(False)
+    describe(ax, f"Picture: space-time diagram. {_in_words(shown, numbers)}")
+    return ax
+
+
+def _lane(moment: Moment) -> str:
+    return {"sent": "producer", "redriven": "dead letters"}.get(moment.what, f"consumer {moment.who}")
+
+
+def _shows(moment: Moment, then: Moment | None, quiet: Collection[str]) -> bool:
+    """A statement before which the process crashed was never sent."""
+    crashed = then is not None and then.what == "crashed" and then.who == moment.who
+    return moment.what not in quiet and not (crashed and _is_statement(moment.what))
+
+
+def _is_statement(what: str) -> bool:
+    return what.partition(" ")[0].isupper()
+
+
+def _numbers(shown: Sequence[Moment]) -> dict[tuple, int]:
+    """The number of each record: its place in the topic, from 1; what was redriven has its event's first number.
+
+    If events of several partitions would have the same number, they are numbered as they come.
+    """
+    first: dict[str, int] = {}
+    for moment in shown:
+        if moment.event_id:
+            first.setdefault(moment.event_id, (moment.offset or 0) + 1)
+    clash = len(set(first.values())) < len(first)
+    if clash:
+        first = {event_id: number for number, event_id in enumerate(first, start=1)}
+    numbers: dict[tuple, int] = {}
+    for moment in shown:
+        number = (moment.offset or 0) + 1
+        if moment.event_id and (clash or moment.what == "redriven"):
+            number = first[moment.event_id]
+        numbers.setdefault(_place(moment), number)
+    return numbers
+
+
+def _place(moment: Moment) -> tuple:
+    return moment.event_id, moment.offset
+
+
+def _arrow(moment: Moment, numbers: dict[tuple, int]) -> tuple[str, str, str]:
+    """From which lane to which, with which label; a moment that goes nowhere stays in its own."""
+    lane, number = _lane(moment), numbers[_place(moment)]
+    if moment.what == "sent":
+        return lane, "broker", f"send {number}"
+    if moment.what == "redriven":
+        return lane, "broker", f"redrive {number}"
+    if moment.what == "handling":
+        return "broker", lane, f"event {number}"
+    if moment.what == "dead-lettered":
+        return lane, "dead letters", f"dead letter {number}"
+    if moment.what == "committed":
+        return lane, "broker", "commit" if moment.offset is None else f"commit {moment.offset}"
+    if _is_statement(moment.what):
+        return lane, "database", moment.what
+    return lane, lane, WORDS.get(moment.what, moment.what)
+
+
+def _in_words(shown: Sequence[Moment], numbers: dict[tuple, int]) -> str:
+    parts: list[str] = []
+    lane = ""
+    for moment in shown:
+        own, label = _lane(moment), _arrow(moment, numbers)[2]
+        parts.append(label if own == lane else f"{own}: {label}")
+        lane = own
+    return "; ".join(parts) + "."

@@ -1,0 +1,152 @@
+"""Building a state anew from all that a topic holds, in a group of its own that can then go on live. Lesson 11."""
+
+import contextlib
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
+from kafka.structs import OffsetAndMetadata
+
+from labsupport.errors import LabError
+from labsupport.files import digest
+from labsupport.history.offset_range import Stretch, inside
+from labsupport.history.replay import Choice, Replay, choose
+from labsupport.history.replay_report import Account
+
+EVERY = 1.0  # seconds between two commits
+COMMIT_MS = 5_000
+UNFINISHED = "rebuilding"  # stands beside a committed offset until the rebuild has come to its end; then, who does it
+
+
+def rebuild(
+    consumer: KafkaConsumer,
+    topic: str,
+    handle: Callable[[Any], object],
+    *,
+    decode: Callable[[ConsumerRecord], Any] = lambda record: record,
+    keep: Callable[[], object] = lambda: None,
+    every: float = EVERY,
+    patience: float = 10.0,
+) -> Account:
+    """Hand all that `topic` holds now to `handle(decode(record))`, for the consumer's group, a new one.
+
+    Every `every` seconds, and at the end, `keep()` makes the state durable, and then the group's
+    place is committed. So it can be killed and run again: it goes on where it was, and what was not
+    kept comes again. Afterwards a service with this group goes on with what came since. `decode` as
+    in `Replay.handle`; the replay's id is the group's name.
+
+    The consumer has no topics of its own, and auto-commit switched off. Raises LabError if the
+    group has members, or a place that no unfinished rebuild has left, and if another rebuild of it
+    runs: on this machine at once, on another one before the next commit of one of the two.
+    """
+    group = consumer.config["group_id"]
+    if group is None:
+        raise LabError(
+            "A rebuild remembers how far it came in a group.",
+            "this consumer has none",
+            "give it a new group_id, and enable_auto_commit=False",
+        )
+    with _alone(consumer, group):
+        replaying = choose(consumer, Choice(topic), replay_id=group, patience=patience)
+        starts = tuple(_started(consumer, topic, each) for each in replaying.stretches)
+        replaying = Replay(consumer, replaying.choice, starts, group, patience)
+        saving = _Saving(consumer, topic, keep, every)
+        # If the group has members, this is refused, before anything is handled.
+        saving.begin({each.partition: each.start for each in starts})
+        account = replaying.handle(handle, decode=decode, between=saving.now_and_then)
+        saving.end(account.reached)
+    return account
+
+
+@contextlib.contextmanager
+def _alone(consumer: KafkaConsumer, group: str) -> Iterator[None]:
+    """Hold a lock of this machine for the group; the system takes it back from a program that dies."""
+    where = digest(str(consumer.config["bootstrap_servers"]), group)
+    lock = FileLock(Path(tempfile.gettempdir(), f"kafka-lab-rebuild-{where}.lock"), mode=0o666)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise _occupied(group, "another program on this machine rebuilds it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _occupied(group: str, seen: str) -> LabError:
+    return LabError(f"{group} is being rebuilt already.", seen, "let that one come to its end, or stop it first")
+
+
+def _started(consumer: KafkaConsumer, topic: str, stretch: Stretch) -> Stretch:
+    """The stretch, from where an earlier run that was interrupted has come to."""
+    stored = consumer.committed(TopicPartition(topic, stretch.partition), metadata=True, timeout_ms=COMMIT_MS)
+    if stored is None:
+        return stretch
+    if not stored.metadata.startswith(UNFINISHED):
+        raise LabError(
+            f"{consumer.config['group_id']} has its place in {topic} already.",
+            f"it goes on at offset {stored.offset} of partition {stretch.partition}; to rebuild would lose that",
+            "take the name of a new group; or stop its members, reset it to the beginning, and let them read again",
+        )
+    start, note = inside(stored.offset, stretch.begin, stretch.end)
+    notes = (f"goes on at {start}", note) if start > stretch.begin else (note,)
+    return replace(stretch, start=start, notes=(*stretch.notes, *(each for each in notes if each)))
+
+
+class _Saving:
+    """First the state is kept, then the place is committed: a crash in between hands some events out twice."""
+
+    def __init__(self, consumer: KafkaConsumer, topic: str, keep: Callable[[], object], every: float):
+        self.consumer, self.topic, self.keep, self.every = consumer, topic, keep, every
+        self.last = time.monotonic()
+        self.note = f"{UNFINISHED} {uuid.uuid4().hex}"
+
+    def begin(self, reached: Mapping[int, int]) -> None:
+        """Take the group's place; a rebuild elsewhere that has it notices before its next commit."""
+        self.commit(reached, self.note)
+
+    def now_and_then(self, reached: Mapping[int, int]) -> None:
+        """Save, if it is time to."""
+        if time.monotonic() - self.last >= self.every:
+            self.keep()
+            self.require_ours(reached)
+            self.commit(reached, self.note)
+            self.last = time.monotonic()
+
+    def end(self, reached: Mapping[int, int]) -> None:
+        """Save, and hand the place over to the group's service."""
+        self.keep()
+        self.require_ours(reached)
+        self.commit(reached, "")
+
+    def require_ours(self, partitions: Iterable[int]) -> None:
+        """Raise LabError if somebody else has committed for the group since."""
+        for each in partitions:
+            place = TopicPartition(self.topic, each)
+            stored = self.consumer.committed(place, metadata=True, timeout_ms=COMMIT_MS)
+            if stored is None or stored.metadata != self.note:
+                seen = (
+                    f"somebody else has committed for it in {self.topic}, partition {each}: another rebuild, or a reset"
+                )
+                raise _occupied(self.consumer.config["group_id"], seen)
+
+    def commit(self, reached: Mapping[int, int], note: str) -> None:
+        offsets = {
+            TopicPartition(self.topic, each): OffsetAndMetadata(offset, note, -1) for each, offset in reached.items()
+        }
+        try:
+            self.consumer.commit(offsets, timeout_ms=COMMIT_MS)
+        except (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError) as error:
+            raise LabError(
+                f"{self.consumer.config['group_id']} cannot be rebuilt now.",
+                "it has members, and its place is theirs",
+                "stop them first, or take the name of a new group",
+            ) from error

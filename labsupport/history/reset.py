@@ -1,0 +1,234 @@
+"""Setting a group to another place: the beginning, the end, a time, an offset, or so many records on. Lesson 11.
+
+Only while nobody reads with the group: a member keeps its own position, and would commit over the new place.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.errors import NoError, UnknownTopicOrPartitionError
+from kafka.structs import OffsetAndMetadata
+
+from labsupport import groups
+from labsupport.delivery.record_time import milliseconds
+from labsupport.errors import LabError
+from labsupport.history.offset_range import inside, since
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a group shall go on, in one of these ways. Raises LabError for none or several, and for a naive time.
+
+    `to` is "beginning" or "end"; `time` a moment in a time zone: the first record that is not older; `offset` the same
+    in each partition; `shift` so many offsets on from what is committed, or back if it is negative.
+    """
+
+    to: str | None = None
+    time: datetime | None = None
+    offset: int | None = None
+    shift: int | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if len(given) != 1:
+            raise LabError(
+                "A group goes on at one place.",
+                f"given: {', '.join(given) or 'nothing'}",
+                'say one of to="beginning", to="end", time=…, offset=…, shift=…',
+            )
+        if self.to not in (None, "beginning", "end"):
+            raise LabError(f"to is {self.to!r}.", "", 'give to="beginning" or to="end"')
+        if self.time is not None:
+            milliseconds(self.time, "time")
+        for name in ("offset", "shift"):
+            if name in given and not isinstance(given[name], int):
+                raise LabError(f"{name} is {given[name]!r}.", "offsets are whole numbers", f"give such a {name}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a group goes on in one partition; numbers are offsets. `committed` is what was before, None if nothing.
+
+    `note` says why `offset` is not what was asked for.
+    """
+
+    partition: int
+    begin: int
+    end: int
+    committed: int | None
+    offset: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """What was set, or with `dry_run` what would be."""
+
+    group: str
+    topic: str
+    targets: tuple[Target, ...]
+    dry_run: bool = False
+
+    @property
+    def table(self) -> "pandas.DataFrame":
+        """A row for each partition: begin, end, committed before, the new offset, and a note."""
+        import pandas  # here, because it takes longer to import than all the rest of a lesson
+
+        columns = ["partition", "begin", "end", "committed", "offset", "note"]
+        rows = [[getattr(target, column) for column in columns] for target in self.targets]
+        frame = pandas.DataFrame(rows, columns=columns, dtype=object)
+        return frame.where(frame.notna(), "–").set_index("partition")
+
+    def __str__(self) -> str:
+        verb = "would go on" if self.dry_run else "goes on"
+        lines = [f"{self.group} {verb} in {self.topic}:"]
+        for each in self.targets:
+            before = "nothing was committed" if each.committed is None else f"before: {each.committed}"
+            note = f"; {each.note}" if each.note else ""
+            lines.append(f"  partition {each.partition}: at offset {each.offset} ({before}){note}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def target(
+    where: Where, partition: int, begin: int, end: int, committed: int | None, found: int | None, first: int | None
+) -> Target:
+    """Where to in one partition: pure. `found` and `first` are needed for a time, as `stretches.since` takes them.
+
+    What lies outside the log becomes its nearest end, with a note. Raises LabError for a shift from nothing.
+    """
+    offset, note = (begin if where.to == "beginning" else end), ""
+    if where.time is not None:
+        offset, note = since(found, first, end)
+    elif where.offset is not None:
+        offset, note = inside(where.offset, begin, end)
+    elif where.shift is not None:
+        if committed is None:
+            raise LabError(
+                f"Partition {partition} cannot be shifted by {where.shift}.",
+                "the group has committed nothing there, so there is no place to count from",
+                "say where it shall be: the beginning, the end, a time or an offset",
+            )
+        offset, note = inside(committed + where.shift, begin, end)
+    return Target(partition, begin, end, committed, offset, note)
+
+
+def reset(
+    admin: KafkaAdminClient,
+    group: str,
+    topic: str,
+    *,
+    to: str | None = None,
+    time: datetime | None = None,
+    offset: int | None = None,
+    shift: int | None = None,
+    partitions: Collection[int] | None = None,
+    dry_run: bool = False,
+) -> Reset:
+    """Set where `group` goes on in `topic`, in one of the ways of Where; in all partitions, or in these.
+
+    A group that does not exist is made. Raises LabError, and changes nothing, while the group has
+    members, if there is no such topic or partition, and for a shift from nothing.
+    """
+    where = Where(to, time, offset, shift)
+    places = _places(admin, topic, partitions)
+    _require_nobody(admin, group)
+    targets = _targets(admin, group, places, where)
+    planned = Reset(group, topic, tuple(targets), dry_run=True)
+    return planned if dry_run else _set(admin, planned)
+
+
+def apply(admin: KafkaAdminClient, planned: Reset) -> Reset:
+    """Set a group to exactly what a dry run has shown.
+
+    Raises LabError, and changes nothing, while the group has members, and if its place has changed since.
+    """
+    places = [TopicPartition(planned.topic, each.partition) for each in planned.targets]
+    committed = _committed(admin, planned.group, places)
+    for place, each in zip(places, planned.targets, strict=True):
+        if committed.get(place) != each.committed:
+            before, now = ("nothing" if at is None else at for at in (each.committed, committed.get(place)))
+            raise LabError(
+                f"{planned.group} was not set: it has moved meanwhile.",
+                f"in partition {each.partition} {before} was committed, and now {now}",
+                "look at it once more: is somebody working with it?",
+            )
+    _require_nobody(admin, planned.group)
+    return _set(admin, planned)
+
+
+def _set(admin: KafkaAdminClient, planned: Reset) -> Reset:
+    group, topic = planned.group, planned.topic
+    offsets = {
+        TopicPartition(topic, each.partition): OffsetAndMetadata(each.offset, "", -1) for each in planned.targets
+    }
+    answers = admin.alter_group_offsets(group, offsets)
+    refused = {place.partition: error for place, error in answers.items() if error is not NoError}
+    if refused:
+        _require_nobody(admin, group)  # the likeliest reason: somebody has joined since
+        raise LabError(
+            f"{group} was not set in {', '.join(f'partition {each}' for each in sorted(refused))}.",
+            ", ".join(sorted({error.__name__ for error in refused.values()})),
+            "look at where it is now, and set it again",
+        )
+    return replace(planned, dry_run=False)
+
+
+def _places(admin: KafkaAdminClient, topic: str, partitions: Collection[int] | None) -> list[TopicPartition]:
+    try:
+        (described,) = admin.describe_topics([topic])
+    except UnknownTopicOrPartitionError:
+        described = {"partitions": []}
+    numbers = sorted(each["partition_index"] for each in described["partitions"])
+    if not numbers:
+        raise LabError(f"There is no topic {topic!r}.", "", "is its name right, and was it made?")
+    if missing := sorted(set(partitions or ()) - set(numbers)):
+        raise LabError(
+            f"{topic} has no partition {', '.join(map(str, missing))}.",
+            f"it has {len(numbers)}, counted from 0",
+            "choose among these, or name none to have all",
+        )
+    return [TopicPartition(topic, number) for number in numbers if partitions is None or number in partitions]
+
+
+def _require_nobody(admin: KafkaAdminClient, group: str) -> None:
+    if members := groups.describe(admin, group).members:
+        names = ", ".join(sorted(member.client_id for member in members))
+        raise LabError(
+            f"{group} cannot be set to another place now.",
+            f"it has members: {names}. Each keeps its own position, and would commit over the new place",
+            "stop them first (close their consumers; a killed one is missed after its session), then again",
+        )
+
+
+def _targets(admin: KafkaAdminClient, group: str, places: list[TopicPartition], where: Where) -> list[Target]:
+    begins = _offsets(admin, dict.fromkeys(places, OffsetSpec.EARLIEST))
+    ends = _offsets(admin, dict.fromkeys(places, OffsetSpec.LATEST))
+    found: Mapping[TopicPartition, int | None] = {}
+    firsts: Mapping[TopicPartition, int | None] = {}
+    if where.time is not None:
+        found = _offsets(admin, dict.fromkeys(places, max(0, milliseconds(where.time, "time"))))
+        firsts = _offsets(admin, dict.fromkeys(places, 0))
+    committed = _committed(admin, group, places)
+    return [
+        target(where, each.partition, begins[each], ends[each], committed.get(each), found.get(each), firsts.get(each))
+        for each in places
+    ]
+
+
+def _committed(admin: KafkaAdminClient, group: str, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+    stored = admin.list_group_offsets({group: places})[group]
+    return {place: each.offset for place, each in stored.items() if each.offset >= 0}  # -1: nothing
+
+
+def _offsets(admin: KafkaAdminClient, asked: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+    answers = admin.list_partition_offsets(dict(asked), timeout_ms=5_000)
+    return {place: each.offset if each.offset >= 0 else None for place, each in answers.items()}

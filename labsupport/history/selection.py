@@ -1,0 +1,153 @@
+"""Which records of a topic: by partition, offset, time, key, type, or whatever a function says. For replay, redrive."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+
+from labsupport.delivery.record_time import milliseconds
+from labsupport.errors import LabError
+from labsupport.history.offset_range import Stretch, inside, since
+
+ASK_MS = 5_000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Records of `topic` to which all of this applies; what is left out does not restrict them.
+
+    `start` and `stop` are offsets, as in `range`: from the one up to but not with the other, in each partition. `since`
+    and `before` are moments in a time zone, and compared with the records' own timestamps: from the one up to but not
+    with the other. `keys` as text or bytes; `types` are event types. `where(record)` is true for the records to take,
+    and so is each of `tests`, which the account calls by its name. Raises LabError for what cannot be meant.
+    """
+
+    topic: str
+    partitions: Collection[int] | None = None
+    start: int | None = None
+    stop: int | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    keys: Collection[str | bytes] | None = None
+    types: Collection[str] | None = None
+    where: Callable[[ConsumerRecord], object] | None = None
+    tests: Mapping[str, Callable[[ConsumerRecord], object]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("partitions", "keys", "types"):
+            if (given := getattr(self, name)) is not None:
+                single = isinstance(given, str | bytes | int)
+                object.__setattr__(self, name, _named(name, [given] if single else given))
+        for name in ("start", "stop"):
+            _require_offset(name, getattr(self, name))
+        for name in ("since", "before"):
+            if getattr(self, name) is not None:
+                milliseconds(getattr(self, name), name)
+        for first, last in (("start", "stop"), ("since", "before")):
+            given = getattr(self, first), getattr(self, last)
+            if None not in given and given[0] >= given[1]:
+                raise LabError(
+                    f"{first} is {given[0]}, {last} is {given[1]}.",
+                    f"nothing lies between: {last} does not belong to it",
+                    f"give a {last} after {first}",
+                )
+
+    def missed_by(self) -> Callable[[ConsumerRecord], str]:
+        """A function from a record to why it does not belong to the choice: "time", "key", … or ""."""
+        tests: list[tuple[str, Callable[[ConsumerRecord], object]]] = []
+        if self.since is not None or self.before is not None:
+            first = 0 if self.since is None else milliseconds(self.since, "since")
+            last = float("inf") if self.before is None else milliseconds(self.before, "before")
+            tests.append(("time", lambda record: first <= record.timestamp < last))
+        if (keys := self.keys) is not None:
+            tests.append(("key", lambda record: record.key in keys))
+        if (types := self.types) is not None:
+            tests.append(("type", lambda record: type_of(record) in types))
+        tests += self.tests.items()
+        if self.where is not None:
+            tests.append(("where", self.where))
+
+        def missed_by(record: ConsumerRecord) -> str:
+            return next((name for name, test in tests if not test(record)), "")
+
+        return missed_by
+
+
+def type_of(record: ConsumerRecord) -> str:
+    """The type of the event in a record: its header `event_type`, else its value's, else nothing. Never raises."""
+    for name, value in record.headers:
+        if name == "event_type" and value:
+            return value.decode(errors="backslashreplace")
+    try:
+        found = json.loads(record.value)["event_type"]
+    except (TypeError, ValueError, KeyError, RecursionError):
+        return ""
+    return found if isinstance(found, str) else ""
+
+
+def fix(consumer: KafkaConsumer, choice: Choice) -> tuple[Stretch, ...]:
+    """Where the choice lies in each partition now: what is added later does not belong to it.
+
+    Offsets and times outside the log are brought to its nearest end, with a note. Raises LabError if there is no such
+    topic or partition. A record can be older than those before it, so `before` does not end a stretch.
+    """
+    numbers = sorted(consumer.partitions_for_topic(choice.topic) or ())
+    if not numbers:
+        raise LabError(f"There is no topic {choice.topic!r}.", "", "is its name right, and was it made?")
+    if missing := sorted(set(choice.partitions or ()) - set(numbers)):
+        raise LabError(
+            f"{choice.topic} has no partition {', '.join(map(str, missing))}.",
+            f"it has {len(numbers)}, counted from 0",
+            "choose among these, or name none to have all",
+        )
+    places = [TopicPartition(choice.topic, each) for each in numbers if each in (choice.partitions or numbers)]
+    begins = consumer.beginning_offsets(places, timeout_ms=ASK_MS)
+    ends = consumer.end_offsets(places, timeout_ms=ASK_MS)
+    found, firsts = {}, {}
+    if choice.since is not None:
+        at = max(0, milliseconds(choice.since, "since"))
+        found = consumer.offsets_for_times(dict.fromkeys(places, at), timeout_ms=ASK_MS)
+        firsts = consumer.offsets_for_times(dict.fromkeys(places, 0), timeout_ms=ASK_MS)
+    return tuple(
+        stretch(
+            choice, place.partition, begins[place], ends[place], _offset(found.get(place)), _offset(firsts.get(place))
+        )
+        for place in places
+    )
+
+
+def stretch(choice: Choice, partition: int, begin: int, end: int, found: int | None, first: int | None) -> Stretch:
+    """The choice in one partition: pure. `found` and `first` as `stretches.since` takes them."""
+    notes = []
+    start, stop = begin, end
+    if choice.start is not None:
+        start, note = inside(choice.start, begin, end)
+        notes.append(note)
+    if choice.stop is not None:
+        stop, note = inside(choice.stop, begin, end)
+        notes.append(note)
+    if choice.since is not None:
+        at, note = since(found, first, end)
+        start = max(start, at)
+        notes.append(note)
+    return Stretch(partition, begin, end, start, max(start, stop), tuple(note for note in notes if note))
+
+
+def _offset(found: object) -> int | None:
+    return None if found is None else found.offset
+
+
+def _named(name: str, given: Collection) -> frozenset:
+    if not given:
+        raise LabError(f"{name} is empty.", "so nothing is chosen", f"leave {name} out to choose all")
+    if name == "keys":
+        return frozenset(each.encode() if isinstance(each, str) else each for each in given)
+    return frozenset(given)
+
+
+def _require_offset(name: str, offset: int | None) -> None:
+    if offset is not None and (not isinstance(offset, int) or offset < 0):
+        raise LabError(f"{name} is {offset!r}.", "offsets are whole numbers from 0", f"give such a {name}")

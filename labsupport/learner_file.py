@@ -1,0 +1,107 @@
+"""Loading a file of the learner's: the same everywhere, whoever asks for a function in it."""
+
+import ast
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from labsupport.errors import LabError
+from labsupport.settings import CHECKOUT
+
+EXAMPLE = "give file and function: work/mails.py:handle"
+
+
+def load(path: Path) -> ModuleType:
+    """Run a Python file, and return it as a module; what it raises comes out.
+
+    It is a module like others: it can import what lies beside it, and pickle what it defines. The file is read anew
+    each time.
+    """
+    path = path.resolve()
+    module = ModuleType(_name(path))
+    module.__file__ = str(path)
+    if (folder := str(path.parent)) not in sys.path:
+        sys.path.append(folder)  # behind all others: a learner's kafka.py must not come before the client
+    code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    sys.modules[module.__name__] = module  # before it runs: dataclasses look their own module up
+    try:
+        exec(code, module.__dict__)
+    except BaseException:
+        del sys.modules[module.__name__]
+        raise
+    return module
+
+
+def _name(path: Path) -> str:
+    """The file's name; with a prefix if that is, or could become, the name of a module that others mean."""
+    name = path.stem
+    ours = getattr(sys.modules.get(name), "__file__", None) == str(path)
+    if ours or not (name in sys.modules or name in sys.stdlib_module_names or _exists(name, path)):
+        return name
+    return f"learner_{name}"
+
+
+def _exists(name: str, path: Path) -> bool:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin != str(path)
+
+
+def function_of(text: str) -> Callable:
+    """The function that `file.py:name` means; the file is run to get it. Raises LabError if there is none.
+
+    The path counts from the current folder, or, if nothing is there, from the lab's own.
+    """
+    file, name = _split(text)
+    path = _found(file)
+    if path is None or path.suffix != ".py":
+        seen = f"looked for in {Path.cwd()} and {CHECKOUT}" if path is None and not Path(file).is_absolute() else ""
+        raise LabError(f"There is no Python file {file!r}.", seen, EXAMPLE)
+    if not name:
+        there = ", ".join(_functions(path)) or "none"
+        raise LabError(f"Which function of {file}?", f"its functions: {there}", EXAMPLE)
+    try:
+        module = load(path)
+    except SystemExit as error:
+        seen = f"it ends the program by itself, with SystemExit: {error}"
+        raise LabError(f"{file} cannot be run.", seen, "take that out, and try again") from error
+    except Exception as error:
+        raise LabError(f"{file} cannot be run.", in_short(error), "mend it, and try again") from error
+    if not callable(function := getattr(module, name, None)):
+        there = ", ".join(_functions(path)) or "none"
+        raise LabError(f"{file} has no function {name!r}.", f"its functions: {there}", "is its name right?")
+    return function
+
+
+def _split(text: str) -> tuple[str, str]:
+    """File and function. A colon can belong to the path: of a drive, or of a folder."""
+    file, _, name = text.rpartition(":")
+    if not file or not name.isidentifier():
+        return (file, "") if file and not name else (text, "")
+    return file, name
+
+
+def _found(file: str) -> Path | None:
+    return next((path for path in (Path(file), CHECKOUT / file) if path.is_file()), None)
+
+
+def _functions(path: Path) -> list[str]:
+    """The names of the functions that the file defines; without running it."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return []
+    return [each.name for each in tree.body if isinstance(each, ast.FunctionDef)]
+
+
+def in_short(error: Exception) -> str:
+    """What was raised, and the line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError) or not frames:  # which says itself where it is
+        return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"

@@ -1,0 +1,116 @@
+"""What the environment says: the variables that begin with LAB_."""
+
+import getpass
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+from labsupport.errors import LabError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
+
+
+def parse_addresses(text: str) -> list[tuple[str, int]]:
+    """The (host, port) pairs of `host:port[,host:port]`; raises LabError for anything else."""
+    pairs = []
+    for part in text.split(","):
+        match = ADDRESS.fullmatch(part.strip())
+        if not match or not 0 < int(match["port"]) < 65536:
+            raise LabError(
+                f"LAB_KAFKA is {text!r}.",
+                f"{part.strip()!r} is not host:port with a port between 1 and 65535",
+                "set LAB_KAFKA=localhost:9092 (several: host:port,host:port), or unset it to use the lab's own broker",
+            )
+        pairs.append((match["host"].strip("[]"), int(match["port"])))
+    return pairs
+
+
+def default_learner() -> str:
+    """`user_machine` in small letters: two people on one shared broker, or two containers, must not share names."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "learner"
+    return "_".join(re.sub(r"[^a-z0-9]", "", part.lower())[:24] or "x" for part in (user, platform.node()))
+
+
+def _cache(said: str) -> Path:
+    """The folder that all checkouts of this user share; raises LabError if Java could not find jars in it."""
+    import platformdirs
+
+    folder = Path(said or platformdirs.user_cache_dir("kafka-lab", appauthor=False)).resolve()
+    if os.pathsep in str(folder):
+        raise LabError(
+            f"The lab's cache cannot be in {folder}.",
+            f"Java takes {os.pathsep!r} in a path for the end of it",
+            "set LAB_CACHE to a folder without it",
+        )
+    return folder
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says, read once at the edge and handed on as a value.
+
+    `kafka` is "embedded" or "host:port[,host:port]"; `home` holds this checkout's broker, `cache` what all checkouts
+    of this user share; `offline` is a folder with wheels and jars, `maven` the address of a mirror. `seed` decides
+    which events the shop of the lessons has.
+    """
+
+    home: Path
+    cache: Path
+    kafka: str = "embedded"
+    learner: str = ""
+    offline: Path | None = None
+    maven: str | None = None
+    seed: int = 2026
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the variables that begin with LAB_ (the README lists them); raises LabError if one is bad."""
+        kafka = environ.get("LAB_KAFKA", "").strip() or "embedded"
+        if kafka != "embedded":
+            parse_addresses(kafka)
+        learner = environ.get("LAB_LEARNER", "").strip() or default_learner()
+        if not re.fullmatch(r"[a-z0-9_]{1,50}", learner):
+            raise LabError(
+                f"LAB_LEARNER is {learner!r}.",
+                "it becomes part of topic names",
+                "use 1 to 50 of the characters a-z, 0-9 and _",
+            )
+        offline = environ.get("LAB_OFFLINE", "").strip()
+        if offline and not Path(offline).is_dir():
+            raise LabError(
+                f"LAB_OFFLINE is {offline!r}.", "there is no such folder", "give the folder with the wheels and jars"
+            )
+        seed = environ.get("LAB_SEED", "").strip() or "2026"
+        if not re.fullmatch(r"-?[0-9]{1,18}", seed):
+            raise LabError(f"LAB_SEED is {seed!r}.", "it is not a whole number", "set LAB_SEED=2026, or unset it")
+        return cls(
+            home=Path(environ.get("LAB_HOME") or CHECKOUT / ".lab").resolve(),
+            cache=_cache(environ.get("LAB_CACHE", "")),
+            kafka=kafka,
+            learner=learner,
+            offline=Path(offline).resolve() if offline else None,
+            maven=environ.get("LAB_MAVEN", "").strip() or None,
+            seed=int(seed),
+        )
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the lab runs its own broker."""
+        return self.kafka == "embedded"
+
+    @property
+    def prefix(self) -> str:
+        """What the names of topics and groups begin with: nothing on the lab's own broker, the learner elsewhere."""
+        return "" if self.embedded else f"lab-{self.learner}-"

@@ -1,0 +1,66 @@
+"""The story of all lessons: one shop with auctions. Its events, as many as needed, always the same.
+
+Four services publish them: orders, payments, bids and reports. Nothing here knows of Kafka.
+"""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from labsupport.settings import Settings
+from labsupport.shop.event import Event
+
+OPENING = datetime(2026, 4, 16, 10, 30, tzinfo=UTC)  # the story's clock: one second from each event to the next
+CUSTOMERS = tuple(f"USR-{number}" for number in range(456, 462))
+AUCTIONS = ("AUC-7", "AUC-8", "AUC-9")
+KEYS = {"OrderCreated": "order_id", "PaymentProcessed": "order_id", "BidSubmitted": "auction_id"}
+
+
+def events(count: int, seed: int | None = None) -> list[Event]:
+    """The first `count` events of the shop's day, in the order in which they happened.
+
+    The same for the same `seed`; without one it is `LAB_SEED` (an integer; 2026 by default). Every order is paid, once,
+    some events later. Raises LabError if LAB_SEED is not an integer.
+    """
+    return list(islice(_day(Settings.from_environment().seed if seed is None else seed), count))
+
+
+def key_of(event: Event) -> bytes:
+    """What the event is about, as a record's key: its order, its auction, or its report."""
+    return event.payload[KEYS.get(event.event_type, "report_id")].encode()
+
+
+def _day(seed: int) -> Iterator[Event]:
+    """Orders, payments, bids, and after every nineteen of them a report."""
+    chance = random.Random(seed)
+    unpaid: list[dict[str, Any]] = []
+    orders, turnover, number = 0, Decimal(0), 0
+
+    def event(event_type: str, **payload: Any) -> Event:
+        nonlocal number
+        number += 1
+        event_id = str(uuid5(NAMESPACE_URL, f"shop/{seed}/{number}"))
+        return Event(event_type, 1, event_id, OPENING + timedelta(seconds=number - 1), payload)
+
+    def price(most: int) -> Decimal:
+        return Decimal(chance.randint(100, most)).scaleb(-2)
+
+    while True:
+        choice = chance.random()
+        if number % 20 == 19:
+            yield event("ReportGenerated", report_id=f"REP-{number // 20 + 1}", orders=orders, amount=turnover)
+        elif unpaid and (choice < 0.33 or len(unpaid) > 3):
+            order = unpaid.pop(0)
+            yield event("PaymentProcessed", order_id=order["order_id"], amount=order["amount"])
+        elif not orders or choice < 0.62:
+            order = {"order_id": f"ORD-{123 + orders}", "user_id": chance.choice(CUSTOMERS), "amount": price(200_000)}
+            orders, turnover = orders + 1, turnover + order["amount"]
+            unpaid.append(order)
+            yield event("OrderCreated", **order)
+        else:
+            who, auction = chance.choice(CUSTOMERS), chance.choice(AUCTIONS)
+            yield event("BidSubmitted", auction_id=auction, user_id=who, amount=price(50_000))

@@ -9,10 +9,10 @@ Rooms with arrows in one direction: base <- broker, events <- experiments <- cou
 from typing import Any
 
 __all__ = [
+    "ErrorHandler",
     "Event",
     "EventError",
     "LabError",
-    "Recovery",
     "Worker",
     "advice",
     "balance",
@@ -47,7 +47,7 @@ _HOMES = {
     "advice": "labsupport.broker.advice",
     "Event": "labsupport.shop.event",
     "EventError": "labsupport.errors",
-    "Recovery": "labsupport.delivery.error_handler",
+    "ErrorHandler": "labsupport.delivery.error_handler",
     "Worker": "labsupport.delivery.worker",
     "dead_letter": "labsupport.delivery",
     "librdkafka": "labsupport.history",

@@ -23,7 +23,7 @@ from labsupport.waiting import only_one
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
     from labsupport.history.redrive import Found, Letters
-    from labsupport.history.selection import Choice
+    from labsupport.history.selection import Selection
 
 VALUE_SHOWN = 2_000  # characters
 MESSAGE, KEY = 20, 16  # characters: the least of a message beside all else; the most of a key where it is narrow
@@ -92,9 +92,9 @@ def show(place: str) -> None:
         raise click.UsageError(f"{place!r} is not topic/partition/offset, such as 09-orders-dlt/0/17.")
     topic, partition, offset = parts[1], int(parts[2]), int(parts[3])
     with connected() as kafka:
-        letters = _letters(kafka, redrive.choice(topic, partitions=[partition], start=offset, stop=offset + 1))
+        letters = _letters(kafka, redrive.selection(topic, partitions=[partition], start=offset, stop=offset + 1))
     if not letters.found:
-        seen = [str(letters.account)] if letters.account.read else ["there is no record at this place"]
+        seen = [str(letters.report)] if letters.report.read else ["there is no record at this place"]
         raise LabError(f"There is no dead letter at {place}.", "\n".join(seen), "lab.py dead-letters list names all")
     for line in _whole(letters.found[0]):
         console.print(line, markup=False, soft_wrap=True)
@@ -122,7 +122,7 @@ def redrive(topic: str, only_its_group: bool, widen: bool, dry_run: bool, yes: b
     from contextlib import closing
 
     from labsupport.history import redrive as redriving
-    from labsupport.history.librdkafka import ExactProducer
+    from labsupport.history.librdkafka import ConfluentProducer
 
     if only_its_group and widen:
         raise click.UsageError("--only-its-group or --widen, not both.")
@@ -131,7 +131,7 @@ def redrive(topic: str, only_its_group: bool, widen: bool, dry_run: bool, yes: b
             consumer = kafka.consumer(name="redrive")
             how = {"addressed": only_its_group, "widen": widen, "allow": partial(require_ours, kafka, "send to")}
             plan = redriving.plan(consumer, _choice(topic, chosen), **how)
-        would = plan.account
+        would = plan.report
         console.print(str(would), markup=False, soft_wrap=True)
         if would.skipped.get(redriving.ADDRESSED):
             console.print("  (--only-its-group sends to those that have not got it yet, --widen to all)")
@@ -142,7 +142,7 @@ def redrive(topic: str, only_its_group: bool, widen: bool, dry_run: bool, yes: b
             return
         require_yes(yes, f"Send {count:,} back?", "Nothing was sent.")
         with _one_at_a_time(topic), telling(f"Could not redrive {topic}."):
-            with closing(ExactProducer(kafka.bootstrap)) as producer:
+            with closing(ConfluentProducer(kafka.bootstrap)) as producer:
                 account = plan.send(producer)
             console.print(str(account), markup=False, soft_wrap=True)
 
@@ -154,13 +154,13 @@ def _one_at_a_time(topic: str) -> Any:
     return only_one(lock, f"sending dead letters of {topic} back")
 
 
-def _choice(topic: str, chosen: dict[str, Any]) -> "Choice":
+def _choice(topic: str, chosen: dict[str, Any]) -> "Selection":
     from labsupport.history import redrive
 
-    return redrive.choice(topic, **{name: None if value == () else value for name, value in chosen.items()})
+    return redrive.selection(topic, **{name: None if value == () else value for name, value in chosen.items()})
 
 
-def _letters(kafka: "Cluster", choice: "Choice") -> "Letters":
+def _letters(kafka: "Cluster", choice: "Selection") -> "Letters":
     from labsupport.history import redrive
 
     with telling(f"Could not look into {choice.topic}."):
@@ -245,15 +245,15 @@ def _sum_up(topic: str, letters: "Letters") -> None:
         markup=False,
         soft_wrap=True,
     )
-    if unread := letters.account.skipped.get(UNREADABLE):
+    if unread := letters.report.skipped.get(UNREADABLE):
         console.print(f"{unread:,} more lie there that this client cannot read:")
-        for each in letters.account.examples:
+        for each in letters.report.examples:
             console.print(f"  {each}", markup=False, soft_wrap=True)
-    if foreign := letters.account.skipped.get("no dead letter"):
+    if foreign := letters.report.skipped.get("no dead letter"):
         console.print(
             f"{foreign:,} records there are no dead letters: is it the topic of dead letters, …-dlt?", soft_wrap=True
         )
-        for example_ in letters.account.examples:
+        for example_ in letters.report.examples:
             console.print(f"  {example_}", markup=False, soft_wrap=True)
 
 

@@ -17,8 +17,8 @@ from labsupport.learner_file import function_of, in_short
 
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
-    from labsupport.history.replay import Choice, Replay
-    from labsupport.history.replay_report import Account
+    from labsupport.history.replay import Replay, Selection
+    from labsupport.history.replay_report import ReplayReport
 
 
 OFFSET = click.IntRange(min=0)
@@ -76,7 +76,7 @@ def send(topic: str, target: str, replay_id: str, dry_run: bool, yes: bool, **ch
         require_ours(kafka, "send to", target)
         replaying = _choose(kafka, _choice(topic, chosen), replay_id)
 
-        def run(dry_run: bool) -> "Account":
+        def run(dry_run: bool) -> "ReplayReport":
             with telling(f"Could not send to {target}."):
                 account = replaying.send(kafka.producer(name="replay-out"), target, dry_run=dry_run)
             console.print(str(account), markup=False, soft_wrap=True)
@@ -172,7 +172,7 @@ def reset(group: str, topic: str, partitions: tuple[int, ...], dry_run: bool, ye
     with connected() as kafka, speaking(f"Could not reset {group}."):
         require_ours(kafka, "reset", group)
         kafka.describe(group)  # until it is loaded
-        planned = reset.reset(kafka.admin(), group, topic, partitions=partitions or None, dry_run=True, **where)
+        planned = reset.reset_offsets(kafka.admin(), group, topic, partitions=partitions or None, dry_run=True, **where)
         if dry_run or not yes:
             console.print(str(planned), markup=False, soft_wrap=True)
         if not dry_run:
@@ -180,13 +180,13 @@ def reset(group: str, topic: str, partitions: tuple[int, ...], dry_run: bool, ye
             console.print(str(reset.apply(kafka.admin(), planned)), markup=False, soft_wrap=True)
 
 
-def _choice(topic: str, chosen: dict[str, Any]) -> "Choice":
-    from labsupport.history.replay import Choice
+def _choice(topic: str, chosen: dict[str, Any]) -> "Selection":
+    from labsupport.history.replay import Selection
 
-    return Choice(topic, **{name: None if value == () else value for name, value in chosen.items()})
+    return Selection(topic, **{name: None if value == () else value for name, value in chosen.items()})
 
 
-def _choose(kafka: "Cluster", choice: "Choice", replay_id: str = "") -> "Replay":
+def _choose(kafka: "Cluster", choice: "Selection", replay_id: str = "") -> "Replay":
     from labsupport.broker.advice import speaking
     from labsupport.history import replay as replaying
 

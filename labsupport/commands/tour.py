@@ -30,7 +30,7 @@ from labsupport.experiments.watching import log, trace
 from labsupport.experiments.watching.balance import OUTCOMES, Sheet
 from labsupport.experiments.watching.ownership import History
 from labsupport.history import redrive, report
-from labsupport.history.librdkafka import ExactProducer
+from labsupport.history.librdkafka import ConfluentProducer
 from labsupport.settings import Settings
 from labsupport.shop import story
 from labsupport.shop.event import Event
@@ -39,7 +39,7 @@ from labsupport.waiting import only_one
 LESSON = "99"  # that of no notebook
 EVENTS, PARTITIONS, CRASH = 200, 4, 5
 AGAIN = "run it again; if it comes back, that is a mistake of the lab's: please report these lines"
-POLICY = Policy(attempts=2, first=0.1)
+POLICY = Policy(attempts=2, wait_initial=0.1)
 
 Say = Callable[[str, str], None]  # what a line is about, and what happened
 Service = Callable[[str, bool, ConsumerRecord], object]
@@ -160,15 +160,15 @@ def _poison(lab: Lesson, team: Members, events: Sequence[Event], dead: str, say:
     count = publish.publish(producer, team.topic, events)
     say("produce", f"{count} more events, reports among them, and a record that is no event")
     _read_to_the_end(lab, team)
-    errors = redrive.letters(lab.consumer(name="tour-redrive"), redrive.choice(dead)).by_error
+    errors = redrive.letters(lab.consumer(name="tour-redrive"), redrive.selection(dead)).by_error
     found = ", ".join(f"{number} {error.rpartition('.')[2]}" for error, number in errors.items())
     say("dead letters", f"{found}: put aside with their reasons, and nothing waited behind them")
 
 
 def _redrive(lab: Lesson, team: Members, mended: Callable, dead: str, say: Say) -> None:
-    with closing(ExactProducer(lab.bootstrap)) as producer:
+    with closing(ConfluentProducer(lab.bootstrap)) as producer:
         consumer = lab.consumer(name="tour-redrive")
-        account = redrive.redrive(consumer, producer, redrive.choice(dead, error="KeyError"), addressed=True)
+        account = redrive.redrive(consumer, producer, redrive.selection(dead, error="KeyError"), addressed=True)
     team.handle = mended
     team.start("C")
     _read_to_the_end(lab, team)
@@ -202,13 +202,13 @@ def _road(lab: Lesson, topic: str, history: History, ids: Sequence[str]) -> tupl
     moments: list[Moment] = []
     known: set[str] = set()
     for moment in history.moments:
-        if moment.what == "handled":
+        if moment.kind == "handled":
             moments.append(replace(moment, what=f"INSERT: {'known' if moment.event_id in known else 'new'}"))
             known.add(moment.event_id)
-        if moment.what != "frozen":
-            moments.append(replace(moment, what="crashed") if moment.what == "killed" else moment)
+        if moment.kind != "frozen":
+            moments.append(replace(moment, what="crashed") if moment.kind == "killed" else moment)
     records = sorted(lab.log(topic).records, key=lambda record: record.timestamp)
-    return trace.of(records, moments, *ids)
+    return trace.of_events(records, moments, *ids)
 
 
 @contextlib.contextmanager

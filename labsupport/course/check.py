@@ -17,7 +17,7 @@ from labsupport.course import exercises, stall
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.sandbox import NO_ALARM, has_alarm
 from labsupport.course.stall import Busy, Machine
-from labsupport.course.submission import Answer, Failed, Judged, NotAttempted, TryAgain, in_words, shown
+from labsupport.course.submission import Failed, Judged, NotAttempted, Submission, TryAgain, in_words, shown
 from labsupport.course.verdict import Outcome, Verdict
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
@@ -76,7 +76,7 @@ def judged(exercise: Exercise, value: Any, lab: "Lesson") -> Verdict:
 
 def _judged(exercise: Exercise, value: Any, lab: "Lesson") -> tuple[Verdict, bool | float, str]:
     """A verdict; whether it depends on time, as in Judged; and what took it."""
-    answer, doing = Answer(value, exercise.call, exercise.seconds), f"{exercise.function} was judged"
+    answer, doing = Submission(value, exercise.call, exercise.seconds), f"{exercise.function} was judged"
     lab.made.clear()
     try:
         answer.require_function()
@@ -172,7 +172,7 @@ def verdict_apart(number: str, value: Any, lesson: str) -> Verdict:
 def _verdict_of_file(exercise: Exercise, path: Path, lab: "Lesson") -> Verdict:
     """Read the file, and judge the function in it."""
     names: dict[str, Any] = {}
-    reading = Answer(lambda: names.update(vars(load(path))), "reading()", seconds=3.0)
+    reading = Submission(lambda: names.update(vars(load(path))), "reading()", seconds=3.0)
     try:
         reading(returns=type(None))
     except Judged as problem:

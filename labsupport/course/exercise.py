@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer
 
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.watching import log
@@ -49,7 +49,7 @@ def nothing_left(consumer: KafkaConsumer) -> None:
     consumer.config["consumer_timeout_ms"] = 100  # the client reads it anew for each record
 
 
-def require_the_same_after_a_restart(answer: Answer, argument: Any, here: Any, given: str, broken: str) -> None:
+def require_the_same_after_a_restart(answer: Submission, argument: Any, here: Any, given: str, broken: str) -> None:
     """Raise TryAgain if `answer(argument)`, which is `here`, is something else in another process.
 
     Python's hash() of a text, or id(), is another number there. The other process gets a copy of what the answer
@@ -129,7 +129,7 @@ class Exercise:
     call: str
     hints: tuple[str, ...]
     explanation: str
-    judge: Callable[[Answer, "Lesson"], str]
+    judge: Callable[[Submission, "Lesson"], str]
     seconds: float = 1.5
     file: str = ""
     apart: bool = False

@@ -19,14 +19,14 @@ from labsupport.course.plain_values import has_not_run, is_a, plain
 from labsupport.course.sandbox import WAITING, Clock, Kept, TimeUp, exit_raises, where
 from labsupport.errors import LabError
 
-__all__ = ["Answer", "Failed", "Judged", "NotAttempted", "TryAgain", "as_set", "in_words", "kind_of", "shown"]
+__all__ = ["Failed", "Judged", "NotAttempted", "Submission", "TryAgain", "as_set", "in_words", "kind_of", "shown"]
 
 STUB = "Write your code in place of the three dots, run that cell, then this one."
 # What is handed over itself and not a copy, and how a learner would call it.
 HANDLES = {KafkaProducer: "producer", KafkaConsumer: "consumer", sqlite3.Connection: "database"}
 
 
-class Answer:
+class Submission:
     """What the learner handed to `check`; calling it runs their code, guarded.
 
     All calls together have `seconds` on the clock.
@@ -80,7 +80,7 @@ class Answer:
         try:
             with (
                 exit_raises(),  # before the clock: it may have to import IPython
-                self._clock.running(boundary=Answer.__call__.__code__),
+                self._clock.running(boundary=Submission.__call__.__code__),
                 decimal.localcontext(self._context),
                 contextlib.redirect_stdout(self.printed),
             ):
@@ -125,11 +125,11 @@ class Answer:
 
     def require_no_memory(self) -> None:
         """Raise TryAgain if one of the calls so far comes back differently without those before it."""
-        copies: dict[int, Answer] = {}
+        copies: dict[int, Submission] = {}
 
         def ask(function: Any, call: memory.Call) -> Any:
             # All calls of a copy have the time that all calls of the answer had.
-            asked = copies.setdefault(id(function), Answer(function, self.signature, self.seconds))
+            asked = copies.setdefault(id(function), Submission(function, self.signature, self.seconds))
             try:
                 return asked(*call.arguments, returns=call.kinds)
             except Failed as failed:

@@ -32,8 +32,8 @@ class Wait:
     until: float
 
 
-class Recovery:
-    """What one worker does about its failures: `Worker(consumer, handle, recovery=Recovery(producer))`.
+class ErrorHandler:
+    """What one worker does about its failures: `Worker(consumer, handle, error_handler=ErrorHandler(producer))`.
 
     `producer` writes the dead letters, to the topic that `dead_letter.topic_of` names, which must be there; it needs
     `dead_letter.producer_settings()`, and whoever made it closes it. Attempts are counted in this process: if it is
@@ -83,7 +83,7 @@ class Recovery:
         for place in places:
             self._waits.pop(place, None)
 
-    def bury(self, record: ConsumerRecord, error: Exception, attempts: int, group: str) -> None:
+    def send_to_dead_letter(self, record: ConsumerRecord, error: Exception, attempts: int, group: str) -> None:
         """Write the record's dead letter and wait until it is acknowledged.
 
         It goes into the partition of the same number, if there is one. Raises DeadLetterError if it was refused, or not

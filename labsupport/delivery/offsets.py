@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Hashable, Iterable, Mapping
 
 
-class Offsets:
+class OffsetTracker:
     """The accounts of one consumer. Places are partitions, in whatever form the caller names them."""
 
     def __init__(self) -> None:
@@ -16,15 +16,15 @@ class Offsets:
         self._done: dict[Hashable, set[int]] = {}  # finished, but a record before it is not
         self._due: dict[Hashable, int] = {}
 
-    def hand_out(self, place: Hashable, offsets: Iterable[int]) -> None:
+    def delivered(self, place: Hashable, offsets: Iterable[int]) -> None:
         """These records, in the order of their offsets, are about to be handled."""
         self._open.setdefault(place, deque()).extend(offsets)
 
-    def holds(self, place: Hashable, offset: int) -> bool:
+    def owns(self, place: Hashable, offset: int) -> bool:
         """Whether that record was handed out and is still ours: its partition may have gone meanwhile."""
         return offset in self._open.get(place, ())
 
-    def finish(self, place: Hashable, offset: int) -> None:
+    def ack(self, place: Hashable, offset: int) -> None:
         """That record is done. Nothing comes of it if its partition has gone: whoever has it now gets it again."""
         waiting = self._open.get(place)
         if not waiting or offset not in waiting:
@@ -47,11 +47,11 @@ class Offsets:
         self._done[place] = {each for each in self._done.get(place, ()) if each < offset}
 
     @property
-    def due(self) -> dict[Hashable, int]:
+    def committable(self) -> dict[Hashable, int]:
         """What to commit, by partition: the offset of the next record, below which all is done."""
         return dict(self._due)
 
-    def settle(self, due: Mapping[Hashable, int]) -> None:
+    def committed(self, due: Mapping[Hashable, int]) -> None:
         """That much is committed; or was refused, and is no longer ours to commit."""
         self._due = {place: offset for place, offset in self._due.items() if due.get(place) != offset}
 

@@ -21,7 +21,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import FencedInstanceIdError, KafkaError
 
 from labsupport.delivery import dead_letter, inbox, orders
-from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.worker import Moment, Worker
 from labsupport.errors import EventError, LabError
 from labsupport.learner_file import function_of
@@ -40,7 +40,7 @@ def serve(
     consumer: KafkaConsumer,
     database: sqlite3.Connection,
     handle: Handle = process,
-    recovery: Recovery | None = None,
+    recovery: ErrorHandler | None = None,
 ) -> None:
     """Process what comes, until SIGTERM or Ctrl-C: the event in hand is finished and committed.
 
@@ -52,7 +52,7 @@ def serve(
         lambda event: handle(event, database),
         decode=lambda record: Event.decode(record.value),
         hooks=[_say],
-        recovery=recovery,
+        error_handler=recovery,
     )
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: worker.stop())
@@ -80,7 +80,7 @@ def connect(address: str, topic: str, group: str, name: str) -> KafkaConsumer:
     return consumer
 
 
-class Burying(Recovery):
+class Burying(ErrorHandler):
     """A recovery whose dead letters a function writes, called with consumer, producer, record and error.
 
     The function may commit the record, too: all before it in its partition is processed by then.
@@ -95,14 +95,14 @@ class Burying(Recovery):
         self.function(self.consumer, self.producer, record, error)
 
 
-def recovery_of(address: str, topic: str, consumer: KafkaConsumer, bury: Bury | None = None) -> Recovery:
+def recovery_of(address: str, topic: str, consumer: KafkaConsumer, bury: Bury | None = None) -> ErrorHandler:
     """What becomes of events that fail; the caller closes its producer. Raises LabError without a topic for them."""
     letters = dead_letter.topic_of(topic)
     if not consumer.partitions_for_topic(letters):
         raise LabError(f"There is no topic {letters!r} for dead letters.", "", "make it: lab.dead_letters(topic)")
     settings = dead_letter.producer_settings() | {"client_id": f"{consumer.config['client_id']}-dead-letters"}
     producer = KafkaProducer(bootstrap_servers=address.split(","), bootstrap_timeout_ms=5_000, **settings)
-    return Burying(consumer, producer, bury) if bury else Recovery(producer)
+    return Burying(consumer, producer, bury) if bury else ErrorHandler(producer)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -146,13 +146,13 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _say(moment: Moment) -> None:
-    if moment.what in ("assigned", "revoked", "lost"):
-        places = ", ".join(str(place.partition) for place in moment.places) or "none"
-        print(f"{moment.what}: partitions {places}", flush=True)
-    if moment.what in ("failed", "paused", "overdue", "dead-lettered"):
-        why = f": {moment.why}" if moment.why else ""
-        why += f", for {moment.seconds:.0f} s now" if moment.what == "overdue" else ""
-        print(f"{moment.what}: partition {moment.places[0].partition}, offset {moment.offset}{why}", flush=True)
+    if moment.kind in ("assigned", "revoked", "lost"):
+        places = ", ".join(str(place.partition) for place in moment.partitions) or "none"
+        print(f"{moment.kind}: partitions {places}", flush=True)
+    if moment.kind in ("failed", "paused", "overdue", "dead-lettered"):
+        why = f": {moment.error}" if moment.error else ""
+        why += f", for {moment.seconds:.0f} s now" if moment.kind == "overdue" else ""
+        print(f"{moment.kind}: partition {moment.partitions[0].partition}, offset {moment.offset}{why}", flush=True)
 
 
 def _failed(what: str, next_step: str) -> int:

@@ -53,10 +53,10 @@ class Policy:
     """
 
     attempts: int = 5
-    total: float = 60.0
-    first: float = 0.5
-    most: float = 10.0
-    jitter: float = 0.5
+    timeout: float = 60.0
+    wait_initial: float = 0.5
+    wait_max: float = 10.0
+    wait_jitter: float = 0.5
     seed: int = 0
     classify: Callable[[BaseException], str] = field(default=classify, repr=False)
     outage: float = 600.0
@@ -65,16 +65,20 @@ class Policy:
     def __post_init__(self) -> None:
         if not isinstance(self.attempts, int) or self.attempts < 1:
             raise LabError(f"attempts is {self.attempts!r}.", "the first time counts too", "give a whole number from 1")
-        if not 0 < self.first <= self.most < float("inf"):
+        if not 0 < self.wait_initial <= self.wait_max < float("inf"):
             raise LabError(
-                f"first is {self.first!r} s, and most {self.most!r} s.",
+                f"wait_initial is {self.wait_initial!r} s, and wait_max {self.wait_max!r} s.",
                 "waits grow from the one to the other",
-                "give 0 < first <= most",
+                "give 0 < wait_initial <= wait_max",
             )
-        if not self.total >= 0:
-            raise LabError(f"total is {self.total!r} s.", "it is the time for all retries together", "give 0 or more")
-        if not 0 <= self.jitter <= 1:
-            raise LabError(f"jitter is {self.jitter!r}.", "it is a part of the wait", "give a number from 0 to 1")
+        if not self.timeout >= 0:
+            raise LabError(
+                f"timeout is {self.timeout!r} s.", "it is the time for all retries together", "give 0 or more"
+            )
+        if not 0 <= self.wait_jitter <= 1:
+            raise LabError(
+                f"wait_jitter is {self.wait_jitter!r}.", "it is a part of the wait", "give a number from 0 to 1"
+            )
         if not 0 < self.outage < float("inf"):
             raise LabError(
                 f"outage is {self.outage!r} s.", "an outage has to be reported some time", "give a number above 0"
@@ -84,7 +88,7 @@ class Policy:
 
     def longest(self, attempt: int) -> float:
         """The wait (s) after this attempt, counted from 1, before chance takes its part."""
-        return min(self.most, self.first * 2.0 ** min(attempt - 1, 64))
+        return min(self.wait_max, self.wait_initial * 2.0 ** min(attempt - 1, 64))
 
 
 @dataclass(frozen=True)
@@ -122,10 +126,10 @@ def decide(
     overdue = waited if kind == TRANSIENT and waited >= policy.outage else 0.0
     if overdue and policy.then != PAUSE:
         return Decision(policy.then, 0.0, kind, overdue)
-    part = 1 - policy.jitter * random.Random(f"{policy.seed}/{place}/{attempt}").random()
+    part = 1 - policy.wait_jitter * random.Random(f"{policy.seed}/{place}/{attempt}").random()
     wait = policy.longest(attempt) * part
-    if attempt < policy.attempts and waited + wait <= policy.total:
+    if attempt < policy.attempts and waited + wait <= policy.timeout:
         return Decision(RETRY, wait, kind, overdue)
     if kind == TRANSIENT:
-        return Decision(PAUSE, policy.most * part, kind, overdue)
+        return Decision(PAUSE, policy.wait_max * part, kind, overdue)
     return Decision(DEAD_LETTER, 0.0, kind)

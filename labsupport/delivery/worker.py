@@ -17,8 +17,8 @@ from kafka.errors import CommitFailedError, FencedInstanceIdError, KafkaTimeoutE
 from kafka.structs import OffsetAndMetadata
 
 from labsupport.delivery.dead_letter import for_others
-from labsupport.delivery.error_handler import Recovery
-from labsupport.delivery.offsets import Offsets
+from labsupport.delivery.error_handler import ErrorHandler
+from labsupport.delivery.offsets import OffsetTracker
 from labsupport.delivery.reading import id_of, require_no_auto_commit
 from labsupport.delivery.retry import DEAD_LETTER, RETRY, STOP
 from labsupport.errors import LabError
@@ -44,16 +44,16 @@ class Moment:
     of failed and overdue.
     """
 
-    what: str
-    at: float
-    who: str
-    places: tuple[TopicPartition, ...] = ()
+    kind: str
+    time: float
+    client_id: str
+    partitions: tuple[TopicPartition, ...] = ()
     offset: int | None = None
     key: str = ""
     event_id: str = ""
     generation: int | None = None
     seconds: float | None = None
-    why: str = ""
+    error: str = ""
 
     @classmethod
     def of(cls, what: str, who: str, record: ConsumerRecord, **more: Any) -> "Moment":
@@ -80,11 +80,11 @@ class Worker:
         *,
         decode: Callable[[ConsumerRecord], Any] = lambda record: record,
         hooks: Iterable[Callable[[Moment], None]] = (),
-        recovery: Recovery | None = None,
+        error_handler: ErrorHandler | None = None,
     ):
         self.consumer, self.handle, self.decode, self.hooks = readable(consumer), handle, decode, tuple(hooks)
-        self.recovery = recovery
-        self.offsets = Offsets()
+        self.error_handler = error_handler
+        self.offsets = OffsetTracker()
         self._group = consumer.config["group_id"]
         self._generation: int | None = None  # of the group, when what is in hand was handed out
         self._stopping = False
@@ -101,16 +101,16 @@ class Worker:
         self._require_foundations()
         self._listen()
         while not (self._stopping or until()):
-            if self.recovery:
-                self.recovery.resume(self.consumer)  # partitions whose wait is over
+            if self.error_handler:
+                self.error_handler.resume(self.consumer)  # partitions whose wait is over
             try:
                 polled = self.consumer.poll(timeout_ms=PATTERN_POLL_MS if self._pattern else POLL_MS)
                 self._generation = self._generation_now()
                 for place, records in polled.items():
-                    self.offsets.hand_out(place, [record.offset for record in records])
+                    self.offsets.delivered(place, [record.offset for record in records])
                     for record in records:
                         # Not behind a record that is tried again, nor for a group that has thrown this member out.
-                        if not self._stopping and self.offsets.holds(place, record.offset) and self._is_member():
+                        if not self._stopping and self.offsets.owns(place, record.offset) and self._is_member():
                             self._work_off(place, record)
             finally:
                 self._commit()
@@ -129,18 +129,18 @@ class Worker:
                 self.handle(self.decode(record))
             except Exception as error:
                 self._tell_of("failed", record, why=type(error).__name__)
-                if self.recovery is None:
+                if self.error_handler is None:
                     raise
-                if not self._recover(self.recovery, place, record, error):
+                if not self._recover(self.error_handler, place, record, error):
                     return
             else:
                 if self.hooks:
                     self._tell_of("handled", record)
-                if self.recovery:
-                    self.recovery.done(place)
-        self.offsets.finish(place, record.offset)
+                if self.error_handler:
+                    self.error_handler.done(place)
+        self.offsets.ack(place, record.offset)
 
-    def _recover(self, recovery: Recovery, place: TopicPartition, record: ConsumerRecord, error: Exception) -> bool:
+    def _recover(self, recovery: ErrorHandler, place: TopicPartition, record: ConsumerRecord, error: Exception) -> bool:
         """Decide, and act; whether that was the end of the record."""
         if not self._is_member():
             return False  # its partition goes to another member, which decides for itself
@@ -150,7 +150,7 @@ class Worker:
         if decision.what == STOP:
             raise error
         if decision.what == DEAD_LETTER:
-            recovery.bury(record, error, attempts, self._group)
+            recovery.send_to_dead_letter(record, error, attempts, self._group)
             self._tell_of("dead-lettered", record)
             recovery.done(place)
             return True
@@ -199,7 +199,7 @@ class Worker:
         return now == self._generation and (now >= 0 or not self.consumer.subscription())
 
     def _commit(self) -> None:
-        due = self.offsets.due
+        due = self.offsets.committable
         if not due:
             return
         self._tell("committing", due)
@@ -216,13 +216,13 @@ class Worker:
             return
         else:
             self._tell("committed", due)
-        self.offsets.settle(due)
+        self.offsets.committed(due)
 
     def gone(self, what: str, places: Iterable[TopicPartition]) -> None:
         """Partitions that were taken away: others commit there now."""
         self.offsets.gone(places)
-        if self.recovery:
-            self.recovery.gone(places)
+        if self.error_handler:
+            self.error_handler.gone(places)
         self._tell(what, places)
 
     def assigned(self, places: Iterable[TopicPartition]) -> None:

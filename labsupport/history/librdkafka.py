@@ -54,7 +54,7 @@ class Stored(NamedTuple):
     offset: int
 
 
-class ExactProducer:
+class ConfluentProducer:
     """Has the `send`, `flush` and `close` of a KafkaProducer. It opens its connections at the first record.
 
     `largest` is the size (bytes) of the largest record that it sends; `settings` are librdkafka's own.

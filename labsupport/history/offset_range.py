@@ -13,7 +13,7 @@ from labsupport.kafka_fixes import UnreadableError, readable
 
 
 @dataclass(frozen=True)
-class Stretch:
+class OffsetRange:
     """The offsets of one partition from `start` up to `stop`, which does not belong to it, as in `range`.
 
     `begin` and `end` are the log's own, at the moment when the stretch was fixed. `notes` say where `start` or `stop`
@@ -21,8 +21,8 @@ class Stretch:
     """
 
     partition: int
-    begin: int
-    end: int
+    log_start: int
+    log_end: int
     start: int
     stop: int
     notes: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ def since(found: int | None, first: int | None, end: int) -> tuple[int, str]:
 def read(
     consumer: KafkaConsumer,
     topic: str,
-    stretches: Sequence[Stretch],
+    stretches: Sequence[OffsetRange],
     expired: Callable[[int, int, int], object],
     unreadable: Callable[[int, int, int, UnreadableError], object],
     patience: float = 10.0,
@@ -97,7 +97,7 @@ class _Reader:
         self,
         consumer: KafkaConsumer,
         topic: str,
-        stretches: Sequence[Stretch],
+        stretches: Sequence[OffsetRange],
         expired: Callable[[int, int, int], object],
         unreadable: Callable[[int, int, int, UnreadableError], object],
     ):

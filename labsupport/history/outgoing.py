@@ -9,8 +9,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.delivery.publish import require_window
 from labsupport.errors import LabError
-from labsupport.history.librdkafka import ExactProducer
-from labsupport.history.replay_report import Tally, is_refusal, place_of
+from labsupport.history.librdkafka import ConfluentProducer
+from labsupport.history.replay_report import ReplayCounter, coordinates_of, is_refusal
 
 ACKNOWLEDGED = 60.0  # seconds that an acknowledgement is waited for
 
@@ -42,7 +42,11 @@ class Sender:
     """Sends records and notes in `tally` what became of each; at most `in_flight` are on their way at once."""
 
     def __init__(
-        self, consumer: KafkaConsumer, producer: KafkaProducer | ExactProducer, tally: Tally, in_flight: int = 1_000
+        self,
+        consumer: KafkaConsumer,
+        producer: KafkaProducer | ConfluentProducer,
+        tally: ReplayCounter,
+        in_flight: int = 1_000,
     ):
         require_window(in_flight)
         self.consumer, self.producer, self.tally, self.in_flight = consumer, producer, tally, in_flight
@@ -83,7 +87,7 @@ class Sender:
         except Exception as error:
             if is_refusal(error):  # then Kafka answers: what became of the others can be known, too
                 self._hear_the_others()
-            error.add_note(f"the first record that was not acknowledged: {place_of(record)}")
+            error.add_note(f"the first record that was not acknowledged: {coordinates_of(record)}")
             raise
         self.tally.waiting.popleft()
         self.tally.done += 1

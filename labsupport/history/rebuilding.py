@@ -17,9 +17,9 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport.errors import LabError
 from labsupport.files import digest
-from labsupport.history.offset_range import Stretch, inside
-from labsupport.history.replay import Choice, Replay, choose
-from labsupport.history.replay_report import Account
+from labsupport.history.offset_range import OffsetRange, inside
+from labsupport.history.replay import Replay, Selection, choose
+from labsupport.history.replay_report import ReplayReport
 
 EVERY = 1.0  # seconds between two commits
 COMMIT_MS = 5_000
@@ -35,7 +35,7 @@ def rebuild(
     keep: Callable[[], object] = lambda: None,
     every: float = EVERY,
     patience: float = 10.0,
-) -> Account:
+) -> ReplayReport:
     """Hand all that `topic` holds now to `handle(decode(record))`, for the consumer's group, a new one.
 
     Every `every` seconds, and at the end, `keep()` makes the state durable, and then the group's
@@ -55,7 +55,7 @@ def rebuild(
             "give it a new group_id, and enable_auto_commit=False",
         )
     with _alone(consumer, group):
-        replaying = choose(consumer, Choice(topic), replay_id=group, patience=patience)
+        replaying = choose(consumer, Selection(topic), replay_id=group, patience=patience)
         starts = tuple(_started(consumer, topic, each) for each in replaying.stretches)
         replaying = Replay(consumer, replaying.choice, starts, group, patience)
         saving = _Saving(consumer, topic, keep, every)
@@ -85,7 +85,7 @@ def _occupied(group: str, seen: str) -> LabError:
     return LabError(f"{group} is being rebuilt already.", seen, "let that one come to its end, or stop it first")
 
 
-def _started(consumer: KafkaConsumer, topic: str, stretch: Stretch) -> Stretch:
+def _started(consumer: KafkaConsumer, topic: str, stretch: OffsetRange) -> OffsetRange:
     """The stretch, from where an earlier run that was interrupted has come to."""
     stored = consumer.committed(TopicPartition(topic, stretch.partition), metadata=True, timeout_ms=COMMIT_MS)
     if stored is None:
@@ -96,8 +96,8 @@ def _started(consumer: KafkaConsumer, topic: str, stretch: Stretch) -> Stretch:
             f"it goes on at offset {stored.offset} of partition {stretch.partition}; to rebuild would lose that",
             "take the name of a new group; or stop its members, reset it to the beginning, and let them read again",
         )
-    start, note = inside(stored.offset, stretch.begin, stretch.end)
-    notes = (f"goes on at {start}", note) if start > stretch.begin else (note,)
+    start, note = inside(stored.offset, stretch.log_start, stretch.log_end)
+    notes = (f"goes on at {start}", note) if start > stretch.log_start else (note,)
     return replace(stretch, start=start, notes=(*stretch.notes, *(each for each in notes if each)))
 
 

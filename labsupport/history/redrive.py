@@ -26,11 +26,11 @@ from labsupport.console import progress
 from labsupport.delivery.dead_letter import DeadLetter, redriven, unwrap
 from labsupport.delivery.record_time import moment
 from labsupport.errors import LabError, NotADeadLetterError
-from labsupport.history.librdkafka import ExactProducer
+from labsupport.history.librdkafka import ConfluentProducer
 from labsupport.history.outgoing import Outgoing, Sender, Skip
 from labsupport.history.replay import choose
-from labsupport.history.replay_report import Account, Tally, place_of
-from labsupport.history.selection import Choice
+from labsupport.history.replay_report import ReplayCounter, ReplayReport, coordinates_of
+from labsupport.history.selection import Selection
 from labsupport.history.sent import Marks, Pair, Sent, groups_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Letters:
     """The dead letters that were chosen, in their order; `account` says what was read, and what was no dead letter."""
 
     found: tuple[Found, ...]
-    account: Account = field(repr=False)
+    report: ReplayReport = field(repr=False)
 
     @property
     def by_error(self) -> dict[str, int]:
@@ -79,18 +79,18 @@ class Letters:
         return pandas.DataFrame(rows, columns=columns).set_index("place")
 
 
-def choice(
+def selection(
     topic: str,
     *,
     error: str = "",
     group: str = "",
     where: Callable[[ConsumerRecord], object] | None = None,
     **chosen: Any,
-) -> Choice:
+) -> Selection:
     """Which dead letters of `topic`, a dead letter topic: those to which all of this applies.
 
     `error` is a part of the error's class, of its cause's class or of its message; `group` the group that could not
-    process it. The rest is as in `replay.Choice`: `keys` and `types` are the original's; `since` and `before` are about
+    process it. The rest is as in `replay.Selection`: `keys` and `types` are the original's; `since` and `before` are about
     when the dead letter was written, and `where` gets the record that it lies in.
     """
     tests: dict[str, Callable[[ConsumerRecord], object]] = {}
@@ -98,10 +98,10 @@ def choice(
         tests["error"] = _of_letters(lambda letter: error in f"{letter.error}: {letter.message}\n{letter.cause}")
     if group:
         tests["group"] = _of_letters(lambda letter: group == letter.group)
-    return Choice(topic, where=where, tests=tests, **chosen)
+    return Selection(topic, where=where, tests=tests, **chosen)
 
 
-def letters(consumer: KafkaConsumer, chosen: Choice) -> Letters:
+def letters(consumer: KafkaConsumer, chosen: Selection) -> Letters:
     """The dead letters that are chosen, and whether each was sent back before. The consumer is as for `replay.choose`.
 
     Raises LabError if there is no such topic.
@@ -112,7 +112,7 @@ def letters(consumer: KafkaConsumer, chosen: Choice) -> Letters:
 
 def plan(
     consumer: KafkaConsumer,
-    chosen: Choice,
+    chosen: Selection,
     *,
     addressed: bool = False,
     widen: bool = False,
@@ -134,17 +134,17 @@ def plan(
 
 def redrive(
     consumer: KafkaConsumer,
-    producer: KafkaProducer | ExactProducer,
-    chosen: Choice,
+    producer: KafkaProducer | ConfluentProducer,
+    chosen: Selection,
     *,
     addressed: bool = False,
     widen: bool = False,
     dry_run: bool = False,
-) -> Account:
+) -> ReplayReport:
     """Send the chosen dead letters to their original topics, as `plan` says; what was sent before is counted and left.
 
     With `dry_run` everything is done but sending. A KafkaProducer leaves, and counts, what it cannot send; an
-    ExactProducer sends everything as it was. Raises LabError, before anything is sent, if an
+    ConfluentProducer sends everything as it was. Raises LabError, before anything is sent, if an
     original topic is not there; and as `replay.Replay.send`.
     """
     return plan(consumer, chosen, addressed=addressed, widen=widen).send(producer, dry_run=dry_run)
@@ -156,31 +156,33 @@ class Plan:
     `letters` lists them, `account` says what would be sent, `topics` where to.
     """
 
-    def __init__(self, consumer: KafkaConsumer, pairs: Sequence[Pair], account: Account, addressed: bool, widen: bool):
+    def __init__(
+        self, consumer: KafkaConsumer, pairs: Sequence[Pair], account: ReplayReport, addressed: bool, widen: bool
+    ):
         self.consumer, self.addressed, self.widen = consumer, addressed, widen
         self._pairs, self._seen = pairs, account
         self.topics = tuple(sorted({letter.topic for _, letter in pairs}))
         self._partitions()
         self._sent = Sent(consumer, pairs)
         self.letters = _listed(pairs, self._sent.marks, account)
-        tally, before = Tally.on(account, "sent", dry_run=True), self._before()
+        tally, before = ReplayCounter.on(account, "sent", dry_run=True), self._before()
         for record, letter in pairs:
             if reason := self._reason(letter, before):
                 tally.skip(record, Skip(reason, letter.place))
-        tally.reached = {each.partition: each.stop for each in account.stretches}
-        self.account = tally.account
+        tally.reached = {each.partition: each.stop for each in account.ranges}
+        self.report = tally.report
 
-    def send(self, producer: KafkaProducer | ExactProducer, *, dry_run: bool = False) -> Account:
+    def send(self, producer: KafkaProducer | ConfluentProducer, *, dry_run: bool = False) -> ReplayReport:
         """Send what was planned, and nothing else; what somebody else has sent back since then is left.
 
         Raises as `redrive`; with the account as a note, if something was sent already.
         """
-        tally, partitions = Tally.on(self._seen, "sent", dry_run), self._partitions()
+        tally, partitions = ReplayCounter.on(self._seen, "sent", dry_run), self._partitions()
         if not dry_run:
             self._sent.read()
         before, sender = self._before(), Sender(self.consumer, producer, tally)
         left = Counter(record.partition for record, _ in self._pairs)
-        stops = {each.partition: each.stop for each in self._seen.stretches}
+        stops = {each.partition: each.stop for each in self._seen.ranges}
         tally.reached |= {partition: stop for partition, stop in stops.items() if not left[partition]}
         try:
             for record, letter in progress("Sending back", unit="dead letter", over=self._pairs):
@@ -197,9 +199,9 @@ class Plan:
                     tally.reached[record.partition] = stops[record.partition]
             sender.finish()
         except BaseException as error:
-            error.add_note(str(tally.account))
+            error.add_note(str(tally.report))
             raise
-        return tally.account
+        return tally.report
 
     def _back(self, letter: DeadLetter, before: Marks, partitions: dict[str, set[int]]) -> Outgoing:
         if reason := self._reason(letter, before):
@@ -234,7 +236,7 @@ class Plan:
         return partitions
 
 
-def _read(consumer: KafkaConsumer, chosen: Choice) -> tuple[list[Pair], Account]:
+def _read(consumer: KafkaConsumer, chosen: Selection) -> tuple[list[Pair], ReplayReport]:
     pairs: list[Pair] = []
 
     def look(record: ConsumerRecord) -> None:
@@ -246,11 +248,11 @@ def _read(consumer: KafkaConsumer, chosen: Choice) -> tuple[list[Pair], Account]
     return pairs, choose(consumer, chosen).look(look)
 
 
-def _listed(pairs: Iterable[Pair], before: Marks, account: Account) -> Letters:
+def _listed(pairs: Iterable[Pair], before: Marks, account: ReplayReport) -> Letters:
     return Letters(
         tuple(
             Found(
-                place_of(record),
+                coordinates_of(record),
                 moment(record.timestamp),
                 letter,
                 bool({None, letter.group} & groups_of(letter, before)),

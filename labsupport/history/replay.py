@@ -15,11 +15,11 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labsupport.console import progress
 from labsupport.delivery.reading import require_no_auto_commit
 from labsupport.errors import EventError, LabError
-from labsupport.history.librdkafka import ExactProducer
-from labsupport.history.offset_range import Stretch, read
+from labsupport.history.librdkafka import ConfluentProducer
+from labsupport.history.offset_range import OffsetRange, read
 from labsupport.history.outgoing import Outgoing, Sender, Skip
-from labsupport.history.replay_report import Account, Tally, place_of
-from labsupport.history.selection import Choice, fix
+from labsupport.history.replay_report import ReplayCounter, ReplayReport, coordinates_of
+from labsupport.history.selection import Selection, resolve
 
 REPLAY_ID, ORIGIN = "replay_id", "replay_origin"
 
@@ -34,7 +34,7 @@ def replayed(record: ConsumerRecord) -> str | None:
 
 def marked(record: ConsumerRecord, replay_id: str) -> ConsumerRecord:
     """The same record with the mark. Replayed again, it gets the new id and keeps its first origin."""
-    headers, origin = record.headers, place_of(record).encode()
+    headers, origin = record.headers, coordinates_of(record).encode()
     if replayed(record) is not None:
         origin = next((value for name, value in headers if name == ORIGIN), origin)
         headers = [each for each in headers if each[0] not in (REPLAY_ID, ORIGIN)]
@@ -46,7 +46,7 @@ def copy(record: ConsumerRecord, topic: str, replay_id: str) -> Outgoing:
     return Outgoing(topic, record.key, record.value, tuple(marked(record, replay_id).headers), record.timestamp)
 
 
-def choose(consumer: KafkaConsumer, choice: Choice, *, replay_id: str = "", patience: float = 10.0) -> "Replay":
+def choose(consumer: KafkaConsumer, choice: Selection, *, replay_id: str = "", patience: float = 10.0) -> "Replay":
     """What the choice means in the log as it is now: where it begins and where it ends, whatever is added later.
 
     The consumer has no topics of its own, and commits nothing. `replay_id` goes into the marks; by default it is one
@@ -60,7 +60,7 @@ def choose(consumer: KafkaConsumer, choice: Choice, *, replay_id: str = "", pati
             'make one without topics: lab.consumer(name="replay")',
         )
     require_no_auto_commit(consumer, "A replay", group=False)
-    return Replay(consumer, choice, fix(consumer, choice), replay_id or uuid.uuid4().hex[:8], patience)
+    return Replay(consumer, choice, resolve(consumer, choice), replay_id or uuid.uuid4().hex[:8], patience)
 
 
 def _nothing(_reached: Mapping[int, int]) -> None:
@@ -74,16 +74,21 @@ class Replay:
     """
 
     def __init__(
-        self, consumer: KafkaConsumer, choice: Choice, stretches: tuple[Stretch, ...], replay_id: str, patience: float
+        self,
+        consumer: KafkaConsumer,
+        choice: Selection,
+        stretches: tuple[OffsetRange, ...],
+        replay_id: str,
+        patience: float,
     ):
         self.consumer, self.choice, self.stretches = consumer, choice, stretches
         self.replay_id, self.patience = replay_id, patience
-        self._tally = Tally(choice.topic, replay_id, stretches)
+        self._tally = ReplayCounter(choice.topic, replay_id, stretches)
 
     @property
-    def account(self) -> Account:
+    def report(self) -> ReplayReport:
         """How far it has come: while it runs too, and after it was interrupted."""
-        return self._tally.account
+        return self._tally.report
 
     def handle(
         self,
@@ -92,14 +97,14 @@ class Replay:
         decode: Callable[[ConsumerRecord], Any] = lambda record: record,
         dry_run: bool = False,
         between: Callable[[Mapping[int, int]], object] = _nothing,
-    ) -> Account:
+    ) -> ReplayReport:
         """Call `handle(decode(record))` for each record, marked; those of a partition in their order.
 
         A record for which `decode` raises EventError or Skip is counted and left. What `handle` raises comes out, with
         the account as a note. With `dry_run` everything is done but `handle`. Between two batches `between` is called
         with the next offset of each partition.
         """
-        self._tally = Tally(self.choice.topic, self.replay_id, self.stretches, "handled", dry_run)
+        self._tally = ReplayCounter(self.choice.topic, self.replay_id, self.stretches, "handled", dry_run)
 
         def work(thing: Any) -> None:
             handle(thing)
@@ -107,12 +112,12 @@ class Replay:
 
         return self._run(lambda record: decode(marked(record, self.replay_id)), work, between)
 
-    def look(self, see: Callable[[ConsumerRecord], object]) -> Account:
+    def look(self, see: Callable[[ConsumerRecord], object]) -> ReplayReport:
         """Call `see(record)` for each record as it lies, without the mark: to look at it, not to process it.
 
         If it raises Skip, that is counted.
         """
-        self._tally = Tally(self.choice.topic, self.replay_id, self.stretches, "seen")
+        self._tally = ReplayCounter(self.choice.topic, self.replay_id, self.stretches, "seen")
 
         def work(_seen: object) -> None:
             self._tally.done += 1
@@ -121,19 +126,19 @@ class Replay:
 
     def send(
         self,
-        producer: KafkaProducer | ExactProducer,
+        producer: KafkaProducer | ConfluentProducer,
         to: str | Callable[[ConsumerRecord], Outgoing],
         *,
         in_flight: int = 1_000,
         dry_run: bool = False,
-    ) -> Account:
+    ) -> ReplayReport:
         """Send a copy of each record, marked, to the topic `to`; or what `to(record)` makes of it, which has no mark.
 
         A record for which `to` raises EventError or Skip is counted and left, and so is one that a KafkaProducer cannot
-        send; an `exact.ExactProducer` can. At most `in_flight` are on their way at once. Raises LabError if there is no
+        send; an `librdkafka.ConfluentProducer` can. At most `in_flight` are on their way at once. Raises LabError if there is no
         such topic, and the client's error for the first record that was not acknowledged, with the account as a note.
         """
-        self._tally = Tally(self.choice.topic, self.replay_id, self.stretches, "sent", dry_run)
+        self._tally = ReplayCounter(self.choice.topic, self.replay_id, self.stretches, "sent", dry_run)
         sender = Sender(self.consumer, producer, self._tally, in_flight)
         make = to if callable(to) else partial(copy, topic=to, replay_id=self.replay_id)
 
@@ -152,7 +157,7 @@ class Replay:
         work: Callable[[Any], object],
         between: Callable[[Mapping[int, int]], object],
         finish: Callable[[], object] = lambda: None,
-    ) -> Account:
+    ) -> ReplayReport:
         tally, missed_by = self._tally, self.choice.missed_by()
         batches = read(self.consumer, self.choice.topic, self.stretches, tally.expire, tally.unread, self.patience)
         try:
@@ -167,9 +172,9 @@ class Replay:
                     between(tally.reached)
                 finish()
         except BaseException as error:
-            error.add_note(str(self.account))
+            error.add_note(str(self.report))
             raise
-        return self.account
+        return self.report
 
     def _take(
         self, record: ConsumerRecord, missed_by: str, prepare: Callable[[ConsumerRecord], Any], work: Callable

@@ -10,7 +10,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.future import Future
 
 from labsupport.errors import LabError, UnknownEventError
-from labsupport.history.offset_range import Stretch
+from labsupport.history.offset_range import OffsetRange
 
 if TYPE_CHECKING:
     import pandas
@@ -30,7 +30,7 @@ NO_ANSWER = (
 
 
 @dataclass(frozen=True)
-class Account:
+class ReplayReport:
     """What became of the records; all numbers are records, but `expired`, which are offsets.
 
     `read` = `chosen` + `left_out` (by what they did not fit). `chosen` = `done` + `skipped` (by reason) + `refused`
@@ -42,7 +42,7 @@ class Account:
 
     topic: str
     replay_id: str
-    stretches: tuple[Stretch, ...]
+    ranges: tuple[OffsetRange, ...]
     verb: str = "handled"
     dry_run: bool = False
     read: int = 0
@@ -60,7 +60,7 @@ class Account:
     def complete(self) -> bool:
         """Whether it came to the end of every stretch."""
         return not (self.unanswered or self.refused) and all(
-            self.reached[each.partition] >= each.stop for each in self.stretches
+            self.reached[each.partition] >= each.stop for each in self.ranges
         )
 
     @property
@@ -70,9 +70,9 @@ class Account:
 
         columns = ["partition", "begin", "end", "start", "stop", "reached", "expired", "notes"]
         rows = [
-            (each.partition, each.begin, each.end, each.start, each.stop, self.reached[each.partition],
+            (each.partition, each.log_start, each.log_end, each.start, each.stop, self.reached[each.partition],
              self.expired.get(each.partition, 0), "; ".join(each.notes))
-            for each in self.stretches
+            for each in self.ranges
         ]  # fmt: skip
         return pandas.DataFrame(rows, columns=columns).set_index("partition")
 
@@ -88,7 +88,7 @@ class Account:
         lines += [f"  {count:,} refused, and not stored: {name}" for name, count in self.refused.items()]
         if self.unanswered:
             lines.append(f"  {self.unanswered:,} sent without an answer: stored or not")
-        for each in self.stretches:
+        for each in self.ranges:
             at = self.reached[each.partition]
             lines += [f"  partition {each.partition}: {note}" for note in each.notes]
             if expired := self.expired.get(each.partition):
@@ -100,11 +100,11 @@ class Account:
     __repr__ = __str__
 
 
-class Tally:
+class ReplayCounter:
     """An account while it is drawn up: `account` is how it stands."""
 
     def __init__(
-        self, topic: str, replay_id: str, stretches: Sequence[Stretch], verb: str = "handled", dry_run: bool = False
+        self, topic: str, replay_id: str, stretches: Sequence[OffsetRange], verb: str = "handled", dry_run: bool = False
     ):
         self._fixed = {"topic": topic, "replay_id": replay_id, "stretches": tuple(stretches)}
         self._fixed |= {"verb": verb, "dry_run": dry_run}
@@ -118,21 +118,21 @@ class Tally:
         self._examples: list[str] = []
 
     @classmethod
-    def on(cls, account: Account, verb: str, dry_run: bool) -> "Tally":
+    def on(cls, account: ReplayReport, verb: str, dry_run: bool) -> "ReplayCounter":
         """What is done with the records of this account, which were only looked at."""
-        tally = cls(account.topic, account.replay_id, account.stretches, verb, dry_run)
+        tally = cls(account.topic, account.replay_id, account.ranges, verb, dry_run)
         tally.read, tally.chosen = account.read, account.chosen
         tally.left_out, tally.skipped = Counter(account.left_out), Counter(account.skipped)
         tally.expired, tally._examples = Counter(account.expired), list(account.examples)
         return tally
 
     @property
-    def account(self) -> Account:
+    def report(self) -> ReplayReport:
         """The account as it stands now."""
         acknowledged = sum(future.succeeded() for _, future in self.waiting)
         failed = [future.exception for _, future in self.waiting if future.is_done and not future.succeeded()]
         refused = Counter(type(error).__name__ for error in failed if is_refusal(error))
-        return Account(
+        return ReplayReport(
             **self._fixed,
             read=self.read,
             chosen=self.chosen,
@@ -151,7 +151,7 @@ class Tally:
         reason = getattr(why, "reason", "unknown type" if isinstance(why, UnknownEventError) else "undecodable")
         self.skipped[reason] += 1
         if len(self._examples) < EXAMPLES:
-            self._examples.append(f"{place_of(record)}: {why}")
+            self._examples.append(f"{coordinates_of(record)}: {why}")
 
     def unread(self, partition: int, start: int, stop: int, why: LabError) -> None:
         """Count records that the client cannot read; what they are, and so whether they were chosen, nobody knows."""
@@ -172,6 +172,6 @@ def is_refusal(error: BaseException) -> bool:
     return not isinstance(error, NO_ANSWER)
 
 
-def place_of(record: ConsumerRecord) -> str:
+def coordinates_of(record: ConsumerRecord) -> str:
     """Where a record lies: topic/partition/offset."""
     return f"{record.topic}/{record.partition}/{record.offset}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kafka import KafkaConsumer
 
 from labsupport.history import rebuilding
-from labsupport.history.replay_report import Account
+from labsupport.history.replay_report import ReplayReport
 from labsupport.shop.event import Event
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def add(database: sqlite3.Connection, event: Event) -> bool:
     return database.execute("INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?, ?, ?)", row).rowcount == 1
 
 
-def rebuild(consumer: KafkaConsumer, topic: str, database: sqlite3.Connection) -> Account:
+def rebuild(consumer: KafkaConsumer, topic: str, database: sqlite3.Connection) -> ReplayReport:
     """The report made anew, in `database`, from all that `topic` holds; `consumer` and errors as in `rebuilding`."""
     return rebuilding.rebuild(
         consumer,

@@ -33,7 +33,7 @@ class Where:
     to: str | None = None
     time: datetime | None = None
     offset: int | None = None
-    shift: int | None = None
+    shift_by: int | None = None
 
     def __post_init__(self) -> None:
         given = {name: value for name, value in vars(self).items() if value is not None}
@@ -41,13 +41,13 @@ class Where:
             raise LabError(
                 "A group goes on at one place.",
                 f"given: {', '.join(given) or 'nothing'}",
-                'say one of to="beginning", to="end", time=…, offset=…, shift=…',
+                'say one of to="beginning", to="end", time=…, offset=…, shift_by=…',
             )
         if self.to not in (None, "beginning", "end"):
             raise LabError(f"to is {self.to!r}.", "", 'give to="beginning" or to="end"')
         if self.time is not None:
             milliseconds(self.time, "time")
-        for name in ("offset", "shift"):
+        for name in ("offset", "shift_by"):
             if name in given and not isinstance(given[name], int):
                 raise LabError(f"{name} is {given[name]!r}.", "offsets are whole numbers", f"give such a {name}")
 
@@ -110,18 +110,18 @@ def target(
         offset, note = since(found, first, end)
     elif where.offset is not None:
         offset, note = inside(where.offset, begin, end)
-    elif where.shift is not None:
+    elif where.shift_by is not None:
         if committed is None:
             raise LabError(
-                f"Partition {partition} cannot be shifted by {where.shift}.",
+                f"Partition {partition} cannot be shifted by {where.shift_by}.",
                 "the group has committed nothing there, so there is no place to count from",
                 "say where it shall be: the beginning, the end, a time or an offset",
             )
-        offset, note = inside(committed + where.shift, begin, end)
+        offset, note = inside(committed + where.shift_by, begin, end)
     return Target(partition, begin, end, committed, offset, note)
 
 
-def reset(
+def reset_offsets(
     admin: KafkaAdminClient,
     group: str,
     topic: str,
@@ -129,7 +129,7 @@ def reset(
     to: str | None = None,
     time: datetime | None = None,
     offset: int | None = None,
-    shift: int | None = None,
+    shift_by: int | None = None,
     partitions: Collection[int] | None = None,
     dry_run: bool = False,
 ) -> Reset:
@@ -138,7 +138,7 @@ def reset(
     A group that does not exist is made. Raises LabError, and changes nothing, while the group has
     members, if there is no such topic or partition, and for a shift from nothing.
     """
-    where = Where(to, time, offset, shift)
+    where = Where(to, time, offset, shift_by)
     places = _places(admin, topic, partitions)
     _require_nobody(admin, group)
     targets = _targets(admin, group, places, where)

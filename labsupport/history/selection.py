@@ -10,13 +10,13 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.delivery.record_time import milliseconds
 from labsupport.errors import LabError
-from labsupport.history.offset_range import Stretch, inside, since
+from labsupport.history.offset_range import OffsetRange, inside, since
 
 ASK_MS = 5_000
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """Records of `topic` to which all of this applies; what is left out does not restrict them.
 
     `start` and `stop` are offsets, as in `range`: from the one up to but not with the other, in each partition. `since`
@@ -88,7 +88,7 @@ def type_of(record: ConsumerRecord) -> str:
     return found if isinstance(found, str) else ""
 
 
-def fix(consumer: KafkaConsumer, choice: Choice) -> tuple[Stretch, ...]:
+def resolve(consumer: KafkaConsumer, choice: Selection) -> tuple[OffsetRange, ...]:
     """Where the choice lies in each partition now: what is added later does not belong to it.
 
     Offsets and times outside the log are brought to its nearest end, with a note. Raises LabError if there is no such
@@ -112,14 +112,16 @@ def fix(consumer: KafkaConsumer, choice: Choice) -> tuple[Stretch, ...]:
         found = consumer.offsets_for_times(dict.fromkeys(places, at), timeout_ms=ASK_MS)
         firsts = consumer.offsets_for_times(dict.fromkeys(places, 0), timeout_ms=ASK_MS)
     return tuple(
-        stretch(
+        offset_range(
             choice, place.partition, begins[place], ends[place], _offset(found.get(place)), _offset(firsts.get(place))
         )
         for place in places
     )
 
 
-def stretch(choice: Choice, partition: int, begin: int, end: int, found: int | None, first: int | None) -> Stretch:
+def offset_range(
+    choice: Selection, partition: int, begin: int, end: int, found: int | None, first: int | None
+) -> OffsetRange:
     """The choice in one partition: pure. `found` and `first` as `stretches.since` takes them."""
     notes = []
     start, stop = begin, end
@@ -133,7 +135,7 @@ def stretch(choice: Choice, partition: int, begin: int, end: int, found: int | N
         at, note = since(found, first, end)
         start = max(start, at)
         notes.append(note)
-    return Stretch(partition, begin, end, start, max(start, stop), tuple(note for note in notes if note))
+    return OffsetRange(partition, begin, end, start, max(start, stop), tuple(note for note in notes if note))
 
 
 def _offset(found: object) -> int | None:

@@ -10,9 +10,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.delivery.dead_letter import DeadLetter, copied
 from labsupport.delivery.record_time import moment
-from labsupport.history.offset_range import Stretch
+from labsupport.history.offset_range import OffsetRange
 from labsupport.history.replay import Replay
-from labsupport.history.selection import Choice, fix
+from labsupport.history.selection import Selection, resolve
 
 PATIENCE = 10.0  # seconds
 EARLIER_MS = 60_000  # by so much two machines' clocks may differ
@@ -32,7 +32,7 @@ class Sent:
         self.consumer, self.marks = consumer, defaultdict(set)
         # By topic: from when on it is read, in milliseconds since 1970, 0 for all of it; and up to where it was.
         self._since: dict[str, int] = {}
-        self._read: dict[str, tuple[Stretch, ...]] = {}
+        self._read: dict[str, tuple[OffsetRange, ...]] = {}
         latest = int(1_000 * time.time()) + EARLIER_MS
         for record, letter in pairs:
             written = record.timestamp - EARLIER_MS if 0 < record.timestamp <= latest else 0
@@ -47,13 +47,15 @@ class Sent:
             if topic in self._read:
                 known = {each.partition: each.stop for each in self._read[topic]}
                 stretches = tuple(
-                    replace(each, start=stop if (stop := known.get(each.partition, 0)) <= each.end else each.begin)
-                    for each in fix(self.consumer, Choice(topic))
+                    replace(
+                        each, start=stop if (stop := known.get(each.partition, 0)) <= each.log_end else each.log_start
+                    )
+                    for each in resolve(self.consumer, Selection(topic))
                 )
             else:
                 # Only where it begins is a matter of time: what lies behind that counts, whatever its own time is.
-                stretches = fix(self.consumer, Choice(topic, since=moment(since) if since > 0 else None))
-            Replay(self.consumer, Choice(topic), stretches, "", PATIENCE).look(self._look)
+                stretches = resolve(self.consumer, Selection(topic, since=moment(since) if since > 0 else None))
+            Replay(self.consumer, Selection(topic), stretches, "", PATIENCE).look(self._look)
             self._read[topic] = stretches
 
     def _look(self, record: ConsumerRecord) -> None:

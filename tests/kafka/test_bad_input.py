@@ -9,17 +9,17 @@ from kafka.errors import MessageSizeTooLargeError
 
 from labsupport import lesson, reading, story
 from labsupport.delivery import dead_letter
-from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.retry import Policy
 from labsupport.delivery.worker import Worker
 from labsupport.experiments.breaking import poison
 from labsupport.experiments.watching import log
 from labsupport.history import redrive
-from labsupport.history.librdkafka import ExactProducer
+from labsupport.history.librdkafka import ConfluentProducer
 from labsupport.shop.event import Event
 
 READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
-QUICK = Policy(attempts=2, first=0.01, most=0.01)
+QUICK = Policy(attempts=2, wait_initial=0.01, wait_max=0.01)
 BEFORE, AFTER, ODD = story.events(3, seed=1)
 LIMIT = 1_048_588  # bytes: Kafka's own `max.message.bytes`
 
@@ -43,7 +43,7 @@ def topic(lab):
 @pytest.fixture
 def producer(lab):
     """One that sends everything."""
-    with closing(ExactProducer(lab.bootstrap)) as producer:
+    with closing(ConfluentProducer(lab.bootstrap)) as producer:
         yield producer
 
 
@@ -51,13 +51,15 @@ def work(lab, topic, group="97-payments", handle=lambda event: None, decode=lamb
     """A worker with dead letters, to the end of the topic; returns the ids of the events that it processed."""
     done = []
     consumer = lab.consumer(topic, name="A", group_id=group, **READS)
-    recovery = Recovery(lab.producer(name="dead-letters", **dead_letter.producer_settings()), QUICK)
+    recovery = ErrorHandler(lab.producer(name="dead-letters", **dead_letter.producer_settings()), QUICK)
 
     def tell(moment):
-        if moment.what == "handled":
+        if moment.kind == "handled":
             done.append(moment.event_id)
 
-    Worker(consumer, handle, decode=decode, hooks=[tell], recovery=recovery).run(until=reading.at_the_end(consumer))
+    Worker(consumer, handle, decode=decode, hooks=[tell], error_handler=recovery).run(
+        until=reading.at_the_end(consumer)
+    )
     lab.close_client("A")
     assert lab.lag(topic, group).total == 0
     return done
@@ -78,7 +80,7 @@ def there_and_back(lab, topic, producer, key, value, headers):
     original = dead_letter.original(record)
     assert (original.key, original.value, original.headers) == (key, value, list(headers))
     assert (original.topic, original.partition, original.offset, original.timestamp) == (topic, 0, 1, sent.timestamp)
-    account = redrive.redrive(lab.consumer(name="redrive"), producer, redrive.choice(topic + "-dlt"))
+    account = redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(topic + "-dlt"))
     assert account.done == 1
     back = log.read(lab, topic).records[3]
     assert (back.key, back.value) == (key, value)
@@ -131,9 +133,9 @@ def there_and_back_without_mark(lab, topic, producer, value):
     (record,) = log.read(lab, topic + "-dlt").records
     assert (record.value, dead_letter.original(record).value) == (value, value)
     with pytest.raises(MessageSizeTooLargeError):
-        redrive.redrive(lab.consumer(name="redrive"), producer, redrive.choice(topic + "-dlt"))
+        redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(topic + "-dlt"))
     set_largest(lab, topic, LIMIT + 200)
-    assert redrive.redrive(lab.consumer(name="redrive"), producer, redrive.choice(topic + "-dlt")).done == 1
+    assert redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(topic + "-dlt")).done == 1
     assert log.read(lab, topic).records[-1].value == value
 
 
@@ -145,12 +147,12 @@ def set_largest(lab, topic, size):
 def test_a_value_that_came_compressed_fits_into_the_dead_letter_topic_uncompressed(lab, topic):
     """Five times the limit, which the original topic stored because it was packed."""
     value = b"x" * (5 * LIMIT)
-    with closing(ExactProducer(lab.bootstrap, compression_type="gzip")) as packing:
+    with closing(ConfluentProducer(lab.bootstrap, compression_type="gzip")) as packing:
         packing.send(topic, value, b"k").get()
         assert work(lab, topic) == []
         (record,) = log.read(lab, topic + "-dlt").records
         assert record.value == value
-        assert redrive.redrive(lab.consumer(name="redrive"), packing, redrive.choice(topic + "-dlt")).done == 1
+        assert redrive.redrive(lab.consumer(name="redrive"), packing, redrive.selection(topic + "-dlt")).done == 1
     assert [each.value for each in log.read(lab, topic).records] == [value, value]
 
 
@@ -160,7 +162,7 @@ def test_kafka_pythons_producer_leaves_what_it_cannot_send(lab, topic, producer)
         key, value, headers = poison.KINDS[name](random.Random(1), ODD)
         producer.send(topic, value, key, headers).get()
     work(lab, topic)
-    consumer, chosen = lab.consumer(name="redrive"), redrive.choice(topic + "-dlt")
+    consumer, chosen = lab.consumer(name="redrive"), redrive.selection(topic + "-dlt")
     account = redrive.redrive(consumer, lab.producer(name="back"), chosen)
     assert (account.done, account.skipped) == (1, {"this client cannot send it": 2})
     assert redrive.redrive(consumer, producer, chosen).done == 2
@@ -180,9 +182,9 @@ def test_a_dead_letter_that_is_itself_poison_keeps_its_first_origin(lab, topic, 
     letter = dead_letter.unwrap(record)
     assert (letter.place, letter.group, letter.error, letter.attempts) == (f"{topic}/0/0", "97-repair", "KeyError", 2)
     assert (letter.key, letter.value, list(letter.headers)) == (key, value, headers)
-    assert redrive.redrive(lab.consumer(name="redrive"), producer, redrive.choice(topic + "-dlt-dlt")).done == 1
+    assert redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(topic + "-dlt-dlt")).done == 1
     assert log.read(lab, topic).records[-1].value == value
-    again = redrive.redrive(lab.consumer(name="redrive"), producer, redrive.choice(topic + "-dlt"))
+    again = redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(topic + "-dlt"))
     assert again.skipped == {"sent before": 1}  # the same record, whichever of its dead letters was redriven
 
 

@@ -18,7 +18,7 @@ from labsupport.commands import main
 from labsupport.delivery import dead_letter
 from labsupport.delivery.dead_letter import DeadLetter
 from labsupport.experiments.watching import log
-from labsupport.history.librdkafka import ExactProducer
+from labsupport.history.librdkafka import ConfluentProducer
 from labsupport.history.redrive import Found
 from labsupport.settings import CHECKOUT
 
@@ -154,7 +154,7 @@ def test_dead_letters_of_somebody_elses_topic_are_not_sent_there(cluster, topic,
     """Their topic has no name of the lab's."""
     foreign = dead_letter.wrap(log.read(cluster, topic).records[0]._replace(topic="orders"), ValueError(), 1, "g")
     key, value, headers = foreign.encode()
-    with closing(ExactProducer(cluster.bootstrap)) as producer:
+    with closing(ConfluentProducer(cluster.bootstrap)) as producer:
         producer.send(DEAD, value, key, headers).get()
     refused = lab("dead-letters", "redrive", DEAD, "--yes")
     assert refused.returncode == 1

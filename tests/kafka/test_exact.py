@@ -9,9 +9,9 @@ from labsupport.broker.cluster import private
 from labsupport.experiments.breaking import faults
 from labsupport.experiments.watching import log
 from labsupport.history import offset_range
-from labsupport.history.librdkafka import ExactProducer, NotSentError
+from labsupport.history.librdkafka import ConfluentProducer, NotSentError
 from labsupport.history.outgoing import Outgoing, Sender
-from labsupport.history.replay_report import Account, Tally, is_refusal
+from labsupport.history.replay_report import ReplayCounter, ReplayReport, is_refusal
 
 QUICK = {"message_timeout_ms": 4_000}
 
@@ -24,7 +24,7 @@ def topic(cluster):
 
 def refused(bootstrap, topic, error, size=1, **settings):
     """Send a record; it must fail with this error, which the account counts as refused."""
-    with closing(ExactProducer(bootstrap, **QUICK | settings)) as producer:
+    with closing(ConfluentProducer(bootstrap, **QUICK | settings)) as producer:
         sending = producer.send(topic, b"x" * size, b"k")
         with pytest.raises(error) as caught:
             sending.get(20)
@@ -50,7 +50,7 @@ def test_what_the_broker_or_the_client_refuses(cluster, topic):
     refused(cluster.bootstrap, topic, errors.MessageSizeTooLargeError, size=2_000, message_max_bytes=1_000)
     cluster.create_topic(topic, max_message_bytes=500)
     refused(cluster.bootstrap, topic, errors.MessageSizeTooLargeError, size=2_000)
-    with closing(ExactProducer(cluster.bootstrap)) as producer:
+    with closing(ConfluentProducer(cluster.bootstrap)) as producer:
         with pytest.raises(errors.UnknownTopicOrPartitionError):
             producer.send(topic, b"x", b"k", partition=7).get(20)
         with pytest.raises(errors.InvalidTimestampError):
@@ -59,14 +59,14 @@ def test_what_the_broker_or_the_client_refuses(cluster, topic):
 
 def test_a_full_queue_is_waited_for(cluster, topic):
     """It is no error, and nothing is left out."""
-    with closing(ExactProducer(cluster.bootstrap, queue_buffering_max_messages=3)) as producer:
+    with closing(ConfluentProducer(cluster.bootstrap, queue_buffering_max_messages=3)) as producer:
         sendings = [producer.send(topic, b"%d" % number, b"k") for number in range(300)]
         assert [sending.get(20).offset for sending in sendings] == list(range(300))
 
 
 def test_only_a_time_out_is_unknown(settings):
     """A broker that was frozen after it had answered: stored or not."""
-    with private(settings=settings) as kafka, closing(ExactProducer(kafka.bootstrap, **QUICK)) as producer:
+    with private(settings=settings) as kafka, closing(ConfluentProducer(kafka.bootstrap, **QUICK)) as producer:
         there = kafka.create_topic("98-exact")
         producer.send(there, b"1", b"k").get(20)
         with faults.paused(kafka.broker(1)), pytest.raises(errors.KafkaTimeoutError) as caught:
@@ -77,8 +77,8 @@ def test_only_a_time_out_is_unknown(settings):
 def test_the_account_tells_refused_from_unanswered(cluster, topic):
     """The first is refused; what became of the others is heard before the account is drawn up."""
     cluster.create_topic(topic, max_message_bytes=500)
-    stretch = offset_range.Stretch(0, 0, 3, 0, 3)
-    tally = Tally.on(Account("t", "r", (stretch,), read=3, chosen=3, reached={0: 3}), "sent", False)
+    stretch = offset_range.OffsetRange(0, 0, 3, 0, 3)
+    tally = ReplayCounter.on(ReplayReport("t", "r", (stretch,), read=3, chosen=3, reached={0: 3}), "sent", False)
     producer = cluster.producer(name="p", linger_ms=0, enable_idempotence=False)
     sender = Sender(cluster.consumer(name="c"), producer, tally)
     cluster.producer(name="q").send(topic, b"r").get(10)
@@ -87,7 +87,7 @@ def test_the_account_tells_refused_from_unanswered(cluster, topic):
         sender.send(record, Outgoing(topic, b"k", value))
     with pytest.raises(errors.MessageSizeTooLargeError):
         sender.finish()
-    account = tally.account
+    account = tally.report
     assert account.unanswered == 0
     assert account.done + sum(account.refused.values()) == 3
     assert "refused, and not stored: MessageSizeTooLargeError" in str(account)

@@ -87,8 +87,8 @@ def test_to_stop_means_to_finish_the_record_in_hand_to_commit_and_to_leave(lab):
         team.wait(lambda history: len(history.told("handling")) == 31, "A to be in the middle of a record")
         team.stop("A")
         assert lab.owners(group) == {}
-        assert [moment.what for moment in team.history.moments][-5:] == WAY_OUT
-        assert len(team.history.handled()) == lab.lag(topic, group).places[0].committed < 33
+        assert [moment.kind for moment in team.history.moments][-5:] == WAY_OUT
+        assert len(team.history.handled()) == lab.lag(topic, group).partitions[0].committed < 33
 
 
 def test_a_killed_member_is_missed_after_its_session_and_loses_nothing(lab):
@@ -118,7 +118,7 @@ def test_a_static_member_gets_its_partitions_back_without_a_rebalance(lab):
         (killed,) = team.history.told("killed")
         team.start("A", group_instance_id="A")
         assert team.owners == before == {"A": [0, 1], "B": [2]}
-        assert not [moment for moment in team.history.told("revoked", "B") if moment.at > killed.at]
+        assert not [moment for moment in team.history.told("revoked", "B") if moment.time > killed.at]
         assert len(team.history.rebalances) == 2
 
 
@@ -163,7 +163,7 @@ def test_a_slow_member_makes_the_others_wait_for_the_join(lab):
         send(lab, topic, 10)
         team.wait(lambda history: history.told("handling", "A"), "A to be busy")
         team.start("C")
-        order = [(moment.what, moment.who) for moment in team.history.moments]
+        order = [(moment.kind, moment.client_id) for moment in team.history.moments]
         assert order.index(("handled", "A")) < len(order) - 1 - order[::-1].index(("assigned", "B"))
         assert team.owners == {"A": [0], "B": [1], "C": [2]}
 
@@ -186,7 +186,7 @@ def test_a_member_whose_handler_raises_is_told_with_what_it_printed(lab, capsys)
         team.wait(lambda history: len(history.handled()) == 30, "all records")
     assert "cannot process 3" in caught.value.seen
     assert "I was here" not in capsys.readouterr().out
-    assert lab.lag(topic, group).places[0].committed == 3
+    assert lab.lag(topic, group).partitions[0].committed == 3
     assert nobody_is_left(lab, group)
 
 
@@ -332,7 +332,7 @@ def test_members_with_a_policy_put_aside_what_they_cannot_process(lab):
         if record.value == b"7":
             raise ValueError("seven")
 
-    with lab.members(topic, group, handle, policy=retry.Policy(attempts=3, first=0.01)) as team:
+    with lab.members(topic, group, handle, policy=retry.Policy(attempts=3, wait_initial=0.01)) as team:
         team.start("A")
         team.wait(lambda _: lab.lag(topic, group).total == 0, "everything to be committed")
         assert len(team.history.told("failed")) == 3

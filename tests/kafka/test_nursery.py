@@ -8,13 +8,13 @@ import pytest
 
 from labsupport.broker import processes
 from labsupport.errors import LabError
-from labsupport.experiments.breaking.forkserver import Nursery
+from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.waiting import until
 
 
 def test_a_forked_program_is_as_one_of_its_own(own_home):
     """What it printed, its exit code, what it returned; and it can be frozen, woken and killed."""
-    with Nursery() as nursery:
+    with ForkServer() as nursery:
         with nursery.started(lambda: print("hello") or os.getppid()) as first:
             ended = first.ended(20)
         assert (ended.printed, ended.code, ended.returned) == ("hello\n", 0, nursery.process.pid)
@@ -40,8 +40,8 @@ def test_a_killed_notebook_takes_its_trials_along(own_home, kernel):
     """The nursery hears that nobody calls any more, and ends what it started."""
     dead = kernel()
     dead.client.execute(
-        "import time; from labsupport.experiments.breaking.forkserver import Nursery\n"
-        "with Nursery() as nursery, nursery.started(time.sleep, 600): time.sleep(600)"
+        "import time; from labsupport.experiments.breaking.forkserver import ForkServer\n"
+        "with ForkServer() as nursery, nursery.started(time.sleep, 600): time.sleep(600)"
     )
     until(lambda: len(processes.running(own_home, ["program"])) == 2, 60, "the program to run")
     dead.kill()

@@ -7,7 +7,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from labsupport import lesson, publish, reading, story
 from labsupport.broker.cluster import private
 from labsupport.delivery import dead_letter
-from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.retry import DEAD_LETTER, PAUSE, STOP, Policy
 from labsupport.delivery.worker import Worker
 from labsupport.errors import DeadLetterError, LabError, PermanentError, TransientError
@@ -15,7 +15,7 @@ from labsupport.experiments.watching import log
 from labsupport.shop.event import Event
 
 IMPATIENT = {"max_block_ms": 1_000, "delivery_timeout_ms": 3_000, "request_timeout_ms": 1_000}
-QUICK = Policy(attempts=4, first=0.02, most=0.08, total=60)
+QUICK = Policy(attempts=4, wait_initial=0.02, wait_max=0.08, timeout=60)
 READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False, "session_timeout_ms": 6_000}
 
 
@@ -57,8 +57,8 @@ def work(
     moments = []
     consumer = lab.consumer(topic, name="A", group_id=group, **READS | settings)
     producer = lab.producer(name="dead-letters", **dead_letter.producer_settings() | (writes or {}))
-    recovery = Recovery(producer, policy)
-    worker = Worker(consumer, handle, decode=decode, hooks=[moments.append, *hooks], recovery=recovery)
+    recovery = ErrorHandler(producer, policy)
+    worker = Worker(consumer, handle, decode=decode, hooks=[moments.append, *hooks], error_handler=recovery)
     try:
         worker.run(until=until or reading.at_the_end(consumer, patience))
     finally:
@@ -69,7 +69,7 @@ def work(
 
 def told(moments, what):
     """Those of that kind."""
-    return [moment for moment in moments if moment.what == what]
+    return [moment for moment in moments if moment.kind == what]
 
 
 class Failing:
@@ -106,7 +106,7 @@ def test_so_many_transient_failures_are_so_many_retries(lab, times):
     retries = told(moments, "retrying")
     assert [moment.event_id for moment in retries] == [events[7].event_id] * times
     for attempt, moment in enumerate(retries, start=1):
-        assert QUICK.longest(attempt) * (1 - QUICK.jitter) <= moment.seconds <= QUICK.longest(attempt)
+        assert QUICK.longest(attempt) * (1 - QUICK.wait_jitter) <= moment.seconds <= QUICK.longest(attempt)
     assert len(told(moments, "failed")) == times
     assert len(told(moments, "assigned")) == 1
     assert not told(moments, "dead-lettered") + told(moments, "paused")
@@ -121,7 +121,7 @@ def test_waiting_longer_than_the_poll_interval_keeps_the_member_in_its_group(lab
     records = log.read(lab, topic).records
     first = next(record for record in records if record.partition == 1)
     handle = Failing(TransientError("busy"), 1, decode(first))
-    patient = Policy(attempts=2, first=3, most=3, jitter=0)
+    patient = Policy(attempts=2, wait_initial=3, wait_max=3, wait_jitter=0)
     moments = work(
         lab, topic, group, handle, policy=patient,
         max_poll_interval_ms=1_500, session_timeout_ms=1_500, heartbeat_interval_ms=200, max_poll_records=5,
@@ -130,9 +130,9 @@ def test_waiting_longer_than_the_poll_interval_keeps_the_member_in_its_group(lab
     assert waiting.seconds == 3
     assert [moment.generation for moment in told(moments, "assigned")] == [1]
     assert not told(moments, "lost") + told(moments, "refused")
-    mine = [moment for moment in told(moments, "handled") if moment.places == waiting.places]
-    others = [moment for moment in told(moments, "handled") if moment.places != waiting.places]
-    assert mine[0].at > max(moment.at for moment in others)
+    mine = [moment for moment in told(moments, "handled") if moment.partitions == waiting.partitions]
+    others = [moment for moment in told(moments, "handled") if moment.partitions != waiting.partitions]
+    assert mine[0].at > max(moment.time for moment in others)
     assert [moment.offset for moment in mine] == list(range(len(mine)))
 
 
@@ -143,11 +143,11 @@ def test_a_dead_letter_is_there_before_the_offset_moves(lab):
     seen = []
 
     def look(moment):
-        if moment.what == "dead-lettered":
+        if moment.kind == "dead-lettered":
             (letter,) = log.read(lab, dead_letter.topic_of(topic)).records
-            seen.append((letter.partition, log.committed(lab, topic, group).get(moment.places[0].partition, 0)))
-            assert dead_letter.unwrap(letter).place == f"{topic}/{moment.places[0].partition}/{moment.offset}"
-            assert seen[-1] == (moment.places[0].partition, min(seen[-1][1], moment.offset))
+            seen.append((letter.partition, log.committed(lab, topic, group).get(moment.partitions[0].partition, 0)))
+            assert dead_letter.unwrap(letter).place == f"{topic}/{moment.partitions[0].partition}/{moment.offset}"
+            assert seen[-1] == (moment.partitions[0].partition, min(seen[-1][1], moment.offset))
 
     handle = Failing(PermanentError("no such customer"), 99, events[11])
     moments = work(lab, topic, group, handle, hooks=[look])
@@ -180,16 +180,16 @@ def test_an_outage_makes_no_dead_letters(lab):
         done.append(event.event_id)
 
     def end_it(moment):
-        paused.append(moment) if moment.what == "paused" else None
-        if len({moment.places for moment in paused}) == 3 and len(paused) > 6:
+        paused.append(moment) if moment.kind == "paused" else None
+        if len({moment.partitions for moment in paused}) == 3 and len(paused) > 6:
             outage.clear()
 
     paused = []
     moments = work(lab, topic, group, handle, hooks=[end_it], patience=30)
     assert not told(moments, "dead-lettered")
     assert log.read(lab, dead_letter.topic_of(topic)).records == ()
-    assert len({moment.offset for moment in paused if moment.places == paused[0].places}) == 1
-    assert all(moment.seconds <= QUICK.most for moment in paused)
+    assert len({moment.offset for moment in paused if moment.partitions == paused[0].partitions}) == 1
+    assert all(moment.seconds <= QUICK.wait_max for moment in paused)
     assert sorted(done) == sorted(event.event_id for event in events)
     assert len(told(moments, "assigned")) == 1
 
@@ -200,12 +200,12 @@ def test_a_rebalance_during_a_wait_leaves_no_partition_paused(lab):
     topic, group, handle = filled(lab, events, 1), lab.group("rebalance"), Failing(TransientError(), 2, events[4])
 
     def throw_out(moment):
-        retried.append(moment) if moment.what == "retrying" else None
-        if moment.what == "retrying" and len(retried) == 2:  # what is before it has been committed meanwhile
+        retried.append(moment) if moment.kind == "retrying" else None
+        if moment.kind == "retrying" and len(retried) == 2:  # what is before it has been committed meanwhile
             lab.evict(group)
 
     retried = []
-    moments = work(lab, topic, group, handle, policy=Policy(first=1, most=1), hooks=[throw_out])
+    moments = work(lab, topic, group, handle, policy=Policy(wait_initial=1, wait_max=1), hooks=[throw_out])
     assert len(told(moments, "assigned")) == 2
     assert handle.done == [event.event_id for event in events]
     assert lab.lag(topic, group).total == 0
@@ -228,10 +228,18 @@ def test_a_partition_that_a_rebalance_gives_back_goes_on(lab):
         return bool(ended) and ended[0]()
 
     seen = []
-    work(lab, topic, group, handle, policy=Policy(first=20, most=20, jitter=0), hooks=[seen.append], until=end)
+    work(
+        lab,
+        topic,
+        group,
+        handle,
+        policy=Policy(wait_initial=20, wait_max=20, wait_jitter=0),
+        hooks=[seen.append],
+        until=end,
+    )
     lab.close_client("B")
-    assert told(seen, "assigned")[-1].places == (TopicPartition(topic, 0),)
-    assert next(moment.offset for moment in told(seen, "handled") if moment.places[0].partition == 0) == 0
+    assert told(seen, "assigned")[-1].partitions == (TopicPartition(topic, 0),)
+    assert next(moment.offset for moment in told(seen, "handled") if moment.partitions[0].partition == 0) == 0
     assert log.committed(lab, topic, group)[0] == log.edges(lab, topic)[1][0]
 
 
@@ -275,7 +283,7 @@ def test_a_dead_letter_topic_that_is_deleted_under_the_worker_stops_it(lab):
     handle = Failing(PermanentError("no"), 99, events[3], events[9])
 
     def delete(moment):
-        if moment.what == "dead-lettered" and len(log.read(lab, topic + "-dlt").records) == 1:
+        if moment.kind == "dead-lettered" and len(log.read(lab, topic + "-dlt").records) == 1:
             lab.delete_topics([topic + "-dlt"])
 
     with pytest.raises(DeadLetterError):
@@ -336,7 +344,7 @@ def test_no_pause_without_an_end_that_somebody_hears_of(lab, then, ends):
     events = story.events(5, seed=3)
     topic, group = filled(lab, events, partitions=1), lab.group("overdue")
     handle, moments = Failing(TransientError("down"), 10**9, events[2]), []
-    policy = Policy(attempts=2, first=0.01, most=0.02, total=60, outage=0.1, then=then)
+    policy = Policy(attempts=2, wait_initial=0.01, wait_max=0.02, timeout=60, outage=0.1, then=then)
 
     def over():
         enough = len(told(moments, "overdue")) >= (3 if then == PAUSE else 1)
@@ -351,10 +359,10 @@ def test_no_pause_without_an_end_that_somebody_hears_of(lab, then, ends):
     else:
         run()
     late = told(moments, "overdue")
-    assert all(moment.seconds >= 0.1 and moment.why == "TransientError" for moment in late)
+    assert all(moment.seconds >= 0.1 and moment.error == "TransientError" for moment in late)
     assert {moment.offset for moment in late} == {2}
     after = moments[moments.index(late[-1]) :]
-    assert after[0 if then == STOP else 1].what == ends
+    assert after[0 if then == STOP else 1].kind == ends
     assert log.committed(lab, topic, group) == {0: 5 if then == DEAD_LETTER else 2}
     assert len(log.read(lab, dead_letter.topic_of(topic)).records) == (then == DEAD_LETTER)
 
@@ -364,7 +372,7 @@ def test_a_wait_as_long_as_ones_patience_is_not_taken_for_a_kafka_that_is_silent
     """`at_the_end` knows that the partition waits on purpose, and until when."""
     events = story.events(3, seed=4)
     topic, group, handle = filled(lab, events), lab.group("patient"), Failing(TransientError("busy"), 2, *events)
-    policy = Policy(attempts=1, first=waits, most=waits, jitter=0)
+    policy = Policy(attempts=1, wait_initial=waits, wait_max=waits, wait_jitter=0)
     moments = work(lab, topic, group, handle, policy=policy, patience=1.0)
     assert len(told(moments, "paused")) == 6
     assert lab.lag(topic, group).total == 0

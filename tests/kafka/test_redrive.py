@@ -11,13 +11,13 @@ from kafka.errors import MessageSizeTooLargeError
 
 from labsupport import balance, faults, inbox, lesson, orders, publish, reading, replay, story
 from labsupport.delivery import dead_letter
-from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.worker import Worker
 from labsupport.errors import LabError, PermanentError
 from labsupport.experiments.watching import log
 from labsupport.history import redrive
-from labsupport.history.librdkafka import ExactProducer
-from labsupport.history.selection import Choice
+from labsupport.history.librdkafka import ConfluentProducer
+from labsupport.history.selection import Selection
 from labsupport.shop.event import Event
 from labsupport.waiting import until
 
@@ -45,7 +45,7 @@ def topic(lab):
 @pytest.fixture
 def producer(lab):
     """One that sends everything as it was."""
-    with closing(ExactProducer(lab.bootstrap)) as producer:
+    with closing(ConfluentProducer(lab.bootstrap)) as producer:
         yield producer
 
 
@@ -53,9 +53,13 @@ def work(lab, topic, group, handle):
     """A worker of the group, to the end of the topic; returns what it told."""
     moments = []
     consumer = lab.consumer(topic, name="A", group_id=group, **READS)
-    recovery = Recovery(lab.producer(name="dead-letters", **dead_letter.producer_settings()))
+    recovery = ErrorHandler(lab.producer(name="dead-letters", **dead_letter.producer_settings()))
     worker = Worker(
-        consumer, handle, decode=lambda record: Event.decode(record.value), hooks=[moments.append], recovery=recovery
+        consumer,
+        handle,
+        decode=lambda record: Event.decode(record.value),
+        hooks=[moments.append],
+        error_handler=recovery,
     )
     worker.run(until=reading.at_the_end(consumer))
     lab.close_client("A")
@@ -105,10 +109,10 @@ def test_after_the_bug_is_mended_a_redrive_makes_the_sheet_balance(lab, topic, p
         processing = into(database)
         work(lab, topic, group, failing(3, 11, 30, then=processing))
         assert (sheet().count("processed"), sheet().count("dead-lettered")) == (37, 3)
-        dry = redrive.redrive(reader(lab), producer, redrive.choice(DEAD), dry_run=True)
+        dry = redrive.redrive(reader(lab), producer, redrive.selection(DEAD), dry_run=True)
         assert "3 would be sent" in str(dry)
         assert redriven(lab, topic) == []
-        account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+        account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
         assert (account.chosen, account.done, account.complete) == (3, 3, True)
         assert (sheet().count("processed"), sheet().count("waiting")) == (37, 3)
         work(lab, topic, group, processing)
@@ -121,7 +125,7 @@ def test_what_goes_back_is_what_it_was(lab, topic, producer):
     """Key, value, headers but for the mark, and the partition; the timestamp is the time of sending."""
     before = log.read(lab, topic).records
     work(lab, topic, lab.group("g"), failing(5))
-    redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     (back,) = redriven(lab, topic)
     (first,) = [record for record in before if record.value == back.value]
     assert (back.key, back.value, back.partition) == (first.key, first.value, first.partition)
@@ -135,21 +139,21 @@ def test_to_the_topic_it_reaches_every_group_addressed_it_does_not(lab, topic, p
     """Another group that has processed it gets it again; unless the record names the group that it is for."""
     work(lab, topic, lab.group("payments"), failing(5))
     work(lab, topic, lab.group("reports"), failing())
-    redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     for name in "payments", "reports":
         again = work(lab, topic, lab.group(name), failing())
-        assert [moment.event_id for moment in again if moment.what == "handled"] == [EVENTS[5].event_id]
+        assert [moment.event_id for moment in again if moment.kind == "handled"] == [EVENTS[5].event_id]
 
     lab.create_topic(DEAD, 3, **dead_letter.topic_settings())
     lab.delete_groups([lab.group("payments")])
     work(lab, topic, lab.group("payments"), failing(7))
-    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True)
+    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD), addressed=True)
     assert account.done == 1
     own = work(lab, topic, lab.group("payments"), failing())
     others = work(lab, topic, lab.group("reports"), failing())
-    assert [moment.event_id for moment in own if moment.what == "handled"] == [EVENTS[7].event_id]
-    assert [moment.event_id for moment in others if moment.what == "skipped"] == [EVENTS[7].event_id]
-    assert not [moment for moment in others if moment.what == "handled"]
+    assert [moment.event_id for moment in own if moment.kind == "handled"] == [EVENTS[7].event_id]
+    assert [moment.event_id for moment in others if moment.kind == "skipped"] == [EVENTS[7].event_id]
+    assert not [moment for moment in others if moment.kind == "handled"]
     assert lab.lag(topic, lab.group("reports")).total == 0
 
 
@@ -161,7 +165,7 @@ def test_dead_letters_are_chosen_by_error_group_time_key_and_type(lab, topic, pr
     between = datetime.fromtimestamp(max(written) / 1_000, UTC)
 
     def found(**chosen):
-        return ids_of(redrive.letters(reader(lab), redrive.choice(DEAD, **chosen)).found)
+        return ids_of(redrive.letters(reader(lab), redrive.selection(DEAD, **chosen)).found)
 
     def ids_of(found):
         return sorted(Event.decode(each.letter.value).event_id for each in found)
@@ -179,7 +183,7 @@ def test_dead_letters_are_chosen_by_error_group_time_key_and_type(lab, topic, pr
     assert found(since=datetime.now(UTC) + timedelta(minutes=1)) == []
     assert found(where=lambda record: b"negative" in dict(record.headers)["kafka_dlt-exception-message"]) == second
     assert found(error="no such", where=lambda record: record.offset < 0) == []
-    redrive.redrive(reader(lab), producer, redrive.choice(DEAD, error="negative"))
+    redrive.redrive(reader(lab), producer, redrive.selection(DEAD, error="negative"))
     assert ids(redriven(lab, topic)) == second
 
 
@@ -187,8 +191,8 @@ def test_a_list_says_what_somebody_needs_and_whether_it_was_sent(lab, topic, pro
     """By error, in a table; afterwards the same with what was sent back."""
     work(lab, topic, lab.group("payments"), failing(1, 6))
     work(lab, topic, lab.group("payments-2"), failing(8, error=PermanentError("other")))
-    redrive.redrive(reader(lab), producer, redrive.choice(DEAD, error="other"))
-    listed = redrive.letters(reader(lab), redrive.choice(DEAD))
+    redrive.redrive(reader(lab), producer, redrive.selection(DEAD, error="other"))
+    listed = redrive.letters(reader(lab), redrive.selection(DEAD))
     assert listed.by_error == {"labsupport.delivery.retry.PermanentError": 3}
     assert sorted(listed.table["message"]) == ["a bug", "a bug", "other"]
     assert {row.message: row.sent for row in listed.table.itertuples()} == {"a bug": False, "other": True}
@@ -199,14 +203,14 @@ def test_nothing_is_sent_twice(lab, topic, producer):
     """Run again it sends nothing; of two dead letters of one record it sends one; what failed again goes again."""
     work(lab, topic, lab.group("payments"), failing(1, 6))
     work(lab, topic, lab.group("reports"), failing(1))
-    once = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    once = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (once.done, once.skipped) == (2, {"sent before": 1})
-    again = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    again = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (again.done, again.skipped) == (0, {"sent before": 3})
-    addressed = redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True)
+    addressed = redrive.redrive(reader(lab), producer, redrive.selection(DEAD), addressed=True)
     assert addressed.done == 0  # everybody has it already
     work(lab, topic, lab.group("payments"), failing(1))
-    failed_again = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    failed_again = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (failed_again.done, failed_again.skipped) == (1, {"sent before": 3})
     assert len(redriven(lab, topic)) == 3
 
@@ -217,10 +221,10 @@ def test_what_is_no_event_stays_one_event_however_often_it_comes_back(lab, topic
     orders.database(tmp_path / "shop.db").close()
     for _ in range(3):
         work(lab, topic, lab.group("payments"), failing())
-        assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 1
+        assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD)).done == 1
     sheet = balance.read(lab, topic, lab.group("payments"), tmp_path / "shop.db", dead_letters=DEAD)
     assert (sheet.count("produced"), sheet.count("waiting")) == (41, 1)
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 0
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD)).done == 0
 
 
 def test_what_was_addressed_goes_to_all_only_if_that_is_asked_for(lab, topic, producer):
@@ -228,12 +232,12 @@ def test_what_was_addressed_goes_to_all_only_if_that_is_asked_for(lab, topic, pr
     for name in "payments", "reports":
         work(lab, topic, lab.group(name), failing(1))
     work(lab, topic, lab.group("payments"), failing(1))
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True).done == 2
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True).done == 0
-    to_all = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD), addressed=True).done == 2
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD), addressed=True).done == 0
+    to_all = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (to_all.done, to_all.skipped) == (0, {"sent before, to one group only": 2})
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD), widen=True).done == 1
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD), widen=True).done == 0
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD), widen=True).done == 1
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD), widen=True).done == 0
     assert len(redriven(lab, topic)) == 3
 
 
@@ -241,10 +245,10 @@ def test_what_was_sent_to_one_group_is_not_sent_to_it_again_by_anothers_letter(l
     """Only one of the two was sent back, addressed; then all are to go to everybody."""
     for name in "payments", "reports":
         work(lab, topic, lab.group(name), failing(1))
-    chosen = redrive.choice(DEAD, group=lab.group("reports"))
+    chosen = redrive.selection(DEAD, group=lab.group("reports"))
     assert redrive.redrive(reader(lab), producer, chosen, addressed=True).done == 1
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 0
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True).done == 1
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD)).done == 0
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD), addressed=True).done == 1
 
 
 def test_a_topic_made_anew_has_other_records_at_the_same_places(lab, topic, producer):
@@ -254,12 +258,12 @@ def test_a_topic_made_anew_has_other_records_at_the_same_places(lab, topic, prod
         lab.delete_groups([lab.group("payments")])
         publish.publish(lab.producer(name="shop"), topic, EVENTS[place : place + 1])
         work(lab, topic, lab.group("payments"), failing(place))
-    listed = redrive.letters(reader(lab), redrive.choice(DEAD))
+    listed = redrive.letters(reader(lab), redrive.selection(DEAD))
     assert {found.letter.place for found in listed.found} == {f"{topic}/0/0"}
-    once = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    once = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (once.done, once.skipped) == (2, {})
     assert ids(redriven(lab, topic)) == sorted([EVENTS[0].event_id, EVENTS[5].event_id])
-    again = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    again = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (again.done, again.skipped) == (0, {"sent before": 2})
 
 
@@ -270,22 +274,22 @@ def test_what_is_no_event_is_told_apart_by_its_time(lab, topic, producer):
         lab.delete_groups([lab.group("payments")])
         producer.send(topic, b"no event", b"k", timestamp_ms=timestamp).get()
         work(lab, topic, lab.group("payments"), failing())
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 2
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 0
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD)).done == 2
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD)).done == 0
 
 
 def test_a_mark_of_before_counts_for_the_event_that_it_stands_on(lab, topic, producer):
     """Marks were places alone, and whoever writes them by hand may do so still."""
     work(lab, topic, lab.group("payments"), failing(1, 6))
-    first, second = redrive.letters(reader(lab), redrive.choice(DEAD)).found
+    first, second = redrive.letters(reader(lab), redrive.selection(DEAD)).found
     headers = [*first.letter.headers, ("redrive_origin", first.letter.place.encode())]
     producer.send(topic, first.letter.value, first.letter.key, headers).get()
-    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (account.done, account.skipped) == (1, {"sent before": 1})
     headers = [*second.letter.headers, ("redrive_origin", first.letter.place.encode())]
     assert not dead_letter.copied(log.read(lab, DEAD).records[1]) & {(first.letter.origin, None)}
     producer.send(topic, second.letter.value, second.letter.key, headers).get()  # another event at that place
-    assert [found.sent for found in redrive.letters(reader(lab), redrive.choice(DEAD)).found] == [True, True]
+    assert [found.sent for found in redrive.letters(reader(lab), redrive.selection(DEAD)).found] == [True, True]
 
 
 def test_what_another_tool_sent_back_with_all_headers_can_fail_again_and_come_back(lab, topic, producer):
@@ -293,13 +297,13 @@ def test_what_another_tool_sent_back_with_all_headers_can_fail_again_and_come_ba
     work(lab, topic, lab.group("payments"), failing(1))
     (letter,) = log.read(lab, DEAD).records
     producer.send(topic, letter.value, letter.key, letter.headers, 0).get()
-    skipped = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    skipped = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (skipped.done, skipped.skipped) == (0, {"sent before": 1})
     work(lab, topic, lab.group("payments"), failing(1))
-    again = redrive.letters(reader(lab), redrive.choice(DEAD)).found[-1].letter
+    again = redrive.letters(reader(lab), redrive.selection(DEAD)).found[-1].letter
     resent = log.read(lab, topic).records
     assert again.place in {f"{topic}/{each.partition}/{each.offset}" for each in resent if len(each.headers) > 2}
-    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (account.done, account.skipped) == (1, {"sent before": 1})
     (back,) = redriven(lab, topic)
     assert back.headers[:-1] == letter.headers
@@ -309,11 +313,11 @@ def test_what_another_tool_sent_back_with_all_headers_can_fail_again_and_come_ba
 def test_what_was_planned_is_what_is_sent(lab, topic, producer):
     """A dead letter that is written after the plan is not sent; one that somebody sends meanwhile is left."""
     work(lab, topic, lab.group("payments"), failing(1, 6))
-    plan = redrive.plan(reader(lab), redrive.choice(DEAD))
-    assert "2 would be sent" in str(plan.account)
-    assert plan.account.complete
+    plan = redrive.plan(reader(lab), redrive.selection(DEAD))
+    assert "2 would be sent" in str(plan.report)
+    assert plan.report.complete
     work(lab, topic, lab.group("payments-2"), failing(8))
-    other = redrive.choice(DEAD, where=lambda record: record.offset == 0 and record.partition == 0)
+    other = redrive.selection(DEAD, where=lambda record: record.offset == 0 and record.partition == 0)
     sent = redrive.redrive(lab.consumer(name="other"), producer, other).done
     account = plan.send(producer)
     assert (sent, account.done, account.skipped) == (1, 1, {"sent before": 1})
@@ -337,11 +341,11 @@ def test_each_topic_is_read_once_and_only_where_copies_can_be(lab, topic, produc
     publish.publish(lab.producer(name="shop"), topic, EVENTS[:5])
     work(lab, topic, lab.group("payments"), failing(1, 3))
     with closing(Counting(bootstrap_servers=lab.bootstrap.split(","))) as consumer:
-        plan = redrive.plan(consumer, redrive.choice(DEAD))
+        plan = redrive.plan(consumer, redrive.selection(DEAD))
         assert counted == {DEAD: 2, topic: 5}
         assert plan.send(producer).done == 2
         assert counted == {DEAD: 2, topic: 5}
-        assert [found.sent for found in redrive.letters(consumer, redrive.choice(DEAD)).found] == [True, True]
+        assert [found.sent for found in redrive.letters(consumer, redrive.selection(DEAD)).found] == [True, True]
     assert counted == {DEAD: 4, topic: 12}
 
 
@@ -349,7 +353,7 @@ def test_addressed_to_nobody_is_not_sent(lab, topic, producer):
     """Another tool did not say which group: addressed to nobody, every group would skip it."""
     value, key = EVENTS[1].encode(), story.key_of(EVENTS[1])
     producer.send(DEAD, value, key, spring(topic, 0, 1)).get()
-    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD), addressed=True)
+    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD), addressed=True)
     assert (account.done, account.skipped) == (0, {"for which group is not known": 1})
 
 
@@ -370,18 +374,18 @@ def test_dead_letters_without_a_usable_time_are_listed_and_sent(lab, topic, prod
         headers = [*spring(topic, 0, number), ("kafka_dlt-original-timestamp", struct.pack(">q", stamp))]
         own = stamp if stamp > 0 else None
         producer.send(DEAD, b"v", b"k", headers, timestamp_ms=own if own != 2**63 - 1 else None).get()
-    listed = redrive.letters(reader(lab), redrive.choice(DEAD))
+    listed = redrive.letters(reader(lab), redrive.selection(DEAD))
     assert [found.letter.timestamp for found in listed.found] == list(stamps)
     assert listed.found[0].written is None
     assert listed.table["attempts"].tolist() == ["–"] * 4
     assert log.read(lab, DEAD).table.shape == (4, 2)
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 4
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 0
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD)).done == 4
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD)).done == 0
     copies = lab.create_topic("97-copies", 1, message_timestamp_after_max_ms=2**62)
-    assert replay.choose(reader(lab), Choice(DEAD)).send(producer, copies).done == 4
+    assert replay.choose(reader(lab), Selection(DEAD)).send(producer, copies).done == 4
 
 
-class Telling(ExactProducer):
+class Telling(ConfluentProducer):
     """A real one, which tells when it has sent."""
 
     def __init__(self, bootstrap, at):
@@ -397,7 +401,7 @@ class Telling(ExactProducer):
 
 def redriving(kafka, at, dead_letters):
     """A redrive in a process of its own."""
-    redrive.redrive(kafka.consumer(name="redrive"), Telling(kafka.bootstrap, at), redrive.choice(dead_letters))
+    redrive.redrive(kafka.consumer(name="redrive"), Telling(kafka.bootstrap, at), redrive.selection(dead_letters))
 
 
 def test_an_interrupted_redrive_is_run_again(lab, topic, producer):
@@ -405,12 +409,12 @@ def test_an_interrupted_redrive_is_run_again(lab, topic, producer):
     work(lab, topic, lab.group("payments"), failing(1, 6, 9, 14, 20))
     assert faults.run(lab, redriving, DEAD, kill_at="sent", nth=2).killed_at == "sent"
     assert len(redriven(lab, topic)) == 2
-    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (account.done, account.skipped) == (3, {"sent before": 2})
     assert ids(redriven(lab, topic)) == sorted(EVENTS[place].event_id for place in (1, 6, 9, 14, 20))
 
 
-class Interrupted(ExactProducer):
+class Interrupted(ConfluentProducer):
     """A real one; Ctrl-C comes when it is to send the third."""
 
     count = 0
@@ -426,12 +430,12 @@ def test_ctrl_c_in_the_middle_says_how_far_it_came(lab, topic, producer):
     """Two were sent, in their order; the same command once more sends the other three."""
     work(lab, topic, lab.group("payments"), failing(1, 6, 9, 14, 20))
     with closing(Interrupted(lab.bootstrap)) as stopping, pytest.raises(KeyboardInterrupt) as caught:
-        redrive.redrive(reader(lab), stopping, redrive.choice(DEAD))
+        redrive.redrive(reader(lab), stopping, redrive.selection(DEAD))
     (note,) = caught.value.__notes__
     assert "5 chosen" in note
     assert "came to offset" in note
     until(lambda: len(redriven(lab, topic)) == 2, 20, "the two to be stored")
-    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (account.done, account.skipped) == (3, {"sent before": 2})
 
 
@@ -441,12 +445,12 @@ def test_what_has_been_processed_already_is_not_processed_again(lab, topic, prod
     with closing(orders.database(tmp_path / "shop.db")) as database:
         processing = into(database)
         work(lab, topic, group, failing(4, then=processing))
-        redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+        redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
         work(lab, topic, group, processing)
         (back,) = redriven(lab, topic)
         producer.send(topic, back.value, back.key, back.headers, back.partition).get()  # by somebody who does not look
         again = work(lab, topic, group, processing)
-    assert [moment.event_id for moment in again if moment.what == "handled"] == [EVENTS[4].event_id]
+    assert [moment.event_id for moment in again if moment.kind == "handled"] == [EVENTS[4].event_id]
     sheet = balance.read(lab, topic, group, tmp_path / "shop.db", dead_letters=DEAD)
     assert (sheet.count("processed"), sheet.count("twice")) == (40, 0)
 
@@ -459,19 +463,19 @@ def test_a_redrive_to_a_topic_that_is_gone_sends_nothing(lab, topic, producer):
     key, value, headers = other.encode()
     producer.send(DEAD, value, key, headers, letter.partition).get()
     with pytest.raises(LabError, match="no topic 97-gone any more") as caught:
-        redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+        redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert "nothing was sent" in caught.value.seen
     assert redriven(lab, topic) == []
     with pytest.raises(LabError, match="no topic '97-never-dlt'"):
-        redrive.redrive(reader(lab), producer, redrive.choice("97-never-dlt"))
+        redrive.redrive(reader(lab), producer, redrive.selection("97-never-dlt"))
 
 
 def test_what_is_no_dead_letter_is_counted_and_left(lab, topic, producer):
     """Somebody has sent something else there, or named the wrong topic."""
     producer.send(DEAD, b"hello", b"k").get()
-    account = redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (account.done, account.skipped) == (0, {"no dead letter": 1})
-    assert redrive.letters(reader(lab), redrive.choice(topic)).account.skipped == {"no dead letter": 40}
+    assert redrive.letters(reader(lab), redrive.selection(topic)).report.skipped == {"no dead letter": 40}
 
 
 def test_a_topic_with_fewer_partitions_than_before_lets_the_key_decide(lab, topic, producer):
@@ -480,7 +484,7 @@ def test_a_topic_with_fewer_partitions_than_before_lets_the_key_decide(lab, topi
     place = next(place for place, event in enumerate(EVENTS) if event.encode() == records[-1].value)
     work(lab, topic, lab.group("payments"), failing(place))
     lab.create_topic(topic, 1)
-    assert redrive.redrive(reader(lab), producer, redrive.choice(DEAD)).done == 1
+    assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD)).done == 1
     assert [record.partition for record in redriven(lab, topic)] == [0]
 
 
@@ -489,13 +493,13 @@ def test_a_record_that_the_topic_refuses_ends_the_redrive_with_its_account(lab, 
     work(lab, topic, lab.group("payments"), failing(4))
     lab.create_topic(topic, 3, max_message_bytes=80)
     with pytest.raises(MessageSizeTooLargeError) as caught:
-        redrive.redrive(reader(lab), producer, redrive.choice(DEAD))
+        redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert f"not acknowledged: {DEAD}/" in caught.value.__notes__[0]
 
 
 def test_a_replayed_dead_letter_topic_is_read_as_it_lies(lab, topic, producer):
     """Looking at records adds no mark of a replay to them."""
     work(lab, topic, lab.group("payments"), failing(4))
-    (found,) = redrive.letters(reader(lab), redrive.choice(DEAD)).found
+    (found,) = redrive.letters(reader(lab), redrive.selection(DEAD)).found
     assert [name for name, _ in found.letter.headers] == ["event_type", "event_id"]
     assert replay.replayed(log.read(lab, DEAD).records[0]) is None

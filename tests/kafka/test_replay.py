@@ -10,7 +10,7 @@ from kafka.errors import MessageSizeTooLargeError
 from labsupport import faults, publish, reading, replay, story
 from labsupport.broker.cluster import private
 from labsupport.errors import LabError
-from labsupport.history.replay import Choice, Outgoing, Skip
+from labsupport.history.replay import Outgoing, Selection, Skip
 from labsupport.shop.event import Event
 
 EVENTS = story.events(120, seed=1)
@@ -37,7 +37,7 @@ def chosen(cluster, choice, **settings):
 def events_of(cluster, topic):
     """The events that a topic holds, and the records, in the order of each partition."""
     records = []
-    chosen(cluster, Choice(topic)).handle(records.append)
+    chosen(cluster, Selection(topic)).handle(records.append)
     return records
 
 
@@ -47,7 +47,7 @@ def events_of(cluster, topic):
 def test_everything_that_is_there_is_handed_on_once_and_in_order(cluster):
     """In the order of each partition, marked, with an account; no group has a place afterwards."""
     topic, seen, groups = published(cluster), [], cluster.groups()
-    account = replay.choose(cluster.consumer(name="replay"), Choice(topic), replay_id="july").handle(seen.append)
+    account = replay.choose(cluster.consumer(name="replay"), Selection(topic), replay_id="july").handle(seen.append)
     assert sorted(event_of(each).timestamp for each in seen) == [each.timestamp for each in EVENTS]
     for partition in range(3):
         offsets = [each.offset for each in seen if each.partition == partition]
@@ -65,7 +65,7 @@ def test_records_are_chosen_by_partition_offset_key_type_and_function(cluster):
 
     def check(rule, **asked):
         seen = []
-        account = chosen(cluster, Choice(topic, **asked)).handle(seen.append)
+        account = chosen(cluster, Selection(topic, **asked)).handle(seen.append)
         expected = {(each.partition, each.offset) for each in everything if rule(each)}
         assert {(each.partition, each.offset) for each in seen} == expected != set()
         assert account.read == account.chosen + sum(account.left_out.values())
@@ -91,7 +91,7 @@ def test_records_are_chosen_by_their_time(cluster):
     topic = published(cluster, [*EVENTS[:60], *late, *EVENTS[60:]])
     seen = []
     since, before = OPENING + timedelta(seconds=30), OPENING + timedelta(seconds=90)
-    account = chosen(cluster, Choice(topic, since=since, before=before)).handle(
+    account = chosen(cluster, Selection(topic, since=since, before=before)).handle(
         lambda each: seen.append(event_of(each))
     )
     assert sorted(seen, key=lambda each: each.timestamp) == EVENTS[30:90]
@@ -105,15 +105,15 @@ def test_records_are_chosen_by_their_time(cluster):
 ])  # fmt: skip
 def test_a_time_outside_the_log_is_its_nearest_end_and_that_is_said(cluster, since, done, said):
     """Before the beginning: everything. After the end: nothing."""
-    account = chosen(cluster, Choice(published(cluster), since=since)).handle(lambda record: None)
+    account = chosen(cluster, Selection(published(cluster), since=since)).handle(lambda record: None)
     assert account.done == done
     assert account.complete
-    assert all(said in each.notes[0] for each in account.stretches)
+    assert all(said in each.notes[0] for each in account.ranges)
 
 
 def test_a_time_in_an_empty_topic(cluster):
     """There is nothing, and that is said."""
-    account = chosen(cluster, Choice(published(cluster, []), since=OPENING)).handle(lambda record: None)
+    account = chosen(cluster, Selection(published(cluster, []), since=OPENING)).handle(lambda record: None)
     assert account.read == 0
     assert "the log is empty" in str(account)
 
@@ -122,7 +122,7 @@ def test_an_offset_outside_the_log_is_its_nearest_end_and_that_is_said(cluster):
     """Deleted, or not there yet."""
     topic = published(cluster, partitions=1)
     cluster.admin().delete_records({TopicPartition(topic, 0): 100})
-    account = chosen(cluster, Choice(topic, start=5, stop=500)).handle(lambda record: None)
+    account = chosen(cluster, Selection(topic, start=5, stop=500)).handle(lambda record: None)
     assert account.done == 20
     assert "offset 5 is not there any more: the log begins at 100" in str(account)
     assert "offset 500 is not there yet: the log ends at 120" in str(account)
@@ -136,17 +136,17 @@ def test_what_is_not_there_is_refused(cluster, asked, said):
     """A topic, or a partition of it."""
     topic = published(cluster)
     with pytest.raises(LabError, match=said):
-        chosen(cluster, Choice(**{"topic": topic} | asked))
+        chosen(cluster, Selection(**{"topic": topic} | asked))
 
 
 def test_a_consumer_that_would_move_a_group_is_refused(cluster):
     """One with topics of its own, and one that commits by itself."""
     topic = published(cluster)
     with pytest.raises(LabError, match="chooses what its consumer reads"):
-        replay.choose(cluster.consumer(topic, name="A"), Choice(topic))
+        replay.choose(cluster.consumer(topic, name="A"), Selection(topic))
     with pytest.raises(LabError, match="decides what is committed"):
-        chosen(cluster, Choice(topic), group_id="98-g")
-    assert chosen(cluster, Choice(topic), group_id="98-g", enable_auto_commit=False).handle(str).done == 120
+        chosen(cluster, Selection(topic), group_id="98-g")
+    assert chosen(cluster, Selection(topic), group_id="98-g", enable_auto_commit=False).handle(str).done == 120
 
 
 # While it runs
@@ -155,7 +155,7 @@ def test_a_consumer_that_would_move_a_group_is_refused(cluster):
 def test_what_is_added_after_the_choice_does_not_belong_to_it(cluster):
     """The dry run, and the real one after the topic has grown, see the same; one that grows while it is read, too."""
     topic = published(cluster)
-    replaying = chosen(cluster, Choice(topic), max_poll_records=10)
+    replaying = chosen(cluster, Selection(topic), max_poll_records=10)
     counted = replaying.handle(str, dry_run=True)
     producer = cluster.producer(name="p")
     publish.publish(producer, topic, story.events(50, seed=2))
@@ -165,7 +165,7 @@ def test_what_is_added_after_the_choice_does_not_belong_to_it(cluster):
 
     done = replaying.handle(handle)
     assert (counted.chosen, counted.done, done.done) == (120, 0, 120)
-    assert counted.stretches == done.stretches
+    assert counted.ranges == done.ranges
     assert "120 would be handled" in str(counted)
 
 
@@ -175,8 +175,8 @@ def test_the_consumer_can_be_used_again(cluster):
     consumer = cluster.consumer(name="replay", max_poll_records=50)
     for stop in (900, 30, 400):
         seen = []
-        replay.choose(consumer, Choice(topic, stop=stop)).handle(seen.append)
-        everything = replay.choose(consumer, Choice(topic)).handle(seen.append)
+        replay.choose(consumer, Selection(topic, stop=stop)).handle(seen.append)
+        everything = replay.choose(consumer, Selection(topic)).handle(seen.append)
         assert everything.done == 3_000
         assert {each.partition for each in seen[-3_000:]} == {0, 1, 2}
     consumer.assign([TopicPartition(topic, 0)])
@@ -198,7 +198,7 @@ def test_records_that_expire_in_between_are_counted(cluster, reset):
             cluster.admin().delete_records({TopicPartition(topic, 0): 200})
             publish.publish(cluster.producer(name="p"), topic, big[:10])
 
-    account = chosen(cluster, Choice(topic), auto_offset_reset=reset, **small).handle(handle)
+    account = chosen(cluster, Selection(topic), auto_offset_reset=reset, **small).handle(handle)
     assert offsets == [*range(offsets.index(200)), *range(200, 300)]
     assert account.expired == {0: 200 - offsets.index(200)}
     assert account.expired[0] > 100
@@ -215,7 +215,7 @@ def test_everything_that_was_left_expires_in_between(cluster):
         if record.offset == 0:
             cluster.admin().delete_records({TopicPartition(topic, 0): 119})
 
-    account = chosen(cluster, Choice(topic, stop=100), **small).handle(handle)
+    account = chosen(cluster, Selection(topic, stop=100), **small).handle(handle)
     assert account.complete
     assert account.done + account.expired[0] == 100
 
@@ -230,7 +230,7 @@ def test_a_topic_that_is_made_anew_in_between_is_told(cluster):
             published(cluster, EVENTS[:3], partitions=1)
 
     with pytest.raises(LabError, match="which it had") as caught:
-        chosen(cluster, Choice(topic), auto_offset_reset="earliest", **small).handle(handle)
+        chosen(cluster, Selection(topic), auto_offset_reset="earliest", **small).handle(handle)
     assert "98-orders: " in caught.value.__notes__[0]
 
 
@@ -244,7 +244,7 @@ def test_an_unknown_type_in_the_middle_and_no_event_at_all(cluster):
         producer.send(topic, value, b"key").get(timeout=10)
     publish.publish(producer, topic, EVENTS[5:10])
     seen = []
-    account = chosen(cluster, Choice(topic)).handle(seen.append, decode=event_of)
+    account = chosen(cluster, Selection(topic)).handle(seen.append, decode=event_of)
     assert seen == EVENTS[:10]
     assert account.skipped == {"unknown type": 3, "undecodable": 2}
     assert account.chosen == account.done + 5 == 15
@@ -262,14 +262,14 @@ def test_an_error_of_the_handler_comes_out_with_the_account(cluster):
             raise KeyError("on purpose")
         seen.append(record.offset)
 
-    replaying = chosen(cluster, Choice(topic))
+    replaying = chosen(cluster, Selection(topic))
     with pytest.raises(KeyError) as caught:
         replaying.handle(handle)
-    assert caught.value.__notes__ == [str(replaying.account)]
-    assert replaying.account.done == 70
-    assert not replaying.account.complete
-    assert "partition 0: came to offset 70 of 0 to 119" in str(replaying.account)
-    chosen(cluster, Choice(topic, start=replaying.account.reached[0])).handle(handle)
+    assert caught.value.__notes__ == [str(replaying.report)]
+    assert replaying.report.done == 70
+    assert not replaying.report.complete
+    assert "partition 0: came to offset 70 of 0 to 119" in str(replaying.report)
+    chosen(cluster, Selection(topic, start=replaying.report.reached[0])).handle(handle)
     assert seen == [*range(70), 70, *range(70, 120)]
 
 
@@ -284,10 +284,10 @@ def test_the_end_is_found_behind_the_markers_of_transactions(cluster):
             producer.send(topic, b"%d" % number)
         producer.flush(timeout=10)
         ends()
-    account = chosen(cluster, Choice(topic), isolation_level="read_committed").handle(str)
+    account = chosen(cluster, Selection(topic), isolation_level="read_committed").handle(str)
     assert (account.done, account.reached, account.expired) == (20, {0: 33}, {})
     assert account.complete
-    assert chosen(cluster, Choice(topic)).handle(str).done == 30
+    assert chosen(cluster, Selection(topic)).handle(str).done == 30
 
 
 def test_a_broker_that_goes_away_and_comes_back(runtime):
@@ -301,8 +301,8 @@ def test_a_broker_that_goes_away_and_comes_back(runtime):
                     pass
 
         small = {"max_poll_records": 5, "max_partition_fetch_bytes": 500, "fetch_max_bytes": 500}
-        assert chosen(kafka, Choice(topic), **small).handle(handle).done == 120
-        replaying = replay.choose(kafka.consumer(name="replay", **small), Choice(topic), patience=1)
+        assert chosen(kafka, Selection(topic), **small).handle(handle).done == 120
+        replaying = replay.choose(kafka.consumer(name="replay", **small), Selection(topic), patience=1)
         with pytest.raises(LabError, match="Nothing came") as caught, faults.paused(kafka.broker(1)):
             replaying.handle(str)
         assert "came to offset" in caught.value.__notes__[0]
@@ -314,7 +314,7 @@ def test_a_broker_that_goes_away_and_comes_back(runtime):
 def test_sent_records_are_the_same_but_for_the_mark(cluster):
     """Key, value, headers, time and the order of each key; ids are kept, so that who knows an event knows it again."""
     topic, target = published(cluster), cluster.create_topic("98-again", 3)
-    account = chosen(cluster, Choice(topic)).send(cluster.producer(name="out"), target)
+    account = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), target)
     assert account.done == 120
     assert str(account) == "98-orders: 120 records read, 120 chosen, 120 sent"
     before, after = events_of(cluster, topic), []
@@ -342,7 +342,7 @@ def assigned(cluster, topic):
 def test_a_dry_run_sends_nothing(cluster):
     """And counts what would be sent."""
     topic, target = published(cluster), cluster.create_topic("98-again")
-    account = chosen(cluster, Choice(topic, types="OrderCreated")).send(
+    account = chosen(cluster, Selection(topic, types="OrderCreated")).send(
         cluster.producer(name="o"), target, dry_run=True
     )
     orders = sum(each.event_type == "OrderCreated" for each in EVENTS)
@@ -354,7 +354,7 @@ def test_a_dry_run_sends_nothing(cluster):
 def test_a_topic_can_be_sent_to_itself(cluster):
     """Once, not for ever: its end was fixed before."""
     topic = published(cluster)
-    assert chosen(cluster, Choice(topic)).send(cluster.producer(name="out"), topic).done == 120
+    assert chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), topic).done == 120
     assert len(events_of(cluster, topic)) == 240
 
 
@@ -368,7 +368,7 @@ def test_what_is_sent_can_be_made_from_the_record(cluster):
         event_of(record)
         return Outgoing(target, record.key, b"mended", (("why", b"test"),), partition=1)
 
-    account = chosen(cluster, Choice(topic)).send(cluster.producer(name="out"), mend)
+    account = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), mend)
     assert account.skipped == {"too old": 10}
     assert account.examples[0] == "98-orders/0/0: offset 0"
     records = list(reading.to_the_end(assigned(cluster, target)))
@@ -382,11 +382,13 @@ def test_a_topic_that_is_not_there_is_told_before_anything_is_sent(cluster):
     """In a sentence; also if a function names it."""
     topic = published(cluster)
     with pytest.raises(LabError, match="no topic '98-nowhere'"):
-        chosen(cluster, Choice(topic)).send(cluster.producer(name="out"), "98-nowhere")
+        chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), "98-nowhere")
     with pytest.raises(LabError, match="no topic '98-nowhere'"):
-        chosen(cluster, Choice(topic)).send(cluster.producer(name="out"), lambda each: Outgoing("98-nowhere", b"", b""))
+        chosen(cluster, Selection(topic)).send(
+            cluster.producer(name="out"), lambda each: Outgoing("98-nowhere", b"", b"")
+        )
     with pytest.raises(LabError, match="in_flight is 0"):
-        chosen(cluster, Choice(topic)).send(cluster.producer(name="out"), topic, in_flight=0)
+        chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), topic, in_flight=0)
 
 
 def test_what_this_client_cannot_send_is_counted_and_left(cluster):
@@ -397,7 +399,7 @@ def test_what_this_client_cannot_send_is_counted_and_left(cluster):
     other.produce(topic, value=b"x", headers=[("trace", None)])
     other.produce(topic, value=b"x", headers=[("trace", b"1"), ("trace", b"2")])
     assert other.flush(10) == 0
-    account = chosen(cluster, Choice(topic)).send(cluster.producer(name="out"), target)
+    account = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), target)
     assert account.skipped == {"this client cannot send it": 2}
     assert account.examples == ("98-odd/0/0: neither key nor value", "98-odd/0/1: the header 'trace' has no value")
     (sent,) = events_of(cluster, target)
@@ -410,14 +412,14 @@ def test_a_record_that_is_not_acknowledged_ends_it_with_the_account(cluster, in_
     topic = published(cluster, EVENTS[:5], partitions=1)
     cluster.producer(name="p").send(topic, b"x" * 3_000).get(timeout=10)
     target = cluster.create_topic("98-small", max_message_bytes=1_000)
-    replaying = chosen(cluster, Choice(topic))
+    replaying = chosen(cluster, Selection(topic))
     with pytest.raises(MessageSizeTooLargeError) as caught:
         replaying.send(cluster.producer(name="out"), target, in_flight=in_flight)
     assert caught.value.__notes__[0] == "the first record that was not acknowledged: 98-orders/0/5"
-    assert caught.value.__notes__[1] == str(replaying.account)
-    assert replaying.account.done == 5 == len(events_of(cluster, target))
-    assert replaying.account.unanswered == 1
-    assert not replaying.account.complete
+    assert caught.value.__notes__[1] == str(replaying.report)
+    assert replaying.report.done == 5 == len(events_of(cluster, target))
+    assert replaying.report.unanswered == 1
+    assert not replaying.report.complete
 
 
 def test_an_interrupted_send_knows_what_was_acknowledged(cluster):
@@ -430,10 +432,10 @@ def test_an_interrupted_send_knows_what_was_acknowledged(cluster):
         return Outgoing(target, record.key, record.value)
 
     producer = cluster.producer(name="out")
-    replaying = chosen(cluster, Choice(topic))
+    replaying = chosen(cluster, Selection(topic))
     with pytest.raises(KeyboardInterrupt):
         replaying.send(producer, make)
-    assert replaying.account.done + replaying.account.unanswered == 50
+    assert replaying.report.done + replaying.report.unanswered == 50
     producer.flush(timeout=10)
-    assert (replaying.account.done, replaying.account.unanswered) == (50, 0)
+    assert (replaying.report.done, replaying.report.unanswered) == (50, 0)
     assert len(events_of(cluster, target)) == 50

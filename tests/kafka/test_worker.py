@@ -8,7 +8,7 @@ import pytest
 from kafka import TopicPartition
 from kafka.errors import FencedInstanceIdError
 
-from labsupport import Recovery, dead_letter, faults, inbox, lesson, orders, publish, reading, story, strategies
+from labsupport import ErrorHandler, dead_letter, faults, inbox, lesson, orders, publish, reading, story, strategies
 from labsupport.broker.cluster import private
 from labsupport.delivery.worker import Worker
 from labsupport.errors import LabError, PermanentError
@@ -56,9 +56,9 @@ def test_it_works_off_everything_and_commits_once_for_a_poll(lab):
     member = consumer(lab, topic)
     Worker(member, lambda record: None, hooks=[moments.append]).run(until=reading.at_the_end(member))
     assert committed(lab, topic) == 3
-    steps = [moment.what for moment in moments if moment.what not in ("assigned", "revoked")]
+    steps = [moment.kind for moment in moments if moment.kind not in ("assigned", "revoked")]
     assert steps == ["handling", "handled"] * 3 + ["committing", "committed"]
-    assert [moment.event_id for moment in moments if moment.what == "handled"] == [e.event_id for e in story.events(3)]
+    assert [moment.event_id for moment in moments if moment.kind == "handled"] == [e.event_id for e in story.events(3)]
 
 
 @pytest.mark.parametrize("broken", ["decode", "handle"])
@@ -117,11 +117,11 @@ def test_a_commit_without_an_answer_is_unknown_and_said_again(runtime):
         moments, frozen = [], threading.Event()
 
         def freeze_once(moment):
-            moments.append(moment.what)
-            if moment.what == "committing" and not frozen.is_set():
+            moments.append(moment.kind)
+            if moment.kind == "committing" and not frozen.is_set():
                 frozen.set()
                 kafka.broker(1).pause()
-            if moment.what == "unanswered":
+            if moment.kind == "unanswered":
                 kafka.broker(1).start()
 
         worker = Worker(member, lambda record: None, hooks=[freeze_once])
@@ -137,8 +137,8 @@ def test_a_member_that_is_thrown_out_while_handling_does_not_commit(lab):
     moments = []
 
     def evict_once(moment):
-        moments.append(moment.what)
-        if moment.what == "handled" and moments.count("handled") == 1:
+        moments.append(moment.kind)
+        if moment.kind == "handled" and moments.count("handled") == 1:
             lab.evict(group)
 
     member = consumer(lab, topic, max_poll_records=1)
@@ -156,12 +156,12 @@ def test_thrown_out_in_the_middle_of_a_batch_it_leaves_the_rest_to_others(lab):
 
     def evicted_at_2(record):
         if record.offset == 2 and not batches:
-            batches.append([moment.offset for moment in moments if moment.what == "handling"])
+            batches.append([moment.offset for moment in moments if moment.kind == "handling"])
             lab.evict(group)
             until(lambda: member.group_metadata().generation_id < 0, 15, "the client to hear of it")
 
     Worker(member, evicted_at_2, hooks=[moments.append]).run(until=lambda: committed(lab, topic) == 10)
-    what = [(moment.what, moment.offset) for moment in moments if moment.what in ("handling", "refused", "lost")]
+    what = [(moment.kind, moment.offset) for moment in moments if moment.kind in ("handling", "refused", "lost")]
     assert batches == [[0, 1, 2]]
     assert [each for each, _ in what[:5]] == ["handling"] * 3 + ["refused", "lost"]
     assert [offset for each, offset in what if each == "handling"] == [0, 1, 2, *range(10)]
@@ -180,10 +180,10 @@ def test_a_record_that_is_somebody_elses_gets_no_dead_letter(lab):
             until(lambda: member.group_metadata().generation_id < 0, 15, "the client to hear of it")
             raise PermanentError("no")
 
-    recovery = Recovery(lab.producer(name="letters", **dead_letter.producer_settings()))
-    worker = Worker(member, fails_thrown_out, hooks=[moments.append], recovery=recovery)
+    recovery = ErrorHandler(lab.producer(name="letters", **dead_letter.producer_settings()))
+    worker = Worker(member, fails_thrown_out, hooks=[moments.append], error_handler=recovery)
     worker.run(until=lambda: committed(lab, topic) == 3)
-    assert "failed" in {moment.what for moment in moments}
+    assert "failed" in {moment.kind for moment in moments}
     assert log.read(lab, dead).records == ()
 
 
@@ -269,7 +269,7 @@ def test_a_pattern_is_worked_off_with_what_appears_later(lab):
         handled.sort()
 
     Worker(member, handle, hooks=[moments.append]).run(until=add_more)
-    assert {place.topic for moment in moments if moment.what == "assigned" for place in moment.places} == set(names)
+    assert {place.topic for moment in moments if moment.kind == "assigned" for place in moment.partitions} == set(names)
     for name in names:
         assert sum(log.committed(lab, name, lab.group("worker")).values()) == 1
 
@@ -307,7 +307,7 @@ def test_an_event_without_an_id_is_told_by_its_place(lab):
     lab.producer(name="shop").send(topic, b"not an event").get(timeout=10)
     member = consumer(lab, topic)
     Worker(member, lambda record: None, hooks=[moments.append]).run(until=reading.at_the_end(member))
-    assert {moment.event_id for moment in moments if moment.what == "handled"} == {f"{topic}-0-0"}
+    assert {moment.event_id for moment in moments if moment.kind == "handled"} == {f"{topic}-0-0"}
 
 
 @pytest.mark.parametrize("trouble", ["locked", "full"])

@@ -17,12 +17,12 @@ import pytest
 
 from labsupport.course import sandbox
 from labsupport.course.sandbox import has_alarm
-from labsupport.course.submission import Answer, Failed, Judged, NotAttempted, TryAgain, as_set
+from labsupport.course.submission import Failed, Judged, NotAttempted, Submission, TryAgain, as_set
 
 
 def judged(value, *arguments, returns=int, call="f(x)", seconds=0.3) -> Judged | int:
     """What comes of an answer: its verdict, or what it returned."""
-    answer = Answer(value, call, seconds)
+    answer = Submission(value, call, seconds)
     try:
         answer.require_function()
         return answer(*(arguments or (1,)), returns=returns)
@@ -166,7 +166,7 @@ def test_an_error_is_handed_over_itself():
 
 def test_what_it_prints_is_kept_and_not_shown_twice(capsys):
     """The beginning of it; right answers may print."""
-    answer = Answer(lambda x: print("y" * 5000) or x, "f(x)", 1)
+    answer = Submission(lambda x: print("y" * 5000) or x, "f(x)", 1)
     assert answer(1, returns=int) == 1
     assert capsys.readouterr().out == ""
     assert answer.printed.text == "y" * 600
@@ -235,7 +235,7 @@ def test_what_never_ends_is_cut_off(value, monkeypatch):
 def test_the_time_is_for_all_calls_together(monkeypatch):
     """A little sleep in each of many calls is too long as well."""
     monkeypatch.setattr(sandbox, "WAITING", 0.2)
-    answer = Answer(lambda x: time.sleep(0.05) or x, "f(x)", 0.3)
+    answer = Submission(lambda x: time.sleep(0.05) or x, "f(x)", 0.3)
     with pytest.raises(Failed) as caught:
         for _ in range(1000):
             answer(1, returns=int)

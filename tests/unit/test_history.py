@@ -30,7 +30,7 @@ TAKEN_OVER = history(
 
 def test_moments_are_put_in_the_order_of_time():
     """Members write on their own; what was first comes first."""
-    assert [each.at for each in history(moment(2, "B", "left"), moment(1, "A", "left")).moments] == [1, 2]
+    assert [each.time for each in history(moment(2, "B", "left"), moment(1, "A", "left")).moments] == [1, 2]
 
 
 def test_a_killed_member_has_nothing_and_the_gap_lasts_until_the_next_owner():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labsupport.experiments.watching import lag, plots
-from labsupport.experiments.watching.lag import Place
+from labsupport.experiments.watching.lag import PartitionLag
 
 OFFSETS = st.integers(0, 50)
 
@@ -23,14 +23,14 @@ OFFSETS = st.integers(0, 50)
 )
 def test_what_is_left_of_a_log_from_4_to_10(committed, left, note):
     """Committed is the next one to read; without a valid one it is all that is there."""
-    place = Place(0, begin=4, end=10, committed=committed)
+    place = PartitionLag(0, begin=4, end=10, committed=committed)
     assert (place.lag, place.note) == (left, note)
 
 
 @given(begin=OFFSETS, length=OFFSETS, committed=st.none() | OFFSETS)
 def test_lag_is_never_negative_and_never_more_than_the_log(begin, length, committed):
     """Whatever was committed, and whatever was deleted."""
-    place = Place(0, begin, begin + length, committed)
+    place = PartitionLag(0, begin, begin + length, committed)
     assert 0 <= place.lag <= length
     if committed is not None and not place.out_of_range:
         assert place.lag == place.end - committed
@@ -39,7 +39,7 @@ def test_lag_is_never_negative_and_never_more_than_the_log(begin, length, commit
 def test_a_negative_offset_means_that_there_is_none():
     """Some tools show -1 for "nothing committed"; subtracting it would make a lag of one too many."""
     found = lag.of("t", {0: 0, 1: 2}, {0: 5, 1: 8}, {0: -1, 1: 6}, {1: 7})
-    assert [(place.partition, place.committed, place.position) for place in found.places] == [
+    assert [(place.partition, place.committed, place.position) for place in found.partitions] == [
         (0, None, None),
         (1, 6, 7),
     ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from labsupport.delivery import inbox, orders
-from labsupport.delivery.offsets import Offsets
+from labsupport.delivery.offsets import OffsetTracker
 from labsupport.experiments.watching import balance
 
 # Two partitions; the event "b" was published twice.
@@ -24,14 +24,14 @@ class CrashError(Exception):
 class Member:
     """A consumer: its accounts, where it reads on, and what it has in hand."""
 
-    def __init__(self, accounts: Offsets, committed: dict[int, int]):
+    def __init__(self, accounts: OffsetTracker, committed: dict[int, int]):
         self.accounts, self.position, self.in_hand = accounts, dict(committed), []
 
 
 class Service(RuleBasedStateMachine):
     """A service with the inbox: records come, fail, come again; members crash, lose partitions, freeze and wake."""
 
-    accounts = Offsets
+    accounts = OffsetTracker
 
     def __init__(self):
         super().__init__()
@@ -71,7 +71,7 @@ class Service(RuleBasedStateMachine):
         place, offset = member.in_hand.pop(choice % len(member.in_hand))
         self.process(LOG[place][offset], crash=False)
         self.done.add((place, offset))
-        member.accounts.finish(place, offset)
+        member.accounts.ack(place, offset)
 
     def restart(self) -> None:
         self.member = Member(self.accounts(), self.committed)
@@ -81,7 +81,7 @@ class Service(RuleBasedStateMachine):
         begin = self.member.position[place]
         offsets = range(begin, min(begin + count, len(LOG[place])))
         self.member.position[place] = begin + len(offsets)
-        self.member.accounts.hand_out(place, offsets)
+        self.member.accounts.delivered(place, offsets)
         self.member.in_hand += [(place, offset) for offset in offsets]
 
     @precondition(lambda self: self.member.in_hand)
@@ -99,7 +99,7 @@ class Service(RuleBasedStateMachine):
     def retry_later(self, choice):
         """The consumer goes back to the record; what is behind it in its partition will come again too."""
         place, offset = self.member.in_hand[choice % len(self.member.in_hand)]
-        if self.member.accounts.holds(place, offset):
+        if self.member.accounts.owns(place, offset):
             self.member.accounts.take_back(place, offset)
             self.member.in_hand = [each for each in self.member.in_hand if each[0] != place or each[1] < offset]
             self.member.position[place] = offset
@@ -132,14 +132,14 @@ class Service(RuleBasedStateMachine):
     @rule(choice=st.integers(0, 10))
     def wake(self, choice):
         self.work_off(self.zombie, choice)
-        self.zombie.accounts.settle(self.zombie.accounts.due)  # its commit is refused
+        self.zombie.accounts.committed(self.zombie.accounts.committable)  # its commit is refused
 
     @rule(refused=st.booleans())
     def commit(self, refused):
-        due = self.member.accounts.due
+        due = self.member.accounts.committable
         if not refused:
             self.committed |= due
-        self.member.accounts.settle(due)
+        self.member.accounts.committed(due)
 
     @invariant()
     def nothing_is_committed_that_is_not_done(self):
@@ -166,20 +166,20 @@ TestService = Service.TestCase
 TestService.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 
 
-class CommitsFirst(Offsets):
+class CommitsFirst(OffsetTracker):
     """What was handed out counts as done."""
 
     def hand_out(self, place, offsets):
-        super().hand_out(place, offsets)
+        super().delivered(place, offsets)
         for offset in offsets:
             self._due[place] = offset + 1
 
 
-class CommitsPastGaps(Offsets):
+class CommitsPastGaps(OffsetTracker):
     """The last one that is done is what is committed."""
 
     def finish(self, place, offset):
-        if self.holds(place, offset):
+        if self.owns(place, offset):
             self._due[place] = max(self._due.get(place, 0), offset + 1)
 
 
@@ -214,7 +214,7 @@ class OffsetAsId(Service):
         place, offset = member.in_hand.pop(choice % len(member.in_hand))
         inbox.once(self.database, f"{place}-{offset}", lambda: self.effect(LOG[place][offset]))
         self.done.add((place, offset))
-        member.accounts.finish(place, offset)
+        member.accounts.ack(place, offset)
 
 
 @pytest.mark.parametrize(
@@ -230,52 +230,52 @@ def test_the_same_rules_catch_what_is_known_to_be_wrong(broken):
 
 def test_what_is_finished_out_of_order_waits_for_what_is_before_it():
     """Per partition; records that the log has no more leave no gap."""
-    accounts = Offsets()
-    accounts.hand_out("p", [3, 4, 7])
-    accounts.hand_out("q", [0])
-    accounts.finish("p", 4)
-    assert accounts.due == {}
-    accounts.finish("p", 3)
-    assert accounts.due == {"p": 5}
-    accounts.finish("p", 7)
-    accounts.finish("q", 0)
-    assert accounts.due == {"p": 8, "q": 1}
-    accounts.settle({"p": 8})
-    assert accounts.due == {"q": 1}
+    accounts = OffsetTracker()
+    accounts.delivered("p", [3, 4, 7])
+    accounts.delivered("q", [0])
+    accounts.ack("p", 4)
+    assert accounts.committable == {}
+    accounts.ack("p", 3)
+    assert accounts.committable == {"p": 5}
+    accounts.ack("p", 7)
+    accounts.ack("q", 0)
+    assert accounts.committable == {"p": 8, "q": 1}
+    accounts.committed({"p": 8})
+    assert accounts.committable == {"q": 1}
 
 
 def test_what_is_no_longer_ours_is_not_committed():
     """A record that is finished after its partition has gone counts for nobody."""
-    accounts = Offsets()
-    accounts.hand_out("p", [0, 1])
-    accounts.finish("p", 0)
+    accounts = OffsetTracker()
+    accounts.delivered("p", [0, 1])
+    accounts.ack("p", 0)
     accounts.gone(["p"])
-    accounts.finish("p", 1)
-    assert accounts.due == {}
-    assert not accounts.holds("p", 1)
+    accounts.ack("p", 1)
+    assert accounts.committable == {}
+    assert not accounts.owns("p", 1)
 
 
 def test_a_commit_that_got_no_answer_stays_due():
     """What was finished meanwhile is due too, and a late answer does not settle it."""
-    offsets = Offsets()
-    offsets.hand_out("p", [0, 1])
-    offsets.finish("p", 0)
-    asked = offsets.due
-    offsets.finish("p", 1)
-    offsets.settle(asked)
-    assert offsets.due == {"p": 2}
+    offsets = OffsetTracker()
+    offsets.delivered("p", [0, 1])
+    offsets.ack("p", 0)
+    asked = offsets.committable
+    offsets.ack("p", 1)
+    offsets.committed(asked)
+    assert offsets.committable == {"p": 2}
 
 
 def test_what_is_taken_back_is_handed_out_again():
     """A record that is tried again later, and those behind it; what is before it stays due."""
-    offsets = Offsets()
-    offsets.hand_out("p", [0, 1, 2, 3])
-    offsets.finish("p", 0)
-    offsets.finish("p", 2)
+    offsets = OffsetTracker()
+    offsets.delivered("p", [0, 1, 2, 3])
+    offsets.ack("p", 0)
+    offsets.ack("p", 2)
     offsets.take_back("p", 1)
-    assert offsets.due == {"p": 1}
-    assert not any(offsets.holds("p", offset) for offset in (1, 2, 3))
+    assert offsets.committable == {"p": 1}
+    assert not any(offsets.owns("p", offset) for offset in (1, 2, 3))
     offsets.take_back("q", 0)  # a partition that has gone
-    offsets.hand_out("p", [1, 2, 3])
-    offsets.finish("p", 1)
-    assert offsets.due == {"p": 2}
+    offsets.delivered("p", [1, 2, 3])
+    offsets.ack("p", 1)
+    assert offsets.committable == {"p": 2}

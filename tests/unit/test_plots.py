@@ -83,7 +83,7 @@ def test_two_owners_of_a_partition_are_drawn_beside_each_other_whoever_they_are(
     for first, second in ("AC", "CA", "AB"):
         moments = [moment("assigned", 0.0, first), moment("assigned", 2.0, second), moment("revoked", 4.0, first)]
         moments += [moment("assigned", 0.1, "B" if "B" not in (first, second) else "C")]  # a name between the two
-        moments[-1] = Moment("assigned", 0.1, moments[-1].who, (TopicPartition("t", 1),))
+        moments[-1] = Moment("assigned", 0.1, moments[-1].client_id, (TopicPartition("t", 1),))
         ax = plots.timeline(History.of(moments))
         halves = sorted((bar.get_y(), bar.get_height()) for bar in ax.patches if bar.get_height() < 0.5)
         assert len(halves) == 2

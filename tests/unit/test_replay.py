@@ -12,9 +12,9 @@ from labsupport import replay
 from labsupport.delivery import record_time
 from labsupport.errors import LabError
 from labsupport.history import offset_range, reset, selection
-from labsupport.history.offset_range import Stretch
-from labsupport.history.replay import Choice
-from labsupport.history.replay_report import Account
+from labsupport.history.offset_range import OffsetRange
+from labsupport.history.replay import Selection
+from labsupport.history.replay_report import ReplayReport
 from labsupport.history.reset import Where
 
 NOON = datetime(2026, 4, 16, 12, tzinfo=UTC)
@@ -90,9 +90,9 @@ def test_a_stretch_lies_in_the_log(begin, length, start, stop):
     end = begin + length
     if None not in (start, stop) and start >= stop:
         with pytest.raises(LabError, match="start is"):
-            Choice("t", start=start, stop=stop)
+            Selection("t", start=start, stop=stop)
         return
-    found = selection.stretch(Choice("t", start=start, stop=stop), 0, begin, end, None, None)
+    found = selection.offset_range(Selection("t", start=start, stop=stop), 0, begin, end, None, None)
     assert begin <= found.start <= found.stop <= end
     wanted = [o for o in range(begin, end) if (start is None or o >= start) and (stop is None or o < stop)]
     assert list(range(found.start, found.stop)) == wanted
@@ -102,10 +102,10 @@ def test_a_stretch_lies_in_the_log(begin, length, start, stop):
 
 def test_a_time_and_an_offset_both_hold():
     """The later of the two is where it begins."""
-    both = Choice("t", start=3, since=NOON)
-    assert selection.stretch(both, 0, 0, 10, 5, 0).start == 5
-    assert selection.stretch(both, 0, 0, 10, 1, 0).start == 3
-    assert selection.stretch(both, 0, 0, 10, None, 0).empty
+    both = Selection("t", start=3, since=NOON)
+    assert selection.offset_range(both, 0, 0, 10, 5, 0).start == 5
+    assert selection.offset_range(both, 0, 0, 10, 1, 0).start == 3
+    assert selection.offset_range(both, 0, 0, 10, None, 0).empty
 
 
 # Choosing
@@ -125,13 +125,13 @@ def test_a_time_and_an_offset_both_hold():
 def test_what_cannot_be_meant_is_refused(asked, said):
     """With a sentence, before anything is read."""
     with pytest.raises(LabError, match=said):
-        Choice("t", **asked)
+        Selection("t", **asked)
 
 
 def test_what_a_record_does_not_fit_is_told():
     """The first of time, key, type, where; nothing if it fits all."""
     at = record_time.milliseconds(NOON, "x")
-    chosen = Choice(
+    chosen = Selection(
         "t", since=NOON, before=NOON + timedelta(seconds=1), keys=["ORD-1"], types="OrderCreated",
         where=lambda record: record.offset % 2 == 0,
     ).missed_by()  # fmt: skip
@@ -142,14 +142,14 @@ def test_what_a_record_does_not_fit_is_told():
     assert chosen(record(key=None, **fits)) == "key"
     assert chosen(record(timestamp=at)) == "type"
     assert chosen(record(offset=1, **fits)) == "where"
-    assert Choice("t").missed_by()(record(key=None, value=None)) == ""
+    assert Selection("t").missed_by()(record(key=None, value=None)) == ""
 
 
 def test_one_key_or_type_need_not_stand_in_a_list():
     """A text is one of them, not its letters; bytes are taken as they are."""
-    assert Choice("t", keys="ORD-1").keys == Choice("t", keys=[b"ORD-1"]).keys == {b"ORD-1"}
-    assert Choice("t", types="OrderCreated").types == {"OrderCreated"}
-    assert Choice("t", partitions=0).partitions == {0}
+    assert Selection("t", keys="ORD-1").keys == Selection("t", keys=[b"ORD-1"]).keys == {b"ORD-1"}
+    assert Selection("t", types="OrderCreated").types == {"OrderCreated"}
+    assert Selection("t", partitions=0).partitions == {0}
 
 
 @pytest.mark.parametrize(("value", "headers", "found"), [
@@ -190,11 +190,11 @@ def test_the_mark_says_which_replay_and_where_it_lay_first():
 
 def test_the_account_says_what_there_is_to_say():
     """Lines for what was left out, skipped, expired or not reached; none for what did not happen."""
-    quiet = Account("t", "r", (Stretch(0, 0, 3, 0, 3),), read=3, chosen=3, done=3, reached={0: 3})
+    quiet = ReplayReport("t", "r", (OffsetRange(0, 0, 3, 0, 3),), read=3, chosen=3, done=3, reached={0: 3})
     assert str(quiet) == "t: 3 records read, 3 chosen, 3 handled"
     assert quiet.complete
-    loud = Account(
-        "t", "r", (Stretch(0, 4, 9, 4, 9, ("a note",)),), "sent", read=4, chosen=3, done=1, unanswered=1,
+    loud = ReplayReport(
+        "t", "r", (OffsetRange(0, 4, 9, 4, 9, ("a note",)),), "sent", read=4, chosen=3, done=1, unanswered=1,
         left_out={"key": 1}, skipped={"undecodable": 1}, examples=("t/0/5: not JSON",), expired={0: 2}, reached={0: 8},
     )  # fmt: skip
     assert str(loud).splitlines() == [
@@ -216,11 +216,11 @@ def test_the_account_says_what_there_is_to_say():
 
 @pytest.mark.parametrize(("asked", "said"), [
     ({}, "at one place"),
-    ({"to": "end", "shift": 1}, "at one place"),
+    ({"to": "end", "shift_by": 1}, "at one place"),
     ({"to": "start"}, "to is 'start'"),
     ({"time": datetime(2026, 4, 16)}, "time is"),  # noqa: DTZ001
     ({"offset": 1.5}, "offset is 1.5"),
-    ({"shift": "2"}, "shift is '2'"),
+    ({"shift_by": "2"}, "shift_by is '2'"),
 ])  # fmt: skip
 def test_a_group_goes_on_at_one_place_that_can_be_meant(asked, said):
     """None, several, or nonsense: refused."""
@@ -235,10 +235,10 @@ def test_a_group_goes_on_at_one_place_that_can_be_meant(asked, said):
     (Where(offset=0), 7, 4, "offset 0 is not there any more: the log begins at 4"),
     (Where(offset=99), 7, 9, "offset 99 is not there yet: the log ends at 9"),
     (Where(offset=-1), 7, 4, "offset -1"),
-    (Where(shift=-2), 7, 5, ""),
-    (Where(shift=-100), 7, 4, "offset -93"),
-    (Where(shift=100), 7, 9, "offset 107"),
-    (Where(shift=0), 2, 4, "offset 2"),
+    (Where(shift_by=-2), 7, 5, ""),
+    (Where(shift_by=-100), 7, 4, "offset -93"),
+    (Where(shift_by=100), 7, 9, "offset 107"),
+    (Where(shift_by=0), 2, 4, "offset 2"),
     (Where(time=NOON), 7, 5, ""),
 ])  # fmt: skip
 def test_where_a_group_is_set_to(where, committed, offset, said):
@@ -253,7 +253,7 @@ def test_where_a_group_is_set_to(where, committed, offset, said):
 def test_a_shift_from_nothing_is_refused():
     """There is no place to count from."""
     with pytest.raises(LabError, match="cannot be shifted"):
-        reset.target(Where(shift=-1), 0, 0, 9, None, None, None)
+        reset.target(Where(shift_by=-1), 0, 0, 9, None, None, None)
 
 
 @given(st.lists(st.integers(-200, 200), min_size=2, max_size=5))

@@ -53,10 +53,10 @@ def test_retries_end_within_attempts_and_total_time(policy, kind):
     """However the policy is set: never more attempts, never a longer time, and no wait beyond its bounds."""
     *retries, last = story(policy, kind)
     assert len(retries) < policy.attempts
-    assert sum(decision.seconds for decision in retries) <= policy.total
+    assert sum(decision.seconds for decision in retries) <= policy.timeout
     for attempt, decision in enumerate(retries, start=1):
         assert policy.longest(attempt) * (1 - policy.jitter) <= decision.seconds <= policy.longest(attempt)
-    assert policy.longest(len(retries) + 1) <= policy.most
+    assert policy.longest(len(retries) + 1) <= policy.wait_max
     assert last.what != RETRY
 
 
@@ -73,7 +73,7 @@ def test_an_outage_is_no_poison_and_poison_is_not_retried(policy, attempt, waite
 def test_a_pause_is_no_longer_than_the_longest_wait(policy, attempt, waited):
     """So that the end of an outage is noticed; and only a dead letter waits for nothing."""
     decision = decide(attempt, waited, ERRORS[TRANSIENT], policy)
-    assert 0 <= decision.seconds <= policy.most
+    assert 0 <= decision.seconds <= policy.wait_max
     if policy.jitter < 1:
         assert decision.seconds > 0
 
@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_decisions(policy, kind, place):
 
 def test_waits_double_up_to_the_longest():
     """Without jitter: the exact numbers."""
-    policy = Policy(attempts=7, first=0.5, most=5, jitter=0)
+    policy = Policy(attempts=7, wait_initial=0.5, wait_max=5, wait_jitter=0)
     assert [decision.seconds for decision in story(policy, TRANSIENT)] == [0.5, 1, 2, 4, 5, 5, 5]
     assert [decision.what for decision in story(policy, TRANSIENT)] == [RETRY] * 6 + [PAUSE]
     assert story(policy, PERMANENT) == [Decision(DEAD_LETTER, 0.0, PERMANENT)]
@@ -109,7 +109,7 @@ def test_an_outage_is_reported_when_it_lasts_too_long_and_no_earlier(policy, the
 def test_chance_differs_between_events_attempts_and_seeds():
     """Otherwise all that failed together would come back together."""
     waits = [
-        decide(attempt, 0, ERRORS[TRANSIENT], Policy(first=1, most=1, seed=seed), place).seconds
+        decide(attempt, 0, ERRORS[TRANSIENT], Policy(wait_initial=1, wait_max=1, seed=seed), place).seconds
         for attempt in (1, 2)
         for seed in (0, 1)
         for place in ("orders/0/1", "orders/0/2")
@@ -119,7 +119,7 @@ def test_chance_differs_between_events_attempts_and_seeds():
 
 def test_the_total_time_ends_it_before_the_attempts_do():
     """A handler may take long: what counts is the time since the first failure, and the wait that would come."""
-    policy = Policy(attempts=100, total=10, first=1, most=1, jitter=0)
+    policy = Policy(attempts=100, timeout=10, wait_initial=1, wait_max=1, wait_jitter=0)
     assert decide(2, 9.0, ERRORS[UNKNOWN], policy).what == RETRY
     assert decide(2, 9.5, ERRORS[UNKNOWN], policy).what == DEAD_LETTER
     assert decide(2, 9.5, ERRORS[TRANSIENT], policy).what == PAUSE
@@ -180,12 +180,12 @@ def test_who_knows_better_says_so():
     [
         ({"attempts": 0}, "attempts is 0"),
         ({"attempts": 2.5}, "attempts is 2.5"),
-        ({"first": 0}, "first is 0 s"),
-        ({"first": 20}, "first is 20 s, and most 10.0 s"),
-        ({"most": float("inf")}, "most inf s"),
-        ({"total": -1}, "total is -1 s"),
-        ({"total": float("nan")}, "total is nan s"),
-        ({"jitter": 1.5}, "jitter is 1.5"),
+        ({"wait_initial": 0}, "wait_initial is 0 s"),
+        ({"wait_initial": 20}, "wait_initial is 20 s, and wait_max 10.0 s"),
+        ({"wait_max": float("inf")}, "wait_max inf s"),
+        ({"timeout": -1}, "timeout is -1 s"),
+        ({"timeout": float("nan")}, "timeout is nan s"),
+        ({"wait_jitter": 1.5}, "wait_jitter is 1.5"),
         ({"outage": float("inf")}, "outage is inf s"),
         ({"outage": 0}, "outage is 0 s"),
         ({"then": "carry on"}, "then is 'carry on'"),

@@ -36,8 +36,8 @@ MOMENTS = told(
 
 def test_the_road_of_one_event():
     """Sent, tried twice, dead-lettered, committed, sent back, processed; nothing of the others."""
-    story = trace.of(RECORDS, MOMENTS, "b")
-    assert [(moment.what, moment.offset) for moment in story] == [
+    story = trace.of_events(RECORDS, MOMENTS, "b")
+    assert [(moment.kind, moment.offset) for moment in story] == [
         ("sent", 1),
         ("handling", 1), ("failed", 1), ("retrying", 1),
         ("handling", 1), ("failed", 1), ("dead-lettered", 1), ("committing", 3), ("committed", 3),
@@ -47,20 +47,25 @@ def test_the_road_of_one_event():
 
 def test_the_road_of_all_events():
     """Without ids everything that is about a record, and every commit of one."""
-    story = trace.of(RECORDS, MOMENTS)
-    assert len([moment for moment in story if moment.what == "sent"]) == 3
-    assert [moment for moment in story if moment.what not in ("sent", "redriven")] == MOMENTS[1:]
+    story = trace.of_events(RECORDS, MOMENTS)
+    assert len([moment for moment in story if moment.kind == "sent"]) == 3
+    assert [moment for moment in story if moment.kind not in ("sent", "redriven")] == MOMENTS[1:]
 
 
 def test_what_was_redriven_and_not_read_yet_comes_last():
     """And a crash belongs to every road."""
     moments = [*MOMENTS[:4], *told(("crashed", None))]
-    assert [moment.what for moment in trace.of(RECORDS, moments, "b")] == ["sent", "handling", "crashed", "redriven"]
+    assert [moment.kind for moment in trace.of_events(RECORDS, moments, "b")] == [
+        "sent",
+        "handling",
+        "crashed",
+        "redriven",
+    ]
 
 
 def test_the_picture_says_the_same_in_words():
     """A lane for the dead letters; after the redrive the event has the number that it had."""
-    ax = plots.spacetime(trace.of(RECORDS, MOMENTS, "b"))
+    ax = plots.spacetime(trace.of_events(RECORDS, MOMENTS, "b"))
     lanes = [label.get_text() for label in ax.get_yticklabels()]
     assert lanes == ["producer", "broker", "consumer A", "dead letters"]
     assert repr(ax.figure) == (
@@ -71,7 +76,7 @@ def test_the_picture_says_the_same_in_words():
 
 def test_without_dead_letters_there_is_no_lane_for_them():
     """The picture of lesson 07 stays as it was."""
-    ax = plots.spacetime(trace.of(RECORDS, MOMENTS, "a"))
+    ax = plots.spacetime(trace.of_events(RECORDS, MOMENTS, "a"))
     assert "dead letters" not in [label.get_text() for label in ax.get_yticklabels()]
 
 
@@ -79,5 +84,5 @@ def test_events_of_several_partitions_are_numbered_as_they_come():
     """Two that lie at the same offset would have the same number."""
     other = TopicPartition("09-orders", 1)
     moments = [*told(("handling", 0, "a")), *told(("handling", 0, "d"), place=other)]
-    ax = plots.spacetime(trace.of([record(0, "a"), record(0, "d", partition=1)], moments))
+    ax = plots.spacetime(trace.of_events([record(0, "a"), record(0, "d", partition=1)], moments))
     assert "consumer A: event 1; event 2." in repr(ax.figure)

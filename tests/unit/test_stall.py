@@ -15,7 +15,7 @@ from labsupport.course import stall
 from labsupport.course.judged import Busy
 from labsupport.course.sandbox import used_up
 from labsupport.course.stall import PAUSE, WORK, Beat, Machine
-from labsupport.course.submission import Answer
+from labsupport.course.submission import Submission
 from labsupport.waiting import until
 
 PROMPT = Beat(PAUSE + WORK, 0.0, WORK, 0.0)
@@ -96,7 +96,7 @@ def test_busy_says_how_long_and_during_what():
 STOPPED = """
 import sys, time
 from labsupport.course import stall
-from labsupport.course.submission import Answer
+from labsupport.course.submission import Submission
 with stall.witness() as machine:
     print("watching", flush=True)
     sys.stdin.readline()
@@ -124,7 +124,7 @@ def test_a_process_that_was_stopped_knows_for_how_long():
 WAITS = """
 import sys, time
 from labsupport.course import sandbox
-from labsupport.course.submission import Answer
+from labsupport.course.submission import Submission
 
 def f(x):
     print("waiting", file=sys.stderr, flush=True)
@@ -132,7 +132,7 @@ def f(x):
     return x
 
 sandbox.WAITING = 0.5
-print(Answer(f, "f(x)", 0.5)(1, returns=int))
+print(Submission(f, "f(x)", 0.5)(1, returns=int))
 """
 
 
@@ -163,7 +163,7 @@ def test_an_import_is_no_loop_that_never_ends(tmp_path, monkeypatch):
 
         return x + bool(slow_to_import) - 1
 
-    answer = Answer(f, "f(x)", 0.5)
+    answer = Submission(f, "f(x)", 0.5)
     assert answer(1, returns=int) == 1
 
 

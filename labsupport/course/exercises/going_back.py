@@ -13,7 +13,7 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport.course.exercise import CHECKED, through_kafka
 from labsupport.course.exercises.failing_clients import came_out, failing_once
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import reading
 from labsupport.delivery.record_time import milliseconds
 from labsupport.errors import LabError
@@ -61,7 +61,7 @@ PARTITIONS = (  # the plain ones first
 FAILING = ("committed", "offsets_for_times", "beginning_offsets")  # what the consumer is asked for
 
 
-def go_back(answer: Answer, lab: "Lesson") -> str:
+def go_back(answer: Submission, lab: "Lesson") -> str:
     """Two incidents; a group is set to what comes back, and reads: what it is handed is judged. Then a consumer fails.
 
     The partitions have other numbers at the second incident.
@@ -108,7 +108,7 @@ def _topic(lab: "Lesson", held: Sequence[Held]) -> str:
 
 
 def _require_places_or_error(
-    answer: Answer, consumer: KafkaConsumer, incident: datetime, held: Sequence[Held], places: dict[int, int]
+    answer: Submission, consumer: KafkaConsumer, incident: datetime, held: Sequence[Held], places: dict[int, int]
 ) -> None:
     """Kafka does not answer once: the error comes out, or it is asked again; no wrong place comes of it."""
     for method in FAILING:
@@ -153,7 +153,7 @@ def _reader(lab: "Lesson", topic: str, group: str, name: str) -> KafkaConsumer:
     return consumer
 
 
-def _places(came_back: dict, held: Sequence[Held], answer: Answer, incident: datetime) -> dict[int, int]:
+def _places(came_back: dict, held: Sequence[Held], answer: Submission, incident: datetime) -> dict[int, int]:
     """What came back as offsets by partition. Raises TryAgain if it is something else."""
     given = answer.called("consumer", incident).replace("'consumer'", "consumer")
     places = {}

@@ -14,7 +14,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.course.exercise import through_kafka
 from labsupport.course.exercises.failing_clients import came_out
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import dead_letter, orders
 from labsupport.history import replay
 from labsupport.shop import story as shop
@@ -33,7 +33,7 @@ NAMES = {
 }
 
 
-def hold_back(answer: Answer, lab: "Lesson") -> str:
+def hold_back(answer: Submission, lab: "Lesson") -> str:
     """Every story of up to three records, the short ones first: rows and mails are counted in the end."""
     records = _records(lab)
     letters = {name: letter for letter, name in zip("AB", dict.fromkeys(key[0] for key in records), strict=True)}
@@ -55,7 +55,7 @@ def hold_back(answer: Answer, lab: "Lesson") -> str:
     )
 
 
-def _require_errors(answer: Answer, live: ConsumerRecord) -> None:
+def _require_errors(answer: Submission, live: ConsumerRecord) -> None:
     """The mail fails once, then the database: the error comes out, and the record comes again."""
     for what in ("mail() raises OSError", "the database refuses: OperationalError"):
         mails: list[object] = []
@@ -113,7 +113,7 @@ def _records(lab: "Lesson") -> dict[tuple[str, str], ConsumerRecord]:
     sent = [{"value": each.encode(), "key": shop.key_of(each), "headers": each.headers()} for each in both]
     topic = through_kafka(lab, sent).topic
     producer, reader = lab.producer(name="check"), lab.consumer(name="check-replay")
-    replay.choose(reader, replay.Choice(topic, stop=len(both)), replay_id="2026-04-17").send(producer, topic)
+    replay.choose(reader, replay.Selection(topic, stop=len(both)), replay_id="2026-04-17").send(producer, topic)
     for event in both:  # once more, by hand: an empty mark is all that it has
         headers = [*event.headers(), (replay.REPLAY_ID, b"")]
         producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
@@ -130,7 +130,7 @@ def _records(lab: "Lesson") -> dict[tuple[str, str], ConsumerRecord]:
     return found
 
 
-def _require_no_other_memory(answer: Answer, records: Mapping, letters: Mapping[str, str]) -> None:
+def _require_no_other_memory(answer: Submission, records: Mapping, letters: Mapping[str, str]) -> None:
     """The very first story went well: if it does not now, something outside of the database remembers."""
     first = [next(iter(records))]
     try:
@@ -145,7 +145,7 @@ def _require_no_other_memory(answer: Answer, records: Mapping, letters: Mapping[
         ) from None
 
 
-def _tell(answer: Answer, story: Sequence[tuple[str, str]], records: Mapping, letters: Mapping[str, str]) -> None:
+def _tell(answer: Submission, story: Sequence[tuple[str, str]], records: Mapping, letters: Mapping[str, str]) -> None:
     mails: list[object] = []
     early: list[object] = []  # mails before their rows
 

@@ -10,10 +10,10 @@ from kafka.errors import KafkaTimeoutError
 
 from labsupport.course.exercise import CHECKED
 from labsupport.course.exercises.failing_clients import Noted, came_out, failing_once
-from labsupport.course.submission import Answer, Failed, TryAgain, shown
+from labsupport.course.submission import Failed, Submission, TryAgain, shown
 from labsupport.delivery import dead_letter
 from labsupport.errors import EventError
-from labsupport.history.librdkafka import ExactProducer
+from labsupport.history.librdkafka import ConfluentProducer
 from labsupport.waiting import until
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ LARGEST = 2_000  # bytes in a record of the dead letter topic that is too small
 LARGE: Wire = (b"ORD-124", b"x" * (LARGEST - 100), [])
 
 
-def set_aside(answer: Answer, lab: "Lesson") -> str:
+def set_aside(answer: Submission, lab: "Lesson") -> str:
     """Records of two partitions in hand; odd ones; clients that fail once; then a topic that refuses a dead letter."""
     try:
         consumer, records = _in_hand(lab, [PLAIN, *ODD, PLAIN, PLAIN, PLAIN, PLAIN, LARGE, PLAIN], [PLAIN] * 3)
@@ -55,7 +55,7 @@ def set_aside(answer: Answer, lab: "Lesson") -> str:
 class Desk:
     """Where records are set aside: the learner's function, the consumer, and what lay in the dead letter topic."""
 
-    def __init__(self, answer: Answer, lab: "Lesson", consumer: KafkaConsumer):
+    def __init__(self, answer: Submission, lab: "Lesson", consumer: KafkaConsumer):
         self.answer, self.lab, self.consumer = answer, lab, consumer
         self.dead = lab.dead_letters(next(iter(consumer.assignment())).topic)
         self.due: dict[int, int] = {}  # by partition, what is to be committed
@@ -225,7 +225,7 @@ def _in_hand(
     """
     topic = lab.topic(CHECKED, partitions=2)
     wires = [(*wire, number) for number, part in enumerate((first, second)) for wire in part]
-    with closing(ExactProducer(lab.bootstrap)) as other:
+    with closing(ConfluentProducer(lab.bootstrap)) as other:
         for sending in [other.send(topic, value, key, headers, number) for key, value, headers, number in wires]:
             sending.get(10)
     group = lab.group(CHECKED)

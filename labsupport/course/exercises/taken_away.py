@@ -13,7 +13,7 @@ from kafka.structs import MemberState
 from labsupport.course.exercise import CHECKED
 from labsupport.course.exercises.members_here import READS, Other, commit, fresh_group, send, subscribe
 from labsupport.course.sandbox import WAITING, where
-from labsupport.course.submission import Answer, Failed, TryAgain, shown
+from labsupport.course.submission import Failed, Submission, TryAgain, shown
 from labsupport.errors import LabError
 from labsupport.experiments.watching import log
 from labsupport.waiting import until
@@ -52,7 +52,7 @@ COURSES = (
 class Joining:
     """A has three partitions and the learner's listener. B, and later C, joins and gets partition 2."""
 
-    def __init__(self, answer: Answer, lab: "Lesson", course: Course):
+    def __init__(self, answer: Submission, lab: "Lesson", course: Course):
         self.answer, self.lab, self.course = answer, lab, course
         self.topic = lab.topic(CHECKED, partitions=EACH)
         self.group = fresh_group(lab, "joining")
@@ -191,7 +191,7 @@ class Joining:
                 causes.append(error.__cause__)
                 return {}
 
-        timed = Answer(poll, "poll()", PATIENCE)
+        timed = Submission(poll, "poll()", PATIENCE)
         timed.printed = self.answer.printed
         try:
             records = timed(returns=dict)

@@ -23,7 +23,7 @@ from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults, strategies
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.strategies import Strategy
-from labsupport.experiments.breaking.trial_runner import Ended, Job, Laboratory
+from labsupport.experiments.breaking.trial_runner import Ended, Job, TrialRunner
 from labsupport.experiments.watching.balance import Sheet
 from labsupport.shop import story
 from labsupport.shop.event import Event
@@ -97,11 +97,11 @@ def judge(
     """
     search = _Search(Strategy("yours", consume, handle, settings), twice_is_fine)
     events = _three()
-    with Laboratory(kafka, events, "torture", seconds=seconds) as lab:
+    with TrialRunner(kafka, events, "torture", seconds=seconds) as lab:
         calm = search.through(lab, [_Trial("Nothing crashed.")])
         search.through(lab, _trials(calm, seeds))
     if not search.story and not twice_is_fine:
-        with Laboratory(kafka, [*events, events[1]], "torture", seconds=seconds) as lab:
+        with TrialRunner(kafka, [*events, events[1]], "torture", seconds=seconds) as lab:
             search.through(lab, [_Trial("Event 2 was published twice: its producer sent it again, with the same id.")])
     return Judgement(search.tried, search.story)
 
@@ -118,12 +118,12 @@ def told(story: Story) -> str:
     """What the processes of the story did, a line for each: by event, counted from 1, and by committed offset."""
     lines: dict[str, list[str]] = {}
     for moment in story.moments:
-        if moment.what in ("handling", "handled"):
-            lines.setdefault(moment.who, []).append(f"{moment.what} {_number(moment)}")
-        elif moment.what == "committed":
-            lines.setdefault(moment.who, []).append(f"committed {moment.offset}")
-        elif moment.what in ("refused", "frozen", "lost"):
-            lines.setdefault(moment.who, []).append(moment.what)
+        if moment.kind in ("handling", "handled"):
+            lines.setdefault(moment.client_id, []).append(f"{moment.kind} {_number(moment)}")
+        elif moment.kind == "committed":
+            lines.setdefault(moment.client_id, []).append(f"committed {moment.offset}")
+        elif moment.kind in ("refused", "frozen", "lost"):
+            lines.setdefault(moment.client_id, []).append(moment.kind)
     return "\n".join(f"process {who}: {', '.join(does)}" for who, does in lines.items() if who != "producer")
 
 
@@ -134,7 +134,7 @@ class _Search:
         self.strategy, self.twice_is_fine = strategy, twice_is_fine
         self.tried, self.story = 0, None
 
-    def through(self, lab: Laboratory, trials: Sequence[_Trial]) -> tuple[Moment, ...]:
+    def through(self, lab: TrialRunner, trials: Sequence[_Trial]) -> tuple[Moment, ...]:
         """Play these, unless one has failed already; returns where the last one's processes were."""
         moments: tuple[Moment, ...] = ()
         if self.story:
@@ -154,14 +154,14 @@ def _trials(calm: Sequence[Moment], seeds: int) -> list[_Trial]:
     """What to suffer, the smallest first: `calm` is where a process was that suffered nothing."""
     points: list[tuple[str, Fault]] = []
     passed: Counter[str] = Counter()
-    told = [moment for moment in calm if moment.what not in SKIPPED]
+    told = [moment for moment in calm if moment.kind not in SKIPPED]
     for moment, following in pairwise([*told, None]):
-        passed[moment.what] += 1
-        points.append((_where(moment, following), faults.crash(moment.what, passed[moment.what])))
+        passed[moment.kind] += 1
+        points.append((_where(moment, following), faults.crash(moment.kind, passed[moment.kind])))
     trials = [_Trial(f"The process died {where}.", (crash,)) for where, crash in points]
     for number in range(1, passed["handling"] + 1):
         trials.append(_Trial(f"The handler failed once, at event {number}.", (faults.fail("handling", nth=number),)))
-    for number in range(1, sum(moment.what == "writing" for moment in calm) + 1):
+    for number in range(1, sum(moment.kind == "writing" for moment in calm) + 1):
         says = f"The process was frozen before it wrote for event {number}; another took over, and then it was woken."
         trials.append(_Trial(says, (faults.freeze("writing", number),)))
     for number in range(1, passed["handled"] + 1):
@@ -175,13 +175,13 @@ def _trials(calm: Sequence[Moment], seeds: int) -> list[_Trial]:
 
 
 def _where(moment: Moment, following: Moment | None) -> str:
-    if moment.what in ("committing", "committed"):
-        return f"{'before' if moment.what == 'committing' else 'after'} it committed offset {moment.offset}"
+    if moment.kind in ("committing", "committed"):
+        return f"{'before' if moment.kind == 'committing' else 'after'} it committed offset {moment.offset}"
     number = _number(moment)
     around = {"handling": f"before it handled event {number}", "handled": f"after it had handled event {number}"}
     # Of itself BEGIN says nothing: there may be several.
-    statement = f"BEGIN (then {following.what})" if moment.what == "BEGIN" and following else moment.what
-    return around.get(moment.what, f"while it handled event {number}, just before its SQL statement {statement}")
+    statement = f"BEGIN (then {following.kind})" if moment.kind == "BEGIN" and following else moment.kind
+    return around.get(moment.kind, f"while it handled event {number}, just before its SQL statement {statement}")
 
 
 def _number(moment: Moment) -> int:
@@ -222,10 +222,10 @@ def _again(moments: Sequence[Moment]) -> tuple[int, int] | None:
     """The first event that was handled though it was committed when its process began, and what was; None if none."""
     committed, at_begin = 0, dict[str, int]()
     for moment in moments:
-        begin = at_begin.setdefault(moment.who, committed)
-        if moment.what == "handling" and (moment.offset or 0) < begin:
+        begin = at_begin.setdefault(moment.client_id, committed)
+        if moment.kind == "handling" and (moment.offset or 0) < begin:
             return _number(moment), begin
-        if moment.what == "committed":
+        if moment.kind == "committed":
             committed = max(committed, moment.offset or 0)
     return None
 
@@ -236,10 +236,10 @@ def _numbers(sheet: Sheet, outcome: str) -> list[int]:
 
 
 def _story(trial: _Trial, ended: Ended, broken: str, result: str, events: Sequence[Event]) -> Story:
-    begin = ended.played.moments[0].at if ended.played.moments else 0.0
+    begin = ended.played.moments[0].time if ended.played.moments else 0.0
     sent = [
         Moment("sent", begin, "producer", (), offset, story.key_of(event).decode(), event.event_id)
         for offset, event in enumerate(events)
     ]
-    printed = "".join(life.ended.printed for life in ended.played.lives)
+    printed = "".join(life.ended.printed for life in ended.played.runs)
     return Story(broken, trial.says, result, (*sent, *ended.played.moments), ended.sheet, printed, ended.played.late)

@@ -17,7 +17,7 @@ from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.strategies import STRATEGIES, Strategy
-from labsupport.experiments.breaking.trial_runner import Ended, Job, Laboratory
+from labsupport.experiments.breaking.trial_runner import Ended, Job, TrialRunner
 from labsupport.files import digest
 from labsupport.shop import story
 
@@ -107,7 +107,7 @@ def run(
     missing = [each for each in wanted if (each[0].name, *each[1:]) not in known]
     jobs = [Job(strategy, POINTS[point](_nth(strategy, point, seed))) for strategy, point, seed in missing]
     with (
-        Laboratory(kafka, story.events(EVENTS, seed=1), "crashes") as lab,
+        TrialRunner(kafka, story.events(EVENTS, seed=1), "crashes") as lab,
         contextlib.closing(lab.play(jobs)) as played,
     ):
         bar = progress("Trials", len(missing), "trial", over=zip(missing, played, strict=True))

@@ -143,7 +143,7 @@ class At:
         self.kafka, self.faults, self.who = kafka, tuple(faults), who
         self.group = ""
         self.woken = folder / WOKEN
-        self.passed = Counter(moment.what for moment in moment_file.read(folder / JOURNAL))
+        self.passed = Counter(moment.kind for moment in moment_file.read(folder / JOURNAL))
         self._append = moment_file.appending(folder / JOURNAL)
 
     def __call__(self, point: str, record: ConsumerRecord | None = None, offset: int | None = None) -> None:
@@ -155,11 +155,11 @@ class At:
 
     def hook(self, moment: Moment) -> None:
         """The program is at the point that this moment is called by."""
-        moment = replace(moment, who=self.who)
+        moment = replace(moment, client_id=self.who)
         self._append(moment)
-        self.passed[moment.what] += 1
+        self.passed[moment.kind] += 1
         for fault in self.faults:
-            if fault.strikes(moment.what, self.passed[moment.what]):
+            if fault.strikes(moment.kind, self.passed[moment.kind]):
                 self._append(replace(moment, what=fault.called))
                 fault.does(self)
 
@@ -202,7 +202,7 @@ def run(kafka: Cluster, service: Callable, *arguments: Any, kill_at: str = "", n
     if ended.code:
         raise LabError(f"{name} raised.", ended.printed[-1500:], "mend it, and run the cell again")
     if kill_at:
-        passed = Counter(moment.what for moment in moments)
+        passed = Counter(moment.kind for moment in moments)
         seen = ", ".join(f"{point!r} {times} times" for point, times in passed.items()) or "no point at all"
         raise LabError(
             f"{name} was to be killed at {kill_at!r}, time {nth}, and ended before.",

@@ -13,7 +13,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
 from labsupport.delivery import dead_letter, reading, retry
-from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.worker import Worker
 from labsupport.shop import story
 from labsupport.shop.event import Event
@@ -113,7 +113,7 @@ def work(kafka: Cluster, topic: str, decode: Callable[[ConsumerRecord], Event]) 
     settings = {"group_id": f"{topic}-payments", "auto_offset_reset": "earliest", "enable_auto_commit": False}
     consumer = kafka.consumer(topic, name="payments", **settings)
     producer = kafka.producer(name="dead-letters", **dead_letter.producer_settings())
-    worker = Worker(consumer, process, decode=decode, recovery=Recovery(producer))
+    worker = Worker(consumer, process, decode=decode, error_handler=ErrorHandler(producer))
     try:
         worker.run(until=reading.at_the_end(consumer))
     finally:

@@ -18,7 +18,7 @@ from labsupport.broker import background
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.process import tail, write_atomically
 from labsupport.delivery import dead_letter
-from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.retry import Policy
 from labsupport.delivery.worker import Moment, Worker
 from labsupport.errors import LabError
@@ -123,7 +123,7 @@ class Members:
             suffers = []
             if freeze_at:
                 passed = sum(
-                    each.what == freeze_at for each in moment_file.read(self._journal(name))
+                    each.kind == freeze_at for each in moment_file.read(self._journal(name))
                 )  # in earlier lives
                 suffers = [faults.freeze(freeze_at, passed + nth)]
             journal_of = self._journal(name).parent
@@ -247,15 +247,15 @@ def _work(
     """In a member's process: work until SIGTERM."""
 
     def slowed(moment: Moment) -> None:
-        if moment.what == "handling" and pace.exists():
+        if moment.kind == "handling" and pace.exists():
             time.sleep(float(pace.read_text()))
 
     consumer = kafka.consumer(topic, group_id=group, **settings)
     recovery = None
     if policy:
         producer = kafka.producer(name=f"{settings['name']}-dead-letters", **dead_letter.producer_settings())
-        recovery = Recovery(producer, policy)
-    worker = Worker(consumer, handle, hooks=[at.hook, slowed], recovery=recovery)
+        recovery = ErrorHandler(producer, policy)
+    worker = Worker(consumer, handle, hooks=[at.hook, slowed], error_handler=recovery)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     worker.run()
     kafka.close_client(settings["name"])

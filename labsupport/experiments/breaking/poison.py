@@ -18,19 +18,19 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labsupport.broker.cluster import Cluster
 from labsupport.console import progress
 from labsupport.delivery import dead_letter, inbox, orders, reading
-from labsupport.delivery.error_handler import Recovery
+from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.retry import Policy
 from labsupport.delivery.worker import Moment, Worker
 from labsupport.errors import TransientError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.watching import balance, log
 from labsupport.experiments.watching.balance import Sheet
-from labsupport.history.librdkafka import ExactProducer
+from labsupport.history.librdkafka import ConfluentProducer
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
 EVENTS, PARTITIONS = 40, 3
-QUICK = Policy(attempts=4, first=0.005, most=0.02, total=60.0)
+QUICK = Policy(attempts=4, wait_initial=0.005, wait_max=0.02, timeout=60.0)
 
 Wire = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]  # key, value, headers
 
@@ -104,7 +104,7 @@ def _publish(kafka: Cluster, topic: str, chance: random.Random, healthy: Sequenc
     for event in story.events(max(1, len(healthy) // 4), seed=chance.randrange(10**9)):
         kind = chance.choice(sorted(KINDS))
         wires.insert(chance.randrange(len(wires) + 1), (kind, KINDS[kind](chance, event)))
-    with closing(ExactProducer(kafka.bootstrap)) as producer:
+    with closing(ConfluentProducer(kafka.bootstrap)) as producer:
         for sending in [producer.send(topic, value, key, headers) for _, (key, value, headers) in wires]:
             sending.get()
     return tuple(kind for kind, _ in wires if kind)
@@ -122,7 +122,7 @@ def _work(kafka: Cluster, topic: str, path: Path, failing: dict[str, int], **set
                 partial(_handle, database, failing),
                 decode=lambda record: Event.decode(record.value),
                 hooks=[moments.append],
-                recovery=Recovery(producer, QUICK),
+                error_handler=ErrorHandler(producer, QUICK),
             )
             worker.run(until=reading.at_the_end(consumer))
     finally:
@@ -161,13 +161,13 @@ def _judged(
     expected = {"processed": len(held.records) - len(poison), "dead-lettered": len(poison), "twice": 0}
     if any(sheet.count(outcome) != count for outcome, count in expected.items()):
         problems.append(f"{sheet} Expected: {expected}")
-    if rebalances := sum(moment.what == "assigned" for moment in moments) - 1:
+    if rebalances := sum(moment.kind == "assigned" for moment in moments) - 1:
         problems.append(f"the group rebalanced {rebalances} times")
-    retries = Counter(moment.event_id for moment in moments if moment.what == "retrying")
+    retries = Counter(moment.event_id for moment in moments if moment.kind == "retrying")
     if retries != Counter(failing):
         problems.append(f"retried by event: {dict(retries)}, and failed for the moment: {dict(failing)}")
-    waits = [moment.seconds or 0 for moment in moments if moment.what == "retrying"]
-    if not all(QUICK.first * (1 - QUICK.jitter) <= wait <= QUICK.most for wait in waits):
+    waits = [moment.seconds or 0 for moment in moments if moment.kind == "retrying"]
+    if not all(QUICK.wait_initial * (1 - QUICK.wait_jitter) <= wait <= QUICK.wait_max for wait in waits):
         problems.append(f"waits outside their bounds: {waits}")
     return Trial(seed, len(poison), kinds, sheet, retries.total(), tuple(problems))
 

@@ -52,7 +52,7 @@ def trial(kafka: Cluster, seed: int, events: int = 600) -> Trial:
         nth = chance.randint(produced // 3, produced - 1)
         faults.run(kafka, rebuild, topic, groups[1], str(rebuilt), kill_at="handled", nth=nth)
         again = faults.run(kafka, rebuild, topic, groups[1], str(rebuilt))
-        read_again = sum(moment.what == "handled" for moment in again.moments)
+        read_again = sum(moment.kind == "handled" for moment in again.moments)
         return Trial(seed, _digest(live), _digest(rebuilt), produced, read_again)
 
 

@@ -39,7 +39,7 @@ CHANGES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
 @dataclass(frozen=True)
-class Life:
+class Run:
     """One process of a trial, from its start to its end. `who` is its number, from "1"."""
 
     who: str
@@ -53,7 +53,7 @@ class Played:
     `late` says that one was given up because it took too long: what it had done until then proves nothing.
     """
 
-    lives: tuple[Life, ...]
+    runs: tuple[Run, ...]
     moments: tuple[Moment, ...]
     problem: str = ""
     late: bool = False
@@ -61,12 +61,12 @@ class Played:
     @property
     def redelivered(self) -> int:
         """How often a record was handed to a handler once more."""
-        handed = Counter((moment.places, moment.offset) for moment in self.moments if moment.what == "handling")
+        handed = Counter((moment.partitions, moment.offset) for moment in self.moments if moment.kind == "handling")
         return sum(times - 1 for times in handed.values())
 
     def passed(self, point: str) -> int:
         """How often the processes were at that point."""
-        return sum(moment.what == point for moment in self.moments)
+        return sum(moment.kind == point for moment in self.moments)
 
 
 Start = Callable[..., AbstractContextManager[Running]]
@@ -89,7 +89,7 @@ def play(
     nursery's. A process that takes more than `seconds`, or the last of MOST_LIVES that fail, ends it with a problem.
     """
     arguments = (topic, group, str(folder / DATABASE), strategy)
-    lives: list[Life] = []
+    lives: list[Run] = []
 
     def live(number: int) -> None:
         """One process; and those after it, if it is frozen or does not get to the end."""
@@ -101,7 +101,7 @@ def play(
                 live(number + 1)
                 wake(folder, process)
             ended = running.ended(seconds)
-            lives.append(Life(str(number), ended))
+            lives.append(Run(str(number), ended))
         if ended.code and not frozen and number < MOST_LIVES:
             live(number + 1)
 

@@ -11,7 +11,7 @@ from labsupport.broker.cluster import Cluster
 from labsupport.delivery import orders, publish
 from labsupport.experiments.breaking import python_process, trial
 from labsupport.experiments.breaking.faults import Fault
-from labsupport.experiments.breaking.forkserver import Nursery
+from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.experiments.breaking.strategies import Strategy
 from labsupport.experiments.breaking.trial import Played
 from labsupport.experiments.watching import balance, log
@@ -38,7 +38,7 @@ class Ended:
     lag: int
 
 
-class Laboratory:
+class TrialRunner:
     """For the body of a `with`: a topic of one partition with these events, and processes that start quickly.
 
     Topic and groups are named after `name`, with the lesson's number, and are gone afterwards.
@@ -49,14 +49,14 @@ class Laboratory:
         self.kafka, self.events, self.seconds = kafka, events, seconds
         self.name = getattr(kafka, "namespace", f"{kafka.prefix}96-") + name
 
-    def __enter__(self) -> "Laboratory":
+    def __enter__(self) -> "TrialRunner":
         with contextlib.ExitStack() as stack:
             self.topic = self.kafka.create_topic(self.name)
             stack.callback(self._tidy)
             publish.publish(self.kafka.producer(name="laboratory"), self.topic, self.events)
             self.kafka.close_client("laboratory")
             self.records = log.read(self.kafka, self.topic).records
-            self.nursery = stack.enter_context(Nursery())
+            self.nursery = stack.enter_context(ForkServer())
             self.folder = stack.enter_context(python_process.scratch())
             self._stack = stack.pop_all()
         return self

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class PartitionLag:
     """A group's place in one partition; every number but `partition` and `lag` is an offset.
 
     `begin` is the first record that is still there, `end` what the next record will get. `committed` is the next one
@@ -51,12 +51,12 @@ class Lag:
     """A group's places in all partitions of a topic, at one moment."""
 
     topic: str
-    places: tuple[Place, ...]
+    partitions: tuple[PartitionLag, ...]
 
     @property
     def total(self) -> int:
         """The lag of all partitions together."""
-        return sum(place.lag for place in self.places)
+        return sum(place.lag for place in self.partitions)
 
     @property
     def table(self) -> "pandas.DataFrame":
@@ -64,7 +64,7 @@ class Lag:
         import pandas  # here, because it takes longer to import than all the rest of a lesson
 
         columns = ["partition", "begin", "position", "committed", "end", "lag", "note"]
-        rows = [[getattr(place, column) for column in columns] for place in self.places]
+        rows = [[getattr(place, column) for column in columns] for place in self.partitions]
         frame = pandas.DataFrame(rows, columns=columns, dtype=object)
         return frame.where(frame.notna(), "–").set_index("partition")
 
@@ -82,7 +82,7 @@ def of(
     """
     known = {partition: offset for partition, offset in committed.items() if offset is not None and offset >= 0}
     places = (
-        Place(partition, begins[partition], end, known.get(partition), (positions or {}).get(partition))
+        PartitionLag(partition, begins[partition], end, known.get(partition), (positions or {}).get(partition))
         for partition, end in sorted(ends.items())
     )
     return Lag(topic, tuple(places))

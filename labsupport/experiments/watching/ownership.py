@@ -39,46 +39,48 @@ class History:
     @classmethod
     def of(cls, moments: Iterable[Moment]) -> "History":
         """From moments in any order."""
-        return cls(tuple(sorted(moments, key=lambda moment: moment.at)))
+        return cls(tuple(sorted(moments, key=lambda moment: moment.time)))
 
     def told(self, what: str, member: str = "") -> list[Moment]:
         """The moments of that kind; those of one member, if it is named."""
-        return [each for each in self.moments if each.what == what and member in ("", each.who)]
+        return [each for each in self.moments if each.kind == what and member in ("", each.client_id)]
 
     def after(self, moment: Moment) -> "History":
         """What came after that moment."""
-        return History(tuple(each for each in self.moments if each.at > moment.at))
+        return History(tuple(each for each in self.moments if each.time > moment.time))
 
     def owned(self, member: str) -> list[int] | None:
         """The partitions that this member knows to be its own in the end; None if it has not heard since it started."""
         owned = None
         for moment in self.moments:
-            if moment.who == member:
-                if moment.what == "started":
+            if moment.client_id == member:
+                if moment.kind == "started":
                     owned = None
-                elif moment.what == "assigned":
-                    owned = sorted({*(owned or ()), *(place.partition for place in moment.places)})
-                elif moment.what in ENDS and owned is not None:  # before its first join it is told to give up nothing
-                    gone = {place.partition for place in moment.places} or set(owned)
+                elif moment.kind == "assigned":
+                    owned = sorted({*(owned or ()), *(place.partition for place in moment.partitions)})
+                elif moment.kind in ENDS and owned is not None:  # before its first join it is told to give up nothing
+                    gone = {place.partition for place in moment.partitions} or set(owned)
                     owned = [number for number in owned if number not in gone]
         return owned
 
     def frozen(self, member: str) -> bool:
         """Whether this member was frozen, and not woken or started since."""
         last = [
-            each.what for each in self.moments if each.who == member and each.what in ("started", "frozen", "woken")
+            each.kind
+            for each in self.moments
+            if each.client_id == member and each.kind in ("started", "frozen", "woken")
         ]
         return last[-1:] == ["frozen"]
 
     @property
     def zero(self) -> float:
         """When it begins, on the clock of its moments."""
-        return self.moments[0].at if self.moments else 0.0
+        return self.moments[0].time if self.moments else 0.0
 
     @property
     def done_to(self) -> list[Moment]:
         """What was done to members, but for starting them."""
-        return [each for each in self.moments if each.what in DONE_TO]
+        return [each for each in self.moments if each.kind in DONE_TO]
 
     @property
     def spans(self) -> list[Span]:
@@ -86,15 +88,17 @@ class History:
         spans: list[Span] = []
         begun: dict[tuple[str, int], float] = {}
         for moment in self.moments:
-            if moment.what == "assigned":
-                for place in moment.places:
-                    begun.setdefault((moment.who, place.partition), moment.at)
-            elif moment.what in ENDS:
-                mine = [number for who, number in begun if who == moment.who]
-                for number in [place.partition for place in moment.places] or mine:
-                    if (moment.who, number) in begun:
-                        spans.append(self._span(moment.who, number, begun.pop((moment.who, number)), moment.at))
-        spans += [self._span(*key, begin, self.moments[-1].at) for key, begin in begun.items()]
+            if moment.kind == "assigned":
+                for place in moment.partitions:
+                    begun.setdefault((moment.client_id, place.partition), moment.time)
+            elif moment.kind in ENDS:
+                mine = [number for who, number in begun if who == moment.client_id]
+                for number in [place.partition for place in moment.partitions] or mine:
+                    if (moment.client_id, number) in begun:
+                        spans.append(
+                            self._span(moment.client_id, number, begun.pop((moment.client_id, number)), moment.time)
+                        )
+        spans += [self._span(*key, begin, self.moments[-1].time) for key, begin in begun.items()]
         return sorted(spans, key=lambda span: (span.partition, span.begin, span.member))
 
     def _span(self, member: str, partition: int, begin: float, end: float) -> Span:
@@ -113,7 +117,7 @@ class History:
 
     def standstill(self, since: Moment, partition: int | None = None) -> float:
         """The longest gap (s) of the partition, or of any, among those that end after `since`."""
-        gaps = (gap for gap in self.gaps if gap.end > since.at - self.zero and partition in (None, gap.partition))
+        gaps = (gap for gap in self.gaps if gap.end > since.time - self.zero and partition in (None, gap.partition))
         return max((gap.seconds for gap in gaps), default=0.0)
 
     @property
@@ -121,7 +125,7 @@ class History:
         """When each rebalance was done (s): the last of its members had been told what it has."""
         told: dict[tuple[int | None, str], float] = {}  # the first time in a generation: a static member may come back
         for moment in self.told("assigned"):
-            told.setdefault((moment.generation, moment.who), moment.at - self.zero)
+            told.setdefault((moment.generation, moment.client_id), moment.time - self.zero)
         ends: dict[int | None, float] = {}
         for (generation, _), at in told.items():
             ends[generation] = max(at, ends.get(generation, 0.0))
@@ -129,9 +133,9 @@ class History:
 
     def handled(self, member: str = "") -> Counter[tuple[int, int]]:
         """How often each record, (partition, offset), was handled; by one member, if it is named."""
-        return Counter((each.places[0].partition, each.offset) for each in self.told("handled", member))
+        return Counter((each.partitions[0].partition, each.offset) for each in self.told("handled", member))
 
     @property
     def by_member(self) -> dict[str, int]:
         """How many records each member handled."""
-        return {name: len(self.told("handled", name)) for name in sorted({moment.who for moment in self.moments})}
+        return {name: len(self.told("handled", name)) for name in sorted({moment.client_id for moment in self.moments})}

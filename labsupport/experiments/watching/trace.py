@@ -17,7 +17,7 @@ COMMITS = ("committing", "committed", "refused", "unanswered")
 ALWAYS = ("crashed", "frozen", "woken", "thrown out")
 
 
-def of(records: Iterable[ConsumerRecord], moments: Iterable[Moment], *ids: str) -> tuple[Moment, ...]:
+def of_events(records: Iterable[ConsumerRecord], moments: Iterable[Moment], *ids: str) -> tuple[Moment, ...]:
     """What happened to the events of these ids, or to all: sent, the workers' moments in their order, redriven.
 
     `records` are the topic's, in the order of its partitions. Of commits those are kept that are about one of these
@@ -41,17 +41,17 @@ def _followed(
     story: list[Moment] = []
     ended: set[tuple[str, TopicPartition]] = set()  # where a chosen event waits for its commit
     for moment in moments:
-        own = {(moment.who, place) for place in moment.places}
+        own = {(moment.client_id, place) for place in moment.partitions}
         if moment.event_id and (not ids or moment.event_id in ids):
-            if arrival := back.pop((moment.places[0], moment.offset), None):
+            if arrival := back.pop((moment.partitions[0], moment.offset), None):
                 story.append(arrival)
             story.append(moment)
-            if moment.what in ENDED:
+            if moment.kind in ENDED:
                 ended |= own
-        elif moment.what in COMMITS and own & ended:
+        elif moment.kind in COMMITS and own & ended:
             story.append(moment)
-            if moment.what == "committed":
+            if moment.kind == "committed":
                 ended -= own
-        elif moment.what in ALWAYS:
+        elif moment.kind in ALWAYS:
             story.append(moment)
     return story

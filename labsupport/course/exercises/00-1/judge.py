@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise, through_kafka
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MANY = 120
 
 
-def _offset_of(answer: Answer, lab: "Lesson") -> str:
+def _offset_of(answer: Submission, lab: "Lesson") -> str:
     """Many events go to an empty topic; where it stored them is what the learner's function is compared with."""
     records = through_kafka(lab, ({"value": b"event %d" % nth} for nth in range(1, MANY + 1))).records
     # Not in order, and one of them twice: a function that counts its calls is no answer.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from labsupport.course.exercise import Exercise
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
@@ -30,7 +30,7 @@ def _require_same(came_back: int, events: Sequence[Event]) -> None:
         )
 
 
-def _happenings(answer: Answer, lab: "Lesson") -> str:
+def _happenings(answer: Submission, lab: "Lesson") -> str:
     """Every list of up to four deliveries of three events, the shortest first; two look the same. Then a long list."""
     ids = [str(uuid4()) for _ in range(60)]  # other ones in each check
     # The second id differs from the first in the middle only, where it can be seen.

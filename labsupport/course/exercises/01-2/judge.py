@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from labsupport.course.exercise import Exercise
-from labsupport.course.submission import Answer, TryAgain, kind_of, shown
+from labsupport.course.submission import Submission, TryAgain, kind_of, shown
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
@@ -29,7 +29,7 @@ AMOUNTS = (
 )
 
 
-def _total(answer: Answer, lab: "Lesson") -> str:
+def _total(answer: Submission, lab: "Lesson") -> str:
     """Amounts that a binary float cannot hold: by themselves, in a sum, and for their length."""
     many = [f"{randrange(1, 10**7) / 100:.2f}" for _ in range(60)]  # other ones in each check
     lists = [*AMOUNTS, many, *([str(event.payload["amount"]) for event in _paid(seed)] for seed in range(3))]

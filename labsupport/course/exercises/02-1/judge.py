@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise, through_kafka
-from labsupport.course.submission import Answer, TryAgain, as_set, shown
+from labsupport.course.submission import Submission, TryAgain, as_set, shown
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -22,7 +22,7 @@ def _disordered(records: Sequence[Numbered]) -> set[str]:
     return {key for key, listed in numbers.items() if listed != sorted(listed)}
 
 
-def _out_of_order(answer: Answer, lab: "Lesson") -> str:
+def _out_of_order(answer: Submission, lab: "Lesson") -> str:
     """Every order of reading of up to four records of two keys, the fewest first; then a real topic without keys."""
     whole = [
         [("A", 1), ("A", 2), ("A", 3), ("B", 1)],
@@ -40,7 +40,7 @@ def _out_of_order(answer: Answer, lab: "Lesson") -> str:
     return f"Right for all {len(small)} ways to read up to four records, and for {len(read)} from a real topic."
 
 
-def _compare_keys(answer: Answer, records: list[Numbered]) -> None:
+def _compare_keys(answer: Submission, records: list[Numbered]) -> None:
     came_back, right = answer(records, returns=Collection, asks="a set or a list"), _disordered(records)
     if as_set(came_back) != right:
         missed = sorted(right - as_set(came_back))

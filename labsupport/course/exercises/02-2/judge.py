@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise, require_the_same_after_a_restart, through_kafka
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.experiments.watching import log
 from labsupport.shop import story
 from labsupport.shop.event import Event
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LONGEST_KEY = 200  # bytes
 
 
-def _key_of(answer: Answer, lab: "Lesson") -> str:
+def _key_of(answer: Submission, lab: "Lesson") -> str:
     """The shop's events, sent with the learner's keys to topics of three and of five partitions, and read back."""
     for partitions in (3, 5):
         events = (event for seed in range(partitions, partitions + 3) for event in _told_apart(seed))
@@ -36,7 +36,7 @@ def _key_of(answer: Answer, lab: "Lesson") -> str:
     )
 
 
-def _asked(answer: Answer, event: Event) -> bytes:
+def _asked(answer: Submission, event: Event) -> bytes:
     key = answer(event, returns=(bytes, type(None)), asks="bytes")
     if not key:
         raise TryAgain(

@@ -9,7 +9,7 @@ from kafka.errors import KafkaError
 from labsupport.broker.cluster import Cluster
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.watched_producers import Watched, watched
-from labsupport.course.submission import Answer, Failed, TryAgain, shown
+from labsupport.course.submission import Failed, Submission, TryAgain, shown
 from labsupport.experiments.breaking import faults
 from labsupport.waiting import until
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WORDS = "'acknowledged', 'failed' or 'unknown'"
 
 
-def _outcome(answer: Answer, lab: "Lesson") -> str:
+def _outcome(answer: Submission, lab: "Lesson") -> str:
     """Records that are stored, at once or late; what the broker or the client refuses; and a broker that is silent."""
     large = "refused this record, which is too large: it is not stored, for certain"
     no_send = "send() itself raised: nothing was sent, whatever class the error has"
@@ -46,7 +46,7 @@ def _outcome(answer: Answer, lab: "Lesson") -> str:
     return "Right for records that are stored, for those that are not, and for two whose fate nobody could know."
 
 
-def _asked(answer: Answer, producer: Watched, topic: str, value: Any) -> str:
+def _asked(answer: Submission, producer: Watched, topic: str, value: Any) -> str:
     try:
         return answer(producer, topic, value, returns=str, asks=WORDS)
     except Failed as failed:
@@ -96,7 +96,7 @@ def _require_outcome(topic: str, value: Any, came_back: str, right: str, why: st
     )
 
 
-def _silent_broker(answer: Answer, lab: "Lesson") -> None:
+def _silent_broker(answer: Submission, lab: "Lesson") -> None:
     """A broker of its own is frozen, until the client has given up; then it goes on, with what had reached it.
 
     Once with a client that retries until its time is over, and once with one that does not retry: the two have errors

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.watched_producers import Held, Watched, watched
-from labsupport.course.submission import Answer, Failed, TryAgain, shown
+from labsupport.course.submission import Failed, Submission, TryAgain, shown
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
 
-def _bounded(answer: Answer, lab: "Lesson") -> str:
+def _bounded(answer: Submission, lab: "Lesson") -> str:
     """Few and many values, small and large limits, some that are refused, some twice; counted where they are sent."""
     good = [b"%d" % number for number in range(200)]
     refused = [b"x" * 8_000, b"y" * 8_000, b"z" * 30_000]  # two by the broker, one by the client
@@ -43,7 +43,7 @@ def _held(lab: "Lesson", limit: int, count: int, **settings: Any) -> contextlib.
 
 
 def _send(
-    answer: Answer, lab: "Lesson", producer: Held, topic: str, values: list[bytes], limit: int, late: str = ""
+    answer: Submission, lab: "Lesson", producer: Held, topic: str, values: list[bytes], limit: int, late: str = ""
 ) -> None:
     exists = topic in lab.topics(topic)
     where = "topic" if exists else "a topic that does not exist"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from kafka import TopicPartition
 
 from labsupport.course.exercise import Exercise, through_kafka
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import reading
-from labsupport.experiments.watching.lag import Place
+from labsupport.experiments.watching.lag import PartitionLag
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 from labsupport.course.exercises.lesson_04_shared import fresh_group, reader
 
 
-def _lag(answer: Answer, lab: "Lesson") -> str:
+def _lag(answer: Submission, lab: "Lesson") -> str:
     """All small logs with all that can be committed, the smallest first; then what real groups still get to read."""
     logs = [
-        Place(0, begin, end, committed)
+        PartitionLag(0, begin, end, committed)
         for begin, end, committed in product(range(4), range(6), (None, *range(8)))
         if begin <= end
     ]
@@ -33,14 +33,14 @@ def _lag(answer: Answer, lab: "Lesson") -> str:
     return f"Right for all {len(logs)} small logs, and it is what four real groups then read."
 
 
-def _simplicity(place: Place) -> tuple[int, ...]:
+def _simplicity(place: PartitionLag) -> tuple[int, ...]:
     """What the log holds before what it does not; whole logs before shortened and empty ones, short ones first."""
     committed = -1 if place.committed is None else place.committed
     shortened, empty = place.begin > 0, place.begin == place.end
     return (place.out_of_range, committed > place.end, shortened, empty, committed >= 0, place.end, committed)
 
 
-def _compare(answer: Answer, place: Place) -> None:
+def _compare(answer: Submission, place: PartitionLag) -> None:
     came_back = answer(place.begin, place.end, place.committed, returns=int)
     if came_back == place.lag:
         return
@@ -68,14 +68,14 @@ def _compare(answer: Answer, place: Place) -> None:
     )
 
 
-def _real_groups(lab: "Lesson") -> Iterator[tuple[Place, int]]:
+def _real_groups(lab: "Lesson") -> Iterator[tuple[PartitionLag, int]]:
     """Groups whose place is known, with the number of records that each of them reads."""
     topic = through_kafka(lab, ({"value": b"%d" % number} for number in range(8))).topic
     lab.admin().delete_records({TopicPartition(topic, 0): 3})
     for number, committed in enumerate((None, 5, 1, 40)):
         group = fresh_group(lab, number, {0: committed} if committed is not None else {}, topic)
         consumer = reader(lab, topic, group)
-        yield Place(0, 3, 8, committed), sum(1 for _ in reading.to_the_end(consumer))
+        yield PartitionLag(0, 3, 8, committed), sum(1 for _ in reading.to_the_end(consumer))
 
 
 EXERCISE = Exercise(

@@ -9,7 +9,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError
 
 from labsupport.course.exercise import Exercise, nothing_left, through_kafka
-from labsupport.course.submission import Answer, Failed, TryAgain
+from labsupport.course.submission import Failed, Submission, TryAgain
 from labsupport.experiments.watching import log
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ GONE = 2
 ERRORS = (ValueError, KeyError, RuntimeError, OSError, TypeError, LookupError, ZeroDivisionError)
 
 
-def _commit(answer: Answer, lab: "Lesson") -> str:
+def _commit(answer: Submission, lab: "Lesson") -> str:
     """Two partitions, whose first records are gone: all goes well, or the handler fails, or a commit; and a restart."""
     records = [{"value": b"%d" % number, "partition": number % 2} for number in range(-GONE, RECORDS)]
     topic = through_kafka(lab, records, partitions=2).topic
@@ -83,7 +83,7 @@ class _Handler:
                 raise RuntimeError("more is committed than processed")
 
 
-def _run_and_restart(answer: Answer, lab: "Lesson", topic: str, failing: int | None) -> None:
+def _run_and_restart(answer: Submission, lab: "Lesson", topic: str, failing: int | None) -> None:
     group = fresh_group(lab, "commit", {}, topic)
     handler = _Handler(lab, topic, group, failing)
     what = f"{RECORDS} records in two partitions"
@@ -118,7 +118,7 @@ def _run_and_restart(answer: Answer, lab: "Lesson", topic: str, failing: int | N
     _require_exact(lab, again, f"{given}; then a restart")
 
 
-def _a_commit_fails(answer: Answer, lab: "Lesson", topic: str, nth: int) -> None:
+def _a_commit_fails(answer: Submission, lab: "Lesson", topic: str, nth: int) -> None:
     """The consumer's commit number `nth` fails, once: the error comes out, or it is committed all the same."""
     group = fresh_group(lab, "commit", {}, topic)
     handler = _Handler(lab, topic, group)
@@ -128,7 +128,7 @@ def _a_commit_fails(answer: Answer, lab: "Lesson", topic: str, nth: int) -> None
 
 
 def _call(
-    answer: Answer,
+    answer: Submission,
     lab: "Lesson",
     topic: str,
     group: str,

@@ -8,7 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise, through_kafka
 from labsupport.course.exercises.members_here import joined
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.waiting import until
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 from labsupport.course.exercises.lesson_04_shared import fresh_group
 
 
-def _why(answer: Answer, lab: "Lesson") -> str:
+def _why(answer: Submission, lab: "Lesson") -> str:
     """Real consumers that get nothing, each for a reason of its own; the learner sees the evidence only."""
     for right, evidence in progress("Consumers that get nothing", 11, over=_silences(lab)):
         came_back = answer(evidence, returns=str, asks=f"one of {', '.join(REASONS)}")
@@ -84,7 +84,7 @@ def _evidence(lab: "Lesson", topic: str, group: str, reset: str, other: str = ""
         if exists and not other:
             _settle(consumers[-1], topic)
         assigned = sorted(place.partition for place in consumers[-1].assignment())
-        places = lab.lag(topic, group, consumers[-1]).places if exists else [None]
+        places = lab.lag(topic, group, consumers[-1]).partitions if exists else [None]
         offsets = {name: getattr(places[0], name, None) for name in ("begin", "position", "committed", "end")}
         return {"topic_exists": exists, "assigned": assigned, "members": len(consumers)} | offsets
 

@@ -10,13 +10,13 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.members_here import joined
-from labsupport.course.submission import Answer, TryAgain, as_set, shown
+from labsupport.course.submission import Submission, TryAgain, as_set, shown
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
 
-def _assign(answer: Answer, lab: "Lesson") -> str:
+def _assign(answer: Submission, lab: "Lesson") -> str:
     """All small groups, in every order of their names, the smallest first; then what real groups get."""
     sizes = [
         (list(names), partitions)
@@ -50,7 +50,7 @@ def _by_the_client(names: Sequence[str], partitions: int) -> dict[str, list[int]
     return {name: [place.partition for place in assigned[f"{name}-1"].partitions()] for name in sorted(names)}
 
 
-def _require_share(answer: Answer, names: list[str], partitions: int, due: dict[str, list[int]]) -> None:
+def _require_share(answer: Submission, names: list[str], partitions: int, due: dict[str, list[int]]) -> None:
     came_back = answer(names, partitions, returns=dict, asks="a dict: name → list of partitions")
     given = answer.called(names, partitions)
     if as_set(came_back) != set(names):

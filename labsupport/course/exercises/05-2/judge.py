@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.members_here import joined
-from labsupport.course.submission import Answer, TryAgain, as_set, shown
+from labsupport.course.submission import Submission, TryAgain, as_set, shown
 from labsupport.waiting import until
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ SHAPES = (
 )
 
 
-def _sharing(answer: Answer, lab: "Lesson") -> str:
+def _sharing(answer: Submission, lab: "Lesson") -> str:
     """Real groups on a topic of two partitions, the smallest first; the learner sees what the broker says of them."""
     for number, shape in enumerate(progress("Groups of services", len(SHAPES), over=SHAPES)):
         groups, handled = _evidence(lab, number, shape)

@@ -11,10 +11,10 @@ from kafka.errors import KafkaError
 
 from labsupport.broker.advice import advice
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
-from labsupport.experiments.breaking.forkserver import Nursery
+from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.experiments.watching.ownership import History
 from labsupport.waiting import until
 
@@ -32,7 +32,7 @@ SET_ALREADY = ("group_id", "client_id", "bootstrap_servers", "enable_auto_commit
 Life = dict[str, dict[str, Any]]  # by member, the settings with which it starts
 
 
-def _settings(answer: Answer, lab: "Lesson") -> str:
+def _settings(answer: Submission, lab: "Lesson") -> str:
     """What a client and a broker take; the worst moment to die, in figures; then real members, killed."""
     lives = [{name: _read(answer, name) for name in "AB"}, {name: _read(answer, name) for name in "BA"}]
     lives += _in_another_process(answer)  # a program that is started again asks for its settings anew
@@ -47,7 +47,7 @@ def _settings(answer: Answer, lab: "Lesson") -> str:
     return _restart_and_die(lab, topic, lives)
 
 
-def _in_another_process(answer: Answer) -> list[Life]:
+def _in_another_process(answer: Submission) -> list[Life]:
     """The settings as a new process gets them; none if there is no telling."""
     function = answer.value
     with contextlib.suppress(LabError):  # it uses something that no other process can have
@@ -57,7 +57,7 @@ def _in_another_process(answer: Answer) -> list[Life]:
     return []
 
 
-def _read(answer: Answer, name: str) -> dict[str, Any]:
+def _read(answer: Submission, name: str) -> dict[str, Any]:
     settings = answer(name, returns=dict, asks="a dict of settings")
     given = answer.called(name)
     for setting, value in settings.items():
@@ -188,7 +188,7 @@ def _restart_and_die(lab: "Lesson", topic: str, lives: Sequence[Life]) -> str:
     who = stranger or "B"
     first, again = lives[0], next((life for life in lives if life[who] != lives[0][who]), lives[1])
     # Forked, a member is back at once, on a busy machine too.
-    with Nursery() as nursery, lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
+    with ForkServer() as nursery, lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
         members.launch = nursery.started
         for name, settings in first.items():
             members.start(name, settle=False, **settings)
@@ -206,7 +206,7 @@ def _restart_and_die(lab: "Lesson", topic: str, lives: Sequence[Life]) -> str:
         members.kill("B")
         killed = members.history.done_to[-1]
         members.wait(lambda history: history.owned("A") == [0, 1], "A to have B's partitions", 30)
-        missed = members.history.told("assigned", "A")[-1].at - killed.at
+        missed = members.history.told("assigned", "A")[-1].time - killed.time
     return (
         f"Restarted, B was back after {away:.1f} s and A kept its partition; dead, it was missed after {missed:.1f} s."
     )
@@ -220,20 +220,20 @@ def _restart(members: Any, who: str, again: dict[str, Any]) -> tuple[float, str]
     members.start(who, settle=False, **again)
 
     def told(history: History, what: str, name: str) -> list:
-        return [moment for moment in history.after(killed).told(what, name) if moment.places]
+        return [moment for moment in history.after(killed).told(what, name) if moment.partitions]
 
     def over(history: History) -> list:
         return told(history, "revoked", other) or told(history, "assigned", who)
 
     moment = members.wait(over, f"{who} to be back", 60)[0]
-    after = moment.at - killed.at
-    if moment.who == who:
+    after = moment.time - killed.at
+    if moment.client_id == who:
         return after, ""
     started = members.history.told("started", who)[-1]
     return after, _times(
         (0, f"{who} is killed"),
         (int(1_000 * (started.at - killed.at)), f"{who} is started again"),
-        (int(1_000 * after), f"{other} gives up partition {moment.places[0].partition}: a rebalance"),
+        (int(1_000 * after), f"{other} gives up partition {moment.partitions[0].partition}: a rebalance"),
     )
 
 

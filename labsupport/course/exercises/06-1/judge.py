@@ -11,7 +11,7 @@ from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.members_here import READS, commit, fresh_group, send
 from labsupport.course.exercises.slow_work import DROPPED, SlowWork
 from labsupport.course.stall import witness
-from labsupport.course.submission import Answer, Failed, Judged, TryAgain
+from labsupport.course.submission import Failed, Judged, Submission, TryAgain
 from labsupport.experiments.watching import log
 from labsupport.waiting import until
 
@@ -24,7 +24,7 @@ POLL_INTERVAL = 1.0  # s
 SLOW = 1.5  # s for a record
 
 
-def _work_off(answer: Answer, lab: "Lesson") -> str:
+def _work_off(answer: Submission, lab: "Lesson") -> str:
     """One slow record; quick ones, of which one fails; then slow ones in two partitions, of which one was begun."""
     _run(answer, lab, counts=[1], seconds=6)
     _run(answer, lab, counts=[4], seconds=5, takes=0.0, failing=1)  # the second of the two that a poll hands out
@@ -34,7 +34,7 @@ def _work_off(answer: Answer, lab: "Lesson") -> str:
 
 
 def _run(
-    answer: Answer,
+    answer: Submission,
     lab: "Lesson",
     counts: Collection[int],
     seconds: float,
@@ -57,7 +57,7 @@ def _run(
 
 
 def _run_once(
-    answer: Answer,
+    answer: Submission,
     lab: "Lesson",
     counts: Collection[int],
     seconds: float,
@@ -79,7 +79,7 @@ def _run_once(
     given += "".join(f"{offset} committed in partition {number} earlier; " for number, offset in earlier.items())
     given += f"slow takes {takes:g} s for each" if failing is None else f"slow raises at record {failing}"
     slow = SlowWork(lab, topic, consumer, counts, earlier, takes, failing)
-    timed = Answer(answer.value, answer.signature, seconds)
+    timed = Submission(answer.value, answer.signature, seconds)
     timed.printed = answer.printed
     error: Failed | None = None
     try:

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise
 from labsupport.course.exercises.taken_away import COURSES, Joining
-from labsupport.course.submission import Answer
+from labsupport.course.submission import Submission
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
 
-def _listener(answer: Answer, lab: "Lesson") -> str:
+def _listener(answer: Submission, lab: "Lesson") -> str:
     """A member with the learner's listener; a second one joins, works on and leaves; at once a third one joins."""
     for course in COURSES:
         Joining(answer, lab, course).play()

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.course.exercise import CHECKED, Exercise, nothing_left
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.experiments.breaking import crash_search
-from labsupport.experiments.breaking.trial_runner import Laboratory
+from labsupport.experiments.breaking.trial_runner import TrialRunner
 from labsupport.shop import story
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
 
-def _commit_place(answer: Answer, lab: "Lesson") -> str:
+def _commit_place(answer: Submission, lab: "Lesson") -> str:
     """Once undisturbed and here, where errors have line numbers; then with every crash, in processes that die."""
     _undisturbed(answer, lab)
     judged = crash_search.judge(lab, consume=answer.value, twice_is_fine=True, settings={"max_poll_records": 2})
@@ -36,9 +36,9 @@ def _commit_place(answer: Answer, lab: "Lesson") -> str:
     return f"{judged.tried} trials, a crash at every point of each of three events: nothing is lost."
 
 
-def _undisturbed(answer: Answer, lab: "Lesson") -> None:
+def _undisturbed(answer: Submission, lab: "Lesson") -> None:
     """Five records, two in a poll: each handled once, in order; all committed in the end, once for each poll."""
-    with Laboratory(lab, story.events(5, seed=1), CHECKED) as laboratory:
+    with TrialRunner(lab, story.events(5, seed=1), CHECKED) as laboratory:
         consumer = lab.consumer(
             laboratory.topic, name="check", group_id=laboratory.name + "-calm", group_instance_id="A",
             auto_offset_reset="earliest", enable_auto_commit=False, max_poll_records=2,
@@ -64,7 +64,7 @@ def _undisturbed(answer: Answer, lab: "Lesson") -> None:
             answer(consumer, handle, returns=object)
         finally:
             lab.close_client("check")
-        committed = lab.lag(laboratory.topic, laboratory.name + "-calm").places[0].committed
+        committed = lab.lag(laboratory.topic, laboratory.name + "-calm").partitions[0].committed
     given = "five records, two in a poll"
     if handled != [*range(5)]:
         raise TryAgain(

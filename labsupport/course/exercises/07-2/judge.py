@@ -9,13 +9,13 @@ from kafka import KafkaConsumer
 
 from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import reading
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults, strategies
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.strategies import Handle, Strategy
-from labsupport.experiments.breaking.trial_runner import Job, Laboratory
+from labsupport.experiments.breaking.trial_runner import Job, TrialRunner
 from labsupport.shop import story
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ MIXED: tuple[Service, ...] = (
 SERVICES = {12: PLAIN, 15: MIXED}  # by how many events there are
 
 
-def _bug(answer: Answer, lab: "Lesson") -> str:
+def _bug(answer: Submission, lab: "Lesson") -> str:
     """Services with a bug, or none, that really ran and died; the learner sees their sheets only."""
     services = sum(map(len, SERVICES.values()))
     for right, evidence in progress("Services", services, "service", over=_sheets(lab)):
@@ -140,7 +140,7 @@ def _sheets(lab: "Lesson") -> Iterator[tuple[str, dict[str, int]]]:
     for events, services in SERVICES.items():
         jobs = [Job(strategy, suffers) for _, strategy, suffers in services]
         with (
-            Laboratory(lab, story.events(events, seed=1), CHECKED) as laboratory,
+            TrialRunner(lab, story.events(events, seed=1), CHECKED) as laboratory,
             contextlib.closing(laboratory.play(jobs)) as played,
         ):
             for (right, strategy, _), ended in zip(services, played, strict=True):

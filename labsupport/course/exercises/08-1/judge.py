@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.course.exercise import Exercise, require_the_same_after_a_restart, through_kafka
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.errors import EventError
 from labsupport.shop import story
 from labsupport.shop.event import Event
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NO_EVENT = 7  # the first of the records that is none
 
 
-def _memory(answer: Answer, lab: "Lesson") -> str:
+def _memory(answer: Submission, lab: "Lesson") -> str:
     """Every pair of the records of a real topic, the plain ones first; then each once more, and in another topic."""
     records = _records(lab)
     keys = [answer(record, returns=str) for record in records]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise
-from labsupport.course.submission import Answer, Failed, TryAgain
+from labsupport.course.submission import Failed, Submission, TryAgain
 from labsupport.course.verdict import drawn
 from labsupport.delivery import orders
 from labsupport.experiments.breaking import crash_search
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
 
-def _survives(answer: Answer, lab: "Lesson") -> str:
+def _survives(answer: Submission, lab: "Lesson") -> str:
     """Here first, where an error has its line; then in consumers that die."""
     events = [each for each in story.events(30, seed=2) if each.event_type == "OrderCreated"][:4]
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
@@ -53,7 +53,7 @@ LOOK_AT = {
 }
 
 
-def _at_ease(answer: Answer, events: list[Event], database: Path) -> None:
+def _at_ease(answer: Submission, events: list[Event], database: Path) -> None:
     """Nobody dies: what it has written is there for another connection to see."""
     with closing(orders.database(database)) as connection:
         for number, event in enumerate(events, 1):
@@ -75,7 +75,7 @@ def _at_ease(answer: Answer, events: list[Event], database: Path) -> None:
                 )
 
 
-def _locked(answer: Answer, event: Event, database: Path) -> None:
+def _locked(answer: Submission, event: Event, database: Path) -> None:
     """It may raise or wait while the database is locked; it may not return as if the effect were there."""
     with closing(orders.database(database)) as other, closing(orders.database(database, patience=0.1)) as connection:
         other.execute("BEGIN IMMEDIATE")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kafka.errors import KafkaTimeoutError
 
 from labsupport.course.exercise import Exercise
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import retry
 from labsupport.errors import EventError
 
@@ -39,7 +39,7 @@ DUE = (
 )  # s since the first failure
 
 
-def _decide(answer: Answer, _: "Lesson") -> str:
+def _decide(answer: Submission, _: "Lesson") -> str:
     """Each attempt, from early to late, with errors of each kind."""
     tried = 0
     errors = [(error, retry.classify(error)) for error in _errors()]
@@ -83,7 +83,7 @@ def _locked() -> Exception:
     raise AssertionError("the database was not locked")
 
 
-def _require_decision(answer: Answer, attempt: int, waited: float, error: Exception, kind: str) -> None:
+def _require_decision(answer: Submission, attempt: int, waited: float, error: Exception, kind: str) -> None:
     wait = min(MOST, FIRST * 2 ** (attempt - 1))
     left = attempt < ATTEMPTS and waited + wait <= TOTAL
     right: float | str = (

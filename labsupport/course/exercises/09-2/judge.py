@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -15,7 +15,7 @@ Attempts = tuple[tuple[str, bool], ...]
 FAULTS = "'poison', 'outage' or 'unknown'"
 
 
-def _fault(answer: Answer, _: "Lesson") -> str:
+def _fault(answer: Submission, _: "Lesson") -> str:
     """All stories of up to five attempts, the shortest first; then two long ones."""
     tried = 0
     for length in range(1, 6):
@@ -96,7 +96,7 @@ WHY = {
 }
 
 
-def _require_fault(answer: Answer, story: Attempts) -> None:
+def _require_fault(answer: Submission, story: Attempts) -> None:
     right = _right_fault(story)
     came_back = answer(list(story), returns=str, asks=FAULTS)
     if came_back != right:

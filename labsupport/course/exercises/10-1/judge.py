@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import dead_letter, retry
 from labsupport.delivery.dead_letter import DeadLetter
 from labsupport.errors import EventError
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from labsupport.course.session import Lesson
 
 
-def _chosen(answer: Answer, lab: "Lesson") -> str:
+def _chosen(answer: Submission, lab: "Lesson") -> str:
     """Another morning's dead letters: each alone, some, all; then the chosen ones go back to the mended service."""
     topic = lab.topic(CHECKED)
     dead = lab.dead_letters(topic)
     incident.happen(lab, topic, [*incident.morning(2), *incident.beside_it()])
-    letters = [found.letter for found in redrive.letters(lab.consumer(name="redrive"), redrive.choice(dead)).found]
+    letters = [found.letter for found in redrive.letters(lab.consumer(name="redrive"), redrive.selection(dead)).found]
     alone = sorted(letters, key=lambda letter: (_refusal(letter) != "", len(letter.headers), letter.offset))
     chance = random.Random(2)
     mixed = [chance.sample(letters, size) for size in (0, 2, 3, 4, 5, 6)]
     for given in [*([letter] for letter in alone), *mixed, letters]:
         places = _places(answer, given)
     before = len(letters)
-    chosen = redrive.choice(dead, where=lambda record: dead_letter.unwrap(record).place in places)
+    chosen = redrive.selection(dead, where=lambda record: dead_letter.unwrap(record).place in places)
     account = redrive.redrive(lab.consumer(name="redrive"), lab.producer(name="check"), chosen)
     incident.work(lab, topic, incident.mended)
     if again := len(log.read(lab, dead).records) - before:
@@ -38,7 +38,7 @@ def _chosen(answer: Answer, lab: "Lesson") -> str:
     return f"Sent back: {account.done} of {before}. The mended service processed them all, and would refuse the others."
 
 
-def _places(answer: Answer, given: Sequence[DeadLetter]) -> set[str]:
+def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
     came_back = answer(list(given), returns=Collection, asks="a list of dead letters, some of those that are given")
     if strange := [each for each in came_back if each not in given]:
         raise TryAgain(

@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.failing_clients import came_out
-from labsupport.course.submission import Answer, TryAgain
+from labsupport.course.submission import Submission, TryAgain
 from labsupport.delivery import dead_letter, publish
 from labsupport.experiments.watching import log
 from labsupport.history import redrive
@@ -43,7 +43,7 @@ class Row:
 Story = Sequence[Event | Row]
 
 
-def _newest(answer: Answer, lab: "Lesson") -> str:
+def _newest(answer: Submission, lab: "Lesson") -> str:
     """Few events in all orders, the shortest stories first; then a real redrive."""
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
         file = Path(folder, "shop.db")
@@ -133,13 +133,13 @@ def _redriven(lab: "Lesson") -> list[Event]:
     first, second = log.read(lab, topic).records
     key, value, headers = dead_letter.wrap(first, KeyError("customer"), 1, "check").encode()
     producer.send(dead, value, key, headers).get(timeout=5)
-    redrive.redrive(lab.consumer(name="redrive"), producer, redrive.choice(dead))
+    redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(dead))
     *_, again = log.read(lab, topic).records
     return [Event.decode(second.value), Event.decode(again.value)]
 
 
 def _play(
-    answer: Answer,
+    answer: Submission,
     database: sqlite3.Connection,
     other: sqlite3.Connection,
     known: tuple[str, int] | None,
@@ -180,7 +180,7 @@ def _play(
             )
 
 
-def _play_locked(answer: Answer, database: sqlite3.Connection, other: sqlite3.Connection, story: Story) -> None:
+def _play_locked(answer: Submission, database: sqlite3.Connection, other: sqlite3.Connection, story: Story) -> None:
     """While another process writes, the database refuses; an error that comes out brings the event again."""
     (event,) = story
     given = [_line(event), "meanwhile another process writes, and the database refuses: OperationalError"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
 from labsupport.course.exercise import Exercise, through_kafka
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
@@ -110,7 +110,7 @@ SCOPES = (
 )
 
 
-def _paid(answer: Answer, lab: "Lesson") -> str:
+def _paid(answer: Submission, lab: "Lesson") -> str:
     """Each scope in each order in which its partitions can be read, the small ones first; then the first once more."""
     calls: list[tuple[Scope, list[Event]]] = []
     for scope, partitions in zip(SCOPES, _read_back(lab), strict=True):
@@ -142,7 +142,7 @@ def _renamed(events: Sequence[Event], number: int) -> list[Event]:
 
 
 def _require_sums(
-    answer: Answer, scope: Scope, events: list[Event], known: set[str], *, first: bool = False, again: bool = False
+    answer: Submission, scope: Scope, events: list[Event], known: set[str], *, first: bool = False, again: bool = False
 ) -> None:
     """One call. `known` are the customers of earlier calls; `again`: it went well before."""
     right = _right(events)

@@ -9,7 +9,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import InvalidConfigurationError, InvalidRequestError
 
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 
 if TYPE_CHECKING:
     from labsupport.course.session import Lesson
@@ -35,7 +35,7 @@ NEEDS = (
 )
 
 
-def _settings(answer: Answer, lab: "Lesson") -> str:
+def _settings(answer: Submission, lab: "Lesson") -> str:
     """Each need: the broker says whether it takes the settings, and what holds for those that were left out."""
     topic = lab.topic(CHECKED, retention_ms=7 * DAY)  # Kafka's own; the lab's topics keep everything
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)

@@ -11,7 +11,7 @@ from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.course.exercise import Exercise, through_kafka
-from labsupport.course.submission import Answer, TryAgain, shown
+from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.experiments.watching import log
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ KEYS = ("AAB", "CAC")  # by partition, the keys of its records: A is from before
 ENDS = ((3, 3), (2, 3), (3, 2))  # by partition, how many of them there are: in one case after the other
 
 
-def _restore(answer: Answer, lab: "Lesson") -> str:
+def _restore(answer: Submission, lab: "Lesson") -> str:
     """A real topic whose beginning moves on: each snapshot of it with what is left then, the simple ones first."""
     tried = 0
     for case in sorted(_cases(lab), key=lambda case: case.simplicity):

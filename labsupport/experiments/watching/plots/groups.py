@@ -20,7 +20,10 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     """
     spans = history.spans
     halves = _halves(spans)
-    names, rows = sorted({each.who for each in history.told("assigned")}), sorted({span.partition for span in spans})
+    names, rows = (
+        sorted({each.client_id for each in history.told("assigned")}),
+        sorted({span.partition for span in spans}),
+    )
     last = max((span.end for span in spans), default=0.0)
     looks = {name: look(number) for number, name in enumerate(names)}
     ax = ax or described_axes(9, 2.0 + 0.5 * len(rows))
@@ -38,10 +41,10 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     for at in history.rebalances:
         ax.plot(at, -0.62, marker="v", color=INK, markersize=6, clip_on=False)
     for number, moment in enumerate(history.done_to):
-        at = moment.at - history.zero
+        at = moment.time - history.zero
         ax.axvline(at, color=INK, linewidth=0.9, linestyle="--")
         how = {"fontsize": 8, "color": INK, "bbox": plate, "textcoords": "offset points", "xytext": (3, 0)}
-        ax.annotate(f"{moment.who} {moment.what}", (at, -0.85 - 0.3 * (number % 2)), **how)
+        ax.annotate(f"{moment.client_id} {moment.kind}", (at, -0.85 - 0.3 * (number % 2)), **how)
     ax.set_ylim(max(rows, default=0) + 0.6, -1.4)
     ax.set_yticks(rows)
     ax.set_xlabel("time (s)")
@@ -50,7 +53,7 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     patches.append(Patch(label="nobody", facecolor="none", edgecolor=ALARM, hatch="xxx"))
     patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="rebalance done"))
     legend(ax, patches)
-    done = "".join(f", {moment.who} {moment.what}" for moment in history.done_to).replace(",", ";", 1)
+    done = "".join(f", {moment.client_id} {moment.kind}" for moment in history.done_to).replace(",", ";", 1)
     describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}{done}.")
 
     return ax
@@ -79,26 +82,26 @@ def attempts(runs: Mapping[str, Sequence[Moment]], ax: Axes | None = None) -> Ax
     lanes = [(name, place, _tried(moments, place)) for name, moments in runs.items() for place in _places(moments)]
     ax = ax or described_axes(9, 1.3 + 0.5 * len(lanes))
     for height, (name, _, tried) in enumerate(lanes):
-        zero = min(moment.at for moment in runs[name])
+        zero = min(moment.time for moment in runs[name])
         for moment, then in zip(tried, (*tried[1:], None), strict=True):
-            at = moment.at - zero
-            if moment.what == "failed":
+            at = moment.time - zero
+            if moment.kind == "failed":
                 ax.plot(at, height, marker="x", markersize=9, markeredgewidth=2, color=ALARM, zorder=3)
                 if then:
-                    ax.barh(height, then.at - moment.at, 0.5, left=at, facecolor="none", edgecolor=INK, hatch="////",
+                    ax.barh(height, then.time - moment.time, 0.5, left=at, facecolor="none", edgecolor=INK, hatch="////",
                             linewidth=0.6)  # fmt: skip
             else:
                 ax.plot(at, height, marker="o", markersize=7, markeredgecolor=INK, color=look(2)["facecolor"], zorder=3)
-        for handled, together in groupby(tried, lambda moment: moment.what == "handled"):
+        for handled, together in groupby(tried, lambda moment: moment.kind == "handled"):
             offsets = [moment.offset for moment in together]
             if handled and tried:
-                first = next(moment for moment in tried if moment.what == "handled" and moment.offset == offsets[0])
-                ax.text(first.at - zero, height - 0.3, _span(offsets), fontsize=8, color=INK, ha="left", va="bottom")
+                first = next(moment for moment in tried if moment.kind == "handled" and moment.offset == offsets[0])
+                ax.text(first.time - zero, height - 0.3, _span(offsets), fontsize=8, color=INK, ha="left", va="bottom")
     ax.set_ylim(len(lanes) - 0.4, -0.8)
     ax.set_yticks(range(len(lanes)), [f"{name}, partition {place}" for name, place, _ in lanes])
     ax.set_xlabel("time (s)")
     last = max(
-        (moment.at - min(each.at for each in moments) for moments in runs.values() for moment in moments), default=1
+        (moment.time - min(each.time for each in moments) for moments in runs.values() for moment in moments), default=1
     )
     ax.set_xlim(-0.03 * last, 1.06 * last)
     marks = [plt.Line2D([], [], marker="x", linestyle="", markeredgewidth=2, color=ALARM, label="failed"),
@@ -113,14 +116,14 @@ def attempts(runs: Mapping[str, Sequence[Moment]], ax: Axes | None = None) -> Ax
 
 def _places(moments: Sequence[Moment]) -> list[int]:
     """The partitions of these moments, the one that failed first in front."""
-    failed = [moment.places[0].partition for moment in moments if moment.what == "failed"]
-    return sorted({each.places[0].partition for each in moments if each.offset is not None},
+    failed = [moment.partitions[0].partition for moment in moments if moment.kind == "failed"]
+    return sorted({each.partitions[0].partition for each in moments if each.offset is not None},
                   key=lambda place: (place not in failed, place))  # fmt: skip
 
 
 def _tried(moments: Sequence[Moment], partition: int) -> list[Moment]:
-    own = [each for each in moments if each.what in ("failed", "handled")]
-    return [each for each in own if each.places[0].partition == partition]
+    own = [each for each in moments if each.kind in ("failed", "handled")]
+    return [each for each in own if each.partitions[0].partition == partition]
 
 
 def _span(offsets: Sequence[int]) -> str:
@@ -129,7 +132,7 @@ def _span(offsets: Sequence[int]) -> str:
 
 def _story(tried: Sequence[Moment]) -> str:
     parts = []
-    for what, together in groupby(tried, lambda moment: moment.what):
+    for what, together in groupby(tried, lambda moment: moment.kind):
         offsets = [moment.offset for moment in together]
         times = f" {len(offsets)} times" if what == "failed" and len(set(offsets)) == 1 < len(offsets) else ""
         parts.append(f"{_span(offsets if not times else offsets[:1])} {what}{times}")

@@ -24,11 +24,11 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
     An event has the same colour in all lanes, and after a redrive the number that it had before; a cross marks a crash.
     Without `ax` a new figure is made.
     """
-    told = any(_is_statement(moment.what) for moment in moments)
+    told = any(_is_statement(moment.kind) for moment in moments)
     quiet = QUIET if told else tuple(what for what in QUIET if what != "handled")
     shown = [moment for moment, then in zip(moments, (*moments[1:], None), strict=True) if _shows(moment, then, quiet)]
-    dead = ["dead letters"] if any(each.what in ("dead-lettered", "redriven") for each in shown) else []
-    consumers = dict.fromkeys(_lane(each) for each in shown if each.what not in ARRIVALS)
+    dead = ["dead letters"] if any(each.kind in ("dead-lettered", "redriven") for each in shown) else []
+    consumers = dict.fromkeys(_lane(each) for each in shown if each.kind not in ARRIVALS)
     lanes = ["producer", "broker", *consumers, *dead, *(["database"] if told else [])]
     heights = {lane: -number for number, lane in enumerate(lanes)}
     numbers = _numbers(shown)
@@ -49,7 +49,7 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
             above = tip > tail
             text = {"fontsize": 7, "color": INK, "ha": "left" if above else "right", "rotation": 60}
             ax.text(step + 0.2, tip + (0.08 if above else -0.08), label, va="bottom" if above else "top", **text)
-        elif moment.what == "crashed":
+        elif moment.kind == "crashed":
             ax.plot(step, here, marker="X", markersize=13, color=COLOURS[5], markeredgecolor=INK, zorder=3)
             ax.text(step, here + 0.22, "crash", fontsize=8, ha="center", color=INK)
         else:
@@ -66,13 +66,13 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
 
 
 def _lane(moment: Moment) -> str:
-    return {"sent": "producer", "redriven": "dead letters"}.get(moment.what, f"consumer {moment.who}")
+    return {"sent": "producer", "redriven": "dead letters"}.get(moment.kind, f"consumer {moment.client_id}")
 
 
 def _shows(moment: Moment, then: Moment | None, quiet: Collection[str]) -> bool:
     """A statement before which the process crashed was never sent."""
-    crashed = then is not None and then.what == "crashed" and then.who == moment.who
-    return moment.what not in quiet and not (crashed and _is_statement(moment.what))
+    crashed = then is not None and then.kind == "crashed" and then.client_id == moment.client_id
+    return moment.kind not in quiet and not (crashed and _is_statement(moment.kind))
 
 
 def _is_statement(what: str) -> bool:
@@ -94,7 +94,7 @@ def _numbers(shown: Sequence[Moment]) -> dict[tuple, int]:
     numbers: dict[tuple, int] = {}
     for moment in shown:
         number = (moment.offset or 0) + 1
-        if moment.event_id and (clash or moment.what == "redriven"):
+        if moment.event_id and (clash or moment.kind == "redriven"):
             number = first[moment.event_id]
         numbers.setdefault(_place(moment), number)
     return numbers
@@ -107,19 +107,19 @@ def _place(moment: Moment) -> tuple:
 def _arrow(moment: Moment, numbers: dict[tuple, int]) -> tuple[str, str, str]:
     """From which lane to which, with which label; a moment that goes nowhere stays in its own."""
     lane, number = _lane(moment), numbers[_place(moment)]
-    if moment.what == "sent":
+    if moment.kind == "sent":
         return lane, "broker", f"send {number}"
-    if moment.what == "redriven":
+    if moment.kind == "redriven":
         return lane, "broker", f"redrive {number}"
-    if moment.what == "handling":
+    if moment.kind == "handling":
         return "broker", lane, f"event {number}"
-    if moment.what == "dead-lettered":
+    if moment.kind == "dead-lettered":
         return lane, "dead letters", f"dead letter {number}"
-    if moment.what == "committed":
+    if moment.kind == "committed":
         return lane, "broker", "commit" if moment.offset is None else f"commit {moment.offset}"
-    if _is_statement(moment.what):
-        return lane, "database", moment.what
-    return lane, lane, WORDS.get(moment.what, moment.what)
+    if _is_statement(moment.kind):
+        return lane, "database", moment.kind
+    return lane, lane, WORDS.get(moment.kind, moment.kind)
 
 
 def _in_words(shown: Sequence[Moment], numbers: dict[tuple, int]) -> str:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from labsupport.experiments.watching.lag import Lag, Place
+from labsupport.experiments.watching.lag import Lag, PartitionLag
 from labsupport.experiments.watching.log import Log, text
 from labsupport.experiments.watching.plots.figure import COLOURS, INK, describe, described_axes, legend, look
 
@@ -79,8 +79,8 @@ def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
     The bar goes from the log's beginning to its end. A triangle above it marks what is committed, one below it the
     consumer's position. `moments`: what to call each, in their order. Without `ax` a new figure is made.
     """
-    rows = [(moment, place) for moment, lag in moments.items() for place in lag.places]
-    several = any(len(lag.places) > 1 for lag in moments.values())
+    rows = [(moment, place) for moment, lag in moments.items() for place in lag.partitions]
+    several = any(len(lag.partitions) > 1 for lag in moments.values())
     ax = ax or described_axes(9, 1.3 + 0.55 * len(rows))
     for row, (_, place) in enumerate(rows):
         committed = place.begin if place.committed is None or place.out_of_range else place.committed
@@ -110,7 +110,7 @@ def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _place_in_words(moment: str, place: Place) -> str:
+def _place_in_words(moment: str, place: PartitionLag) -> str:
     words = [f"{moment}, partition {place.partition}: begin {place.begin}"]
     words += [] if place.position is None else [f"position {place.position}"]
     words += [place.note] if place.committed is None else [f"committed {place.committed}", *filter(None, [place.note])]

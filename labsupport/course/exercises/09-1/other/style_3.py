@@ -1,6 +1,6 @@
 from labsupport import retry
 
-POLICY = retry.Policy(attempts=5, total=8, first=0.5, most=3, jitter=0)
+POLICY = retry.Policy(attempts=5, timeout=8, wait_initial=0.5, wait_max=3, wait_jitter=0)
 
 
 def decide(attempt, waited, error):

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import cloudpickle
+
 from labsupport.base import CHECKOUT, LabError
 
 EXAMPLE = "give file and function: work/mails.py:handle"
@@ -31,6 +33,7 @@ def load(path: Path) -> ModuleType:
     except BaseException:
         del sys.modules[module.__name__]
         raise
+    cloudpickle.register_pickle_by_value(module)  # another process may not find the file
     return module
 
 

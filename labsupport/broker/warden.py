@@ -93,13 +93,22 @@ class Warden:
         if self.home.exists() and not roster.leave(self._settings()):
             return False
         if self.temporary:
-            shutil.rmtree(self.home, ignore_errors=True)
+            _delete(self.home)
         return True
 
     def _settings(self) -> Any:
         from labsupport.base import Settings
 
         return Settings(home=self.home, cache=self.home)
+
+
+def _delete(folder: Path) -> None:
+    """Delete the folder, though a process that is just dying may still write in it."""
+    for _ in range(40):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(EVERY)
 
 
 def _kill(owner: Owner) -> None:

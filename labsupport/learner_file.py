@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import cloudpickle
+
 from labsupport.errors import LabError
 from labsupport.settings import CHECKOUT
 
@@ -32,6 +34,7 @@ def load(path: Path) -> ModuleType:
     except BaseException:
         del sys.modules[module.__name__]
         raise
+    cloudpickle.register_pickle_by_value(module)  # another process may not find the file
     return module
 
 

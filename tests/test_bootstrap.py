@@ -10,10 +10,10 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -438,9 +438,8 @@ def test_a_read_only_checkout_is_a_sentence(checkout):
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         as_nobody = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    temporary = Path(tempfile.gettempdir()).resolve()
-    for folder in (each for each in checkout.resolve().parents if temporary in each.parents):
-        folder.chmod(0o755)
+    for folder in (each for each in checkout.resolve().parents if not each.stat().st_mode & stat.S_IXOTH):
+        folder.chmod(0o755)  # of this test run's own
     checkout.chmod(0o555)
     python = shutil.which("python3.11", path="/usr/bin") or base_python()
     if as_nobody and subprocess.run([python, "-c", ""], capture_output=True, **as_nobody).returncode:

@@ -89,17 +89,30 @@ class Warden:
     def leave(self) -> bool:
         """Go, if really nobody is left: from now on, whoever becomes an owner starts another warden."""
         from labsupport.broker import processes
+        from labsupport.broker.process import Process
 
+        # Homes inside this one have wardens of their own, which write there until they go.
+        if self.temporary and any(map(Process.recorded, self.home.glob("*/**/warden.json"))):
+            return False
         if self.home.exists() and not processes.leave(self._settings()):
             return False
         if self.temporary:
-            shutil.rmtree(self.home, ignore_errors=True)
+            _delete(self.home)
         return True
 
     def _settings(self) -> Any:
         from labsupport.settings import Settings
 
         return Settings(home=self.home, cache=self.home)
+
+
+def _delete(folder: Path) -> None:
+    """Delete the folder, though a process that is just dying may still write in it."""
+    for _ in range(40):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(EVERY)
 
 
 def _kill(owner: Owner) -> None:

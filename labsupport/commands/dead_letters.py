@@ -169,7 +169,7 @@ def _letters(kafka: "Cluster", choice: "Selection") -> "Letters":
 
 def width() -> int | None:
     """How many characters a line may have; None in a pipe, unless COLUMNS says it."""
-    return console.width if console.is_terminal or "COLUMNS" in os.environ else None
+    return console.width if console.is_terminal or os.environ.get("COLUMNS") else None
 
 
 def table(found: Sequence["Found"], most: int | None) -> list[str]:

@@ -204,7 +204,7 @@ def _down(exercise: Exercise, lab: "Lesson") -> Verdict | None:
 def _silence(lab: "Lesson") -> str:
     """Why Kafka does not answer this lesson; empty if it does."""
     if not lab.is_open:
-        return "this lesson was closed in this kernel (another was opened, or lab.close() called), or opened in another"
+        return "this lesson was closed in this kernel, by opening another one or by lab.close(), or opened elsewhere"
     try:
         reach(parse_addresses(lab.bootstrap))
     except LabError as error:

@@ -70,6 +70,7 @@ def pristine(function: Callable) -> bytes:
 def _by_value(module: ModuleType | None) -> Iterator[None]:
     """A module of the learner's is copied with its functions, for the body of a `with`, like a notebook's cells."""
     own = module is not None and is_learners(getattr(module, "__file__", None) or "<frozen")
+    own = own and module.__name__ not in cloudpickle.list_registry_pickle_by_value()  # as `load` has registered it
     if own:
         cloudpickle.register_pickle_by_value(module)
     try:

@@ -114,7 +114,8 @@ def wrap(record: ConsumerRecord, error: BaseException, attempts: int, group: str
     If the record is a dead letter itself, the new one says where it lay first, and carries its key,
     value and headers.
     """
-    why = {"group": group, "error": _class_of(error), "message": _said(error), "attempts": attempts, "cause": ""}
+    why = {"group": group, "attempts": attempts, "cause": ""}
+    why |= {"error": _class_of(error), "message": _said(error)}
     try:
         first = unwrap(record)
     except NotADeadLetterError:

@@ -15,7 +15,8 @@ REQUIREMENTS = CHECKOUT / "requirements.txt"
 
 def wrong(requirements: Path = REQUIREMENTS) -> list[str]:
     """A sentence for each pinned package that is missing, has another version, or whose files were changed since."""
-    there = {canonical(each.name): each for each in distributions() if each.name}
+    # The first on the path is the one that is imported.
+    there = {canonical(each.name): each for each in reversed([*distributions()]) if each.name}
     told = []
     for name, version in pins(requirements).items():
         if (found := there.get(canonical(name))) is None:
@@ -34,7 +35,7 @@ def pins(requirements: Path = REQUIREMENTS) -> dict[str, str]:
         pin, _, marker = line.partition(";")
         if "==" in pin and not pin.startswith(("#", "-")) and (not marker.strip() or holds(marker)):
             name, _, version = pin.partition("==")
-            found[name.strip()] = version.strip()
+            found[name.partition("[")[0].strip()] = version.strip()  # without its extras
     return found
 
 

@@ -33,29 +33,26 @@ def install(folder: Path, requirements: Path, offline: str) -> None:
             options += ["--find-links", str(each.absolute())]
     pip += ["install", "--quiet", "--disable-pip-version-check", "--retries", "1", *options]
     wanted = ["-r", str(requirements)]
-    if not _with_uv(python, pip, requirements, user, [*options, *wanted]):
+    if not _with_uv(folder, pip, requirements, user, [*options, *wanted]):
         run = _run([*pip, *wanted], requirements.parent, user.pip, stderr=subprocess.PIPE)
         if run.returncode:
             raise FailedError(_told(run.stderr.decode("utf-8", "replace"), user, offline))
-    # Where `-e .` points to is read in the locale's encoding: a path with an umlaut stops Python under a C locale and
-    # is lost on Windows. Relative to the file it is plain ASCII.
-    for path in folder.rglob("*labsupport*.pth"):
-        path.write_text(os.path.relpath(requirements.parent, path.parent) + "\n", encoding="utf-8")
-    if missing := _missing(python):
+    if missing := _missing(folder, requirements):
         raise FailedError(_told(f"the installer said that it was done, and yet: {missing}", user, offline))
 
 
-def _with_uv(python: str, pip: list[str], requirements: Path, user: sources.Sources, words: list[str]) -> bool:
+def _with_uv(folder: Path, pip: list[str], requirements: Path, user: sources.Sources, words: list[str]) -> bool:
     """Fetch uv, and let it install; whether it did."""
     pins = [line.split()[0] for line in requirements.read_text(encoding="utf-8").split("\n") if line.startswith("uv==")]
     if _run([*pip, *pins], requirements.parent, user.pip, stderr=subprocess.DEVNULL).returncode:
         return False
+    python = str(python_of(folder))
     uv = [python, "-I", "-m", "uv", "pip", "install", "--python", python, *words]
     # In a cache that somebody has written to, packages are what was made of them there: fetch them again.
     for more in ([], ["--no-cache", "--reinstall"]):
         if _run([*uv, *more], requirements.parent, user.uv).returncode:
             break
-        if not _missing(python):
+        if not _missing(folder, requirements):
             return True
     print("  uv could not; pip tries it (this takes a few minutes) ...", file=sys.stderr, flush=True)
     return False
@@ -66,10 +63,14 @@ def _run(command: list[str], cwd: Path, env: dict[str, str], **streams: int) -> 
     return subprocess.run(command, cwd=cwd, env=env, close_fds=WINDOWS, **streams)
 
 
-def _missing(python: str) -> str:
+def _missing(folder: Path, requirements: Path) -> str:
     """What the pins ask for and the environment does not have."""
+    # Where `-e .` points to is read in the locale's encoding: a path with an umlaut stops Python under a C locale and
+    # is lost on Windows. Relative to the file it is plain ASCII.
+    for path in folder.rglob("*labsupport*.pth"):
+        path.write_text(os.path.relpath(requirements.parent, path.parent) + "\n", encoding="utf-8")
     code = "from labsupport.setup import installed; print('; '.join(installed.wrong()[:3]))"
-    run = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True)
+    run = subprocess.run([str(python_of(folder)), "-I", "-c", code], capture_output=True, text=True)
     return run.stdout.strip() if run.returncode == 0 else run.stderr.strip().split("\n")[-1]
 
 

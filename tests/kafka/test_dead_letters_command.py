@@ -56,7 +56,7 @@ def test_each_has_help_with_an_example(name):
 
 def test_list(topic, lab):
     """A row for each, then how many of which error; the options choose."""
-    shown = lab("dead-letters", "list", DEAD)
+    shown = lab("dead-letters", "list", DEAD, COLUMNS="")
     assert shown.returncode == 0
     assert [line.split()[:4] for line in shown.stdout.splitlines()[1:5]] == [
         [f"{DEAD}/0/{number}", f"{topic}/0/{number}", f"98-payments-{number % 2}", "3"] for number in range(4)
@@ -251,7 +251,7 @@ def test_the_place_is_never_cut(columns, topic_of):
 
 def test_list_at_80_columns_and_in_a_pipe_names_places_that_show_takes(cluster, topic, lab):
     """With key and message in both."""
-    for environment in ({"COLUMNS": "80"}, {}):
+    for environment in ({"COLUMNS": "80"}, {"COLUMNS": ""}):
         shown = lab("dead-letters", "list", DEAD, **environment)
         places = re.findall(rf"^{DEAD}/0/\d+", shown.stdout, re.MULTILINE)
         assert len(places) == 4, shown.stdout

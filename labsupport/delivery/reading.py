@@ -1,6 +1,5 @@
 """Reading to the end: the poll loop that lesson 04 writes by hand, for all later lessons."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakKeyDictionary
@@ -10,6 +9,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
+from labsupport import kafka_fixes
 from labsupport.console import progress
 from labsupport.delivery.dead_letter import first_place
 from labsupport.errors import LabError
@@ -86,17 +86,12 @@ def pause(consumer: KafkaConsumer, place: TopicPartition, until: float) -> None:
     _WAITS.setdefault(consumer, {})[place] = until
 
 
-def resume(consumer: KafkaConsumer, places: Iterable[TopicPartition]) -> None:
-    """Fetch again from partitions that were paused, as `consumer.resume` should; those that are gone are left alone."""
-    # kafka-python 3.0.12 puts records aside that it had fetched from a partition before it was paused. If other
-    # partitions were read meanwhile, it neither hands them out later nor fetches there again: the partition stands
-    # still, without an error. So what was put aside is thrown away here; it is fetched again, from the same position.
-    put_aside = consumer._fetcher._paused_partition_records
-    for place in places:
-        put_aside.pop(place, None)
-        _WAITS.get(consumer, {}).pop(place, None)
-        with contextlib.suppress(KeyError):
-            consumer.resume(place)
+def resume(consumer: KafkaConsumer, partitions: Iterable[TopicPartition]) -> None:
+    """Fetch again from partitions that were paused. Partitions that the consumer no longer has are left alone."""
+    partitions = tuple(partitions)
+    for partition in partitions:
+        _WAITS.get(consumer, {}).pop(partition, None)
+    kafka_fixes.resume(consumer, partitions)
 
 
 class _Ends:

@@ -22,7 +22,7 @@ from labsupport.delivery.offsets import OffsetTracker
 from labsupport.delivery.reading import require_no_auto_commit
 from labsupport.delivery.retry import DEAD_LETTER, RETRY, STOP
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import readable
+from labsupport.kafka_fixes import listen, pattern_of, readable
 
 POLL_MS = 200  # how long one poll waits for records, and so how long a request to stop goes unheard
 # With a pattern the group is joined again when a topic appears; if a poll ends in the middle of that, this client
@@ -145,15 +145,10 @@ class Worker:
 
     @property
     def _pattern(self) -> Any:
-        return self.consumer._subscription.subscribed_pattern
+        return pattern_of(self.consumer)
 
     def _listen(self) -> None:
-        if self._pattern:
-            # To subscribe again would make the client forget which topics the pattern has found.
-            self.consumer._subscription.rebalance_listener = _Listener(self)
-            self.consumer.topics()  # it has to know what fits before it joins
-        elif topics := self.consumer.subscription():
-            self.consumer.subscribe(list(topics), listener=_Listener(self))
+        listen(self.consumer, _Listener(self))
 
     def _generation_now(self) -> int:
         return self.consumer.group_metadata().generation_id

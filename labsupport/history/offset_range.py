@@ -135,9 +135,9 @@ class _Reader:
             yield place.partition, records, min(position, stretch.stop)
 
     def _go_past(self, error: UnreadableError) -> None:
-        if (stretch := self.left.get(error.place)) and error.start < stretch.stop:
-            self.unreadable(error.place.partition, error.start, min(error.stop, stretch.stop), error)
-        self.consumer.seek(error.place, error.stop)
+        if (stretch := self.left.get(error.partition)) and error.start < stretch.stop:
+            self.unreadable(error.partition.partition, error.start, min(error.stop, stretch.stop), error)
+        self.consumer.seek(error.partition, error.stop)
 
     def _moved(
         self, place: TopicPartition, records: list[ConsumerRecord], out_of_range: bool

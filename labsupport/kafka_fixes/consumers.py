@@ -10,10 +10,11 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 def ask_for_topics(consumer: KafkaConsumer, *topics: str) -> None:
     """Request the metadata of the topics, or of all, between subscribing and the first poll.
 
-    Fault (3.0.12): without metadata the consumer joins its group twice, the second time because its metadata changed.
-    It remembers the pending rejoin only as "subscription differs", and the JoinGroup response clears that. If `poll()`
-    returns before SyncGroup is answered, no later poll finishes the join: the member stays without partitions. Members
-    of one group that one thread polls in turn, for 100 ms each, can so join for ever.
+    Fault (3.0.12): without metadata the consumer joins its group twice. The first join assigns nothing, because the
+    leader knows no partitions; the second follows when metadata comes. The client remembers the pending rejoin only as
+    "subscription differs", and the JoinGroup response clears that. If `poll()` returns before SyncGroup is answered, no
+    later poll finishes the join: the member stays without partitions. With members that one thread polls in turn, for
+    100 ms each, this happens again and again.
     Not reported that we found; https://github.com/dpkp/kafka-python/issues/1237 has the symptom, with a pattern.
     """
     for topic in topics:

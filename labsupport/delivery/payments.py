@@ -149,8 +149,8 @@ def main(words: list[str] | None = None) -> int:
 
 def _say(moment: Moment) -> None:
     if moment.kind in ASSIGNMENTS:
-        places = ", ".join(str(place.partition) for place in moment.partitions) or "none"
-        print(f"{moment.kind}: partitions {places}", flush=True)
+        partitions = ", ".join(str(each.partition) for each in moment.partitions) or "none"
+        print(f"{moment.kind}: partitions {partitions}", flush=True)
     if moment.kind in TROUBLE:
         why = f": {moment.error}" if moment.error else ""
         why += f", for {moment.seconds:.0f} s now" if moment.kind is Kind.OVERDUE else ""

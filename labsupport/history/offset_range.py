@@ -1,4 +1,4 @@
-"""A stretch of each partition, with both ends fixed before it is read: where it lies in the log, and reading it."""
+"""A offset_range of each partition, with both ends fixed before it is read: where it lies in the log, and reading it."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from labsupport.kafka_fixes import UnreadableError, readable
 class OffsetRange:
     """The offsets of one partition from `start` up to `stop`, which does not belong to it, as in `range`.
 
-    `begin` and `end` are the log's own, at the moment when the stretch was fixed. `notes` say where `start` or `stop`
+    `begin` and `end` are the log's own, at the moment when the offset_range was fixed. `notes` say where `start` or `stop`
     is not what was asked for.
     """
 
@@ -60,12 +60,12 @@ def since(found: int | None, first: int | None, end: int) -> tuple[int, str]:
 def read(
     consumer: KafkaConsumer,
     topic: str,
-    stretches: Sequence[OffsetRange],
+    ranges: Sequence[OffsetRange],
     expired: Callable[[int, int, int], object],
     unreadable: Callable[[int, int, int, UnreadableError], object],
     patience: float = 10.0,
 ) -> Iterator[tuple[int, list[ConsumerRecord], int]]:
-    """Yield (partition, records, position) until every stretch has been read; `position` is the next offset.
+    """Yield (partition, records, position) until every offset_range has been read; `position` is the next offset.
 
     The end is where the position says so: the marker of a transaction has an offset and is no record, and a compacted
     log has gaps. What was deleted before it could be read is told: `expired(partition, start, stop)`; and what the
@@ -73,7 +73,7 @@ def read(
     that are left to read, and keeps the last ones; nothing is committed. Raises LabError when nothing has moved for
     `patience` seconds, and when the topic was made anew meanwhile.
     """
-    reader = _Reader(consumer, topic, stretches, expired, unreadable)
+    reader = _Reader(consumer, topic, ranges, expired, unreadable)
     moved = time.monotonic()
     while reader.left:
         idle = True
@@ -97,18 +97,18 @@ class _Reader:
         self,
         consumer: KafkaConsumer,
         topic: str,
-        stretches: Sequence[OffsetRange],
+        ranges: Sequence[OffsetRange],
         expired: Callable[[int, int, int], object],
         unreadable: Callable[[int, int, int, UnreadableError], object],
     ):
         self.consumer, self.topic = readable(consumer), topic
         self.expired, self.unreadable = expired, unreadable
-        self.left = {TopicPartition(topic, each.partition): each for each in stretches if not each.empty}
-        self.due = {place: stretch.start for place, stretch in self.left.items()}
+        self.left = {TopicPartition(topic, each.partition): each for each in ranges if not each.empty}
+        self.due = {partition: offset_range.start for partition, offset_range in self.left.items()}
         if self.left:
             consumer.assign(list(self.left))
-        for place, offset in self.due.items():
-            consumer.seek(place, offset)
+        for partition, offset in self.due.items():
+            consumer.seek(partition, offset)
 
     def poll(self) -> Iterator[tuple[int, list[ConsumerRecord], int]]:
         """One poll: of each partition that has moved, the records and the new position."""
@@ -120,61 +120,61 @@ class _Reader:
             out_of_range = set(error.args[0])
         except UnreadableError as error:
             self._go_past(error)
-        for place, stretch in list(self.left.items()):
-            records, position = self._moved(place, polled.get(place, []), place in out_of_range)
-            if position == self.due[place]:
+        for partition, offset_range in list(self.left.items()):
+            records, position = self._moved(partition, polled.get(partition, []), partition in out_of_range)
+            if position == self.due[partition]:
                 continue
-            self.due[place] = position
-            if position >= stretch.stop:
-                del self.left[place]
+            self.due[partition] = position
+            if position >= offset_range.stop:
+                del self.left[partition]
                 if self.left:
                     # What was added since is not fetched, however much it is, while the others are read. It is not
                     # paused: this client can leave a partition standing after it was resumed.
                     self.consumer.assign(list(self.left))
-                records = [record for record in records if record.offset < stretch.stop]
-            yield place.partition, records, min(position, stretch.stop)
+                records = [record for record in records if record.offset < offset_range.stop]
+            yield partition.partition, records, min(position, offset_range.stop)
 
     def _go_past(self, error: UnreadableError) -> None:
-        if (stretch := self.left.get(error.partition)) and error.start < stretch.stop:
-            self.unreadable(error.partition.partition, error.start, min(error.stop, stretch.stop), error)
+        if (offset_range := self.left.get(error.partition)) and error.start < offset_range.stop:
+            self.unreadable(error.partition.partition, error.start, min(error.stop, offset_range.stop), error)
         self.consumer.seek(error.partition, error.stop)
 
     def _moved(
-        self, place: TopicPartition, records: list[ConsumerRecord], out_of_range: bool
+        self, partition: TopicPartition, records: list[ConsumerRecord], out_of_range: bool
     ) -> tuple[list[ConsumerRecord], int]:
         """The records that count, and the position after them; a gap before them is looked into."""
-        due = self.due[place]
+        due = self.due[partition]
         try:
-            position = self.consumer.position(place, timeout_ms=1_000)
+            position = self.consumer.position(partition, timeout_ms=1_000)
             first = records[0].offset if records else position
             if first == due and not out_of_range:
                 return records, position
-            (begin,) = self.consumer.beginning_offsets([place], timeout_ms=5_000).values()
+            (begin,) = self.consumer.beginning_offsets([partition], timeout_ms=5_000).values()
         except KafkaTimeoutError:
-            self.consumer.seek(place, due)
+            self.consumer.seek(partition, due)
             return [], due
         if begin > due:
             # The client has moved to where auto_offset_reset says; "latest" would skip what is still there.
-            self.expired(place.partition, due, min(begin, self.left[place].stop))
-            self.consumer.seek(place, begin)
+            self.expired(partition.partition, due, min(begin, self.left[partition].stop))
+            self.consumer.seek(partition, begin)
             return [], begin
         if first < due or out_of_range:
-            raise self._made_anew(place)
+            raise self._made_anew(partition)
         return records, position  # markers, or what compaction took out
 
     def require_ends(self) -> None:
-        """Raise LabError if a partition ends before its stretch does. Harmless if Kafka does not answer."""
+        """Raise LabError if a partition ends before its offset_range does. Harmless if Kafka does not answer."""
         try:
             ends = self.consumer.end_offsets(list(self.left), timeout_ms=1_000)
         except KafkaTimeoutError:
             return
-        for place, stretch in self.left.items():
-            if ends[place] < stretch.stop:
-                raise self._made_anew(place)
+        for partition, offset_range in self.left.items():
+            if ends[partition] < offset_range.stop:
+                raise self._made_anew(partition)
 
-    def _made_anew(self, place: TopicPartition) -> LabError:
+    def _made_anew(self, partition: TopicPartition) -> LabError:
         return LabError(
-            f"{self.topic}, partition {place.partition}, ends before offset {self.left[place].stop - 1}, which it had.",
+            f"{self.topic}, partition {partition.partition}, ends before offset {self.left[partition].stop - 1}, which it had.",
             "the topic was deleted and made anew while it was read",
             "begin again",
         )

@@ -39,17 +39,17 @@ class Outgoing:
 
 
 class Sender:
-    """Sends records and notes in `tally` what became of each; at most `in_flight` are on their way at once."""
+    """Sends records and notes in `counter` what became of each; at most `in_flight` are on their way at once."""
 
     def __init__(
         self,
         consumer: KafkaConsumer,
         producer: KafkaProducer | ConfluentProducer,
-        tally: ReplayCounter,
+        counter: ReplayCounter,
         in_flight: int = 1_000,
     ):
         require_window(in_flight)
-        self.consumer, self.producer, self.tally, self.in_flight = consumer, producer, tally, in_flight
+        self.consumer, self.producer, self.counter, self.in_flight = consumer, producer, counter, in_flight
         self._topics: set[str] = set()
 
     def require_topic(self, topic: str) -> None:
@@ -70,18 +70,18 @@ class Sender:
 
     def send(self, record: ConsumerRecord, out: Outgoing) -> None:
         """Send what was made of this record. Raises as `finish`, for an earlier one."""
-        if len(self.tally.waiting) >= self.in_flight:
+        if len(self.counter.waiting) >= self.in_flight:
             self._settle()
         sending = self.producer.send(out.topic, out.value, out.key, list(out.headers), out.partition, out.timestamp)
-        self.tally.waiting.append((record, sending))
+        self.counter.waiting.append((record, sending))
 
     def finish(self) -> None:
         """Wait for all answers. Raises the client's error for the first record that was not acknowledged."""
-        while self.tally.waiting:
+        while self.counter.waiting:
             self._settle()
 
     def _settle(self) -> None:
-        record, sending = self.tally.waiting[0]
+        record, sending = self.counter.waiting[0]
         try:
             sending.get(timeout=ACKNOWLEDGED)
         except Exception as error:
@@ -89,11 +89,11 @@ class Sender:
                 self._hear_the_others()
             error.add_note(f"the first record that was not acknowledged: {coordinates_of(record)}")
             raise
-        self.tally.waiting.popleft()
-        self.tally.done += 1
+        self.counter.waiting.popleft()
+        self.counter.done += 1
 
     def _hear_the_others(self) -> None:
         end = time.monotonic() + ACKNOWLEDGED
-        for _, sending in self.tally.waiting:
+        for _, sending in self.counter.waiting:
             with contextlib.suppress(Exception):
                 sending.get(timeout=max(0.0, end - time.monotonic()))

@@ -56,14 +56,14 @@ def rebuild(
         )
     with _alone(consumer, group):
         replaying = choose(consumer, Selection(topic), replay_id=group, patience=patience)
-        starts = tuple(_started(consumer, topic, each) for each in replaying.stretches)
-        replaying = Replay(consumer, replaying.choice, starts, group, patience)
+        starts = tuple(_started(consumer, topic, each) for each in replaying.ranges)
+        replaying = Replay(consumer, replaying.selection, starts, group, patience)
         saving = _Saving(consumer, topic, keep, every)
         # If the group has members, this is refused, before anything is handled.
         saving.begin({each.partition: each.start for each in starts})
-        account = replaying.handle(handle, decode=decode, between=saving.now_and_then)
-        saving.end(account.reached)
-    return account
+        report = replaying.handle(handle, decode=decode, between=saving.now_and_then)
+        saving.end(report.reached)
+    return report
 
 
 @contextlib.contextmanager
@@ -85,20 +85,20 @@ def _occupied(group: str, seen: str) -> LabError:
     return LabError(f"{group} is being rebuilt already.", seen, "let that one come to its end, or stop it first")
 
 
-def _started(consumer: KafkaConsumer, topic: str, stretch: OffsetRange) -> OffsetRange:
-    """The stretch, from where an earlier run that was interrupted has come to."""
-    stored = consumer.committed(TopicPartition(topic, stretch.partition), metadata=True, timeout_ms=COMMIT_MS)
+def _started(consumer: KafkaConsumer, topic: str, offset_range: OffsetRange) -> OffsetRange:
+    """The offset_range, from where an earlier run that was interrupted has come to."""
+    stored = consumer.committed(TopicPartition(topic, offset_range.partition), metadata=True, timeout_ms=COMMIT_MS)
     if stored is None:
-        return stretch
+        return offset_range
     if not stored.metadata.startswith(UNFINISHED):
         raise LabError(
             f"{consumer.config['group_id']} has its place in {topic} already.",
-            f"it goes on at offset {stored.offset} of partition {stretch.partition}; to rebuild would lose that",
+            f"it goes on at offset {stored.offset} of partition {offset_range.partition}; to rebuild would lose that",
             "take the name of a new group; or stop its members, reset it to the beginning, and let them read again",
         )
-    start, note = inside(stored.offset, stretch.log_start, stretch.log_end)
-    notes = (f"goes on at {start}", note) if start > stretch.log_start else (note,)
-    return replace(stretch, start=start, notes=(*stretch.notes, *(each for each in notes if each)))
+    start, note = inside(stored.offset, offset_range.log_start, offset_range.log_end)
+    notes = (f"goes on at {start}", note) if start > offset_range.log_start else (note,)
+    return replace(offset_range, start=start, notes=(*offset_range.notes, *(each for each in notes if each)))
 
 
 class _Saving:
@@ -130,8 +130,8 @@ class _Saving:
     def require_ours(self, partitions: Iterable[int]) -> None:
         """Raise LabError if somebody else has committed for the group since."""
         for each in partitions:
-            place = TopicPartition(self.topic, each)
-            stored = self.consumer.committed(place, metadata=True, timeout_ms=COMMIT_MS)
+            partition = TopicPartition(self.topic, each)
+            stored = self.consumer.committed(partition, metadata=True, timeout_ms=COMMIT_MS)
             if stored is None or stored.metadata != self.note:
                 seen = (
                     f"somebody else has committed for it in {self.topic}, partition {each}: another rebuild, or a reset"

@@ -47,7 +47,7 @@ class Found:
     `sent`: whether it was sent back before, to all groups or to its own. `written` is None if its timestamp is no time.
     """
 
-    place: str
+    coordinates: str
     written: datetime | None
     letter: DeadLetter
     sent: bool = False
@@ -55,7 +55,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Letters:
-    """The dead letters that were chosen, in their order; `account` says what was read, and what was no dead letter."""
+    """The dead letters that were chosen, in their order; `report` says what was read, and what was no dead letter."""
 
     found: tuple[Found, ...]
     report: ReplayReport = field(repr=False)
@@ -70,13 +70,13 @@ class Letters:
         """A row for each: its place (index), where its record lay, and what is known of it; the key as text."""
         import pandas  # here, because it takes longer to import than all the rest of a lesson
 
-        columns = ["place", "origin", "key", "group", "attempts", "error", "message", "sent"]
+        columns = ["coordinates", "origin", "key", "group", "attempts", "error", "message", "sent"]
         rows = [
-            (each.place, each.letter.place, _text(each.letter.key), each.letter.group or UNKNOWN,
+            (each.coordinates, each.letter.coordinates, _text(each.letter.key), each.letter.group or UNKNOWN,
              each.letter.attempts or UNKNOWN, each.letter.reason or UNKNOWN, each.letter.message, each.sent)
             for each in self.found
         ]  # fmt: skip
-        return pandas.DataFrame(rows, columns=columns).set_index("place")
+        return pandas.DataFrame(rows, columns=columns).set_index("coordinates")
 
 
 def selection(
@@ -98,21 +98,21 @@ def selection(
         tests["error"] = _of_letters(lambda letter: error in f"{letter.error}: {letter.message}\n{letter.cause}")
     if group:
         tests["group"] = _of_letters(lambda letter: group == letter.group)
-    return Selection(topic, where=where, tests=tests, **chosen)
+    return Selection(topic, where=where, tests=tests, **selection)
 
 
-def letters(consumer: KafkaConsumer, chosen: Selection) -> Letters:
+def letters(consumer: KafkaConsumer, selection: Selection) -> Letters:
     """The dead letters that are chosen, and whether each was sent back before. The consumer is as for `replay.choose`.
 
     Raises LabError if there is no such topic.
     """
-    pairs, account = _read(consumer, chosen)
-    return _listed(pairs, Sent(consumer, pairs).marks, account)
+    pairs, report = _read(consumer, selection)
+    return _listed(pairs, Sent(consumer, pairs).marks, report)
 
 
 def plan(
     consumer: KafkaConsumer,
-    chosen: Selection,
+    selection: Selection,
     *,
     addressed: bool = False,
     widen: bool = False,
@@ -126,16 +126,16 @@ def plan(
     with each original topic, and raises for one that is not to be sent to. Raises LabError if there is no such topic,
     or an original topic is not there.
     """
-    pairs, account = _read(consumer, chosen)
+    pairs, report = _read(consumer, selection)
     for topic in sorted({letter.topic for _, letter in pairs}):
         allow(topic)
-    return Plan(consumer, pairs, account, addressed, widen)
+    return Plan(consumer, pairs, report, addressed, widen)
 
 
 def redrive(
     consumer: KafkaConsumer,
     producer: KafkaProducer | ConfluentProducer,
-    chosen: Selection,
+    selection: Selection,
     *,
     addressed: bool = False,
     widen: bool = False,
@@ -147,65 +147,65 @@ def redrive(
     ConfluentProducer sends everything as it was. Raises LabError, before anything is sent, if an
     original topic is not there; and as `replay.Replay.send`.
     """
-    return plan(consumer, chosen, addressed=addressed, widen=widen).send(producer, dry_run=dry_run)
+    return plan(consumer, selection, addressed=addressed, widen=widen).send(producer, dry_run=dry_run)
 
 
 class Plan:
     """Dead letters that are to be sent back; made by `plan`.
 
-    `letters` lists them, `account` says what would be sent, `topics` where to.
+    `letters` lists them, `report` says what would be sent, `topics` where to.
     """
 
     def __init__(
-        self, consumer: KafkaConsumer, pairs: Sequence[Pair], account: ReplayReport, addressed: bool, widen: bool
+        self, consumer: KafkaConsumer, pairs: Sequence[Pair], report: ReplayReport, addressed: bool, widen: bool
     ):
         self.consumer, self.addressed, self.widen = consumer, addressed, widen
-        self._pairs, self._seen = pairs, account
+        self._pairs, self._seen = pairs, report
         self.topics = tuple(sorted({letter.topic for _, letter in pairs}))
         self._partitions()
         self._sent = Sent(consumer, pairs)
-        self.letters = _listed(pairs, self._sent.marks, account)
-        tally, before = ReplayCounter.on(account, "sent", dry_run=True), self._before()
+        self.letters = _listed(pairs, self._sent.marks, report)
+        counter, before = ReplayCounter.on(report, "sent", dry_run=True), self._before()
         for record, letter in pairs:
             if reason := self._reason(letter, before):
-                tally.skip(record, Skip(reason, letter.place))
-        tally.reached = {each.partition: each.stop for each in account.ranges}
-        self.report = tally.report
+                counter.skip(record, Skip(reason, letter.coordinates))
+        counter.reached = {each.partition: each.stop for each in report.ranges}
+        self.report = counter.report
 
     def send(self, producer: KafkaProducer | ConfluentProducer, *, dry_run: bool = False) -> ReplayReport:
         """Send what was planned, and nothing else; what somebody else has sent back since then is left.
 
-        Raises as `redrive`; with the account as a note, if something was sent already.
+        Raises as `redrive`; with the report as a note, if something was sent already.
         """
-        tally, partitions = ReplayCounter.on(self._seen, "sent", dry_run), self._partitions()
+        counter, partitions = ReplayCounter.on(self._seen, "sent", dry_run), self._partitions()
         if not dry_run:
             self._sent.read()
-        before, sender = self._before(), Sender(self.consumer, producer, tally)
+        before, sender = self._before(), Sender(self.consumer, producer, counter)
         left = Counter(record.partition for record, _ in self._pairs)
         stops = {each.partition: each.stop for each in self._seen.ranges}
-        tally.reached |= {partition: stop for partition, stop in stops.items() if not left[partition]}
+        counter.reached |= {partition: stop for partition, stop in stops.items() if not left[partition]}
         try:
             for record, letter in progress("Sending back", unit="dead letter", over=self._pairs):
-                tally.reached[record.partition] = record.offset
+                counter.reached[record.partition] = record.offset
                 try:
                     out = self._back(letter, before, partitions)
                     sender.check(out)
                     if not dry_run:
                         sender.send(record, out)
                 except Skip as reason:
-                    tally.skip(record, reason)
+                    counter.skip(record, reason)
                 left[record.partition] -= 1
                 if not left[record.partition]:
-                    tally.reached[record.partition] = stops[record.partition]
+                    counter.reached[record.partition] = stops[record.partition]
             sender.finish()
         except BaseException as error:
-            error.add_note(str(tally.report))
+            error.add_note(str(counter.report))
             raise
-        return tally.report
+        return counter.report
 
     def _back(self, letter: DeadLetter, before: Marks, partitions: dict[str, set[int]]) -> Outgoing:
         if reason := self._reason(letter, before):
-            raise Skip(reason, letter.place)
+            raise Skip(reason, letter.coordinates)
         partition = letter.partition if letter.partition in partitions[letter.topic] else None
         headers = redriven(letter, self.addressed)
         return Outgoing(letter.topic, letter.key, letter.value, headers, None, partition)
@@ -236,7 +236,7 @@ class Plan:
         return partitions
 
 
-def _read(consumer: KafkaConsumer, chosen: Selection) -> tuple[list[Pair], ReplayReport]:
+def _read(consumer: KafkaConsumer, selection: Selection) -> tuple[list[Pair], ReplayReport]:
     pairs: list[Pair] = []
 
     def look(record: ConsumerRecord) -> None:
@@ -245,10 +245,10 @@ def _read(consumer: KafkaConsumer, chosen: Selection) -> tuple[list[Pair], Repla
         except NotADeadLetterError as problem:
             raise Skip("no dead letter", str(problem)) from problem
 
-    return pairs, choose(consumer, chosen).look(look)
+    return pairs, choose(consumer, selection).look(look)
 
 
-def _listed(pairs: Iterable[Pair], before: Marks, account: ReplayReport) -> Letters:
+def _listed(pairs: Iterable[Pair], before: Marks, report: ReplayReport) -> Letters:
     return Letters(
         tuple(
             Found(
@@ -259,7 +259,7 @@ def _listed(pairs: Iterable[Pair], before: Marks, account: ReplayReport) -> Lett
             )
             for record, letter in pairs
         ),
-        account,
+        report,
     )
 
 

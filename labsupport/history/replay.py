@@ -46,8 +46,8 @@ def copy(record: ConsumerRecord, topic: str, replay_id: str) -> Outgoing:
     return Outgoing(topic, record.key, record.value, tuple(marked(record, replay_id).headers), record.timestamp)
 
 
-def choose(consumer: KafkaConsumer, choice: Selection, *, replay_id: str = "", patience: float = 10.0) -> "Replay":
-    """What the choice means in the log as it is now: where it begins and where it ends, whatever is added later.
+def choose(consumer: KafkaConsumer, selection: Selection, *, replay_id: str = "", patience: float = 10.0) -> "Replay":
+    """What the selection means in the log as it is now: where it begins and where it ends, whatever is added later.
 
     The consumer has no topics of its own, and commits nothing. `replay_id` goes into the marks; by default it is one
     that no other replay has. After `patience` seconds in which nothing comes it gives up. Raises LabError if there is
@@ -60,7 +60,7 @@ def choose(consumer: KafkaConsumer, choice: Selection, *, replay_id: str = "", p
             'make one without topics: lab.consumer(name="replay")',
         )
     require_no_auto_commit(consumer, "A replay", group=False)
-    return Replay(consumer, choice, resolve(consumer, choice), replay_id or uuid.uuid4().hex[:8], patience)
+    return Replay(consumer, selection, resolve(consumer, selection), replay_id or uuid.uuid4().hex[:8], patience)
 
 
 def _nothing(_reached: Mapping[int, int]) -> None:
@@ -76,19 +76,19 @@ class Replay:
     def __init__(
         self,
         consumer: KafkaConsumer,
-        choice: Selection,
-        stretches: tuple[OffsetRange, ...],
+        selection: Selection,
+        ranges: tuple[OffsetRange, ...],
         replay_id: str,
         patience: float,
     ):
-        self.consumer, self.choice, self.stretches = consumer, choice, stretches
+        self.consumer, self.selection, self.ranges = consumer, selection, ranges
         self.replay_id, self.patience = replay_id, patience
-        self._tally = ReplayCounter(choice.topic, replay_id, stretches)
+        self._counter = ReplayCounter(selection.topic, replay_id, ranges)
 
     @property
     def report(self) -> ReplayReport:
         """How far it has come: while it runs too, and after it was interrupted."""
-        return self._tally.report
+        return self._counter.report
 
     def handle(
         self,
@@ -104,11 +104,11 @@ class Replay:
         the account as a note. With `dry_run` everything is done but `handle`. Between two batches `between` is called
         with the next offset of each partition.
         """
-        self._tally = ReplayCounter(self.choice.topic, self.replay_id, self.stretches, "handled", dry_run)
+        self._counter = ReplayCounter(self.selection.topic, self.replay_id, self.ranges, "handled", dry_run)
 
         def work(thing: Any) -> None:
             handle(thing)
-            self._tally.done += 1
+            self._counter.done += 1
 
         return self._run(lambda record: decode(marked(record, self.replay_id)), work, between)
 
@@ -117,10 +117,10 @@ class Replay:
 
         If it raises Skip, that is counted.
         """
-        self._tally = ReplayCounter(self.choice.topic, self.replay_id, self.stretches, "seen")
+        self._counter = ReplayCounter(self.selection.topic, self.replay_id, self.ranges, "seen")
 
         def work(_seen: object) -> None:
-            self._tally.done += 1
+            self._counter.done += 1
 
         return self._run(see, work, _nothing)
 
@@ -138,8 +138,8 @@ class Replay:
         send; an `librdkafka.ConfluentProducer` can. At most `in_flight` are on their way at once. Raises LabError if there is no
         such topic, and the client's error for the first record that was not acknowledged, with the account as a note.
         """
-        self._tally = ReplayCounter(self.choice.topic, self.replay_id, self.stretches, "sent", dry_run)
-        sender = Sender(self.consumer, producer, self._tally, in_flight)
+        self._counter = ReplayCounter(self.selection.topic, self.replay_id, self.ranges, "sent", dry_run)
+        sender = Sender(self.consumer, producer, self._counter, in_flight)
         make = to if callable(to) else partial(copy, topic=to, replay_id=self.replay_id)
 
         def prepare(record: ConsumerRecord) -> tuple[ConsumerRecord, Outgoing]:
@@ -158,18 +158,18 @@ class Replay:
         between: Callable[[Mapping[int, int]], object],
         finish: Callable[[], object] = lambda: None,
     ) -> ReplayReport:
-        tally, missed_by = self._tally, self.choice.missed_by()
-        batches = read(self.consumer, self.choice.topic, self.stretches, tally.expire, tally.unread, self.patience)
+        counter, missed_by = self._counter, self.selection.missed_by()
+        batches = read(self.consumer, self.selection.topic, self.ranges, counter.expire, counter.unread, self.patience)
         try:
-            with progress("Replaying", sum(each.stop - each.start for each in self.stretches), "record") as bar:
+            with progress("Replaying", sum(each.stop - each.start for each in self.ranges), "record") as bar:
                 for partition, records, position in batches:
-                    begin = tally.reached[partition]
+                    begin = counter.reached[partition]
                     for record in records:
-                        tally.reached[partition] = record.offset
+                        counter.reached[partition] = record.offset
                         self._take(record, missed_by(record), prepare, work)
-                    tally.reached[partition] = position
+                    counter.reached[partition] = position
                     bar.update(position - begin)
-                    between(tally.reached)
+                    between(counter.reached)
                 finish()
         except BaseException as error:
             error.add_note(str(self.report))
@@ -179,16 +179,16 @@ class Replay:
     def _take(
         self, record: ConsumerRecord, missed_by: str, prepare: Callable[[ConsumerRecord], Any], work: Callable
     ) -> None:
-        tally = self._tally
-        tally.read += 1
+        counter = self._counter
+        counter.read += 1
         if missed_by:
-            tally.left_out[missed_by] += 1
+            counter.left_out[missed_by] += 1
             return
-        tally.chosen += 1
+        counter.chosen += 1
         try:
             prepared = prepare(record)
         except (EventError, Skip) as reason:
-            tally.skip(record, reason)
+            counter.skip(record, reason)
             return
-        if not tally.dry_run:
+        if not counter.dry_run:
             work(prepared)

@@ -1,4 +1,4 @@
-"""The account of a replay: what became of each record in the chosen stretches, counted while it runs."""
+"""The account of a replay: what became of each record in the chosen ranges, counted while it runs."""
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ class ReplayReport:
 
     @property
     def complete(self) -> bool:
-        """Whether it came to the end of every stretch."""
+        """Whether it came to the end of every offset_range."""
         return not (self.unanswered or self.refused) and all(
             self.reached[each.partition] >= each.stop for each in self.ranges
         )
@@ -104,27 +104,27 @@ class ReplayCounter:
     """An account while it is drawn up: `account` is how it stands."""
 
     def __init__(
-        self, topic: str, replay_id: str, stretches: Sequence[OffsetRange], verb: str = "handled", dry_run: bool = False
+        self, topic: str, replay_id: str, ranges: Sequence[OffsetRange], verb: str = "handled", dry_run: bool = False
     ):
-        self._fixed = {"topic": topic, "replay_id": replay_id, "stretches": tuple(stretches)}
+        self._fixed = {"topic": topic, "replay_id": replay_id, "ranges": tuple(ranges)}
         self._fixed |= {"verb": verb, "dry_run": dry_run}
         self.dry_run = dry_run
         self.read = self.chosen = self.done = 0
         self.left_out: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         self.expired: Counter[int] = Counter()
-        self.reached = {each.partition: each.start for each in stretches}
+        self.reached = {each.partition: each.start for each in ranges}
         self.waiting: deque[tuple[ConsumerRecord, Future]] = deque()  # sent, and not known to be acknowledged
         self._examples: list[str] = []
 
     @classmethod
     def on(cls, account: ReplayReport, verb: str, dry_run: bool) -> "ReplayCounter":
         """What is done with the records of this account, which were only looked at."""
-        tally = cls(account.topic, account.replay_id, account.ranges, verb, dry_run)
-        tally.read, tally.chosen = account.read, account.chosen
-        tally.left_out, tally.skipped = Counter(account.left_out), Counter(account.skipped)
-        tally.expired, tally._examples = Counter(account.expired), list(account.examples)
-        return tally
+        counter = cls(account.topic, account.replay_id, account.ranges, verb, dry_run)
+        counter.read, counter.chosen = account.read, account.chosen
+        counter.left_out, counter.skipped = Counter(account.left_out), Counter(account.skipped)
+        counter.expired, counter._examples = Counter(account.expired), list(account.examples)
+        return counter
 
     @property
     def report(self) -> ReplayReport:

@@ -1,6 +1,6 @@
-"""Setting a group to another place: the beginning, the end, a time, an offset, or so many records on. Lesson 11.
+"""Setting a group to another partition: the beginning, the end, a time, an offset, or so many records on. Lesson 11.
 
-Only while nobody reads with the group: a member keeps its own position, and would commit over the new place.
+Only while nobody reads with the group: a member keeps its own position, and would commit over the new partition.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Where:
     """Where a group shall go on, in one of these ways. Raises LabError for none or several, and for a naive time.
 
-    `to` is "beginning" or "end"; `time` a moment in a time zone: the first record that is not older; `offset` the same
+    `to` is "earliest" or "latest"; `time` a moment in a time zone: the first record that is not older; `offset` the same
     in each partition; `shift` so many offsets on from what is committed, or back if it is negative.
     """
 
@@ -39,12 +39,12 @@ class Where:
         given = {name: value for name, value in vars(self).items() if value is not None}
         if len(given) != 1:
             raise LabError(
-                "A group goes on at one place.",
+                "A group goes on at one partition.",
                 f"given: {', '.join(given) or 'nothing'}",
-                'say one of to="beginning", to="end", time=…, offset=…, shift_by=…',
+                'say one of to="earliest", to="latest", time=…, offset=…, shift_by=…',
             )
-        if self.to not in (None, "beginning", "end"):
-            raise LabError(f"to is {self.to!r}.", "", 'give to="beginning" or to="end"')
+        if self.to not in (None, "earliest", "latest"):
+            raise LabError(f"to is {self.to!r}.", "", 'give to="earliest" or to="latest"')
         if self.time is not None:
             milliseconds(self.time, "time")
         for name in ("offset", "shift_by"):
@@ -105,7 +105,7 @@ def target(
 
     What lies outside the log becomes its nearest end, with a note. Raises LabError for a shift from nothing.
     """
-    offset, note = (begin if where.to == "beginning" else end), ""
+    offset, note = (begin if where.to == "earliest" else end), ""
     if where.time is not None:
         offset, note = since(found, first, end)
     elif where.offset is not None:
@@ -114,7 +114,7 @@ def target(
         if committed is None:
             raise LabError(
                 f"Partition {partition} cannot be shifted by {where.shift_by}.",
-                "the group has committed nothing there, so there is no place to count from",
+                "the group has committed nothing there, so there is no partition to count from",
                 "say where it shall be: the beginning, the end, a time or an offset",
             )
         offset, note = inside(committed + where.shift_by, begin, end)
@@ -139,9 +139,9 @@ def reset_offsets(
     members, if there is no such topic or partition, and for a shift from nothing.
     """
     where = Where(to, time, offset, shift_by)
-    places = _places(admin, topic, partitions)
+    partitions = _partitions_of(admin, topic, partitions)
     _require_nobody(admin, group)
-    targets = _targets(admin, group, places, where)
+    targets = _targets(admin, group, partitions, where)
     planned = Reset(group, topic, tuple(targets), dry_run=True)
     return planned if dry_run else _set(admin, planned)
 
@@ -149,13 +149,13 @@ def reset_offsets(
 def apply(admin: KafkaAdminClient, planned: Reset) -> Reset:
     """Set a group to exactly what a dry run has shown.
 
-    Raises LabError, and changes nothing, while the group has members, and if its place has changed since.
+    Raises LabError, and changes nothing, while the group has members, and if its partition has changed since.
     """
-    places = [TopicPartition(planned.topic, each.partition) for each in planned.targets]
-    committed = _committed(admin, planned.group, places)
-    for place, each in zip(places, planned.targets, strict=True):
-        if committed.get(place) != each.committed:
-            before, now = ("nothing" if at is None else at for at in (each.committed, committed.get(place)))
+    partitions = [TopicPartition(planned.topic, each.partition) for each in planned.targets]
+    committed = _committed(admin, planned.group, partitions)
+    for partition, each in zip(partitions, planned.targets, strict=True):
+        if committed.get(partition) != each.committed:
+            before, now = ("nothing" if at is None else at for at in (each.committed, committed.get(partition)))
             raise LabError(
                 f"{planned.group} was not set: it has moved meanwhile.",
                 f"in partition {each.partition} {before} was committed, and now {now}",
@@ -171,7 +171,7 @@ def _set(admin: KafkaAdminClient, planned: Reset) -> Reset:
         TopicPartition(topic, each.partition): OffsetAndMetadata(each.offset, "", -1) for each in planned.targets
     }
     answers = admin.alter_group_offsets(group, offsets)
-    refused = {place.partition: error for place, error in answers.items() if error is not NoError}
+    refused = {partition.partition: error for partition, error in answers.items() if error is not NoError}
     if refused:
         _require_nobody(admin, group)  # the likeliest reason: somebody has joined since
         raise LabError(
@@ -182,7 +182,7 @@ def _set(admin: KafkaAdminClient, planned: Reset) -> Reset:
     return replace(planned, dry_run=False)
 
 
-def _places(admin: KafkaAdminClient, topic: str, partitions: Collection[int] | None) -> list[TopicPartition]:
+def _partitions_of(admin: KafkaAdminClient, topic: str, partitions: Collection[int] | None) -> list[TopicPartition]:
     try:
         (described,) = admin.describe_topics([topic])
     except UnknownTopicOrPartitionError:
@@ -203,32 +203,32 @@ def _require_nobody(admin: KafkaAdminClient, group: str) -> None:
     if members := groups.describe(admin, group).members:
         names = ", ".join(sorted(member.client_id for member in members))
         raise LabError(
-            f"{group} cannot be set to another place now.",
-            f"it has members: {names}. Each keeps its own position, and would commit over the new place",
+            f"{group} cannot be set to another partition now.",
+            f"it has members: {names}. Each keeps its own position, and would commit over the new partition",
             "stop them first (close their consumers; a killed one is missed after its session), then again",
         )
 
 
-def _targets(admin: KafkaAdminClient, group: str, places: list[TopicPartition], where: Where) -> list[Target]:
-    begins = _offsets(admin, dict.fromkeys(places, OffsetSpec.EARLIEST))
-    ends = _offsets(admin, dict.fromkeys(places, OffsetSpec.LATEST))
+def _targets(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition], where: Where) -> list[Target]:
+    begins = _offsets(admin, dict.fromkeys(partitions, OffsetSpec.EARLIEST))
+    ends = _offsets(admin, dict.fromkeys(partitions, OffsetSpec.LATEST))
     found: Mapping[TopicPartition, int | None] = {}
     firsts: Mapping[TopicPartition, int | None] = {}
     if where.time is not None:
-        found = _offsets(admin, dict.fromkeys(places, max(0, milliseconds(where.time, "time"))))
-        firsts = _offsets(admin, dict.fromkeys(places, 0))
-    committed = _committed(admin, group, places)
+        found = _offsets(admin, dict.fromkeys(partitions, max(0, milliseconds(where.time, "time"))))
+        firsts = _offsets(admin, dict.fromkeys(partitions, 0))
+    committed = _committed(admin, group, partitions)
     return [
         target(where, each.partition, begins[each], ends[each], committed.get(each), found.get(each), firsts.get(each))
-        for each in places
+        for each in partitions
     ]
 
 
-def _committed(admin: KafkaAdminClient, group: str, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-    stored = admin.list_group_offsets({group: places})[group]
-    return {place: each.offset for place, each in stored.items() if each.offset >= 0}  # -1: nothing
+def _committed(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    stored = admin.list_group_offsets({group: partitions})[group]
+    return {partition: each.offset for partition, each in stored.items() if each.offset >= 0}  # -1: nothing
 
 
 def _offsets(admin: KafkaAdminClient, asked: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
     answers = admin.list_partition_offsets(dict(asked), timeout_ms=5_000)
-    return {place: each.offset if each.offset >= 0 else None for place, each in answers.items()}
+    return {partition: each.offset if each.offset >= 0 else None for partition, each in answers.items()}

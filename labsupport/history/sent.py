@@ -46,7 +46,7 @@ class Sent:
                 continue
             if topic in self._read:
                 known = {each.partition: each.stop for each in self._read[topic]}
-                stretches = tuple(
+                ranges = tuple(
                     replace(
                         each, start=stop if (stop := known.get(each.partition, 0)) <= each.log_end else each.log_start
                     )
@@ -54,9 +54,9 @@ class Sent:
                 )
             else:
                 # Only where it begins is a matter of time: what lies behind that counts, whatever its own time is.
-                stretches = resolve(self.consumer, Selection(topic, since=moment(since) if since > 0 else None))
-            Replay(self.consumer, Selection(topic), stretches, "", PATIENCE).look(self._look)
-            self._read[topic] = stretches
+                ranges = resolve(self.consumer, Selection(topic, since=moment(since) if since > 0 else None))
+            Replay(self.consumer, Selection(topic), ranges, "", PATIENCE).look(self._look)
+            self._read[topic] = ranges
 
     def _look(self, record: ConsumerRecord) -> None:
         for origin, group in copied(record):

@@ -252,17 +252,20 @@ class Noting(ConsumerRebalanceListener):
         pass
 
 
-@pytest.mark.parametrize(("asks", "first"), [(False, 0), (True, 3)])
-def test_a_consumer_that_knows_its_topics_gets_partitions_in_its_first_join(cluster, bare, asks, first):
-    """The bare client gets none and joins again: if a poll ends in the middle of that, it stays without."""
-    topic, group = cluster.create_topic("98-joins", 3), f"98-joins-{asks}"
-    cluster.delete_groups([group])
-    consumer, noted = bare(KafkaConsumer, group_id=group, **READS), Noting()
-    consumer.subscribe([topic], listener=noted)
-    if asks:
-        kafka_fixes.ask_for_topics(consumer, topic)
-    until(lambda: consumer.poll(timeout_ms=1_000) or noted.assigned, 30, "an assignment")
-    assert noted.assigned[0] == first
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_consumer_that_knows_its_topics_gets_partitions_in_its_first_join(cluster, bare, asks):
+    """The bare client may get none and join again: if a poll ends in the middle of that, it stays without."""
+    topic, firsts = cluster.create_topic("98-joins", 3), set()
+    for number in range(40):  # whether the metadata comes before the first join is a race
+        consumer, noted = bare(KafkaConsumer, group_id=f"98-joins-{asks}-{number}", **READS), Noting()
+        consumer.subscribe([topic], listener=noted)
+        if asks:
+            kafka_fixes.ask_for_topics(consumer, topic)
+        until(lambda consumer=consumer, noted=noted: consumer.poll(timeout_ms=300) or noted.assigned, 30, "it")
+        firsts.add(noted.assigned[0])
+        if firsts == {0, 3} or (asks and number == 7):
+            break
+    assert (0 in firsts) is not asks
 
 
 def test_a_consumer_joins_however_short_its_polls_are(cluster):

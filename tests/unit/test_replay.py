@@ -229,8 +229,8 @@ def test_a_group_goes_on_at_one_place_that_can_be_meant(asked, said):
 
 
 @pytest.mark.parametrize(("where", "committed", "offset", "said"), [
-    (Where(to="beginning"), 7, 4, ""),
-    (Where(to="end"), None, 9, ""),
+    (Where(to="earliest"), 7, 4, ""),
+    (Where(to="latest"), None, 9, ""),
     (Where(offset=6), None, 6, ""),
     (Where(offset=0), 7, 4, "offset 0 is not there any more: the log begins at 4"),
     (Where(offset=99), 7, 9, "offset 99 is not there yet: the log ends at 9"),

@@ -189,7 +189,7 @@ def _unlike(poison: Sequence[ConsumerRecord], letters: Sequence[ConsumerRecord])
     """Poison without exactly one dead letter that is what it was, and dead letters of something else."""
     found: dict[str, list[ConsumerRecord]] = {}
     for letter in letters:
-        found.setdefault(dead_letter.unwrap(letter).place, []).append(dead_letter.original(letter))
+        found.setdefault(dead_letter.unwrap(letter).coordinates, []).append(dead_letter.original(letter))
     for record in poison:
         place = f"{record.topic}/{record.partition}/{record.offset}"
         match found.pop(place, []):

@@ -124,10 +124,14 @@ class _Ends:
         if at != self.positions:
             self.bar.update(sum(at[partition] - self.positions.get(partition, at[partition]) for partition in at))
             self.positions, self.moved = at, time.monotonic()
-        if at and all(at[partition] >= self.ends[partition] and at[partition] != self.beyond.get(partition) for partition in at):
+        if at and all(
+            at[partition] >= self.ends[partition] and at[partition] != self.beyond.get(partition) for partition in at
+        ):
             return True
         waits = _WAITS.get(self.consumer, {})
-        self.moved = max([self.moved, *(min(time.monotonic(), waits[partition]) for partition in partitions & waits.keys())])
+        self.moved = max(
+            [self.moved, *(min(time.monotonic(), waits[partition]) for partition in partitions & waits.keys())]
+        )
         if time.monotonic() - self.moved > self.patience:
             raise _stuck(self.consumer, self.patience)
         return False

@@ -108,7 +108,9 @@ class Worker:
                     self.error_handler.done(partition)
         self.offsets.ack(partition, record.offset)
 
-    def _recover(self, recovery: ErrorHandler, partition: TopicPartition, record: ConsumerRecord, error: Exception) -> bool:
+    def _recover(
+        self, recovery: ErrorHandler, partition: TopicPartition, record: ConsumerRecord, error: Exception
+    ) -> bool:
         """Decide, and act; whether that was the end of the record."""
         if not self._is_member():
             return False  # its partition goes to another member, which decides for itself

@@ -1,4 +1,4 @@
-"""Which records of a topic: by partition, offset, time, key, type, or whatever a function says. For replay, redrive."""
+"""Which records of a topic: by partition, offset, time, key, type, or a function. Replay and redrive select with it."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -17,12 +17,12 @@ ASK_MS = 5_000
 
 @dataclass(frozen=True)
 class Selection:
-    """Records of `topic` to which all of this applies; what is left out does not restrict them.
+    """The records of `topic` to which every given condition applies.
 
-    `start` and `stop` are offsets, as in `range`: from the one up to but not with the other, in each partition. `since`
-    and `before` are moments in a time zone, and compared with the records' own timestamps: from the one up to but not
-    with the other. `keys` as text or bytes; `types` are event types. `where(record)` is true for the records to take,
-    and so is each of `tests`, which the account calls by its name. Raises LabError for what cannot be meant.
+    `start` and `stop` are offsets in each partition, `since` and `before` datetimes with a time zone, compared with the
+    records' timestamps; each pair includes the first and excludes the second. `keys` are text or bytes, `types` event
+    types. `where(record)` and each of `tests` must be true; the report names a test by its key. Raises LabError for
+    conditions that make no sense.
     """
 
     topic: str
@@ -56,7 +56,7 @@ class Selection:
                 )
 
     def missed_by(self) -> Callable[[ConsumerRecord], str]:
-        """A function from a record to why it does not belong to the selection: "time", "key", … or ""."""
+        """A function that says why a record is not selected: "time", "key", …, or "" if it is."""
         tests: list[tuple[str, Callable[[ConsumerRecord], object]]] = []
         if self.since is not None or self.before is not None:
             first = 0 if self.since is None else milliseconds(self.since, "since")
@@ -77,7 +77,7 @@ class Selection:
 
 
 def type_of(record: ConsumerRecord) -> str:
-    """The type of the event in a record: its header `event_type`, else its value's, else nothing. Never raises."""
+    """The type of the record's event: from the header `event_type`, else from the value, else "". Never raises."""
     for name, value in record.headers:
         if name == "event_type" and value:
             return value.decode(errors="backslashreplace")
@@ -89,10 +89,10 @@ def type_of(record: ConsumerRecord) -> str:
 
 
 def resolve(consumer: KafkaConsumer, selection: Selection) -> tuple[OffsetRange, ...]:
-    """Where the selection lies in each partition now: what is added later does not belong to it.
+    """Resolve the selection to an offset range per partition. Records that are added later do not belong to it.
 
-    Offsets and times outside the log are brought to its nearest end, with a note. Raises LabError if there is no such
-    topic or partition. A record can be older than those before it, so `before` does not end a stretch.
+    Offsets and times outside the log are moved to its nearest end, with a note. `before` does not end a range, because
+    a record can be older than those before it. Raises LabError if there is no such topic or partition.
     """
     numbers = sorted(consumer.partitions_for_topic(selection.topic) or ())
     if not numbers:
@@ -103,7 +103,9 @@ def resolve(consumer: KafkaConsumer, selection: Selection) -> tuple[OffsetRange,
             f"it has {len(numbers)}, counted from 0",
             "choose among these, or name none to have all",
         )
-    partitions = [TopicPartition(selection.topic, each) for each in numbers if each in (selection.partitions or numbers)]
+    partitions = [
+        TopicPartition(selection.topic, each) for each in numbers if each in (selection.partitions or numbers)
+    ]
     begins = consumer.beginning_offsets(partitions, timeout_ms=ASK_MS)
     ends = consumer.end_offsets(partitions, timeout_ms=ASK_MS)
     found, firsts = {}, {}
@@ -113,16 +115,16 @@ def resolve(consumer: KafkaConsumer, selection: Selection) -> tuple[OffsetRange,
         firsts = consumer.offsets_for_times(dict.fromkeys(partitions, 0), timeout_ms=ASK_MS)
     return tuple(
         offset_range(
-            selection, partition.partition, begins[partition], ends[partition], _offset(found.get(partition)), _offset(firsts.get(partition))
+            selection, each.partition, begins[each], ends[each], _offset(found.get(each)), _offset(firsts.get(each))
         )
-        for partition in partitions
+        for each in partitions
     )
 
 
 def offset_range(
     selection: Selection, partition: int, begin: int, end: int, found: int | None, first: int | None
 ) -> OffsetRange:
-    """The selection in one partition: pure. `found` and `first` as `stretches.since` takes them."""
+    """The selection's range in one partition. Pure. `found` and `first` are as in `offset_range.since`."""
     notes = []
     start, stop = begin, end
     if selection.start is not None:

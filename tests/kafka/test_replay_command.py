@@ -175,7 +175,7 @@ def test_rebuild(topic, lab, tmp_path):
     assert run.returncode == 0
     with closing(report.database(tmp_path / "r.db")) as database:
         assert f"hash {report.digest(database)}" in run.stdout
-    fails(lab(*words, str(tmp_path / "r.db")), 1, "has its place in 98-orders already")
+    fails(lab(*words, str(tmp_path / "r.db")), 1, "has committed offsets in 98-orders already")
     fails(lab(*words, str(tmp_path / "other.db")), 1, "98-rebuilt has begun already")
     assert not (tmp_path / "other.db").exists()
     (tmp_path / "text").write_text("no database" * 100)
@@ -224,7 +224,7 @@ def test_reset_asks_and_sets_what_it_asked_about(cluster, topic, lab):
             asking.kill()
             asking.wait()
         assert asking.returncode == code
-        assert ("98-reports was not set: it has moved meanwhile" in told) == moved
+        assert ("98-reports was not reset: its offsets have changed meanwhile" in told) == moved
         assert log.committed(cluster, topic, "98-reports") == (dict.fromkeys(ends, 0) if moved else ends)
 
 
@@ -269,7 +269,9 @@ def test_elsewhere_only_names_of_ones_own_are_touched(broker_elsewhere, lab):
 
 def test_without_kafka_it_is_a_sentence(lab):
     """Nobody listens there."""
-    fails(lab("replay", "reset", "98-reports", "98-orders", "--to", "latest", LAB_KAFKA="127.0.0.1:1"), 1, "127.0.0.1:1")
+    fails(
+        lab("replay", "reset", "98-reports", "98-orders", "--to", "latest", LAB_KAFKA="127.0.0.1:1"), 1, "127.0.0.1:1"
+    )
 
 
 def test_what_was_deleted_is_told(cluster, topic, lab):

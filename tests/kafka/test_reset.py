@@ -57,7 +57,7 @@ def test_a_group_reads_again_from_where_it_was_set_to(cluster, topic):
     check(everything, to="earliest")
     check(set(), to="latest")
     check({(place, offset) for place, offset in everything if offset >= 20}, offset=20)
-    check({(place, offset) for place, offset in everything if offset >= ends[place] - 3}, shift=-3)
+    check({(place, offset) for place, offset in everything if offset >= ends[place] - 3}, shift_by=-3)
     check({(0, offset) for place, offset in everything if place == 0}, to="earliest", partitions=[0])
     reset.reset_offsets(cluster.admin(), GROUP, topic, time=OPENING + timedelta(seconds=50))
     again = read_on(cluster, topic)
@@ -71,8 +71,8 @@ def test_a_group_reads_again_from_where_it_was_set_to(cluster, topic):
     ({"time": OPENING + timedelta(days=1)}, "ends", "every record is older"),
     ({"offset": 0}, "begins", "not there any more: the log begins at 5"),
     ({"offset": 1_000}, "ends", "not there yet"),
-    ({"shift": -1_000}, "begins", "not there any more"),
-    ({"shift": 1}, "ends", "not there yet"),
+    ({"shift_by": -1_000}, "begins", "not there any more"),
+    ({"shift_by": 1}, "ends", "not there yet"),
 ])  # fmt: skip
 def test_what_lies_outside_the_log_becomes_its_nearest_end_and_is_said(cluster, topic, where, offsets, said):
     """Before what was deleted, and after what is there."""
@@ -97,7 +97,7 @@ def test_a_group_with_members_is_left_alone_with_the_reason(cluster, topic):
     consumer = cluster.consumer(topic, name="A", **SETTINGS)
     until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "A to be a member")
     for dry_run in (True, False):
-        with pytest.raises(LabError, match="cannot be set to another place now") as caught:
+        with pytest.raises(LabError, match="cannot be reset now") as caught:
             reset.reset_offsets(cluster.admin(), GROUP, topic, to="earliest", dry_run=dry_run)
         assert "it has members: A" in caught.value.seen
         assert "stop them first" in caught.value.next_step
@@ -124,7 +124,7 @@ def test_a_group_that_is_new_can_be_given_its_first_place(cluster, topic):
     """But it cannot be shifted: nothing is changed then, in no partition."""
     cluster.delete_groups([GROUP])
     with pytest.raises(LabError, match="cannot be shifted by -1"):
-        reset.reset_offsets(cluster.admin(), GROUP, topic, shift=-1)
+        reset.reset_offsets(cluster.admin(), GROUP, topic, shift_by=-1)
     assert GROUP not in cluster.groups()
     done = reset.reset_offsets(cluster.admin(), GROUP, topic, offset=20)
     assert {each.committed for each in done.targets} == {None}

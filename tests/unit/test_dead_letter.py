@@ -157,7 +157,7 @@ def test_the_errors_message_is_bounded(error, said):
 def test_an_errors_class_has_its_module():
     """Two classes of one name can be told apart; a builtin needs no module."""
     long = type("X" * 300, (Exception,), {"__module__": "m"})
-    assert wrap(record(), NotADeadLetterError(), 1, "g").error == "labsupport.delivery.dead_letter.NotADeadLetterError"
+    assert wrap(record(), NotADeadLetterError(), 1, "g").error == "labsupport.errors.NotADeadLetterError"
     assert wrap(record(), KeyError(), 1, "g").error == "KeyError"
     assert len(wrap(record(), long(), 1, "g").error.encode()) == dead_letter.CLASS_BYTES
 

@@ -215,8 +215,8 @@ def test_the_account_says_what_there_is_to_say():
 
 
 @pytest.mark.parametrize(("asked", "said"), [
-    ({}, "at one place"),
-    ({"to": "end", "shift_by": 1}, "at one place"),
+    ({}, "at one offset"),
+    ({"to": "latest", "shift_by": 1}, "at one offset"),
     ({"to": "start"}, "to is 'start'"),
     ({"time": datetime(2026, 4, 16)}, "time is"),  # noqa: DTZ001
     ({"offset": 1.5}, "offset is 1.5"),

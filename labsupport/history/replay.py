@@ -15,6 +15,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labsupport.history.librdkafka import ConfluentProducer
 from labsupport.history.offset_range import OffsetRange
 from labsupport.history.outgoing import Outgoing, Sender
+from labsupport.history.outgoing import Skip as Skip
 from labsupport.history.replay_report import ReplayCounter, ReplayReport, coordinates_of
 from labsupport.history.scan import Reached, require_free, scan
 from labsupport.history.selection import Selection, resolve

@@ -1,10 +1,10 @@
-"""A service in a terminal: it processes each event once, whenever it is killed. The end of Part I, lesson 12.
+"""A service for a terminal. It processes each event once, however often it is killed. Lesson 12, the end of Part I.
 
     .venv/bin/python -m labsupport.delivery.payments ADDRESS 12-orders --group 12-payments --database work/shop.db
 
-ADDRESS is the one that `python3 lab.py status` shows. Ctrl-C and SIGTERM let it finish the event in hand. Functions
-of yours take the place of its own: `--handle work/handler.py:handle` is the one of exercise 08-2, and
-`--dead-letters --bury work/publisher.py:bury` the one of 09-3.
+`python3 lab.py status` shows ADDRESS. After Ctrl-C or SIGTERM the service finishes the event in hand. Your functions
+can replace its own: `--handle work/handler.py:handle` is that of exercise 08-2, and `--dead-letters --bury
+work/publisher.py:bury` that of 09-3.
 """
 
 import argparse

@@ -56,7 +56,7 @@ class Sender:
         """Raise LabError if there is no such topic."""
         if topic not in self._topics:
             if not self.consumer.partitions_for_topic(topic):
-                raise LabError(f"There is no topic {topic!r} to send to.", "", "is its name right, and was it made?")
+                raise LabError(f"There is no topic {topic!r} to send to.", "", "is its name right, and was it created?")
             self._topics.add(topic)
 
     def check(self, out: Outgoing) -> None:

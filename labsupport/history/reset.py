@@ -190,7 +190,7 @@ def _partitions_of(admin: KafkaAdminClient, topic: str, partitions: Collection[i
         described = {"partitions": []}
     numbers = sorted(each["partition_index"] for each in described["partitions"])
     if not numbers:
-        raise LabError(f"There is no topic {topic!r}.", "", "is its name right, and was it made?")
+        raise LabError(f"There is no topic {topic!r}.", "", "is its name right, and was it created?")
     if missing := sorted(set(partitions or ()) - set(numbers)):
         raise LabError(
             f"{topic} has no partition {', '.join(map(str, missing))}.",

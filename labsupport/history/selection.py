@@ -96,7 +96,7 @@ def resolve(consumer: KafkaConsumer, selection: Selection) -> tuple[OffsetRange,
     """
     numbers = sorted(consumer.partitions_for_topic(selection.topic) or ())
     if not numbers:
-        raise LabError(f"There is no topic {selection.topic!r}.", "", "is its name right, and was it made?")
+        raise LabError(f"There is no topic {selection.topic!r}.", "", "is its name right, and was it created?")
     if missing := sorted(set(selection.partitions or ()) - set(numbers)):
         raise LabError(
             f"{selection.topic} has no partition {', '.join(map(str, missing))}.",

@@ -183,10 +183,9 @@ def redriven(letter: DeadLetter, addressed: bool = False) -> Headers:
 
 
 def copied(record: ConsumerRecord) -> set[tuple[str, str | None]]:
-    """Of which records this one is a copy that was sent back (`origin`), and the only group it is for, None: for all.
+    """The records (`origin`) of which this one is a redriven copy, each with its only group; None means all groups.
 
-    It says so by its mark; or it lies where a dead letter's record lay and has the headers of that dead letter, as
-    other tools send it back.
+    A copy has a mark, or lies in its original topic with the headers of a dead letter, as other tools send it back.
     """
     copies = set()
     marks = {name: text(value) for name, value in record.headers}

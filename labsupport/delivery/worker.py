@@ -112,7 +112,7 @@ class Worker:
     ) -> bool:
         """Decide and act; returns whether the record is done."""
         if not self._is_member():
-            return False  # the partition goes to another member, which decides anew
+            return False  # the partition goes to another member, which decides for itself
         decision, attempts = handler.decide(record, error)
         if decision.overdue:
             self._report_record(Kind.OVERDUE, record, seconds=decision.overdue, error=type(error).__name__)
@@ -183,14 +183,14 @@ class Worker:
         self.offsets.committed(due)
 
     def gone(self, kind: Kind, partitions: Iterable[TopicPartition]) -> None:
-        """These partitions were taken away; other members commit there now."""
+        """Forget partitions that were taken away: other members commit there now."""
         self.offsets.gone(partitions)
         if self.error_handler:
             self.error_handler.gone(partitions)
         self._report(kind, partitions)
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
-        """These partitions were assigned."""
+        """Report partitions that were assigned."""
         self._report(Kind.ASSIGNED, partitions, generation=self.consumer.group_metadata().generation_id)
 
     def _report_record(self, kind: Kind, record: ConsumerRecord, **more: Any) -> None:

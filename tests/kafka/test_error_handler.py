@@ -273,7 +273,7 @@ def test_without_a_dead_letter_topic_the_worker_stops_and_nothing_is_lost(lab):
         lambda: lab.create_topic(dead_letter.topic_of(topic), 3, **dead_letter.topic_settings()),
     )  # fmt: skip
     assert "is there a topic 97-orders-dlt" in error.next_step
-    assert "it is the dead letter of labsupport.delivery.retry.PermanentError: no" in error.seen
+    assert "it is the dead letter of labsupport.errors.PermanentError: no" in error.seen
 
 
 def test_a_dead_letter_topic_that_is_deleted_under_the_worker_stops_it(lab):

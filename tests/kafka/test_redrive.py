@@ -193,7 +193,7 @@ def test_a_list_says_what_somebody_needs_and_whether_it_was_sent(lab, topic, pro
     work(lab, topic, lab.group("payments-2"), failing(8, error=PermanentError("other")))
     redrive.redrive(reader(lab), producer, redrive.selection(DEAD, error="other"))
     listed = redrive.letters(reader(lab), redrive.selection(DEAD))
-    assert listed.by_error == {"labsupport.delivery.retry.PermanentError": 3}
+    assert listed.by_error == {"labsupport.errors.PermanentError": 3}
     assert sorted(listed.table["message"]) == ["a bug", "a bug", "other"]
     assert {row.message: row.sent for row in listed.table.itertuples()} == {"a bug": False, "other": True}
     assert all(place.startswith(f"{DEAD}/") for place in listed.table.index)

@@ -127,28 +127,30 @@ def reads_all_again(consumer, handle):
 )
 def test_each_broken_worker_is_caught_with_its_story(lab, how, broken):
     """The laboratory that judges learners is judged itself."""
-    judged = crash_search.judge(lab, **how)
-    assert judged.story.broken == broken, f"{judged.story.says}\n{judged.story.moments}"
-    assert judged.story.says.count(".") == 2
-    assert "process 1" in crash_search.told(judged.story)
-    words = repr(plots.spacetime(judged.story.moments).figure)
+    judged = crash_search.search(lab, **how)
+    assert judged.counterexample.violation == broken, (
+        f"{judged.counterexample.summary}\n{judged.counterexample.moments}"
+    )
+    assert judged.counterexample.summary.count(".") == 2
+    assert "process 1" in crash_search.narrate(judged.counterexample)
+    words = repr(plots.spacetime(judged.counterexample.moments).figure)
     assert "producer" in words
-    assert ("consumer 2" in words) == ("died" in judged.story.crash)
+    assert ("consumer 2" in words) == ("died" in judged.counterexample.crash)
     assert not processes.running(lab.settings, ["program"])
 
 
 def test_the_labs_own_worker_survives_with_the_inbox(lab):
     """Every crash point of each of three events, then seeds; and an event that is published twice."""
-    judged = crash_search.judge(lab, handle=strategies.inbox_and_effect)
-    assert judged.story is None
+    judged = crash_search.search(lab, handle=strategies.inbox_and_effect)
+    assert judged.counterexample is None
     assert judged.tried > 20
     assert lab.groups(lab.namespace) == []
 
 
 def test_a_handler_that_never_ends_is_cut_off(lab):
     """It has its seconds, and then a story."""
-    judged = crash_search.judge(lab, handle=sleeps, seconds=3.0)
-    assert judged.story.broken in ("no end", "uncommitted", "lost")
+    judged = crash_search.search(lab, handle=sleeps, seconds=3.0)
+    assert judged.counterexample.violation in ("no end", "uncommitted", "lost")
     assert not processes.running(lab.settings, ["program"])
 
 
@@ -161,10 +163,10 @@ def sleeps(_event, _database):
 
 def test_a_strategy_that_raises_is_a_story_too(lab):
     """With what it printed."""
-    judged = crash_search.judge(lab, handle=raises)
-    assert judged.story.broken == "no end"
-    assert "I was here" in judged.story.printed
-    assert "cannot process" in judged.story.says
+    judged = crash_search.search(lab, handle=raises)
+    assert judged.counterexample.violation == "no end"
+    assert "I was here" in judged.counterexample.printed
+    assert "cannot process" in judged.counterexample.summary
 
 
 def raises(_event, _database):
@@ -210,16 +212,16 @@ def writes_another_id(event, database):
 )
 def test_code_of_any_kind_gets_a_verdict(lab, own_home, code, broken, says):
     """Kills its process, leaves, does nothing, does something else: and nothing of it runs on."""
-    story = crash_search.judge(lab, **code).story
-    assert (story.broken, story.crash) == (broken, "Nothing crashed.")
-    assert says in story.says
+    story = crash_search.search(lab, **code).counterexample
+    assert (story.violation, story.crash) == (broken, "Nothing crashed.")
+    assert says in story.summary
     assert not processes.running(own_home, ["program"])
 
 
 def test_an_event_that_was_published_again_is_part_of_the_torture(lab):
     """An id that is another one for the copy is no id."""
-    story = crash_search.judge(lab, handle=once_per_place, seeds=0).story
-    assert story.broken == "twice", f"{story.says}\n{story.moments}"
+    story = crash_search.search(lab, handle=once_per_place, seeds=0).counterexample
+    assert story.violation == "twice", f"{story.summary}\n{story.moments}"
 
 
 def test_a_crash_lab_that_is_interrupted_cleans_up_and_goes_on_to_the_whole_matrix(elsewhere):

@@ -191,6 +191,6 @@ def test_a_killed_kernels_program_ends_and_its_folder_goes(own_home, kernel):
 def test_a_program_returns_what_its_function_returns(own_home):
     """A value, an exit code, and what it printed, in its own process."""
     ended = python_process.run(lambda: print("hello") or os.getpid())
-    assert ended.code == 0
+    assert ended.exit_code == 0
     assert ended.printed == "hello\n"
     assert ended.returned != os.getpid()

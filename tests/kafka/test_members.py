@@ -52,11 +52,11 @@ def test_the_partitions_go_to_the_members_and_every_record_is_handled_once(lab):
     with lab.members(topic, group) as team:
         team.start("A", "B", "C")
         assert team.owners == lab.owners(group) == {"A": [0], "B": [1], "C": [2]}
-        assert {name: team.history.owned(name) for name in "ABC"} == team.owners
+        assert {name: team.history.assignment(name) for name in "ABC"} == team.owners
         team.wait(lambda history: len(history.handled()) == 30, "all records to be handled")
         team.stop("A", "B", "C")
     assert set(team.history.handled().values()) == {1}
-    assert sum(team.history.by_member.values()) == 30
+    assert sum(team.history.handled_by_member.values()) == 30
     assert lab.lag(topic, group).total == 0
     assert nobody_is_left(lab, group)
 
@@ -70,9 +70,9 @@ def test_two_groups_each_get_everything(lab):
         send(lab, topic, 30)
         for team in one, two:
             team.wait(lambda history: len(history.handled()) == 30, "all records")
-    assert sum(one.history.by_member.values()) == 30
-    assert 0 < one.history.by_member["A"] < 30
-    assert two.history.by_member == {"A": 30}
+    assert sum(one.history.handled_by_member.values()) == 30
+    assert 0 < one.history.handled_by_member["A"] < 30
+    assert two.history.handled_by_member == {"A": 30}
 
 
 def test_to_stop_means_to_finish_the_record_in_hand_to_commit_and_to_leave(lab):
@@ -80,11 +80,11 @@ def test_to_stop_means_to_finish_the_record_in_hand_to_commit_and_to_leave(lab):
     topic, group = filled(lab, partitions=1), lab.group("drain")
     with lab.members(topic, group) as team:
         team.start("A", settle=False)
-        team.wait(lambda history: history.told("assigned"), "A to have the partition")
+        team.wait(lambda history: history.of_kind("assigned"), "A to have the partition")
         team.wait(lambda history: len(history.handled()) == 30, "all records")
         team.slow("A", 0.5)
         send(lab, topic, 3)
-        team.wait(lambda history: len(history.told("handling")) == 31, "A to be in the middle of a record")
+        team.wait(lambda history: len(history.of_kind("handling")) == 31, "A to be in the middle of a record")
         team.stop("A")
         assert lab.owners(group) == {}
         assert [moment.kind for moment in team.history.moments][-5:] == WAY_OUT
@@ -100,9 +100,11 @@ def test_a_killed_member_is_missed_after_its_session_and_loses_nothing(lab):
         team.kill("A")
         assert set(lab.owners(group)) == {"A", "B"}  # the broker does not know yet
         team.settle()
-        (killed,) = team.history.told("killed")
+        (killed,) = team.history.of_kind("killed")
         assert team.owners == {"B": [0, 1, 2]}
-        assert team.history.standstill(killed, partition=0) > 1.0  # of 1.5 s; its last heartbeat was up to 0.2 s before
+        assert (
+            team.history.longest_gap(killed, partition=0) > 1.0
+        )  # of 1.5 s; its last heartbeat was up to 0.2 s before
         team.start("A")
         assert team.owners == {"A": [0, 1], "B": [2]}
 
@@ -115,10 +117,10 @@ def test_a_static_member_gets_its_partitions_back_without_a_rebalance(lab):
             team.start(name, group_instance_id=name)
         before = team.owners
         team.kill("A")
-        (killed,) = team.history.told("killed")
+        (killed,) = team.history.of_kind("killed")
         team.start("A", group_instance_id="A")
         assert team.owners == before == {"A": [0, 1], "B": [2]}
-        assert not [moment for moment in team.history.told("revoked", "B") if moment.time > killed.at]
+        assert not [moment for moment in team.history.of_kind("revoked", "B") if moment.time > killed.at]
         assert len(team.history.rebalances) == 2
 
 
@@ -127,14 +129,14 @@ def test_a_frozen_member_that_wakes_up_handles_what_is_not_its_own_and_may_not_c
     topic, group = filled(lab, records=1, partitions=1), lab.group("zombie")
     with lab.members(topic, group, **QUICK) as team:
         team.start("A", settle=False, freeze_at="handling")
-        team.wait(lambda history: history.told("frozen", "A"), "A to be frozen in the middle of a record")
+        team.wait(lambda history: history.of_kind("frozen", "A"), "A to be frozen in the middle of a record")
         team.start("B")
-        team.wait(lambda history: history.told("committed", "B"), "B to have handled it")
+        team.wait(lambda history: history.of_kind("committed", "B"), "B to have handled it")
         team.wake("A")
-        team.wait(lambda history: history.told("refused", "A"), "A's commit to be refused")
+        team.wait(lambda history: history.of_kind("refused", "A"), "A's commit to be refused")
         team.settle()
     assert team.history.handled() == {(0, 0): 2}
-    assert any(span.meets(other) for span in team.history.spans for other in team.history.spans)
+    assert any(span.overlaps(other) for span in team.history.spans for other in team.history.spans)
 
 
 def test_a_member_is_frozen_at_the_moment_that_its_present_start_asks_for(lab):
@@ -142,11 +144,11 @@ def test_a_member_is_frozen_at_the_moment_that_its_present_start_asks_for(lab):
     topic, group = filled(lab, records=3, partitions=1), lab.group("again")
     with lab.members(topic, group, **QUICK) as team:
         team.start("A")
-        team.wait(lambda history: history.told("committed", "A"), "A to have handled all")
+        team.wait(lambda history: history.of_kind("committed", "A"), "A to have handled all")
         team.stop("A")
         send(lab, topic, 2)
         team.start("A", settle=False, freeze_at="handled", nth=2)
-        team.wait(lambda history: history.told("frozen", "A"), "A to be frozen")
+        team.wait(lambda history: history.of_kind("frozen", "A"), "A to be frozen")
         assert len(team.history.handled()) == 5
         team.kill("A")
         team.start("A")
@@ -161,7 +163,7 @@ def test_a_slow_member_makes_the_others_wait_for_the_join(lab):
         team.start("A", "B")
         team.slow("A", 1.5)
         send(lab, topic, 10)
-        team.wait(lambda history: history.told("handling", "A"), "A to be busy")
+        team.wait(lambda history: history.of_kind("handling", "A"), "A to be busy")
         team.start("C")
         order = [(moment.kind, moment.client_id) for moment in team.history.moments]
         assert order.index(("handled", "A")) < len(order) - 1 - order[::-1].index(("assigned", "B"))
@@ -197,7 +199,7 @@ def test_a_member_that_somebody_else_kills_is_told(lab):
         team.start("A")
         (member,) = processes.running(lab.settings, ["program"])
         member.process.kill()
-        team.wait(lambda history: history.told("left"), "what never happens")
+        team.wait(lambda history: history.of_kind("left"), "what never happens")
     assert nobody_is_left(lab, group)
 
 
@@ -254,7 +256,7 @@ def test_the_broker_restarts_under_a_running_group(runtime):
     """The members come back by themselves, with what they had."""
     with private(settings=runtime.settings) as kafka:
         topic = kafka.create_topic("96-orders", 2)
-        with members.of(kafka, topic, "96-group") as team:
+        with members.managed(kafka, topic, "96-group") as team:
             team.start("A", "B")
             kafka.broker(1).stop()
             kafka.broker(1).start()
@@ -315,7 +317,7 @@ def test_a_member_whose_notebook_dies_before_it_has_begun_ends(lab, python):
         "from labsupport.settings import Settings\n"
         "from labsupport.broker.cluster import connect\n"
         "from labsupport.experiments.breaking import members\n"
-        f"with members.of(connect(Settings.from_environment()), {topic!r}, {group!r}) as team:\n"
+        f"with members.managed(connect(Settings.from_environment()), {topic!r}, {group!r}) as team:\n"
         "    team.start('A', settle=False)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -335,7 +337,7 @@ def test_members_with_a_policy_put_aside_what_they_cannot_process(lab):
     with lab.members(topic, group, handle, policy=retry.Policy(attempts=3, wait_initial=0.01)) as team:
         team.start("A")
         team.wait(lambda _: lab.lag(topic, group).total == 0, "everything to be committed")
-        assert len(team.history.told("failed")) == 3
+        assert len(team.history.of_kind("failed")) == 3
         assert len(team.history.handled()) == 29
     (letter,) = map(dead_letter.unwrap, log.read(lab, dead).records)
     assert (letter.value, letter.attempts, letter.group) == (b"7", 3, group)

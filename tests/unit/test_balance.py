@@ -20,7 +20,7 @@ def record(offset, event_id=None, key=b"ORD-1", partition=0):
 def test_each_event_has_one_outcome():
     """Processed, waiting and lost, by what is committed and what the database has; twice is counted beside it."""
     records = [record(0, "a"), record(1, "b"), record(2, "c"), record(3, "d", key=b"ORD-2")]
-    sheet = balance.of(records, {0: 3}, {"a": 1, "b": 2})
+    sheet = balance.compute(records, {0: 3}, {"a": 1, "b": 2})
     assert {entry.event_id: entry.outcome for entry in sheet.entries} == {
         "a": "processed", "b": "processed", "c": "lost", "d": "waiting",
     }  # fmt: skip
@@ -34,34 +34,34 @@ def test_each_event_has_one_outcome():
 
 def test_an_event_with_an_effect_is_processed_even_if_a_dead_letter_of_it_exists():
     """It was redriven; without an effect it is dead-lettered, though the group has committed it."""
-    sheet = balance.of([record(0, "a"), record(1, "b")], {0: 2}, {"a": 1}, dead={"a", "b"})
+    sheet = balance.compute([record(0, "a"), record(1, "b")], {0: 2}, {"a": 1}, dead={"a", "b"})
     assert sheet.ids("processed") == ("a",)
     assert sheet.ids("dead-lettered") == ("b",)
 
 
 def test_an_event_in_two_records_is_one_event():
     """If one of them is still ahead of the group, it waits."""
-    sheet = balance.of([record(0, "a"), record(1, "a")], {0: 1}, {})
+    sheet = balance.compute([record(0, "a"), record(1, "a")], {0: 1}, {})
     assert [(entry.event_id, entry.outcome) for entry in sheet.entries] == [("a", "waiting")]
 
 
 def test_an_event_without_an_id_is_known_by_its_place():
     """Topic, partition and offset."""
-    sheet = balance.of([record(7)], {}, {"t-0-7": 1})
+    sheet = balance.compute([record(7)], {}, {"t-0-7": 1})
     assert sheet.ids("processed") == ("t-0-7",)
 
 
 def test_what_nobody_answered_is_unknown_unless_the_topic_holds_it():
     """A send that timed out: neither lost nor produced, until it is found."""
-    sheet = balance.of([record(0, "a")], {}, {}, unknown=["a", "b"])
+    sheet = balance.compute([record(0, "a")], {}, {}, unknown=["a", "b"])
     assert sheet.ids("waiting") == ("a",)
     assert sheet.ids("unknown") == ("b",)
 
 
 def test_an_effect_of_no_event_is_a_stranger():
     """The database is another one, or the handler makes up ids."""
-    sheet = balance.of([record(0, "a")], {}, {"x": 1})
-    assert sheet.strangers == ("x",)
+    sheet = balance.compute([record(0, "a")], {}, {"x": 1})
+    assert sheet.orphans == ("x",)
     assert "1 effects belong to no event" in str(sheet)
 
 
@@ -82,7 +82,7 @@ def test_the_sheet_always_balances(sent, committed, effects, dead, unknown):
     for event_id, partition in sent:
         records.append(record(counts[partition], event_id, key=event_id.encode(), partition=partition))
         counts[partition] += 1
-    sheet = balance.of(records, committed, effects, dead=dead, unknown=unknown)
+    sheet = balance.compute(records, committed, effects, dead=dead, unknown=unknown)
     assert sheet.count("produced") == sum(sheet.count(outcome) for outcome in OUTCOMES)
     table = sheet.table
     assert (table["produced"] == table[list(OUTCOMES)].sum(axis=1)).all()

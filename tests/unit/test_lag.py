@@ -38,7 +38,7 @@ def test_lag_is_never_negative_and_never_more_than_the_log(begin, length, commit
 
 def test_a_negative_offset_means_that_there_is_none():
     """Some tools show -1 for "nothing committed"; subtracting it would make a lag of one too many."""
-    found = lag.of("t", {0: 0, 1: 2}, {0: 5, 1: 8}, {0: -1, 1: 6}, {1: 7})
+    found = lag.compute("t", {0: 0, 1: 2}, {0: 5, 1: 8}, {0: -1, 1: 6}, {1: 7})
     assert [(place.partition, place.committed, place.position) for place in found.partitions] == [
         (0, None, None),
         (1, 6, 7),
@@ -48,7 +48,7 @@ def test_a_negative_offset_means_that_there_is_none():
 
 def test_the_table_has_a_row_for_each_partition_and_a_dash_for_what_is_not_known():
     """Offsets stay whole numbers."""
-    table = lag.of("t", {0: 0, 1: 0}, {0: 5, 1: 0}, {0: 2}).table
+    table = lag.compute("t", {0: 0, 1: 0}, {0: 5, 1: 0}, {0: 2}).table
     assert list(table.columns) == ["begin", "position", "committed", "end", "lag", "note"]
     assert table.loc[0].tolist() == [0, "–", 2, 5, 3, ""]
     assert table.loc[1].tolist() == [0, "–", "–", 0, 0, "nothing committed"]
@@ -56,11 +56,11 @@ def test_the_table_has_a_row_for_each_partition_and_a_dash_for_what_is_not_known
 
 def test_the_picture_says_in_words_what_it_shows():
     """Nothing committed and out of range too; one partition or several."""
-    before = lag.of("t", {0: 0}, {0: 6}, {}, {0: 2})
-    after = lag.of("t", {0: 4}, {0: 6}, {0: 2})
+    before = lag.compute("t", {0: 0}, {0: 6}, {}, {0: 2})
+    after = lag.compute("t", {0: 4}, {0: 6}, {0: 2})
     words = repr(plots.lag({"before": before, "after": after}).figure)
     assert "before, partition 0: begin 0, position 2, nothing committed, end 6, lag 6." in words
     assert "after, partition 0: begin 4, committed 2, out of range, end 6, lag 2." in words
-    two = lag.of("t", {0: 0, 1: 0}, {0: 0, 1: 3}, {})
+    two = lag.compute("t", {0: 0, 1: 0}, {0: 0, 1: 3}, {})
     labels = [label.get_text() for label in plots.lag({"now": two}).get_yticklabels()]
     assert labels == ["now · 0", "now · 1"]

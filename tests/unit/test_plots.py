@@ -6,7 +6,7 @@ from matplotlib import pyplot
 
 from labsupport.delivery.worker import Moment
 from labsupport.experiments.watching import plots
-from labsupport.experiments.watching.ownership import History
+from labsupport.experiments.watching.ownership import GroupHistory
 
 POINTS = pandas.DataFrame(
     [("one", "0 ms", 900.0, 1.1), ("one", "1000 ms", 1.0, 1000.0), ("many", "16 kB", 20_000.0, 30.0)],
@@ -84,7 +84,7 @@ def test_two_owners_of_a_partition_are_drawn_beside_each_other_whoever_they_are(
         moments = [moment("assigned", 0.0, first), moment("assigned", 2.0, second), moment("revoked", 4.0, first)]
         moments += [moment("assigned", 0.1, "B" if "B" not in (first, second) else "C")]  # a name between the two
         moments[-1] = Moment("assigned", 0.1, moments[-1].client_id, (TopicPartition("t", 1),))
-        ax = plots.timeline(History.of(moments))
+        ax = plots.timeline(GroupHistory.from_moments(moments))
         halves = sorted((bar.get_y(), bar.get_height()) for bar in ax.patches if bar.get_height() < 0.5)
         assert len(halves) == 2
         (above, height), (below, _) = halves

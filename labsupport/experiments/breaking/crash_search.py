@@ -23,7 +23,7 @@ from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults, strategies
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.strategies import Strategy
-from labsupport.experiments.breaking.trial_runner import Ended, Job, TrialRunner
+from labsupport.experiments.breaking.trial_runner import Outcome, Trial, TrialRunner
 from labsupport.experiments.watching.balance import Sheet
 from labsupport.shop import story
 from labsupport.shop.event import Event
@@ -33,7 +33,7 @@ SKIPPED = ("writing", "second write", "assigned", "revoked", "lost")
 
 
 @dataclass(frozen=True)
-class Story:
+class Counterexample:
     """The smallest trial in which a property did not hold.
 
     `broken` is lost, twice, strangers (effects of no event), again (committed, and handled again after a restart),
@@ -41,69 +41,69 @@ class Story:
     `printed` is what the code printed. `timed` says that no end was seen in the time allowed, and nothing else.
     """
 
-    broken: str
+    violation: str
     crash: str
     result: str
     moments: tuple[Moment, ...]
     sheet: Sheet
     printed: str
-    timed: bool = False
+    timed_out: bool = False
 
     @property
-    def says(self) -> str:
+    def summary(self) -> str:
         """The story in two sentences."""
         return f"{self.crash} {self.result}"
 
 
 @dataclass(frozen=True)
-class Judgement:
+class SearchResult:
     """How many trials were played, and the story of the one that failed; None if all went well."""
 
     tried: int
-    story: Story | None
+    counterexample: Counterexample | None
 
     def __repr__(self) -> str:
         return (
-            self.story.says
-            if self.story
+            self.counterexample.summary
+            if self.counterexample
             else f"{counted(self.tried, 'trial')}: nothing lost, and all came to their end."
         )
 
 
 @dataclass(frozen=True)
-class _Trial:
+class _Case:
     """What a trial suffers, and the sentence that says so."""
 
     says: str
     faults: tuple[Fault, ...] = ()
 
 
-def judge(
+def search(
     kafka: Cluster,
     *,
     consume: Callable[[KafkaConsumer, strategies.Handle], object] = strategies.worker,
     handle: Callable[[Event, sqlite3.Connection], object] = strategies.effect,
     settings: Mapping[str, object] = MappingProxyType({}),
-    twice_is_fine: bool = False,
+    allow_duplicates: bool = False,
     seeds: int = 6,
     seconds: float = 10.0,
-) -> Judgement:
+) -> SearchResult:
     """Try the loop and the handler, two trials at a time, with progress; some forty trials, or until one fails.
 
     The process crashes at each point of each event; the handler fails once at each event; before it writes the process
     is frozen, and another takes over; after handling it is thrown out of its group; then seeds, with two crashes each;
-    and an event is published again. Unless `twice_is_fine`, no event may have more than one effect. One process of a
+    and an event is published again. Unless `allow_duplicates`, no event may have more than one effect. One process of a
     trial may take `seconds`. Raises LabError if a trial could not be played.
     """
-    search = _Search(Strategy("yours", consume, handle, settings), twice_is_fine)
+    search = _Search(Strategy("yours", consume, handle, settings), allow_duplicates)
     events = _three()
     with TrialRunner(kafka, events, "torture", seconds=seconds) as lab:
-        calm = search.through(lab, [_Trial("Nothing crashed.")])
-        search.through(lab, _trials(calm, seeds))
-    if not search.story and not twice_is_fine:
+        calm = search.through(lab, [_Case("Nothing crashed.")])
+        search.through(lab, _cases(calm, seeds))
+    if not search.counterexample and not allow_duplicates:
         with TrialRunner(kafka, [*events, events[1]], "torture", seconds=seconds) as lab:
-            search.through(lab, [_Trial("Event 2 was published twice: its producer sent it again, with the same id.")])
-    return Judgement(search.tried, search.story)
+            search.through(lab, [_Case("Event 2 was published twice: its producer sent it again, with the same id.")])
+    return SearchResult(search.tried, search.counterexample)
 
 
 def _three() -> list[Event]:
@@ -114,7 +114,7 @@ def _three() -> list[Event]:
     return [created, paid, other]
 
 
-def told(story: Story) -> str:
+def narrate(story: Counterexample) -> str:
     """What the processes of the story did, a line for each: by event, counted from 1, and by committed offset."""
     lines: dict[str, list[str]] = {}
     for moment in story.moments:
@@ -130,27 +130,27 @@ def told(story: Story) -> str:
 class _Search:
     """Trials are played until one fails; the rest is left out."""
 
-    def __init__(self, strategy: Strategy, twice_is_fine: bool):
-        self.strategy, self.twice_is_fine = strategy, twice_is_fine
-        self.tried, self.story = 0, None
+    def __init__(self, strategy: Strategy, allow_duplicates: bool):
+        self.strategy, self.allow_duplicates = strategy, allow_duplicates
+        self.tried, self.counterexample = 0, None
 
-    def through(self, lab: TrialRunner, trials: Sequence[_Trial]) -> tuple[Moment, ...]:
+    def through(self, lab: TrialRunner, cases: Sequence[_Case]) -> tuple[Moment, ...]:
         """Play these, unless one has failed already; returns where the last one's processes were."""
         moments: tuple[Moment, ...] = ()
-        if self.story:
+        if self.counterexample:
             return moments
-        jobs = [Job(self.strategy, trial.faults) for trial in trials]
-        with contextlib.closing(lab.play(jobs)) as played:
-            for trial, ended in progress("Trials", len(trials), "trial", over=zip(trials, played, strict=True)):
+        trials = [Trial(self.strategy, case.faults) for case in cases]
+        with contextlib.closing(lab.run(trials)) as played:
+            for case, ended in progress("Trials", len(cases), "trial", over=zip(cases, played, strict=True)):
                 self.tried += 1
-                moments = ended.played.moments
-                if broken := _broken(ended, self.twice_is_fine):
-                    self.story = _story(trial, ended, *broken, lab.events)
+                moments = ended.run.moments
+                if broken := _broken(ended, self.allow_duplicates):
+                    self.counterexample = _story(case, ended, *broken, lab.events)
                     break
         return moments
 
 
-def _trials(calm: Sequence[Moment], seeds: int) -> list[_Trial]:
+def _cases(calm: Sequence[Moment], seeds: int) -> list[_Case]:
     """What to suffer, the smallest first: `calm` is where a process was that suffered nothing."""
     points: list[tuple[str, Fault]] = []
     passed: Counter[str] = Counter()
@@ -158,20 +158,20 @@ def _trials(calm: Sequence[Moment], seeds: int) -> list[_Trial]:
     for moment, following in pairwise([*told, None]):
         passed[moment.kind] += 1
         points.append((_where(moment, following), faults.crash(moment.kind, passed[moment.kind])))
-    trials = [_Trial(f"The process died {where}.", (crash,)) for where, crash in points]
+    cases = [_Case(f"The process died {where}.", (crash,)) for where, crash in points]
     for number in range(1, passed["handling"] + 1):
-        trials.append(_Trial(f"The handler failed once, at event {number}.", (faults.fail("handling", nth=number),)))
+        cases.append(_Case(f"The handler failed once, at event {number}.", (faults.fail("handling", nth=number),)))
     for number in range(1, sum(moment.kind == "writing" for moment in calm) + 1):
         says = f"The process was frozen before it wrote for event {number}; another took over, and then it was woken."
-        trials.append(_Trial(says, (faults.freeze("writing", number),)))
+        cases.append(_Case(says, (faults.freeze("writing", number),)))
     for number in range(1, passed["handled"] + 1):
         says = f"The process was thrown out of its group after it had handled event {number}, and died coming back."
-        trials.append(_Trial(says, (faults.throw_out("handled", number), faults.crash("lost"))))
+        cases.append(_Case(says, (faults.throw_out("handled", number), faults.crash("lost"))))
     for seed in range(1, seeds + 1) if points else ():
         chance = random.Random(seed)
         (where, crash), (elsewhere, other) = (points[chance.randrange(len(points))] for _ in range(2))
-        trials.append(_Trial(f"One process died {where}, and one {elsewhere}.", (crash, other)))
-    return trials
+        cases.append(_Case(f"One process died {where}, and one {elsewhere}.", (crash, other)))
+    return cases
 
 
 def _where(moment: Moment, following: Moment | None) -> str:
@@ -188,21 +188,21 @@ def _number(moment: Moment) -> int:
     return (moment.offset or 0) + 1
 
 
-def _broken(ended: Ended, twice_is_fine: bool) -> tuple[str, str] | None:
+def _broken(ended: Outcome, allow_duplicates: bool) -> tuple[str, str] | None:
     """Which property does not hold, and the sentence that says so; None if all do.
 
     Raises LabError if an event is lost and no process told where it was: no story shows it.
     """
-    sheet, played = ended.sheet, ended.played
-    if played.late:
+    sheet, played = ended.sheet, ended.run
+    if played.timed_out:
         return "no end", f"It did not come to the end of the topic: {played.problem}"
     if lost := _numbers(sheet, "lost"):
         if not played.moments:
             raise LabError("A trial could not be judged.", "no process told where it was")
         return "lost", f"Event {lost[0]} is lost: its group has committed past it, and it has no effect."
-    if sheet.strangers:
-        return "strangers", f"There is an effect of {sheet.strangers[0]!r}, which is the id of no event."
-    if (twice := _numbers(sheet, "twice")) and not twice_is_fine:
+    if sheet.orphans:
+        return "strangers", f"There is an effect of {sheet.orphans[0]!r}, which is the id of no event."
+    if (twice := _numbers(sheet, "twice")) and not allow_duplicates:
         effects = next(entry.effects for entry in sheet.entries if entry.effects > 1)
         return "twice", f"Event {twice[0]} came again, and now it has {counted(effects, 'effect')}."
     if played.problem:
@@ -235,11 +235,13 @@ def _numbers(sheet: Sheet, outcome: str) -> list[int]:
     return [ids.index(each) + 1 for each in sheet.ids(outcome)]
 
 
-def _story(trial: _Trial, ended: Ended, broken: str, result: str, events: Sequence[Event]) -> Story:
-    begin = ended.played.moments[0].time if ended.played.moments else 0.0
+def _story(case: _Case, ended: Outcome, broken: str, result: str, events: Sequence[Event]) -> Counterexample:
+    begin = ended.run.moments[0].time if ended.run.moments else 0.0
     sent = [
         Moment("sent", begin, "producer", (), offset, story.key_of(event).decode(), event.event_id)
         for offset, event in enumerate(events)
     ]
-    printed = "".join(life.ended.printed for life in ended.played.runs)
-    return Story(broken, trial.says, result, (*sent, *ended.played.moments), ended.sheet, printed, ended.played.late)
+    printed = "".join(process.printed for process in ended.run.processes)
+    return Counterexample(
+        broken, case.says, result, (*sent, *ended.run.moments), ended.sheet, printed, ended.run.timed_out
+    )

@@ -17,7 +17,7 @@ from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.strategies import STRATEGIES, Strategy
-from labsupport.experiments.breaking.trial_runner import Ended, Job, TrialRunner
+from labsupport.experiments.breaking.trial_runner import Outcome, Trial, TrialRunner
 from labsupport.files import digest
 from labsupport.shop import story
 
@@ -105,15 +105,15 @@ def run(
     known = {_key(each): each for each in (read(file) if file else ())}
     wanted = [(strategy, point, seed) for seed in range(1, seeds + 1) for strategy in strategies for point in points]
     missing = [each for each in wanted if (each[0].name, *each[1:]) not in known]
-    jobs = [Job(strategy, POINTS[point](_nth(strategy, point, seed))) for strategy, point, seed in missing]
+    trials = [Trial(strategy, POINTS[point](_nth(strategy, point, seed))) for strategy, point, seed in missing]
     with (
         TrialRunner(kafka, story.events(EVENTS, seed=1), "crashes") as lab,
-        contextlib.closing(lab.play(jobs)) as played,
+        contextlib.closing(lab.run(trials)) as played,
     ):
         bar = progress("Trials", len(missing), "trial", over=zip(missing, played, strict=True))
         for (strategy, point, seed), ended in bar:
-            if ended.played.problem:
-                raise LabError(f"No end: {strategy.name}, {point}, seed {seed}.", ended.played.problem)
+            if ended.run.problem:
+                raise LabError(f"No end: {strategy.name}, {point}, seed {seed}.", ended.run.problem)
             result = _result(strategy, point, seed, ended)
             known[_key(result)] = result
             if file:
@@ -138,10 +138,10 @@ def _nth(strategy: Strategy, point: str, seed: int) -> int:
     return 1 + int(digest(strategy.name, point, str(seed)), 16) % (EVENTS // batch)
 
 
-def _result(strategy: Strategy, point: str, seed: int, ended: Ended) -> Result:
+def _result(strategy: Strategy, point: str, seed: int, ended: Outcome) -> Result:
     nth = _nth(strategy, point, seed)
-    struck = ended.played.passed(POINTS[point](nth)[0].point) >= nth
-    sheet, again = ended.sheet, ended.played.redelivered
+    struck = ended.run.passed(POINTS[point](nth)[0].point) >= nth
+    sheet, again = ended.sheet, ended.run.redelivered
     return Result(strategy.name, point, seed, nth, struck, sheet.count("lost"), sheet.count("twice"), again)
 
 

@@ -27,7 +27,7 @@ from labsupport.experiments.watching import moment_file
 from labsupport.waiting import until
 
 KILLED = 137  # the exit code of a process that was killed (128 + 9), as a shell reports it
-JOURNAL, WOKEN = "journal", "woken"
+MOMENTS_FILE, WOKEN = "moments", "woken"
 
 
 @contextlib.contextmanager
@@ -58,8 +58,8 @@ class Fault:
     """
 
     point: str
-    called: str
-    does: Callable[["At"], object]
+    recorded_as: str
+    action: Callable[["At"], object]
     nth: int = 1
     times: int = 1
 
@@ -143,8 +143,8 @@ class At:
         self.kafka, self.faults, self.who = kafka, tuple(faults), who
         self.group = ""
         self.woken = folder / WOKEN
-        self.passed = Counter(moment.kind for moment in moment_file.read(folder / JOURNAL))
-        self._append = moment_file.appending(folder / JOURNAL)
+        self.passed = Counter(moment.kind for moment in moment_file.read(folder / MOMENTS_FILE))
+        self._append = moment_file.writer(folder / MOMENTS_FILE)
 
     def __call__(self, point: str, record: ConsumerRecord | None = None, offset: int | None = None) -> None:
         """The program is at this point; `record` is the one in hand, if any, `offset` what it commits."""
@@ -160,8 +160,8 @@ class At:
         self.passed[moment.kind] += 1
         for fault in self.faults:
             if fault.strikes(moment.kind, self.passed[moment.kind]):
-                self._append(replace(moment, what=fault.called))
-                fault.does(self)
+                self._append(replace(moment, kind=fault.recorded_as))
+                fault.action(self)
 
 
 @dataclass(frozen=True)
@@ -189,18 +189,18 @@ def run(kafka: Cluster, service: Callable, *arguments: Any, kill_at: str = "", n
     """
     faults = [crash(kill_at, nth)] if kill_at else []
     name = getattr(service, "__name__", "the program")
-    with python_process.scratch() as folder:
-        ended = python_process.run(
-            serve, kafka.bootstrap, kafka.prefix, service, arguments, faults, folder, "A", name=name
+    with python_process.scratch_folder() as folder:
+        completed = python_process.run(
+            run_service, kafka.bootstrap, kafka.prefix, service, arguments, faults, folder, "A", name=name
         )
-        moments = moment_file.read(folder / JOURNAL)
-    if ended.code == KILLED:
-        return Run(tuple(ended.printed.splitlines()), kill_at, moments)
-    if ended.code < 0:
+        moments = moment_file.read(folder / MOMENTS_FILE)
+    if completed.exit_code == KILLED:
+        return Run(tuple(completed.printed.splitlines()), kill_at, moments)
+    if completed.exit_code < 0:
         seen = "not by what the cell asked for: by itself, by somebody else, or for want of memory"
-        raise LabError(f"{name} was killed (signal {-ended.code}).", seen, "run the cell again")
-    if ended.code:
-        raise LabError(f"{name} raised.", ended.printed[-1500:], "mend it, and run the cell again")
+        raise LabError(f"{name} was killed (signal {-completed.exit_code}).", seen, "run the cell again")
+    if completed.exit_code:
+        raise LabError(f"{name} raised.", completed.printed[-1500:], "mend it, and run the cell again")
     if kill_at:
         passed = Counter(moment.kind for moment in moments)
         seen = ", ".join(f"{point!r} {times} times" for point, times in passed.items()) or "no point at all"
@@ -209,10 +209,10 @@ def run(kafka: Cluster, service: Callable, *arguments: Any, kill_at: str = "", n
             f"it was at {seen}",
             "is the name misspelt, or the number too high?",
         )
-    return Run(tuple(ended.printed.splitlines()), "", moments)
+    return Run(tuple(completed.printed.splitlines()), "", moments)
 
 
-def serve(
+def run_service(
     bootstrap: str, prefix: str, service: Callable, arguments: tuple, faults: Sequence[Fault], folder: Path, who: str
 ) -> None:
     """In the process of its own: call the service, which suffers the faults."""

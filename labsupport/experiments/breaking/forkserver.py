@@ -21,7 +21,7 @@ from labsupport.broker.process import Process, started, write_atomically
 from labsupport.broker.processes import python_marks
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
-from labsupport.experiments.breaking.python_process import Running
+from labsupport.experiments.breaking.python_process import ChildProcess
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
@@ -30,10 +30,10 @@ ENVIRONMENT = {"PYTHONUNBUFFERED": "1"}  # what a program printed is there after
 
 
 @dataclass(frozen=True)
-class Forked(Running):
-    """A program that was forked: the nursery, which is its parent, writes down how it ended."""
+class Forked(ChildProcess):
+    """A program that was forked: the forkserver, which is its parent, writes down how it ended."""
 
-    def code(self) -> int:
+    def exit_code(self) -> int:
         """Its exit code, when it has ended; minus the signal's number if a signal ended it."""
         file = self.folder / "code"
         until(file.exists, 10, f"the exit code of {self.process.name}", every=0.002)
@@ -41,7 +41,7 @@ class Forked(Running):
 
 
 class ForkServer:
-    """For the body of a `with`: `started(…)` is as `python_process.started`, and twenty times as quick."""
+    """For the body of a `with`: `started(…)` is as `python_process.start`, and twenty times as quick."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -49,7 +49,7 @@ class ForkServer:
 
     def __enter__(self) -> "ForkServer":
         with contextlib.ExitStack() as stack:
-            self.folder = stack.enter_context(python_process.scratch())
+            self.folder = stack.enter_context(python_process.scratch_folder())
             if hasattr(os, "fork"):
                 os.mkfifo(self.folder / "calls", 0o600)
                 # Also open for reading, so that this does not wait for the other side.
@@ -57,7 +57,7 @@ class ForkServer:
                 stack.callback(os.close, self._calls)
                 marks = python_marks(Settings.from_environment(), "program")
                 command, log = [sys.executable, "-P", *marks, "-c", CHILD, str(self.folder)], self.folder / "printed"
-                self.process = Process.start("the nursery", command, log, cwd=Path.cwd(), env=ENVIRONMENT)
+                self.process = Process.start("the forkserver", command, log, cwd=Path.cwd(), env=ENVIRONMENT)
                 stack.callback(self.process.wait)
                 stack.callback(self.process.kill)
             self._stack = stack.pop_all()
@@ -67,14 +67,14 @@ class ForkServer:
         self._stack.close()
 
     @contextlib.contextmanager
-    def started(self, function: Callable, *arguments: Any, name: str = "") -> Iterator[Running]:
+    def start(self, function: Callable, *arguments: Any, name: str = "") -> Iterator[ChildProcess]:
         """`function(*arguments)` in a process of its own, for the body of a `with`; killed at its end, if it runs."""
         if not hasattr(os, "fork"):
-            with python_process.started(function, *arguments, name=name) as running:
-                yield running
+            with python_process.start(function, *arguments, name=name) as child:
+                yield child
             return
         name = name or function.__name__
-        packed = python_process.packed_call(function, arguments, name)
+        packed = python_process.pickle_call(function, arguments, name)
         folder = self.folder / str(next(self._numbers))
         folder.mkdir()
         (folder / "call").write_bytes(packed)
@@ -92,7 +92,7 @@ class ForkServer:
 
 
 def serve(folder: str) -> None:
-    """In the nursery: fork a process for each call. They carry its marks, so they end with its owner as it does."""
+    """In the forkserver: fork a process for each call. They carry its marks, so they end with its owner as it does."""
     import labsupport.experiments.breaking.trial  # noqa: F401 - what the programs will need, imported once for all
 
     reading, writing = os.pipe()
@@ -137,7 +137,7 @@ def _live(folder: Path) -> None:
         for file in (1, 2):
             os.dup2(printed, file)
         write_atomically(folder / "born", str(os.getpid()))
-        python_process.answer(str(folder))
+        python_process.run_call(str(folder))
         code = 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)

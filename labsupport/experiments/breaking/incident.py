@@ -20,11 +20,11 @@ from labsupport.shop.event import Event
 
 LIMIT = 10_000  # of an amount
 OLD, GOOD, BAD, REPAIRED = b"2.2", b"2.3", b"2.4", b"2.5"  # releases of the shop; BAD writes amounts in cents
-STRANGERS = ("USR-999", "USR-731")  # customers whom nobody knows
+UNKNOWN_CUSTOMERS = ("USR-999", "USR-731")  # customers whom nobody knows
 
 
 @dataclass(frozen=True)
-class Sent:
+class ShopRecord:
     """A record as the shop sent it."""
 
     key: bytes
@@ -32,27 +32,27 @@ class Sent:
     headers: tuple[tuple[str, bytes], ...]
 
 
-def _sent(event: Event, release: bytes, **changed: Any) -> Sent:
+def _sent(event: Event, release: bytes, **changed: Any) -> ShopRecord:
     event = replace(event, payload={**event.payload, **changed})
-    return Sent(story.key_of(event), event.encode(), (*event.headers(), ("release", release)))
+    return ShopRecord(story.key_of(event), event.encode(), (*event.headers(), ("release", release)))
 
 
 def _cents(event: Event) -> int:
     return int(event.payload["amount"] * 100)
 
 
-KINDS: Mapping[str, Callable[[Event], Sent]] = {
+KINDS: Mapping[str, Callable[[Event], ShopRecord]] = {
     "cents": lambda event: _sent(event, BAD, amount=_cents(event)),
     "too much": lambda event: _sent(event, GOOD, amount=LIMIT + _cents(event)),
     "too much, of old": lambda event: _sent(event, OLD, amount=LIMIT + _cents(event)),
-    "stranger": lambda event: _sent(event, BAD, amount=_cents(event), user_id=STRANGERS[0]),
+    "stranger": lambda event: _sent(event, BAD, amount=_cents(event), user_id=UNKNOWN_CUSTOMERS[0]),
     "cut off": lambda event: replace(_sent(event, BAD), value=event.encode()[:70]),
-    "no event": lambda event: Sent(story.key_of(event), b"\xff\xfe", ()),
+    "no event": lambda event: ShopRecord(story.key_of(event), b"\xff\xfe", ()),
     "too much, in cents": lambda event: _sent(event, BAD, amount=100 * LIMIT + _cents(event)),
 }
 
 
-def morning(seed: int, count: int = 11) -> list[Sent]:
+def morning(seed: int, count: int = 11) -> list[ShopRecord]:
     """What the shop sent: each kind at least once, most of them cents, in an order that differs with the seed."""
     chance = random.Random(seed)
     orders = [event for event in story.events(20 * count, seed) if event.event_type == "OrderCreated"]
@@ -62,7 +62,7 @@ def morning(seed: int, count: int = 11) -> list[Sent]:
     return [KINDS[kind](event) for kind, event in zip(kinds, orders, strict=False)]
 
 
-def beside_it() -> list[Sent]:
+def edge_cases() -> list[ShopRecord]:
     """What belongs to no morning and decides between nearly right answers: amounts at the limit, and other releases."""
     event = next(event for event in story.events(20, seed=99) if event.event_type == "OrderCreated")
     schema = _sent(event, GOOD, amount=LIMIT + _cents(event))
@@ -70,17 +70,17 @@ def beside_it() -> list[Sent]:
         _sent(event, BAD, amount=100 * LIMIT),  # exactly the limit, which is not above it
         _sent(event, BAD, amount=100 * LIMIT + 50),
         _sent(event, REPAIRED, amount=LIMIT + _cents(event)),
-        _sent(event, BAD, amount=_cents(event), user_id=STRANGERS[1]),
+        _sent(event, BAD, amount=_cents(event), user_id=UNKNOWN_CUSTOMERS[1]),
         replace(schema, headers=(*schema.headers, ("schema", BAD))),
     ]
 
 
-def as_before(record: ConsumerRecord) -> Event:
+def decode_before(record: ConsumerRecord) -> Event:
     """How payments read a record that morning."""
     return Event.decode(record.value)
 
 
-def mended(record: ConsumerRecord) -> Event:
+def decode_repaired(record: ConsumerRecord) -> Event:
     """How it reads a record now: the amounts of release 2.4 are cents."""
     event = Event.decode(record.value)
     if dict(record.headers).get("release") != BAD:
@@ -90,13 +90,13 @@ def mended(record: ConsumerRecord) -> Event:
 
 def process(event: Event) -> None:
     """What payments does with it, then and now: refuse what cannot be right."""
-    if (customer := event.payload.get("user_id")) in STRANGERS:
+    if (customer := event.payload.get("user_id")) in UNKNOWN_CUSTOMERS:
         raise retry.PermanentError(f"there is no customer {customer}")
     if event.payload["amount"] > LIMIT:
         raise retry.PermanentError(f"amount {event.payload['amount']} is above the limit of {LIMIT}")
 
 
-def happen(kafka: Cluster, topic: str, sent: Sequence[Sent] | None = None) -> None:
+def cause(kafka: Cluster, topic: str, sent: Sequence[ShopRecord] | None = None) -> None:
     """Publish these records, or a morning's, to this topic, and let payments make dead letters of them.
 
     The topic of dead letters must be there (`lab.dead_letters(topic)`).
@@ -105,10 +105,10 @@ def happen(kafka: Cluster, topic: str, sent: Sequence[Sent] | None = None) -> No
     for each in morning(1) if sent is None else sent:
         producer.send(topic, each.value, each.key, list(each.headers))
     producer.flush(timeout=10)
-    work(kafka, topic, as_before)
+    run_payments(kafka, topic, decode_before)
 
 
-def work(kafka: Cluster, topic: str, decode: Callable[[ConsumerRecord], Event]) -> None:
+def run_payments(kafka: Cluster, topic: str, decode: Callable[[ConsumerRecord], Event]) -> None:
     """Payments reads on from where it was, to the end; it reads records as `decode` does."""
     settings = {"group_id": f"{topic}-payments", "auto_offset_reset": "earliest", "enable_auto_commit": False}
     consumer = kafka.consumer(topic, name="payments", **settings)

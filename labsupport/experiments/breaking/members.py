@@ -25,7 +25,7 @@ from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults, python_process
 from labsupport.experiments.breaking.faults import At
 from labsupport.experiments.watching import moment_file
-from labsupport.experiments.watching.ownership import History
+from labsupport.experiments.watching.ownership import GroupHistory
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
@@ -43,7 +43,7 @@ def nothing(_record: Any) -> None:
 
 
 @contextlib.contextmanager
-def of(
+def managed(
     cluster: Cluster,
     topic: str,
     group: str,
@@ -87,21 +87,21 @@ class Members:
         self.cluster, self.topic, self.group = cluster, topic, group
         self.handle, self.policy = handle, policy  # of those that are started from now on
         self.settings = SETTINGS | settings
-        self.launch: Callable[..., AbstractContextManager[python_process.Running]] = (
-            python_process.started
-        )  # or a nursery's, quicker
+        self.launch: Callable[..., AbstractContextManager[python_process.ChildProcess]] = (
+            python_process.start
+        )  # or a forkserver's, quicker
         self._folder = background.own_folder(Settings.from_environment())
         self._processes = contextlib.ExitStack()
-        self._running: dict[str, python_process.Running] = {}  # those that nobody has stopped or killed
+        self._running: dict[str, python_process.ChildProcess] = {}  # those that nobody has stopped or killed
         self._held: set[str] = set()  # frozen from here; one that a fault froze tells itself that it is awake
         self._told: tuple[Moment, ...] | None = None  # all of it, once the folder is gone
         # What is done to members, rather than by them.
-        self._tell_own = moment_file.appending(self._journal("notebook"))
+        self._tell_own = moment_file.writer(self._journal("notebook"))
 
     @property
-    def history(self) -> History:
+    def history(self) -> GroupHistory:
         """What has happened so far, of all members that there were."""
-        return History.of(self._told if self._told is not None else self._read())
+        return GroupHistory.from_moments(self._told if self._told is not None else self._read())
 
     @property
     def owners(self) -> dict[str, list[int]]:
@@ -129,7 +129,7 @@ class Members:
             journal_of = self._journal(name).parent
             self._running[name] = self._processes.enter_context(
                 self.launch(
-                    faults.serve, self.cluster.bootstrap, self.cluster.prefix, _work, work, suffers, journal_of, name,
+                    faults.run_service, self.cluster.bootstrap, self.cluster.prefix, _work, work, suffers, journal_of, name,
                     name=f"member {name}",
                 )
             )  # fmt: skip
@@ -175,13 +175,13 @@ class Members:
         """
         self.wait(lambda _: self._settled(), f"the group {self.group} to settle", timeout)
 
-    def wait(self, condition: Callable[[History], Any], what: str, timeout: float = 30.0) -> Any:
+    def wait(self, condition: Callable[[GroupHistory], Any], what: str, timeout: float = 30.0) -> Any:
         """Wait until `condition(history)` is true, and return it. Raises LabError as `settle` does."""
 
         def met() -> Any:
             for name, member in self._running.items():
                 if not member.process.alive:
-                    if (code := member.code()) < 0:
+                    if (code := member.exit_code()) < 0:
                         seen = "not by kill(): by itself, by somebody else, or for want of memory"
                         raise LabError(f"Member {name} was killed (signal {-code}).", seen, "run the cell again")
                     raise LabError(
@@ -205,15 +205,15 @@ class Members:
 
     def _settled(self) -> bool:
         owners, history = self.owners, self.history
-        expected = {name for name in self._running if not history.frozen(name)}
-        return set(owners) == expected and all(history.owned(name) == owners[name] for name in expected)
+        expected = {name for name in self._running if not history.is_frozen(name)}
+        return set(owners) == expected and all(history.assignment(name) == owners[name] for name in expected)
 
-    def _find(self, name: str) -> python_process.Running:
+    def _find(self, name: str) -> python_process.ChildProcess:
         if name not in self._running:
             raise LabError(f"There is no member {name!r}.", f"running: {', '.join(self._running) or 'none'}")
         return self._running[name]
 
-    def _take(self, name: str, what: str) -> python_process.Running:
+    def _take(self, name: str, what: str) -> python_process.ChildProcess:
         self._find(name)
         self._tell(what, name)
         return self._running.pop(name)
@@ -222,7 +222,7 @@ class Members:
         """Where what is told of a member, or by the notebook, is written; a member that starts again goes on there."""
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
-        return folder / faults.JOURNAL
+        return folder / faults.MOMENTS_FILE
 
     def _pace(self, name: str) -> Path:
         return self._folder / name / "pace"
@@ -231,7 +231,9 @@ class Members:
         self._tell_own(Moment(what, time.monotonic(), name))
 
     def _read(self) -> tuple[Moment, ...]:
-        return tuple(moment for file in self._folder.glob(f"*/{faults.JOURNAL}") for moment in moment_file.read(file))
+        return tuple(
+            moment for file in self._folder.glob(f"*/{faults.MOMENTS_FILE}") for moment in moment_file.read(file)
+        )
 
 
 def _work(

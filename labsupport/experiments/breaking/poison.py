@@ -32,7 +32,7 @@ from labsupport.shop.event import Event
 EVENTS, PARTITIONS = 40, 3
 QUICK = Policy(attempts=4, wait_initial=0.005, wait_max=0.02, timeout=60.0)
 
-Wire = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]  # key, value, headers
+RawRecord = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]  # key, value, headers
 
 
 def _changed(event: Event, old: bytes, new: bytes) -> bytes:
@@ -40,7 +40,7 @@ def _changed(event: Event, old: bytes, new: bytes) -> bytes:
 
 
 # What cannot be processed, made from an event that could: by chance, key, value and headers.
-KINDS: Mapping[str, Callable[[random.Random, Event], Wire]] = {
+KINDS: Mapping[str, Callable[[random.Random, Event], RawRecord]] = {
     "undecodable": lambda chance, event: (story.key_of(event), b"\xff" + chance.randbytes(30), []),
     "cut off": lambda chance, event: (story.key_of(event), event.encode()[: chance.randrange(1, 60)], event.headers()),
     "empty": lambda _, event: (story.key_of(event), b"", event.headers()),
@@ -54,7 +54,7 @@ KINDS: Mapping[str, Callable[[random.Random, Event], Wire]] = {
 
 
 @dataclass(frozen=True)
-class Trial:
+class Result:
     """How one trial ended. `problems` are sentences about what went wrong; there shall be none.
 
     `poison` is how many records could not be processed, `kinds` what they were; `retries` what the worker told of
@@ -69,12 +69,12 @@ class Trial:
     problems: tuple[str, ...]
 
 
-def run(kafka: Cluster, seeds: Iterable[int], *, events: int = EVENTS) -> list[Trial]:
+def run(kafka: Cluster, seeds: Iterable[int], *, events: int = EVENTS) -> list[Result]:
     """Play one trial after the other, with a progress bar; `seeds` decide what is poison, where, and what fails."""
-    return list(progress("Poison", unit="trial", over=(play(kafka, seed, events=events) for seed in seeds)))
+    return list(progress("Poison", unit="trial", over=(run_trial(kafka, seed, events=events) for seed in seeds)))
 
 
-def play(kafka: Cluster, seed: int, *, events: int = EVENTS) -> Trial:
+def run_trial(kafka: Cluster, seed: int, *, events: int = EVENTS) -> Result:
     """Publish so many events with poison among them, let a worker process them, and look at broker and database.
 
     Topics and group are the trial's own, and gone afterwards. Some healthy events fail once or twice for the moment.
@@ -89,7 +89,7 @@ def play(kafka: Cluster, seed: int, *, events: int = EVENTS) -> Trial:
         healthy = story.events(events, seed=seed)
         kinds = _publish(kafka, name, chance, healthy)
         failing = {event.event_id: chance.choice([1, 2]) for event in chance.sample(healthy, len(healthy) // 8)}
-        with python_process.scratch() as folder:
+        with python_process.scratch_folder() as folder:
             moments = _work(kafka, name, folder / "shop.db", dict(failing), max_poll_records=chance.randint(1, 10))
             return _judged(kafka, name, folder / "shop.db", seed, kinds, failing, moments)
     finally:
@@ -99,15 +99,17 @@ def play(kafka: Cluster, seed: int, *, events: int = EVENTS) -> Trial:
 
 def _publish(kafka: Cluster, topic: str, chance: random.Random, healthy: Sequence[Event]) -> tuple[str, ...]:
     """The events in their order, with poison between them; returns the kinds that were sent."""
-    wires: list[tuple[str, Wire]] = [("", (story.key_of(each), each.encode(), each.headers())) for each in healthy]
+    records: list[tuple[str, RawRecord]] = [
+        ("", (story.key_of(each), each.encode(), each.headers())) for each in healthy
+    ]
     # Made from events of another seed: what looks like an event has an id of its own.
     for event in story.events(max(1, len(healthy) // 4), seed=chance.randrange(10**9)):
         kind = chance.choice(sorted(KINDS))
-        wires.insert(chance.randrange(len(wires) + 1), (kind, KINDS[kind](chance, event)))
+        records.insert(chance.randrange(len(records) + 1), (kind, KINDS[kind](chance, event)))
     with closing(ConfluentProducer(kafka.bootstrap)) as producer:
-        for sending in [producer.send(topic, value, key, headers) for _, (key, value, headers) in wires]:
+        for sending in [producer.send(topic, value, key, headers) for _, (key, value, headers) in records]:
             sending.get()
-    return tuple(kind for kind, _ in wires if kind)
+    return tuple(kind for kind, _ in records if kind)
 
 
 def _work(kafka: Cluster, topic: str, path: Path, failing: dict[str, int], **settings: int) -> list[Moment]:
@@ -147,7 +149,7 @@ def _judged(
     kinds: tuple[str, ...],
     failing: Mapping[str, int],
     moments: Sequence[Moment],
-) -> Trial:
+) -> Result:
     """What the broker and the database say about it."""
     held = log.read(kafka, topic, topic)
     letters = log.read(kafka, dead_letter.topic_of(topic)).records
@@ -169,7 +171,7 @@ def _judged(
     waits = [moment.seconds or 0 for moment in moments if moment.kind == "retrying"]
     if not all(QUICK.wait_initial * (1 - QUICK.wait_jitter) <= wait <= QUICK.wait_max for wait in waits):
         problems.append(f"waits outside their bounds: {waits}")
-    return Trial(seed, len(poison), kinds, sheet, retries.total(), tuple(problems))
+    return Result(seed, len(poison), kinds, sheet, retries.total(), tuple(problems))
 
 
 def _is_event(record: ConsumerRecord) -> bool:

@@ -21,7 +21,7 @@ BATCH = 50  # records that one poll returns, so that a kill finds something kept
 
 
 @dataclass(frozen=True)
-class Trial:
+class Result:
     """How one went: the hashes of the live report and of the rebuilt one, and what the second run had left to read."""
 
     seed: int
@@ -36,7 +36,7 @@ class Trial:
         return self.live == self.rebuilt
 
 
-def trial(kafka: Cluster, seed: int, events: int = 600) -> Trial:
+def run_trial(kafka: Cluster, seed: int, events: int = 600) -> Result:
     """Publish the seed's events in disorder, some twice; keep a report live; rebuild it, kill that, and run it again.
 
     An order's events lie in any partition, so that a payment may well be read before its order.
@@ -46,14 +46,14 @@ def trial(kafka: Cluster, seed: int, events: int = 600) -> Trial:
     produced = _publish(kafka, topic, story.events(events, seed), chance)
     groups = [f"97-live-{seed}", f"97-rebuilt-{seed}"]
     kafka.delete_groups(groups)
-    with python_process.scratch() as folder:
+    with python_process.scratch_folder() as folder:
         live, rebuilt = folder / "live.db", folder / "rebuilt.db"
         _keep_live(kafka, topic, groups[0], live)
         nth = chance.randint(produced // 3, produced - 1)
         faults.run(kafka, rebuild, topic, groups[1], str(rebuilt), kill_at="handled", nth=nth)
         again = faults.run(kafka, rebuild, topic, groups[1], str(rebuilt))
         read_again = sum(moment.kind == "handled" for moment in again.moments)
-        return Trial(seed, _digest(live), _digest(rebuilt), produced, read_again)
+        return Result(seed, _digest(live), _digest(rebuilt), produced, read_again)
 
 
 def rebuild(kafka: Cluster, at: faults.At, topic: str, group: str, path: str) -> None:

@@ -24,14 +24,14 @@ from labsupport.delivery import orders
 from labsupport.delivery.worker import Moment
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
-from labsupport.experiments.breaking.faults import JOURNAL, At, Fault, serve, wake
-from labsupport.experiments.breaking.python_process import Ended, Running
+from labsupport.experiments.breaking.faults import MOMENTS_FILE, At, Fault, run_service, wake
+from labsupport.experiments.breaking.python_process import ChildProcess, CompletedProcess
 from labsupport.experiments.breaking.strategies import Strategy
 from labsupport.experiments.watching import moment_file
 from labsupport.shop.event import Event
 from labsupport.waiting import until
 
-MOST_LIVES = 6
+MAX_PROCESSES = 6
 DATABASE = "shop.db"
 # Statements that only look; the first of a handler's others is the point `writing`.
 READS = ("SELECT", "WITH", "PRAGMA", "EXPLAIN")
@@ -39,24 +39,16 @@ CHANGES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
 @dataclass(frozen=True)
-class Run:
-    """One process of a trial, from its start to its end. `who` is its number, from "1"."""
-
-    who: str
-    ended: Ended
-
-
-@dataclass(frozen=True)
-class Played:
+class TrialRun:
     """A trial that has been played: its processes and where they were; `problem` is why none of them got to the end.
 
     `late` says that one was given up because it took too long: what it had done until then proves nothing.
     """
 
-    runs: tuple[Run, ...]
+    processes: tuple[CompletedProcess, ...]
     moments: tuple[Moment, ...]
     problem: str = ""
-    late: bool = False
+    timed_out: bool = False
 
     @property
     def redelivered(self) -> int:
@@ -69,10 +61,10 @@ class Played:
         return sum(moment.kind == point for moment in self.moments)
 
 
-Start = Callable[..., AbstractContextManager[Running]]
+Start = Callable[..., AbstractContextManager[ChildProcess]]
 
 
-def play(
+def run(
     kafka: Cluster,
     topic: str,
     group: str,
@@ -80,43 +72,43 @@ def play(
     folder: Path,
     faults: Sequence[Fault] = (),
     *,
-    start: Start = python_process.started,
+    start: Start = python_process.start,
     seconds: float = 30.0,
-) -> Played:
+) -> TrialRun:
     """Consume the topic to its end, in one process after the other until one gets there; the database is in `folder`.
 
-    A frozen process is woken when another has come to the end in its place. `start` is `python_process.started`, or a
-    nursery's. A process that takes more than `seconds`, or the last of MOST_LIVES that fail, ends it with a problem.
+    A frozen process is woken when another has come to the end in its place. `start` is `python_process.start`, or a
+    forkserver's. A process that takes more than `seconds`, or the last of MAX_PROCESSES that fail, ends it with a problem.
     """
     arguments = (topic, group, str(folder / DATABASE), strategy)
-    lives: list[Run] = []
+    completed: list[CompletedProcess] = []
 
-    def live(number: int) -> None:
+    def run_process(number: int) -> None:
         """One process; and those after it, if it is frozen or does not get to the end."""
-        call = (serve, kafka.bootstrap, kafka.prefix, consume, arguments, list(faults), folder, str(number))
+        call = (run_service, kafka.bootstrap, kafka.prefix, consume, arguments, list(faults), folder, str(number))
         with start(*call, name=f"{strategy.name} ({number})") as running:
             process = running.process
             until(lambda: process.paused or not process.alive, seconds, f"{process.name} to end", every=0.004)
             if frozen := process.paused:
-                live(number + 1)
+                run_process(number + 1)
                 wake(folder, process)
-            ended = running.ended(seconds)
-            lives.append(Run(str(number), ended))
-        if ended.code and not frozen and number < MOST_LIVES:
-            live(number + 1)
+            ended = running.wait(seconds)
+            completed.append(ended)
+        if ended.exit_code and not frozen and number < MAX_PROCESSES:
+            run_process(number + 1)
 
-    problem, late = "", False
+    problem, timed_out = "", False
     try:
-        live(1)
-        if all(life.ended.code for life in lives):
-            last = lives[-1].ended
+        run_process(1)
+        if all(each.exit_code for each in completed):
+            last = completed[-1]
             said = last.printed.strip().rpartition("\n")[2] or "without a word"
             problem = (
-                f"{counted(len(lives), 'process', 'processes')} failed, the last with exit code {last.code}: {said}"
+                f"{counted(len(completed), 'process', 'processes')} failed, the last with exit code {last.code}: {said}"
             )
     except LabError as error:
-        problem, late = str(error), True
-    return Played(tuple(lives), moment_file.read(folder / JOURNAL), problem, late)
+        problem, timed_out = str(error), True
+    return TrialRun(tuple(completed), moment_file.read(folder / MOMENTS_FILE), problem, timed_out)
 
 
 def consume(kafka: Cluster, at: At, topic: str, group: str, database: str, strategy: Strategy) -> None:

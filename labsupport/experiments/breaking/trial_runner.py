@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from labsupport.broker.cluster import Cluster
 from labsupport.delivery import orders, publish
-from labsupport.experiments.breaking import python_process, trial
+from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.experiments.breaking.strategies import Strategy
-from labsupport.experiments.breaking.trial import Played
+from labsupport.experiments.breaking import trial as single
+from labsupport.experiments.breaking.trial import TrialRun
 from labsupport.experiments.watching import balance, log
 from labsupport.experiments.watching.balance import Sheet
 from labsupport.shop.event import Event
@@ -22,7 +23,7 @@ AT_ONCE = 2
 
 
 @dataclass(frozen=True)
-class Job:
+class Trial:
     """What to play: a strategy, and what it suffers."""
 
     strategy: Strategy
@@ -30,10 +31,10 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Outcome:
     """A trial that was played, and its balance sheet; `lag` is how many records its group has not committed."""
 
-    played: Played
+    run: TrialRun
     sheet: Sheet
     lag: int
 
@@ -56,45 +57,45 @@ class TrialRunner:
             publish.publish(self.kafka.producer(name="laboratory"), self.topic, self.events)
             self.kafka.close_client("laboratory")
             self.records = log.read(self.kafka, self.topic).records
-            self.nursery = stack.enter_context(ForkServer())
-            self.folder = stack.enter_context(python_process.scratch())
+            self.forkserver = stack.enter_context(ForkServer())
+            self.folder = stack.enter_context(python_process.scratch_folder())
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def play(self, jobs: Iterable[Job]) -> Iterator[Ended]:
-        """Play the jobs, two at a time; how each ended, in their order. Close the iterator to end it early."""
-        waiting: deque[tuple[str, Future[Played]]] = deque()
+    def run(self, trials: Iterable[Trial]) -> Iterator[Outcome]:
+        """Play the trials, two at a time; how each ended, in their order. Close the iterator to end it early."""
+        waiting: deque[tuple[str, Future[TrialRun]]] = deque()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
-                for number, job in enumerate(jobs):
+                for number, trial in enumerate(trials):
                     if len(waiting) == 2 * AT_ONCE:
-                        yield self._ended(*waiting.popleft())
+                        yield self._outcome(*waiting.popleft())
                     group = f"{self.name}-{number}"
-                    waiting.append((group, pool.submit(self._play, job, group)))
+                    waiting.append((group, pool.submit(self._run, trial, group)))
                 while waiting:
-                    yield self._ended(*waiting.popleft())
+                    yield self._outcome(*waiting.popleft())
             finally:
                 pool.shutdown(cancel_futures=True)  # those that are being played come to their end first
 
-    def _play(self, job: Job, group: str) -> Played:
+    def _run(self, trial: Trial, group: str) -> TrialRun:
         """In a thread: nothing here asks Kafka anything, its clients are not made for two threads."""
         folder = self.folder / group
         folder.mkdir()
-        how = {"start": self.nursery.started, "seconds": self.seconds}
-        return trial.play(self.kafka, self.topic, group, job.strategy, folder, job.faults, **how)
+        how = {"start": self.forkserver.start, "seconds": self.seconds}
+        return single.run(self.kafka, self.topic, group, trial.strategy, folder, trial.faults, **how)
 
-    def _ended(self, group: str, playing: "Future[Played]") -> Ended:
-        played = playing.result()
+    def _outcome(self, group: str, running: "Future[TrialRun]") -> Outcome:
+        run = running.result()
         folder = self.folder / group
-        orders.database(folder / trial.DATABASE).close()  # made here, if no process got so far
+        orders.database(folder / single.DATABASE).close()  # made here, if no process got so far
         committed = log.committed(self.kafka, self.topic, group)
-        sheet = balance.of(self.records, committed, orders.effects(folder / trial.DATABASE))
+        sheet = balance.compute(self.records, committed, orders.effects(folder / single.DATABASE))
         self.kafka.delete_groups([group])
         shutil.rmtree(folder)
-        return Ended(played, sheet, len(self.records) - committed.get(0, 0))
+        return Outcome(run, sheet, len(self.records) - committed.get(0, 0))
 
     def _tidy(self) -> None:
         self.kafka.delete_groups(self.kafka.groups(self.name + "-"))

@@ -42,7 +42,7 @@ class Sheet:
     """What became of a topic's events for one group. `strangers` are ids of effects that no event of the topic has."""
 
     entries: tuple[Entry, ...]
-    strangers: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
 
     def count(self, outcome: str) -> int:
         """How many events have that outcome; `produced` counts all, `twice` those with more than one effect."""
@@ -65,8 +65,8 @@ class Sheet:
 
     def __str__(self) -> str:
         parts = " + ".join(f"{self.count(outcome)} {outcome}" for outcome in OUTCOMES)
-        strangers = f"; {len(self.strangers)} effects belong to no event" if self.strangers else ""
-        return f"{self.count('produced')} produced = {parts}; {self.count('twice')} processed twice{strangers}."
+        orphans = f"; {len(self.orphans)} effects belong to no event" if self.orphans else ""
+        return f"{self.count('produced')} produced = {parts}; {self.count('twice')} processed twice{orphans}."
 
     __repr__ = __str__
 
@@ -79,7 +79,7 @@ def _count(entries: Iterable[Entry], outcome: str) -> int:
     return sum(_is(entry, outcome) for entry in entries)
 
 
-def of(
+def compute(
     records: Sequence[ConsumerRecord],
     committed: Mapping[int, int],
     effects: Mapping[str, int],
@@ -137,7 +137,7 @@ def read(
     held = log.read(kafka, topic, group)
     records = [record for record in held.records if not for_others(record, group)]
     dead = {id_of(each) for each in _dead(log.read(kafka, dead_letters).records if dead_letters else (), group)}
-    return of(records, held.committed, orders.effects(database), dead=dead, unknown=unknown)
+    return compute(records, held.committed, orders.effects(database), dead=dead, unknown=unknown)
 
 
 def _dead(records: Iterable[ConsumerRecord], group: str) -> Iterator[ConsumerRecord]:

@@ -69,7 +69,7 @@ class Lag:
         return frame.where(frame.notna(), "–").set_index("partition")
 
 
-def of(
+def compute(
     topic: str,
     begins: Mapping[int, int],
     ends: Mapping[int, int],

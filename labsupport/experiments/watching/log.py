@@ -63,7 +63,7 @@ def read(cluster: Cluster, topic: str, group: str | None = None) -> Log:
     `group` adds what that group has committed. Raises LabError if there is no such topic, or nothing comes for 10 s.
     """
     with _reader(cluster) as consumer:
-        begins, ends = _edges(consumer, topic)
+        begins, ends = _bounds(consumer, topic)
         consumer.assign([TopicPartition(topic, number) for number in ends])
         consumer.seek_to_beginning()
         found = sorted(
@@ -73,13 +73,13 @@ def read(cluster: Cluster, topic: str, group: str | None = None) -> Log:
     return Log(topic, tuple(found), begins, ends, committed(cluster, topic, group) if group else {})
 
 
-def edges(cluster: Cluster, topic: str) -> tuple[dict[int, int], dict[int, int]]:
+def bounds(cluster: Cluster, topic: str) -> tuple[dict[int, int], dict[int, int]]:
     """By partition: the first offset that is still there, and the one that the next record will get.
 
     Raises LabError if there is no such topic.
     """
     with _reader(cluster) as consumer:
-        return _edges(consumer, topic)
+        return _bounds(consumer, topic)
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def _reader(cluster: Cluster) -> Iterator[KafkaConsumer]:
         cluster.close_client("lab-log")
 
 
-def _edges(consumer: KafkaConsumer, topic: str) -> tuple[dict[int, int], dict[int, int]]:
+def _bounds(consumer: KafkaConsumer, topic: str) -> tuple[dict[int, int], dict[int, int]]:
     places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
     if not places:
         raise LabError(f"There is no topic {topic!r}.", "", "run the episode from its first cell, which makes it")

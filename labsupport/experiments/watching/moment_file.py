@@ -10,7 +10,7 @@ from kafka import TopicPartition
 from labsupport.delivery.worker import Moment
 
 
-def appending(path: Path) -> Callable[[Moment], None]:
+def writer(path: Path) -> Callable[[Moment], None]:
     """A hook that appends each moment to the file; each line is written at once, so that a crash loses none."""
 
     def append(moment: Moment) -> None:
@@ -32,4 +32,4 @@ def read(path: Path) -> tuple[Moment, ...]:
 
 def _moment(line: str) -> Moment:
     fields = json.loads(line)
-    return Moment(**fields | {"places": tuple(TopicPartition(*place) for place in fields["places"])})
+    return Moment(**fields | {"partitions": tuple(TopicPartition(*each) for each in fields["partitions"])})

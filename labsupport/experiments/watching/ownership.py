@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labsupport.delivery.worker import Moment
 
 ENDS = ("revoked", "lost", "left", "killed")  # after each of these a member does not have its partitions any more
-DONE_TO = ("asked to stop", "killed", "frozen", "woken", "slowed")
+INTERVENTIONS = ("asked to stop", "killed", "frozen", "woken", "slowed")
 
 
 @dataclass(frozen=True)
@@ -24,32 +24,32 @@ class Span:
         """How long it was."""
         return self.end - self.begin
 
-    def meets(self, other: "Span") -> bool:
+    def overlaps(self, other: "Span") -> bool:
         """Whether another member had the same partition at the same time."""
         together = self.begin < other.end and other.begin < self.end
         return self.member != other.member and self.partition == other.partition and together
 
 
 @dataclass(frozen=True)
-class History:
+class GroupHistory:
     """The moments of all members of a group, in the order of time."""
 
     moments: tuple[Moment, ...]
 
     @classmethod
-    def of(cls, moments: Iterable[Moment]) -> "History":
+    def from_moments(cls, moments: Iterable[Moment]) -> "GroupHistory":
         """From moments in any order."""
         return cls(tuple(sorted(moments, key=lambda moment: moment.time)))
 
-    def told(self, what: str, member: str = "") -> list[Moment]:
+    def of_kind(self, kind: str, member: str = "") -> list[Moment]:
         """The moments of that kind; those of one member, if it is named."""
-        return [each for each in self.moments if each.kind == what and member in ("", each.client_id)]
+        return [each for each in self.moments if each.kind == kind and member in ("", each.client_id)]
 
-    def after(self, moment: Moment) -> "History":
+    def after(self, moment: Moment) -> "GroupHistory":
         """What came after that moment."""
-        return History(tuple(each for each in self.moments if each.time > moment.time))
+        return GroupHistory(tuple(each for each in self.moments if each.time > moment.time))
 
-    def owned(self, member: str) -> list[int] | None:
+    def assignment(self, member: str) -> list[int] | None:
         """The partitions that this member knows to be its own in the end; None if it has not heard since it started."""
         owned = None
         for moment in self.moments:
@@ -63,7 +63,7 @@ class History:
                     owned = [number for number in owned if number not in gone]
         return owned
 
-    def frozen(self, member: str) -> bool:
+    def is_frozen(self, member: str) -> bool:
         """Whether this member was frozen, and not woken or started since."""
         last = [
             each.kind
@@ -73,14 +73,14 @@ class History:
         return last[-1:] == ["frozen"]
 
     @property
-    def zero(self) -> float:
+    def start_time(self) -> float:
         """When it begins, on the clock of its moments."""
         return self.moments[0].time if self.moments else 0.0
 
     @property
-    def done_to(self) -> list[Moment]:
+    def interventions(self) -> list[Moment]:
         """What was done to members, but for starting them."""
-        return [each for each in self.moments if each.kind in DONE_TO]
+        return [each for each in self.moments if each.kind in INTERVENTIONS]
 
     @property
     def spans(self) -> list[Span]:
@@ -102,7 +102,7 @@ class History:
         return sorted(spans, key=lambda span: (span.partition, span.begin, span.member))
 
     def _span(self, member: str, partition: int, begin: float, end: float) -> Span:
-        return Span(member, partition, begin - self.zero, end - self.zero)
+        return Span(member, partition, begin - self.start_time, end - self.start_time)
 
     @property
     def gaps(self) -> list[Span]:
@@ -115,17 +115,19 @@ class History:
             covered[span.partition] = max(until, span.end)
         return gaps
 
-    def standstill(self, since: Moment, partition: int | None = None) -> float:
+    def longest_gap(self, since: Moment, partition: int | None = None) -> float:
         """The longest gap (s) of the partition, or of any, among those that end after `since`."""
-        gaps = (gap for gap in self.gaps if gap.end > since.time - self.zero and partition in (None, gap.partition))
+        gaps = (
+            gap for gap in self.gaps if gap.end > since.time - self.start_time and partition in (None, gap.partition)
+        )
         return max((gap.seconds for gap in gaps), default=0.0)
 
     @property
     def rebalances(self) -> list[float]:
         """When each rebalance was done (s): the last of its members had been told what it has."""
         told: dict[tuple[int | None, str], float] = {}  # the first time in a generation: a static member may come back
-        for moment in self.told("assigned"):
-            told.setdefault((moment.generation, moment.client_id), moment.time - self.zero)
+        for moment in self.of_kind("assigned"):
+            told.setdefault((moment.generation, moment.client_id), moment.time - self.start_time)
         ends: dict[int | None, float] = {}
         for (generation, _), at in told.items():
             ends[generation] = max(at, ends.get(generation, 0.0))
@@ -133,9 +135,11 @@ class History:
 
     def handled(self, member: str = "") -> Counter[tuple[int, int]]:
         """How often each record, (partition, offset), was handled; by one member, if it is named."""
-        return Counter((each.partitions[0].partition, each.offset) for each in self.told("handled", member))
+        return Counter((each.partitions[0].partition, each.offset) for each in self.of_kind("handled", member))
 
     @property
-    def by_member(self) -> dict[str, int]:
+    def handled_by_member(self) -> dict[str, int]:
         """How many records each member handled."""
-        return {name: len(self.told("handled", name)) for name in sorted({moment.client_id for moment in self.moments})}
+        return {
+            name: len(self.of_kind("handled", name)) for name in sorted({moment.client_id for moment in self.moments})
+        }

@@ -23,17 +23,17 @@ def _survives(answer: Submission, lab: "Lesson") -> str:
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
         _at_ease(answer, events[:3], Path(folder, "shop.db"))
         _locked(answer, events[3], Path(folder, "shop.db"))
-    judged = crash_search.judge(lab, handle=answer.value)
-    if found := judged.story:
+    judged = crash_search.search(lab, handle=answer.value)
+    if found := judged.counterexample:
         from labsupport.experiments.watching import plots  # here: it takes longer to import than all the rest
 
         raise TryAgain(
-            timed=found.timed,
-            says=found.says,
-            story=crash_search.told(found),
-            broken=BROKEN.get(found.broken, ""),
+            timed=found.timed_out,
+            says=found.summary,
+            story=crash_search.narrate(found),
+            broken=BROKEN.get(found.violation, ""),
             printed=found.printed[-600:].strip(),
-            look_at=LOOK_AT.get(found.broken, "what did it print?"),
+            look_at=LOOK_AT.get(found.violation, "what did it print?"),
             picture=drawn(plots.spacetime(found.moments)),
         )
     return f"{judged.tried} trials: each event has one effect, wherever the process died, froze, or was thrown out."

@@ -6,9 +6,9 @@ shows is also its text: `repr` of the figure, which is what a reader without the
 """
 
 from labsupport.experiments.watching.plots.groups import attempts, timeline
-from labsupport.experiments.watching.plots.matrix import crashes
+from labsupport.experiments.watching.plots.crash_matrix import crashes
 from labsupport.experiments.watching.plots.measures import counts, ratios, speed
-from labsupport.experiments.watching.plots.story import spacetime
+from labsupport.experiments.watching.plots.spacetime_diagram import spacetime
 from labsupport.experiments.watching.plots.topics import lag, log
 
 __all__ = ["attempts", "counts", "crashes", "lag", "log", "ratios", "spacetime", "speed", "timeline"]

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from labsupport.delivery.worker import Moment
-from labsupport.experiments.watching.ownership import History, Span
+from labsupport.experiments.watching.ownership import GroupHistory, Span
 from labsupport.experiments.watching.plots.figure import ALARM, GROUND, INK, describe, described_axes, legend, look
 
 
-def timeline(history: History, ax: Axes | None = None) -> Axes:
+def timeline(history: GroupHistory, ax: Axes | None = None) -> Axes:
     """Who had which partition when: partitions are rows, members colours; a partition of two owners is split.
 
     Hatched is the time in which nobody had a partition, a triangle is the end of a rebalance, a line what was done to
@@ -21,7 +21,7 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     spans = history.spans
     halves = _halves(spans)
     names, rows = (
-        sorted({each.client_id for each in history.told("assigned")}),
+        sorted({each.client_id for each in history.of_kind("assigned")}),
         sorted({span.partition for span in spans}),
     )
     last = max((span.end for span in spans), default=0.0)
@@ -40,8 +40,8 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
         ax.barh(span.partition + shift, seconds, height, left=span.begin, edgecolor=INK, **looks[span.member])
     for at in history.rebalances:
         ax.plot(at, -0.62, marker="v", color=INK, markersize=6, clip_on=False)
-    for number, moment in enumerate(history.done_to):
-        at = moment.time - history.zero
+    for number, moment in enumerate(history.interventions):
+        at = moment.time - history.start_time
         ax.axvline(at, color=INK, linewidth=0.9, linestyle="--")
         how = {"fontsize": 8, "color": INK, "bbox": plate, "textcoords": "offset points", "xytext": (3, 0)}
         ax.annotate(f"{moment.client_id} {moment.kind}", (at, -0.85 - 0.3 * (number % 2)), **how)
@@ -53,7 +53,7 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     patches.append(Patch(label="nobody", facecolor="none", edgecolor=ALARM, hatch="xxx"))
     patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="rebalance done"))
     legend(ax, patches)
-    done = "".join(f", {moment.client_id} {moment.kind}" for moment in history.done_to).replace(",", ";", 1)
+    done = "".join(f", {moment.client_id} {moment.kind}" for moment in history.interventions).replace(",", ";", 1)
     describe(ax, f"Picture: who had which partition when. Members {', '.join(names)}{done}.")
 
     return ax
@@ -66,7 +66,7 @@ def _halves(spans: Sequence[Span]) -> dict[Span, bool]:
     """
     halves: dict[Span, bool] = {}
     for span in spans:  # by partition, and then by when they begin
-        others = [other for other in spans if span.meets(other)]
+        others = [other for other in spans if span.overlaps(other)]
         if others:
             above = {halves[other] for other in others if other in halves}
             halves[span] = False in above and True not in above

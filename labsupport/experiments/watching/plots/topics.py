@@ -13,20 +13,20 @@ from labsupport.experiments.watching.log import Log, text
 from labsupport.experiments.watching.plots.figure import COLOURS, INK, describe, described_axes, legend, look
 
 # How far a group has come in a partition.
-STRETCHES = {
+SECTIONS = {
     "up to committed": {"facecolor": COLOURS[2], "hatch": ""},
     "handed out": {"facecolor": COLOURS[3], "hatch": "//"},
     "left": {"facecolor": "white", "hatch": ""},
 }
 
 
-def log(log: Log, ax: Axes | None = None, *, most: int = 40) -> Axes:
+def log(log: Log, ax: Axes | None = None, *, limit: int = 40) -> Axes:
     """The log: partitions are rows, offsets columns, records cells in the colour and hatching of their key.
 
     A line marks each partition's end, a triangle what a group has committed. Of each partition the last `most` offsets
     are shown. Without `ax` a new figure is made.
     """
-    first = max(0, max(log.ends.values()) - most)
+    first = max(0, max(log.ends.values()) - limit)
     width = max(log.ends.values()) - first
     ax = ax or described_axes(2.6 + 0.46 * max(width, 6), 1.5 + 0.5 * len(log.ends))
     looks = _looks([text(record.key) for record in log.records])
@@ -86,7 +86,7 @@ def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
         committed = place.begin if place.committed is None or place.out_of_range else place.committed
         position = max(committed, place.begin if place.position is None else place.position)
         edges = (place.begin, committed, position, place.end)
-        for (begin, end), how in zip(itertools.pairwise(edges), STRETCHES.values(), strict=True):
+        for (begin, end), how in zip(itertools.pairwise(edges), SECTIONS.values(), strict=True):
             ax.add_patch(Rectangle((begin, row - 0.25), end - begin, 0.5, edgecolor=INK, **how))
         if place.committed is not None:
             ax.plot(place.committed, row - 0.33, marker="v", color=INK, markersize=8, clip_on=False)
@@ -102,7 +102,7 @@ def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
     ax.set_xlabel("offset (records)")
     topic = next(iter(moments.values())).topic
     ax.set_title(f"topic {topic}{': moment · partition' if several else ''}", fontsize=10, loc="left")
-    keys = [Patch(label=name, edgecolor=INK, **look) for name, look in STRETCHES.items()]
+    keys = [Patch(label=name, edgecolor=INK, **look) for name, look in SECTIONS.items()]
     keys.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))
     keys.append(plt.Line2D([], [], marker="^", linestyle="", color=INK, fillstyle="none", label="position"))
     legend(ax, keys)

@@ -4,7 +4,7 @@ from kafka import TopicPartition
 
 from labsupport.delivery.worker import Moment
 from labsupport.experiments.watching import plots
-from labsupport.experiments.watching.ownership import History, Span
+from labsupport.experiments.watching.ownership import GroupHistory, Span
 
 
 def moment(at, who, what, *partitions, offset=None, generation=None):
@@ -14,7 +14,7 @@ def moment(at, who, what, *partitions, offset=None, generation=None):
 
 
 def history(*moments):
-    return History.of(moments)
+    return GroupHistory.from_moments(moments)
 
 
 TAKEN_OVER = history(
@@ -39,15 +39,15 @@ def test_a_killed_member_has_nothing_and_the_gap_lasts_until_the_next_owner():
         Span("A", 0, 1, 3), Span("B", 0, 6, 8), Span("A", 1, 1, 3), Span("B", 1, 6, 8),
     ]  # fmt: skip
     assert TAKEN_OVER.gaps == [Span("", 0, 3, 6), Span("", 1, 3, 6)]
-    (killed,) = TAKEN_OVER.done_to
-    assert TAKEN_OVER.standstill(killed) == TAKEN_OVER.standstill(killed, 1) == 3
-    assert TAKEN_OVER.standstill(TAKEN_OVER.moments[-1]) == 0
-    assert (TAKEN_OVER.owned("A"), TAKEN_OVER.owned("B"), TAKEN_OVER.owned("C")) == ([], [0, 1], None)
+    (killed,) = TAKEN_OVER.interventions
+    assert TAKEN_OVER.longest_gap(killed) == TAKEN_OVER.longest_gap(killed, 1) == 3
+    assert TAKEN_OVER.longest_gap(TAKEN_OVER.moments[-1]) == 0
+    assert (TAKEN_OVER.assignment("A"), TAKEN_OVER.assignment("B"), TAKEN_OVER.assignment("C")) == ([], [0, 1], None)
 
 
 def test_records_are_counted_by_member_and_by_place():
     """One was handled by both."""
-    assert TAKEN_OVER.by_member == {"A": 1, "B": 2}
+    assert TAKEN_OVER.handled_by_member == {"A": 1, "B": 2}
     assert TAKEN_OVER.handled() == {(0, 0): 2, (1, 0): 1}
     assert TAKEN_OVER.handled("A") == {(0, 0): 1}
 
@@ -58,21 +58,21 @@ def test_an_eager_rebalance_takes_all_and_gives_again_a_cooperative_one_only_the
         moment(0, "A", "assigned", 0, 1, 2), moment(1, "A", "revoked", 0, 1, 2), moment(2, "A", "assigned", 0, 1)
     )
     cooperative = history(moment(0, "A", "assigned", 0, 1), moment(1, "A", "revoked", 1), moment(2, "A", "assigned", 2))
-    assert eager.owned("A") == [0, 1]
-    assert cooperative.owned("A") == [0, 2]
+    assert eager.assignment("A") == [0, 1]
+    assert cooperative.assignment("A") == [0, 2]
     assert cooperative.spans == [Span("A", 0, 0, 2), Span("A", 1, 0, 1), Span("A", 2, 2, 2)]
 
 
 def test_a_restarted_member_has_not_heard_until_it_is_assigned():
     """What it had before it was killed says nothing."""
     moments = [moment(0, "A", "assigned", 0), moment(1, "A", "killed"), moment(2, "A", "started")]
-    assert history(*moments).owned("A") is None
-    assert history(*moments, moment(3, "A", "assigned")).owned("A") == []
+    assert history(*moments).assignment("A") is None
+    assert history(*moments, moment(3, "A", "assigned")).assignment("A") == []
 
 
 def test_a_member_that_gives_up_nothing_before_its_first_join_has_not_heard_yet():
     """The client calls the listener there, too; a member without a partition would count as settled too early."""
-    assert history(moment(0, "D", "started"), moment(1, "D", "revoked")).owned("D") is None
+    assert history(moment(0, "D", "started"), moment(1, "D", "revoked")).assignment("D") is None
 
 
 def test_two_owners_at_once_meet():
@@ -82,11 +82,11 @@ def test_two_owners_at_once_meet():
         moment(3, "A", "woken"), moment(4, "A", "lost", 0), moment(5, "B", "left"),
     )  # fmt: skip
     first, second = frozen.spans
-    assert first.meets(second)
-    assert not first.meets(first)
+    assert first.overlaps(second)
+    assert not first.overlaps(first)
     assert frozen.gaps == []
-    assert frozen.after(frozen.moments[0]).frozen("A") is False
-    assert History(frozen.moments[:2]).frozen("A") is True
+    assert frozen.after(frozen.moments[0]).is_frozen("A") is False
+    assert GroupHistory(frozen.moments[:2]).is_frozen("A") is True
 
 
 def test_a_rebalance_is_done_when_its_last_member_has_been_told():
@@ -113,5 +113,5 @@ def test_a_member_without_a_partition_is_in_the_timelines_words_too():
 def test_an_empty_history_can_be_asked_and_drawn():
     """Nothing has happened: nothing is shown, and nothing fails."""
     nothing = history()
-    assert (nothing.spans, nothing.gaps, nothing.rebalances, nothing.by_member) == ([], [], [], {})
+    assert (nothing.spans, nothing.gaps, nothing.rebalances, nothing.handled_by_member) == ([], [], [], {})
     assert repr(plots.timeline(nothing).figure).startswith("Picture: ")

@@ -14,34 +14,34 @@ from labsupport.waiting import until
 
 def test_a_forked_program_is_as_one_of_its_own(own_home):
     """What it printed, its exit code, what it returned; and it can be frozen, woken and killed."""
-    with ForkServer() as nursery:
-        with nursery.started(lambda: print("hello") or os.getppid()) as first:
-            ended = first.ended(20)
-        assert (ended.printed, ended.code, ended.returned) == ("hello\n", 0, nursery.process.pid)
-        with nursery.started(lambda: 1 / 0, name="divides") as second:
-            ended = second.ended(20)
-        assert (ended.code, ended.returned) == (1, None)
-        assert "ZeroDivisionError" in ended.printed
-        with nursery.started(time.sleep, 600) as third:
+    with ForkServer() as forkserver:
+        with forkserver.start(lambda: print("hello") or os.getppid()) as first:
+            completed = first.wait(20)
+        assert (completed.printed, completed.exit_code, completed.returned) == ("hello\n", 0, forkserver.process.pid)
+        with forkserver.start(lambda: 1 / 0, name="divides") as second:
+            completed = second.wait(20)
+        assert (completed.exit_code, completed.returned) == (1, None)
+        assert "ZeroDivisionError" in completed.printed
+        with forkserver.start(time.sleep, 600) as third:
             third.process.pause()
             assert third.process.paused
             third.process.resume()
             third.process.kill()
-            assert third.ended(20).code == -signal.SIGKILL
-        with nursery.started(time.sleep, 600) as fourth:
+            assert third.wait(20).exit_code == -signal.SIGKILL
+        with forkserver.start(time.sleep, 600) as fourth:
             pass
         assert not fourth.process.alive
-        with pytest.raises(LabError, match="did not happen"), nursery.started(time.sleep, 600) as fifth:
-            fifth.ended(0.1)
+        with pytest.raises(LabError, match="did not happen"), forkserver.start(time.sleep, 600) as fifth:
+            fifth.wait(0.1)
     assert not processes.running(own_home, ["program"])
 
 
 def test_a_killed_notebook_takes_its_trials_along(own_home, kernel):
-    """The nursery hears that nobody calls any more, and ends what it started."""
+    """The forkserver hears that nobody calls any more, and ends what it started."""
     dead = kernel()
     dead.client.execute(
         "import time; from labsupport.experiments.breaking.forkserver import ForkServer\n"
-        "with ForkServer() as nursery, nursery.started(time.sleep, 600): time.sleep(600)"
+        "with ForkServer() as forkserver, forkserver.start(time.sleep, 600): time.sleep(600)"
     )
     until(lambda: len(processes.running(own_home, ["program"])) == 2, 60, "the program to run")
     dead.kill()

@@ -22,7 +22,8 @@ from kafka.errors import FencedInstanceIdError, KafkaError
 
 from labsupport.delivery import dead_letter, inbox, orders
 from labsupport.delivery.error_handler import ErrorHandler
-from labsupport.delivery.worker import Moment, Worker
+from labsupport.delivery.moments import ASSIGNMENTS, TROUBLE, Kind, Moment
+from labsupport.delivery.worker import Worker
 from labsupport.errors import EventError, LabError
 from labsupport.learner_file import function_of
 from labsupport.shop.event import Event
@@ -146,12 +147,12 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _say(moment: Moment) -> None:
-    if moment.kind in ("assigned", "revoked", "lost"):
+    if moment.kind in ASSIGNMENTS:
         places = ", ".join(str(place.partition) for place in moment.partitions) or "none"
         print(f"{moment.kind}: partitions {places}", flush=True)
-    if moment.kind in ("failed", "paused", "overdue", "dead-lettered"):
+    if moment.kind in TROUBLE:
         why = f": {moment.error}" if moment.error else ""
-        why += f", for {moment.seconds:.0f} s now" if moment.kind == "overdue" else ""
+        why += f", for {moment.seconds:.0f} s now" if moment.kind is Kind.OVERDUE else ""
         print(f"{moment.kind}: partition {moment.partitions[0].partition}, offset {moment.offset}{why}", flush=True)
 
 

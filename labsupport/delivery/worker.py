@@ -8,7 +8,6 @@ write a log, draw a picture or kill it.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -18,8 +17,9 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport.delivery.dead_letter import for_others
 from labsupport.delivery.error_handler import ErrorHandler
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.offsets import OffsetTracker
-from labsupport.delivery.reading import id_of, require_no_auto_commit
+from labsupport.delivery.reading import require_no_auto_commit
 from labsupport.delivery.retry import DEAD_LETTER, RETRY, STOP
 from labsupport.errors import LabError
 from labsupport.kafka_fixes import readable
@@ -29,38 +29,6 @@ POLL_MS = 200  # how long one poll waits for records, and so how long a request 
 # (3.0.12) may stay without partitions.
 PATTERN_POLL_MS = 5_000
 COMMIT_MS = 5_000
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Something that a worker did.
-
-    `what`: handling, handled, failed, retrying, paused, overdue, dead-lettered, skipped (a record); committing,
-    committed, refused, unanswered (a commit); assigned, revoked, lost (partitions). `at`: seconds of the monotonic
-    clock, which all processes of a machine share. `who`: the consumer's client_id. `places`: the partitions it is
-    about. `offset`: the record's, or of one partition what is committed. `key` and `event_id`: the record's, as text.
-    `generation`: the group's, which counts its rebalances; of assigned only. `seconds`: how long its partition waits
-    for the next attempt, of retrying and paused; how long the record has failed, of overdue. `why`: the error's class;
-    of failed and overdue.
-    """
-
-    kind: str
-    time: float
-    client_id: str
-    partitions: tuple[TopicPartition, ...] = ()
-    offset: int | None = None
-    key: str = ""
-    event_id: str = ""
-    generation: int | None = None
-    seconds: float | None = None
-    error: str = ""
-
-    @classmethod
-    def of(cls, what: str, who: str, record: ConsumerRecord, **more: Any) -> "Moment":
-        """A moment of this record, now."""
-        place = TopicPartition(record.topic, record.partition)
-        key = "" if record.key is None else record.key.decode(errors="backslashreplace")
-        return cls(what, time.monotonic(), who, (place,), record.offset, key, id_of(record), **more)
 
 
 class Worker:
@@ -121,21 +89,21 @@ class Worker:
 
     def _work_off(self, place: TopicPartition, record: ConsumerRecord) -> None:
         if for_others(record, self._group):
-            self._tell_of("skipped", record)
+            self._tell_of(Kind.SKIPPED, record)
         else:
             if self.hooks:
-                self._tell_of("handling", record)
+                self._tell_of(Kind.HANDLING, record)
             try:
                 self.handle(self.decode(record))
             except Exception as error:
-                self._tell_of("failed", record, why=type(error).__name__)
+                self._tell_of(Kind.FAILED, record, error=type(error).__name__)
                 if self.error_handler is None:
                     raise
                 if not self._recover(self.error_handler, place, record, error):
                     return
             else:
                 if self.hooks:
-                    self._tell_of("handled", record)
+                    self._tell_of(Kind.HANDLED, record)
                 if self.error_handler:
                     self.error_handler.done(place)
         self.offsets.ack(place, record.offset)
@@ -146,17 +114,17 @@ class Worker:
             return False  # its partition goes to another member, which decides for itself
         decision, attempts = recovery.decide(record, error)
         if decision.overdue:
-            self._tell_of("overdue", record, seconds=decision.overdue, why=type(error).__name__)
+            self._tell_of(Kind.OVERDUE, record, seconds=decision.overdue, error=type(error).__name__)
         if decision.what == STOP:
             raise error
         if decision.what == DEAD_LETTER:
             recovery.send_to_dead_letter(record, error, attempts, self._group)
-            self._tell_of("dead-lettered", record)
+            self._tell_of(Kind.DEAD_LETTERED, record)
             recovery.done(place)
             return True
         self.offsets.take_back(place, record.offset)
         recovery.wait(self.consumer, record)
-        self._tell_of("retrying" if decision.what == RETRY else "paused", record, seconds=decision.seconds)
+        self._tell_of(Kind.RETRYING if decision.what == RETRY else Kind.PAUSED, record, seconds=decision.seconds)
         return False
 
     def _require_foundations(self) -> None:
@@ -202,20 +170,20 @@ class Worker:
         due = self.offsets.committable
         if not due:
             return
-        self._tell("committing", due)
+        self._tell(Kind.COMMITTING, due)
         try:
             offsets = {place: OffsetAndMetadata(offset, "", -1) for place, offset in due.items()}
             self.consumer.commit(offsets, timeout_ms=COMMIT_MS)
         except (CommitFailedError, RebalanceInProgressError):
-            self._tell("refused", due)  # others have these partitions, and get the records again
+            self._tell(Kind.REFUSED, due)  # others have these partitions, and get the records again
         except FencedInstanceIdError:
-            self._tell("refused", due)
+            self._tell(Kind.REFUSED, due)
             raise
         except KafkaTimeoutError:
-            self._tell("unanswered", due)  # committed or not: nobody knows, so it is said again after the next poll
+            self._tell(Kind.UNANSWERED, due)  # committed or not: nobody knows, so it is said again after the next poll
             return
         else:
-            self._tell("committed", due)
+            self._tell(Kind.COMMITTED, due)
         self.offsets.committed(due)
 
     def gone(self, what: str, places: Iterable[TopicPartition]) -> None:
@@ -227,7 +195,7 @@ class Worker:
 
     def assigned(self, places: Iterable[TopicPartition]) -> None:
         """Partitions that were given."""
-        self._tell("assigned", places, generation=self.consumer.group_metadata().generation_id)
+        self._tell(Kind.ASSIGNED, places, generation=self.consumer.group_metadata().generation_id)
 
     def _tell_of(self, what: str, record: ConsumerRecord, **more: Any) -> None:
         if self.hooks:
@@ -254,7 +222,7 @@ class _Listener(ConsumerRebalanceListener):
         self.worker.assigned(assigned)
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        self.worker.gone("revoked", revoked)
+        self.worker.gone(Kind.REVOKED, revoked)
 
     def on_partitions_lost(self, lost: set[TopicPartition]) -> None:
-        self.worker.gone("lost", lost)
+        self.worker.gone(Kind.LOST, lost)

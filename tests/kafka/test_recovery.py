@@ -132,7 +132,7 @@ def test_waiting_longer_than_the_poll_interval_keeps_the_member_in_its_group(lab
     assert not told(moments, "lost") + told(moments, "refused")
     mine = [moment for moment in told(moments, "handled") if moment.partitions == waiting.partitions]
     others = [moment for moment in told(moments, "handled") if moment.partitions != waiting.partitions]
-    assert mine[0].at > max(moment.time for moment in others)
+    assert mine[0].time > max(moment.time for moment in others)
     assert [moment.offset for moment in mine] == list(range(len(mine)))
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from labsupport.broker.cluster import Cluster
 from labsupport.delivery import orders, publish
 from labsupport.experiments.breaking import python_process
+from labsupport.experiments.breaking import trial as single
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.experiments.breaking.strategies import Strategy
-from labsupport.experiments.breaking import trial as single
 from labsupport.experiments.breaking.trial import TrialRun
 from labsupport.experiments.watching import balance, log
 from labsupport.experiments.watching.balance import Sheet

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kafka import TopicPartition
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Moment
 
 
 def writer(path: Path) -> Callable[[Moment], None]:

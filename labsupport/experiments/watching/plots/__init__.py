@@ -5,8 +5,8 @@ are those of Okabe and Ito, which colour-blind readers can tell apart; hatching 
 shows is also its text: `repr` of the figure, which is what a reader without the picture gets.
 """
 
-from labsupport.experiments.watching.plots.groups import attempts, timeline
 from labsupport.experiments.watching.plots.crash_matrix import crashes
+from labsupport.experiments.watching.plots.groups import attempts, timeline
 from labsupport.experiments.watching.plots.measures import counts, ratios, speed
 from labsupport.experiments.watching.plots.spacetime_diagram import spacetime
 from labsupport.experiments.watching.plots.topics import lag, log

@@ -1,7 +1,6 @@
-"""An incident: a release of the shop wrote wrong amounts, and payments made dead letters. Lesson 10 looks into them.
+"""An incident: a release of the shop wrote wrong amounts, and payments wrote dead letters. Lesson 10 investigates it.
 
-The dead letters are real ones, written by the lab's worker. What was wrong stands in no single place: it takes values,
-headers and errors together.
+The lab's worker writes the dead letters. To find the cause, a learner needs values, headers and errors together.
 """
 
 import random
@@ -18,14 +17,14 @@ from labsupport.delivery.worker import Worker
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-LIMIT = 10_000  # of an amount
+LIMIT = 10_000  # the largest amount that payments accepts
 OLD, GOOD, BAD, REPAIRED = b"2.2", b"2.3", b"2.4", b"2.5"  # releases of the shop; BAD writes amounts in cents
-UNKNOWN_CUSTOMERS = ("USR-999", "USR-731")  # customers whom nobody knows
+UNKNOWN_CUSTOMERS = ("USR-999", "USR-731")  # payments knows no such customers
 
 
 @dataclass(frozen=True)
 class ShopRecord:
-    """A record as the shop sent it."""
+    """A record as the shop sends it."""
 
     key: bytes
     value: bytes
@@ -53,7 +52,7 @@ KINDS: Mapping[str, Callable[[Event], ShopRecord]] = {
 
 
 def morning(seed: int, count: int = 11) -> list[ShopRecord]:
-    """What the shop sent: each kind at least once, most of them cents, in an order that differs with the seed."""
+    """The records of a morning: each kind at least once, mostly cents, in an order that depends on the seed."""
     chance = random.Random(seed)
     orders = [event for event in story.events(20 * count, seed) if event.event_type == "OrderCreated"]
     orders = [event for event in orders if _cents(event) > LIMIT]  # in cents, it is above the limit
@@ -63,11 +62,11 @@ def morning(seed: int, count: int = 11) -> list[ShopRecord]:
 
 
 def edge_cases() -> list[ShopRecord]:
-    """What belongs to no morning and decides between nearly right answers: amounts at the limit, and other releases."""
+    """Records that expose nearly right answers: amounts at the limit, and other releases."""
     event = next(event for event in story.events(20, seed=99) if event.event_type == "OrderCreated")
     schema = _sent(event, GOOD, amount=LIMIT + _cents(event))
     return [
-        _sent(event, BAD, amount=100 * LIMIT),  # exactly the limit, which is not above it
+        _sent(event, BAD, amount=100 * LIMIT),  # exactly the limit, which is allowed
         _sent(event, BAD, amount=100 * LIMIT + 50),
         _sent(event, REPAIRED, amount=LIMIT + _cents(event)),
         _sent(event, BAD, amount=_cents(event), user_id=UNKNOWN_CUSTOMERS[1]),
@@ -76,12 +75,12 @@ def edge_cases() -> list[ShopRecord]:
 
 
 def decode_before(record: ConsumerRecord) -> Event:
-    """How payments read a record that morning."""
+    """Decode a record as payments did that morning."""
     return Event.decode(record.value)
 
 
 def decode_repaired(record: ConsumerRecord) -> Event:
-    """How it reads a record now: the amounts of release 2.4 are cents."""
+    """Decode a record as the repaired payments does: the amounts of release 2.4 are cents."""
     event = Event.decode(record.value)
     if dict(record.headers).get("release") != BAD:
         return event
@@ -89,7 +88,7 @@ def decode_repaired(record: ConsumerRecord) -> Event:
 
 
 def process(event: Event) -> None:
-    """What payments does with it, then and now: refuse what cannot be right."""
+    """The handler of payments, then and now: refuse what cannot be right with PermanentError."""
     if (customer := event.payload.get("user_id")) in UNKNOWN_CUSTOMERS:
         raise retry.PermanentError(f"there is no customer {customer}")
     if event.payload["amount"] > LIMIT:
@@ -97,9 +96,9 @@ def process(event: Event) -> None:
 
 
 def cause(kafka: Cluster, topic: str, sent: Sequence[ShopRecord] | None = None) -> None:
-    """Publish these records, or a morning's, to this topic, and let payments make dead letters of them.
+    """Publish these records, by default a morning's, to this topic, and run payments, which writes dead letters.
 
-    The topic of dead letters must be there (`lab.dead_letters(topic)`).
+    The dead letter topic must exist (`lab.dead_letters(topic)`).
     """
     producer = kafka.producer(name="shop")
     for each in morning(1) if sent is None else sent:
@@ -109,7 +108,7 @@ def cause(kafka: Cluster, topic: str, sent: Sequence[ShopRecord] | None = None) 
 
 
 def run_payments(kafka: Cluster, topic: str, decode: Callable[[ConsumerRecord], Event]) -> None:
-    """Payments reads on from where it was, to the end; it reads records as `decode` does."""
+    """Run payments from its committed offsets to the end, with this `decode`."""
     settings = {"group_id": f"{topic}-payments", "auto_offset_reset": "earliest", "enable_auto_commit": False}
     consumer = kafka.consumer(topic, name="payments", **settings)
     producer = kafka.producer(name="dead-letters", **dead_letter.producer_settings())

@@ -89,8 +89,8 @@ def compute(
 ) -> Sheet:
     """Compute the sheet; pure. `records`: all of the topic. `committed`: offsets by partition.
 
-    `effects`: the number of effects by event id. `dead`: ids of dead-lettered events. `unknown`: ids of events whose send
-    was never acknowledged; those found in the topic count like the others.
+    `effects`: the number of effects by event id. `dead`: ids of dead-lettered events. `unknown`: ids of events whose
+    send was never acknowledged; those found in the topic count like the others.
     """
     ahead: dict[str, bool] = {}  # by id: whether the group will still read the event
     keys: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Consumer lag: how far a group has read a topic, and how many records are left. Pure. Lesson 04 works it out by hand."""
+"""Consumer lag: how far a group has read a topic, and what is left. Pure. Lesson 04 works it out by hand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

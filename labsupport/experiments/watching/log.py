@@ -1,4 +1,4 @@
-"""A topic as the broker holds it at one moment: its records, the ends of each partition, and a group's committed offsets.
+"""A topic as the broker holds it now: its records, both ends of each partition, and a group's committed offsets.
 
 Lesson 02 looks at it; later pictures of a topic are drawn from it.
 """
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Log:
     """The contents of a topic when it was read.
 
-    `records` are kafka-python's, ordered by partition and offset. `begins`, `ends` and `committed` map a partition to an
-    offset: log start, log end, and where a group continues.
+    `records` are kafka-python's, ordered by partition and offset. `begins`, `ends` and `committed` are offsets by
+    partition: log start, log end, and where a group continues.
     """
 
     topic: str

@@ -1,4 +1,4 @@
-"""The history of a consumer group, from its members' moments: who owned which partition when, who handled what. Pure."""
+"""The history of a group, from its members' moments: who owned which partition when, who handled what. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from labsupport.delivery.moments import DONE_TO_MEMBERS, OWNERSHIP_ENDS, Kind, M
 
 @dataclass(frozen=True)
 class Span:
-    """The time in which `member` owned the partition ("": nobody did); `begin` and `end` in seconds after the first moment."""
+    """The time in which `member` owned the partition ("": nobody did); in seconds after the first moment."""
 
     member: str
     partition: int
@@ -48,7 +48,7 @@ class GroupHistory:
         return GroupHistory(tuple(each for each in self.moments if each.time > moment.time))
 
     def assignment(self, member: str) -> list[int] | None:
-        """The partitions that this member finally knows it owns; None if it has received no assignment since its start."""
+        """The partitions that this member knows it owns at the end; None without an assignment since its start."""
         owned = None
         for moment in self.moments:
             if moment.client_id == member:

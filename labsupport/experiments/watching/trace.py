@@ -16,8 +16,8 @@ from labsupport.delivery.reading import id_of
 def of_events(records: Iterable[ConsumerRecord], moments: Iterable[Moment], *ids: str) -> tuple[Moment, ...]:
     """What happened to the events with these ids, or to all: sent, then the workers' moments in order, and redrives.
 
-    `records` are all of the topic, each partition in order. Of the commits only those that cover one of these events are
-    kept. A redriven record appears just before a worker handles it, or at the end if no worker did.
+    `records` are all of the topic, each partition in order. Of the commits, only those that cover one of these events
+    are kept. A redriven record appears just before a worker handles it, or at the end if no worker did.
     """
     sent, redriven = [], {}
     for record in records:

@@ -1,4 +1,4 @@
-"""Programs that are forked from one that has imported the client: as quick as can be, and as easy to get rid of."""
+"""Child processes forked from a server that has imported the client: they start fast and leave nothing."""
 
 import os
 import signal
@@ -12,8 +12,8 @@ from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.waiting import until
 
 
-def test_a_forked_program_is_as_one_of_its_own(own_home):
-    """What it printed, its exit code, what it returned; and it can be frozen, woken and killed."""
+def test_a_forked_child_behaves_like_a_new_python(own_home):
+    """Output, exit code, returned value; it can be frozen, woken and killed."""
     with ForkServer() as forkserver:
         with forkserver.start(lambda: print("hello") or os.getppid()) as first:
             completed = first.wait(20)
@@ -36,8 +36,8 @@ def test_a_forked_program_is_as_one_of_its_own(own_home):
     assert not processes.running(own_home, ["program"])
 
 
-def test_a_killed_notebook_takes_its_trials_along(own_home, kernel):
-    """The forkserver hears that nobody calls any more, and ends what it started."""
+def test_the_children_of_a_killed_notebook_end(own_home, kernel):
+    """The server ends with its notebook, and so do its children."""
     dead = kernel()
     dead.client.execute(
         "import time; from labsupport.experiments.breaking.forkserver import ForkServer\n"

@@ -11,7 +11,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from types import MappingProxyType
 
 from kafka import KafkaConsumer
@@ -92,15 +91,15 @@ def search(
     and an event that is published again. Unless `allow_duplicates`, no event may have more than one effect. One process
     of a trial may take `seconds`. Raises LabError if a trial cannot be run.
     """
-    search = _Search(Strategy("yours", consume, handle, settings), allow_duplicates)
+    trials = _Search(Strategy("yours", consume, handle, settings), allow_duplicates)
     events = _three_events()
     with TrialRunner(kafka, events, "crash-search", seconds=seconds) as lab:
-        undisturbed = search.run(lab, [_Case("Nothing crashed.")])
-        search.run(lab, _cases(undisturbed, seeds))
-    if not search.counterexample and not allow_duplicates:
+        undisturbed = trials.run(lab, [_Case("Nothing crashed.")])
+        trials.run(lab, _cases(undisturbed, seeds))
+    if not trials.counterexample and not allow_duplicates:
         with TrialRunner(kafka, [*events, events[1]], "crash-search", seconds=seconds) as lab:
-            search.run(lab, [_Case("Event 2 was published twice: its producer sent it again, with the same id.")])
-    return SearchResult(search.tried, search.counterexample)
+            trials.run(lab, [_Case("Event 2 was published twice: its producer sent it again, with the same id.")])
+    return SearchResult(trials.tried, trials.counterexample)
 
 
 def _three_events() -> list[Event]:
@@ -152,7 +151,7 @@ def _cases(undisturbed: Sequence[Moment], seeds: int) -> list[_Case]:
     points: list[tuple[str, Fault]] = []
     passed: Counter[str] = Counter()
     passing = [moment for moment in undisturbed if moment.kind not in NO_CRASH_POINTS]
-    for moment, following in pairwise([*passing, None]):
+    for moment, following in zip(passing, (*passing[1:], None), strict=True):
         passed[moment.point] += 1
         points.append((_where(moment, following), faults.crash(moment.point, passed[moment.point])))
     cases = [_Case(f"The process died {where}.", (crash,)) for where, crash in points]

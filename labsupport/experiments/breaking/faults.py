@@ -9,6 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -30,20 +31,19 @@ KILLED = 137  # the exit code of a process that was killed (128 + 9), as a shell
 MOMENTS_FILE, WOKEN = "moments", "woken"
 
 
-@contextlib.contextmanager
-def paused(broker: EmbeddedBroker) -> Iterator[None]:
+def paused(broker: EmbeddedBroker) -> AbstractContextManager[None]:
     """Freeze the broker for the body of a `with`; afterwards it answers again, whatever happened inside."""
-    broker.pause()
-    try:
-        yield
-    finally:
-        broker.start()
+    return _unavailable(broker, broker.pause)
+
+
+def stopped(broker: EmbeddedBroker) -> AbstractContextManager[None]:
+    """Stop the broker for the body of a `with`; afterwards it answers again, whatever happened inside."""
+    return _unavailable(broker, broker.stop)
 
 
 @contextlib.contextmanager
-def stopped(broker: EmbeddedBroker) -> Iterator[None]:
-    """Stop the broker for the body of a `with`; afterwards it answers again, whatever happened inside."""
-    broker.stop()
+def _unavailable(broker: EmbeddedBroker, take_down: Callable[[], None]) -> Iterator[None]:
+    take_down()
     try:
         yield
     finally:

@@ -33,7 +33,7 @@ from labsupport.shop.event import Event
 EVENTS, PARTITIONS = 40, 3
 QUICK = Policy(attempts=4, wait_initial=0.005, wait_max=0.02, timeout=60.0)
 
-RawRecord = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]  # key, value, headers
+RawRecord = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]  # key, value, headers
 
 
 def _changed(event: Event, old: bytes, new: bytes) -> bytes:

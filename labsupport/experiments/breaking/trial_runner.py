@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -64,7 +64,7 @@ class TrialRunner:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def run(self, trials: Iterable[Trial]) -> Iterator[Outcome]:
+    def run(self, trials: Iterable[Trial]) -> Generator[Outcome, None, None]:
         """Run the trials two at a time; yield their outcomes in order. Close the iterator to stop early."""
         waiting: deque[tuple[str, Future[TrialRun]]] = deque()
         with ThreadPoolExecutor(AT_ONCE) as pool:

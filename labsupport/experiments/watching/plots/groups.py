@@ -76,8 +76,8 @@ def attempts(runs: Mapping[str, Sequence[Moment]], ax: Axes | None = None) -> Ax
     """When each record was tried: a lane for each partition of each run; crosses are failures, dots are successes.
 
     `runs`: moments by the name of the run. Hatching marks the wait until the next attempt; numbers are offsets. Time
-    starts at a run's first attempt. The description has no times, because they differ in each run. Without `ax` it makes
-    a new figure.
+    starts at a run's first attempt. The description has no times, because they differ in each run. Without `ax` it
+    makes a new figure.
     """
     lanes = [
         (name, number, _tried(moments, number)) for name, moments in runs.items() for number in _partitions(moments)

@@ -194,7 +194,7 @@ def _unlike(poison: Sequence[ConsumerRecord], letters: Sequence[ConsumerRecord])
     """Poison without exactly one identical dead letter, and dead letters of anything else."""
     found: dict[str, list[ConsumerRecord]] = {}
     for letter in letters:
-        found.setdefault(dead_letter.unwrap(letter).place, []).append(dead_letter.original(letter))
+        found.setdefault(dead_letter.unwrap(letter).coordinates, []).append(dead_letter.original(letter))
     for record in poison:
         coordinates = f"{record.topic}/{record.partition}/{record.offset}"
         match found.pop(coordinates, []):

@@ -146,7 +146,7 @@ def test_a_dead_letter_is_there_before_the_offset_moves(lab):
         if moment.kind == "dead-lettered":
             (letter,) = log.read(lab, dead_letter.topic_of(topic)).records
             seen.append((letter.partition, log.committed(lab, topic, group).get(moment.partitions[0].partition, 0)))
-            assert dead_letter.unwrap(letter).place == f"{topic}/{moment.partitions[0].partition}/{moment.offset}"
+            assert dead_letter.unwrap(letter).coordinates == f"{topic}/{moment.partitions[0].partition}/{moment.offset}"
             assert seen[-1] == (moment.partitions[0].partition, min(seen[-1][1], moment.offset))
 
     handle = Failing(PermanentError("no such customer"), 99, events[11])

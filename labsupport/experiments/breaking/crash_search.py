@@ -151,7 +151,8 @@ def _cases(undisturbed: Sequence[Moment], seeds: int) -> list[_Case]:
     points: list[tuple[str, Fault]] = []
     passed: Counter[str] = Counter()
     passing = [moment for moment in undisturbed if moment.kind not in NO_CRASH_POINTS]
-    for moment, following in zip(passing, (*passing[1:], None), strict=True):
+    for number, moment in enumerate(passing):
+        following = passing[number + 1] if number + 1 < len(passing) else None
         passed[moment.point] += 1
         points.append((_where(moment, following), faults.crash(moment.point, passed[moment.point])))
     cases = [_Case(f"The process died {where}.", (crash,)) for where, crash in points]

@@ -130,9 +130,10 @@ def run(function: Callable, *arguments: Any, timeout: float = 60.0, name: str = 
 
 def run_call(folder: str) -> None:
     """In the child process: make the call that lies in `folder`, and write its result there."""
-    # The function may import modules beside its notebook; the lab's own modules come first.
-    sys.path.append(str(Path.cwd()))
-    function, arguments = pickle.loads(Path(folder, "call").read_bytes())
+    # The function may lie in a file of the learner's, or import modules beside its notebook; the lab's own come first.
+    path, call = pickle.loads(Path(folder, "call").read_bytes())
+    sys.path.extend(each for each in (str(Path.cwd()), *path) if each not in sys.path)
+    function, arguments = pickle.loads(call)
     returned = function(*arguments)
     Path(folder, "returned").write_bytes(cloudpickle.dumps(returned))
 
@@ -140,7 +141,7 @@ def run_call(folder: str) -> None:
 def pickle_call(function: Callable, arguments: tuple, name: str) -> bytes:
     """Pickle a call for another process. Raises LabError if a part cannot be pickled (a client, a lesson)."""
     try:
-        return cloudpickle.dumps((function, arguments))
+        return pickle.dumps((sys.path, cloudpickle.dumps((function, arguments))))
     except (TypeError, pickle.PicklingError) as error:
         raise LabError(
             f"{name} cannot run in a process of its own.",

@@ -148,7 +148,7 @@ def _apart(exercise: Exercise, name: str, value: Any, lab: "Lesson") -> Verdict:
     return Verdict(
         exercise.id,
         Outcome.ERROR,
-        f"The process with your {what} ended by itself, with exit code {ended.code}.",
+        f"The process with your {what} ended by itself, with exit code {ended.exit_code}.",
         printed=ended.printed[-600:].strip(),
         look_at="os._exit() or a signal ends a process at once: `return` or `raise` ends the function",
     )

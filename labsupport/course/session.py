@@ -77,7 +77,7 @@ class Lesson(Cluster):
         It has as many partitions, takes much larger records, and keeps them for ever.
         """
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        _, ends = log.edges(self, topic)
+        _, ends = log.bounds(self, topic)
         found = self.ask(
             f"the settings of {topic}", lambda admin: admin.describe_configs([resource], config_filter="all")
         )
@@ -99,12 +99,12 @@ class Lesson(Cluster):
 
     def lag(self, topic: str, group: str, consumer: KafkaConsumer | None = None) -> lag.Lag:
         """How far `group` has come in `topic`, and how much is left; `consumer` adds its positions."""
-        begins, ends = log.edges(self, topic)
+        begins, ends = log.bounds(self, topic)
         positions = {}
         for place in consumer.assignment() if consumer else ():
             if place.topic == topic:
                 positions[place.partition] = consumer.position(place, timeout_ms=5_000)
-        return lag.of(topic, begins, ends, log.committed(self, topic, group), positions)
+        return lag.compute(topic, begins, ends, log.committed(self, topic, group), positions)
 
     @contextlib.contextmanager
     def private(self, size: int = 1, **overrides: str) -> Iterator["Lesson"]:
@@ -128,14 +128,14 @@ class Lesson(Cluster):
         `handle(record)` is what they do with each record, `settings` their consumers' own. With `policy=retry.Policy()`
         what fails is tried again, and then becomes a dead letter.
         """
-        return members.of(self, topic, group, handle, **settings)
+        return members.managed(self, topic, group, handle, **settings)
 
-    def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.Running]:
+    def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.ChildProcess]:
         """`python` with these words, such as `"-m", "my.module"`, as a terminal starts it, for the body of a `with`.
 
         Its `process` can be killed, its `printed` read; it is killed at the end, if it runs.
         """
-        return python_process.python(*words)
+        return python_process.start_python(*words)
 
     def database(self, name: str) -> Path:
         """An empty database (SQLite; tables `effects` and `inbox`), made anew; returns its file."""

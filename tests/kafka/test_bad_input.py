@@ -196,7 +196,7 @@ def test_a_dead_letter_that_is_itself_poison_keeps_its_first_origin(lab, topic, 
 @pytest.mark.parametrize("seed", range(4))
 def test_poison_at_random_places(lab, seed):
     """Nothing stands still, each poison is dead-lettered as it was, each healthy event processed once and in order."""
-    trial = poison.play(lab, seed)
+    trial = poison.run_trial(lab, seed)
     assert trial.problems == ()
     assert trial.poison == 10
     assert trial.retries > 0

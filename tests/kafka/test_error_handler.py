@@ -240,7 +240,7 @@ def test_a_partition_that_a_rebalance_gives_back_goes_on(lab):
     lab.close_client("B")
     assert told(seen, "assigned")[-1].partitions == (TopicPartition(topic, 0),)
     assert next(moment.offset for moment in told(seen, "handled") if moment.partitions[0].partition == 0) == 0
-    assert log.committed(lab, topic, group)[0] == log.edges(lab, topic)[1][0]
+    assert log.committed(lab, topic, group)[0] == log.bounds(lab, topic)[1][0]
 
 
 # The dead letter topic is down

@@ -53,12 +53,12 @@ def test_send(cluster, topic, lab):
     dry = lab(*words, "--dry-run")
     assert dry.returncode == 0
     assert f"{ORDERS} chosen, {ORDERS} would be sent" in dry.stdout
-    assert log.edges(cluster, target)[1] == {0: 0}
+    assert log.bounds(cluster, target)[1] == {0: 0}
     no = lab(*words, stdin="n\n")
     assert (no.returncode, "Nothing was sent." in no.stdout) == (1, True)
     nobody = lab(*words)
     assert (nobody.returncode, "Nobody was there to answer: --yes" in nobody.stdout) == (1, True)
-    assert log.edges(cluster, target)[1] == {0: 0}
+    assert log.bounds(cluster, target)[1] == {0: 0}
     yes = lab(*words, stdin="y\n").stdout
     assert f"Send {ORDERS} to {target}?" in yes
     assert f"{ORDERS} chosen, {ORDERS} sent" in yes
@@ -83,7 +83,7 @@ def test_what_a_broker_refused_is_not_called_unknown(cluster, lab):
     refused = re.findall(r"(\d+) refused, and not stored: ", run.stderr)  # in two batches they have two errors
     assert sum(map(int, refused)) == 2, run.stderr
     assert "stored or not" not in run.stderr
-    assert log.edges(cluster, target)[1] == {0: 0}
+    assert log.bounds(cluster, target)[1] == {0: 0}
 
 
 def test_what_is_chosen_is_what_the_options_say(cluster, topic, lab):
@@ -203,7 +203,7 @@ def test_reset(cluster, topic, lab):
 def test_reset_asks_and_sets_what_it_asked_about(cluster, topic, lab):
     """The end is the end that was shown, whatever comes meanwhile; if the group has moved, nothing is set."""
     words = [sys.executable, "-m", "labsupport", "replay", "reset", "98-reports", topic, "--to", "latest"]
-    ends = log.edges(cluster, topic)[1]
+    ends = log.bounds(cluster, topic)[1]
     no = lab(*words[3:], stdin="n\n")
     assert (no.returncode, "Nothing was changed." in no.stdout) == (1, True)
     assert log.committed(cluster, topic, "98-reports") == {}

@@ -78,7 +78,7 @@ def test_what_lies_outside_the_log_becomes_its_nearest_end_and_is_said(cluster, 
     """Before what was deleted, and after what is there."""
     cluster.admin().delete_records({TopicPartition(topic, each): 5 for each in range(2)})
     done = reset.reset_offsets(cluster.admin(), GROUP, topic, **where)
-    begins, ends = log.edges(cluster, topic)
+    begins, ends = log.bounds(cluster, topic)
     assert log.committed(cluster, topic, GROUP) == {"begins": begins, "ends": ends}[offsets]
     assert all(said in each.note for each in done.targets)
     assert said in str(done)

@@ -6,7 +6,7 @@ from kafka import TopicPartition
 from labsupport.delivery.moments import Kind, Moment
 from labsupport.errors import LabError
 from labsupport.experiments.watching import moment_file, plots
-from labsupport.experiments.watching.ownership import History
+from labsupport.experiments.watching.ownership import GroupHistory
 
 P0 = TopicPartition("orders", 0)
 
@@ -14,7 +14,7 @@ P0 = TopicPartition("orders", 0)
 @pytest.mark.parametrize("asks", [
     lambda: Kind("handeld"),
     lambda: Moment("handeld", 0.0, "A"),
-    lambda: History.of([]).told("handeld"),
+    lambda: GroupHistory.from_moments([]).of_kind("handeld"),
 ])  # fmt: skip
 def test_a_misspelt_kind_is_an_error(asks):
     """Otherwise a history would be empty, and a wait for it would never end."""
@@ -28,11 +28,11 @@ def test_a_moment_comes_back_from_its_file_as_it_was(tmp_path):
         Moment(Kind.HANDLED, 1.0, "A", (P0,), 3, "k", "id"),
         Moment(Kind.STATEMENT, 2.0, "A", (P0,), 3, "k", "id", name="INSERT effects"),
     )
-    append = moment_file.appending(tmp_path / "journal")
+    append = moment_file.writer(tmp_path / "moments")
     for moment in moments:
         append(moment)
-    assert moment_file.read(tmp_path / "journal") == moments
-    assert [moment.kind.name for moment in moment_file.read(tmp_path / "journal")] == ["HANDLED", "STATEMENT"]
+    assert moment_file.read(tmp_path / "moments") == moments
+    assert [moment.kind.name for moment in moment_file.read(tmp_path / "moments")] == ["HANDLED", "STATEMENT"]
 
 
 def test_a_statement_is_known_by_its_kind_and_a_point_by_its_name():

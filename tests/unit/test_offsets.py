@@ -149,9 +149,9 @@ class Service(RuleBasedStateMachine):
     @invariant()
     def no_event_has_two_effects_and_each_has_one_outcome(self):
         effects = dict(self.database.execute("SELECT event_id, count(*) FROM effects GROUP BY event_id"))
-        sheet = balance.of(RECORDS, self.committed, effects)
+        sheet = balance.compute(RECORDS, self.committed, effects)
         assert sheet.count("produced") == 6 == sum(sheet.count(outcome) for outcome in balance.OUTCOMES)
-        assert (sheet.count("twice"), sheet.count("lost"), sheet.strangers) == (0, 0, ())
+        assert (sheet.count("twice"), sheet.count("lost"), sheet.orphans) == (0, 0, ())
 
 
 RECORDS = [

@@ -16,7 +16,7 @@ from labsupport.delivery.moments import Kind
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.forkserver import ForkServer
-from labsupport.experiments.watching.ownership import History
+from labsupport.experiments.watching.ownership import GroupHistory
 from labsupport.waiting import until
 
 if TYPE_CHECKING:
@@ -189,8 +189,8 @@ def _restart_and_die(lab: "Lesson", topic: str, lives: Sequence[Life]) -> str:
     who = stranger or "B"
     first, again = lives[0], next((life for life in lives if life[who] != lives[0][who]), lives[1])
     # Forked, a member is back at once, on a busy machine too.
-    with ForkServer() as nursery, lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
-        members.launch = nursery.started
+    with ForkServer() as forkserver, lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
+        members.launch = forkserver.start
         for name, settings in first.items():
             members.start(name, settle=False, **settings)
         members.settle()
@@ -205,9 +205,9 @@ def _restart_and_die(lab: "Lesson", topic: str, lives: Sequence[Life]) -> str:
             if not moved:
                 break
         members.kill("B")
-        killed = members.history.done_to[-1]
-        members.wait(lambda history: history.owned("A") == [0, 1], "A to have B's partitions", 30)
-        missed = members.history.told(Kind.ASSIGNED, "A")[-1].time - killed.time
+        killed = members.history.interventions[-1]
+        members.wait(lambda history: history.assignment("A") == [0, 1], "A to have B's partitions", 30)
+        missed = members.history.of_kind(Kind.ASSIGNED, "A")[-1].time - killed.time
     return (
         f"Restarted, B was back after {away:.1f} s and A kept its partition; dead, it was missed after {missed:.1f} s."
     )
@@ -217,20 +217,20 @@ def _restart(members: Any, who: str, again: dict[str, Any]) -> tuple[float, str]
     """Kill A or B and start it again: how long it was away (s), and the story if the other gave something up."""
     (other,) = set("AB") - {who}
     members.kill(who)
-    killed = members.history.done_to[-1]
+    killed = members.history.interventions[-1]
     members.start(who, settle=False, **again)
 
-    def told(history: History, what: str, name: str) -> list:
-        return [moment for moment in history.after(killed).told(what, name) if moment.partitions]
+    def told(history: GroupHistory, what: str, name: str) -> list:
+        return [moment for moment in history.after(killed).of_kind(what, name) if moment.partitions]
 
-    def over(history: History) -> list:
+    def over(history: GroupHistory) -> list:
         return told(history, Kind.REVOKED, other) or told(history, Kind.ASSIGNED, who)
 
     moment = members.wait(over, f"{who} to be back", 60)[0]
     after = moment.time - killed.time
     if moment.client_id == who:
         return after, ""
-    started = members.history.told(Kind.STARTED, who)[-1]
+    started = members.history.of_kind(Kind.STARTED, who)[-1]
     return after, _times(
         (0, f"{who} is killed"),
         (int(1_000 * (started.time - killed.time)), f"{who} is started again"),

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 def _commit_place(answer: Submission, lab: "Lesson") -> str:
     """Once undisturbed and here, where errors have line numbers; then with every crash, in processes that die."""
     _undisturbed(answer, lab)
-    judged = crash_search.judge(lab, consume=answer.value, twice_is_fine=True, settings={"max_poll_records": 2})
-    if story := judged.story:
+    judged = crash_search.search(lab, consume=answer.value, allow_duplicates=True, settings={"max_poll_records": 2})
+    if story := judged.counterexample:
         look_at = "which call commits, and which record is not handled yet at that line?"
-        if story.broken == "uncommitted":
+        if story.violation == "uncommitted":
             look_at = "what is committed when the last poll has been handled?"
-        if story.broken == "again":
+        if story.violation == "again":
             look_at = "where does it begin to read when it is started again?"
         raise TryAgain(
-            says=story.says,
-            story=crash_search.told(story),
+            says=story.summary,
+            story=crash_search.narrate(story),
             printed=story.printed[-600:],
             look_at=look_at,
-            timed=story.timed,
+            timed=story.timed_out,
         )
     return f"{judged.tried} trials, a crash at every point of each of three events: nothing is lost."
 

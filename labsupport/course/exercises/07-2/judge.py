@@ -16,7 +16,7 @@ from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults, strategies
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.strategies import Handle, Strategy
-from labsupport.experiments.breaking.trial_runner import Job, TrialRunner
+from labsupport.experiments.breaking.trial_runner import Trial, TrialRunner
 from labsupport.shop import story
 
 if TYPE_CHECKING:
@@ -139,16 +139,16 @@ def _bug(answer: Submission, lab: "Lesson") -> str:
 
 def _sheets(lab: "Lesson") -> Iterator[tuple[str, dict[str, int]]]:
     for events, services in SERVICES.items():
-        jobs = [Job(strategy, suffers) for _, strategy, suffers in services]
+        trials = [Trial(strategy, suffers) for _, strategy, suffers in services]
         with (
             TrialRunner(lab, story.events(events, seed=1), CHECKED) as laboratory,
-            contextlib.closing(laboratory.play(jobs)) as played,
+            contextlib.closing(laboratory.run(trials)) as played,
         ):
             for (right, strategy, _), ended in zip(services, played, strict=True):
-                if ended.played.problem:
-                    raise LabError(f"The service {strategy.name!r} had no end.", ended.played.problem)
+                if ended.run.problem:
+                    raise LabError(f"The service {strategy.name!r} had no end.", ended.run.problem)
                 numbers = {name: ended.sheet.count(name) for name in COUNTED}
-                yield right, numbers | {"lag": ended.lag, "crashes": len(ended.played.lives) - 1}
+                yield right, numbers | {"lag": ended.lag, "crashes": len(ended.run.processes) - 1}
 
 
 COUNTED = ("produced", "processed", "waiting", "lost", "twice")

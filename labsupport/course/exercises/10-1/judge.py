@@ -22,7 +22,7 @@ def _chosen(answer: Submission, lab: "Lesson") -> str:
     """Another morning's dead letters: each alone, some, all; then the chosen ones go back to the mended service."""
     topic = lab.topic(CHECKED)
     dead = lab.dead_letters(topic)
-    incident.happen(lab, topic, [*incident.morning(2), *incident.beside_it()])
+    incident.cause(lab, topic, [*incident.morning(2), *incident.edge_cases()])
     letters = [found.letter for found in redrive.letters(lab.consumer(name="redrive"), redrive.selection(dead)).found]
     alone = sorted(letters, key=lambda letter: (_refusal(letter) != "", len(letter.headers), letter.offset))
     chance = random.Random(2)
@@ -32,7 +32,7 @@ def _chosen(answer: Submission, lab: "Lesson") -> str:
     before = len(letters)
     chosen = redrive.selection(dead, where=lambda record: dead_letter.unwrap(record).coordinates in places)
     account = redrive.redrive(lab.consumer(name="redrive"), lab.producer(name="check"), chosen)
-    incident.work(lab, topic, incident.mended)
+    incident.run_payments(lab, topic, incident.decode_repaired)
     if again := len(log.read(lab, dead).records) - before:
         raise AssertionError(f"{again} of {account.done} came back")
     return f"Sent back: {account.done} of {before}. The mended service processed them all, and would refuse the others."
@@ -81,7 +81,7 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
 def _refusal(letter: DeadLetter) -> str:
     """Why the mended service cannot process it; empty if it can."""
     try:
-        incident.process(incident.mended(letter))
+        incident.process(incident.decode_repaired(letter))
     except (EventError, retry.PermanentError) as error:
         return str(error)
     return ""

@@ -1,9 +1,9 @@
-"""The space-time diagram of a story: who did what in which order, from the event that was sent to its effect.
+"""The space-time diagram: what happened in which order, from the sent event to its effect.
 
-Lanes are the producer, the topic at the broker, each process that consumed, the topic of its dead letters if there are
-any, and the database if its statements are told (otherwise "handled" has a mark); a step to the right is the next thing
-that happened, and says nothing about how long it took. It draws moments: those of a torture's story, of `faults.run`,
-of a worker's hook, or of `road.of`.
+Lanes: the producer, the broker's topic, each consumer process, the dead letter topic if it has records, and the
+database if there are SQL statements (otherwise "handled" has a mark). A step to the right is the next moment; its width
+says nothing about time. The moments come from a crash search's counterexample, `faults.run`, a worker's hook or
+`trace.of_events`.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,10 +17,10 @@ LABELS = {Kind.RETRYING: "retry", Kind.PAUSED: "pause"}
 
 
 def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
-    """Draw the moments in their order. Arrows: sent, handed out, a statement, a commit, a dead letter, a redrive.
+    """Draw the moments in order. Arrows: a send, a delivery, a statement, a commit, a dead letter, a redrive.
 
-    An event has the same colour in all lanes, and after a redrive the number that it had before; a cross marks a crash.
-    Without `ax` a new figure is made.
+    An event has one colour in all lanes, and keeps its number after a redrive. A cross marks a crash. Without `ax` it
+    makes a new figure.
     """
     statements = any(moment.kind is Kind.STATEMENT for moment in moments)
     unmarked = UNMARKED if statements else UNMARKED - {Kind.HANDLED}
@@ -70,15 +70,15 @@ def _lane(moment: Moment) -> str:
 
 
 def _shows(moment: Moment, then: Moment | None, unmarked: Collection[Kind]) -> bool:
-    """A statement before which the process crashed was never sent."""
+    """Whether to draw the moment. A statement just before a crash was never executed, so it is left out."""
     crashed = then is not None and then.kind is Kind.CRASHED and then.client_id == moment.client_id
     return moment.kind not in unmarked and not (crashed and moment.kind is Kind.STATEMENT)
 
 
 def _numbers(shown: Sequence[Moment]) -> dict[tuple, int]:
-    """The number of each record: its place in the topic, from 1; what was redriven has its event's first number.
+    """The number of each record: its offset + 1; a redriven record has its event's first number.
 
-    If events of several partitions would have the same number, they are numbered as they come.
+    If two events would have the same number, because they lie in different partitions, they are numbered in order.
     """
     first: dict[str, int] = {}
     for moment in shown:
@@ -92,17 +92,17 @@ def _numbers(shown: Sequence[Moment]) -> dict[tuple, int]:
         number = (moment.offset or 0) + 1
         if moment.event_id and (clash or moment.kind is Kind.REDRIVEN):
             number = first[moment.event_id]
-        numbers.setdefault(_place(moment), number)
+        numbers.setdefault(_identity(moment), number)
     return numbers
 
 
-def _place(moment: Moment) -> tuple:
+def _identity(moment: Moment) -> tuple:
     return moment.event_id, moment.offset
 
 
 def _arrow(moment: Moment, numbers: dict[tuple, int]) -> tuple[str, str, str]:
-    """From which lane to which, with which label; a moment that goes nowhere stays in its own."""
-    lane, number = _lane(moment), numbers[_place(moment)]
+    """From which lane, to which lane, and the label; both lanes are the same for a mark."""
+    lane, number = _lane(moment), numbers[_identity(moment)]
     if moment.kind is Kind.SENT:
         return lane, "broker", f"send {number}"
     if moment.kind is Kind.REDRIVEN:

@@ -10,23 +10,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka import KafkaConsumer
 
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.watching import log
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 # The topic that a check works on: `lab.topic(CHECKED)`. Each kernel has its own; deleted when the check has ended.
 CHECKED = f"lab-check-{os.getpid()}"
 
 
-def through_kafka(lab: "Lesson", records: Iterable[dict[str, Any]], partitions: int = 1) -> log.Log:
+def through_kafka(lab: Lab, records: Iterable[dict[str, Any]], partitions: int = 1) -> log.Log:
     """Send `records` (arguments of KafkaProducer.send) to an empty topic; what it holds then.
 
     A topic that the learner's code deletes meanwhile does not hold the check up for long; it raises a KafkaError.
@@ -49,7 +47,7 @@ def nothing_left(consumer: KafkaConsumer) -> None:
     consumer.config["consumer_timeout_ms"] = 100  # the client reads it anew for each record
 
 
-def require_the_same_after_a_restart(answer: Submission, argument: Any, here: Any, given: str, broken: str) -> None:
+def require_the_same_after_a_restart(answer: Submission, argument: Any, here: Any, given: str, rule: str) -> None:
     """Raise TryAgain if `answer(argument)`, which is `here`, is something else in another process.
 
     Python's hash() of a text, or id(), is another number there. The other process gets a copy of what the answer
@@ -63,7 +61,7 @@ def require_the_same_after_a_restart(answer: Submission, argument: Any, here: An
                 says="After a restart the same is called otherwise.",
                 given=given,
                 came_back=f"{shown(here)} here, and {shown(there)} in another process",
-                broken=broken,
+                rule=rule,
                 look_at="hash() and id() are other numbers in each process; the id itself is a text already",
             )
 
@@ -129,7 +127,7 @@ class Exercise:
     call: str
     hints: tuple[str, ...]
     explanation: str
-    judge: Callable[[Submission, "Lesson"], str]
+    judge: Callable[[Submission, Lab], str]
     seconds: float = 1.5
     file: str = ""
     apart: bool = False

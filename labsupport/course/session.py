@@ -1,49 +1,36 @@
 """Opening a lesson: `lab = lesson("00")`. The first cell of every notebook."""
 
 import atexit
-import contextlib
 import logging
 import logging.handlers
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
-from kafka import KafkaConsumer
-from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from labsupport.broker import processes
 from labsupport.broker.advice import advice
-from labsupport.broker.cluster import Cluster, connect, private
+from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.jars import kafka_version
 from labsupport.course import check, copies, open_lessons, progress
 from labsupport.course.exercise import Note
+from labsupport.course.lab import Lab
 from labsupport.course.submission import in_words
 from labsupport.course.verdict import Verdict
-from labsupport.delivery import dead_letter, orders
 from labsupport.errors import LabError
-from labsupport.experiments.breaking import members, python_process
-from labsupport.experiments.watching import balance, lag, log
 from labsupport.settings import Settings
 
 AGAIN = "run the first code cell of this lesson here again"
 _TAKEN = "this lesson was opened in another kernel (process {pid}), which emptied its topics"
 
 
-class Lesson(Cluster):
-    """The cluster as one lesson sees it: its topics and groups carry the lesson's number."""
+class Lesson(Lab):
+    """A lab with exercises: what `lesson()` opens in a notebook."""
 
     def __init__(self, number: str, cluster: Cluster, settings: Settings):
-        super().__init__(
-            cluster.bootstrap,
-            prefix=cluster.prefix,
-            embedded=cluster.embedded,
-            deletes_topics=cluster.deletes_topics,
-        )
-        self.number, self.settings = number, settings
-        self.made: set[str] = set()  # topics that `topic` has made since a check began
+        super().__init__(number, cluster, settings)
         self._hints: dict[str, int] = {}  # how many of each exercise's hints were shown
 
     @property
@@ -53,99 +40,13 @@ class Lesson(Cluster):
 
     @property
     def _taken(self) -> int | None:
-        """The pid of the kernel that has opened this lesson since; a check's own process takes nothing."""
+        """The pid of the kernel that has opened this lesson since, if any."""
         return open_lessons.taken(self.settings, self.number) if self in _open else None
 
     def _connect(self, kind: str, *topics: str, **settings: Any) -> Any:
         if pid := self._taken:
             raise LabError(f"Could not make a {kind}.", _TAKEN.format(pid=pid), "go on there, or " + AGAIN)
         return super()._connect(kind, *topics, **settings)
-
-    @property
-    def namespace(self) -> str:
-        """What the names of this lesson's topics and groups begin with, such as `05-`."""
-        return f"{self.prefix}{self.number}-"
-
-    def topic(self, name: str, partitions: int = 1, **config: Any) -> str:
-        """An empty topic of this lesson, made anew; returns its whole name. `config` as in `create_topic`."""
-        self.made.add(self.namespace + name)
-        return self.create_topic(self.namespace + name, partitions, **config)
-
-    def dead_letters(self, topic: str) -> str:
-        """An empty topic for the dead letters of `topic`, made anew; returns its name.
-
-        It has as many partitions, takes much larger records, and keeps them for ever.
-        """
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        _, ends = log.edges(self, topic)
-        found = self.ask(
-            f"the settings of {topic}", lambda admin: admin.describe_configs([resource], config_filter="all")
-        )
-        largest = int(found["topic"][topic]["max.message.bytes"]["value"])
-        return self.create_topic(dead_letter.topic_of(topic), len(ends), **dead_letter.topic_settings(largest))
-
-    def group(self, name: str) -> str:
-        """The whole name of a consumer group of this lesson; Kafka makes the group when the first member joins."""
-        return self.namespace + name
-
-    def clear(self) -> None:
-        """Delete this lesson's topics and groups."""
-        self.delete_groups(self.groups(self.namespace))
-        self.delete_topics(self.topics(self.namespace))
-
-    def log(self, topic: str, group: str | None = None) -> log.Log:
-        """All of `topic` as the broker holds it now, for tables and pictures; `group` adds what it has committed."""
-        return log.read(self, topic, group)
-
-    def lag(self, topic: str, group: str, consumer: KafkaConsumer | None = None) -> lag.Lag:
-        """How far `group` has come in `topic`, and how much is left; `consumer` adds its positions."""
-        begins, ends = log.edges(self, topic)
-        positions = {}
-        for place in consumer.assignment() if consumer else ():
-            if place.topic == topic:
-                positions[place.partition] = consumer.position(place, timeout_ms=5_000)
-        return lag.of(topic, begins, ends, log.committed(self, topic, group), positions)
-
-    @contextlib.contextmanager
-    def private(self, size: int = 1, **overrides: str) -> Iterator["Lesson"]:
-        """The lesson on `size` brokers of its own for the body of a `with`, whatever LAB_KAFKA says.
-
-        For experiments that freeze, stop or kill a broker, or look at its files; destroyed afterwards. `overrides` are
-        broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
-        """
-        with private(size, self.settings, **overrides) as own, Lesson(self.number, own, self.settings) as mine:
-            yield mine
-
-    def owners(self, group: str) -> dict[str, list[int]]:
-        """By consumer (its name), the partitions that the broker holds it for; empty while the group rebalances."""
-        return members.owners(self, group)
-
-    def members(
-        self, topic: str, group: str, handle: Callable = members.nothing, **settings: Any
-    ) -> contextlib.AbstractContextManager[members.Members]:
-        """Members of `group` as processes, for the body of a `with`: `members.start("A")`, `kill`, `freeze` ….
-
-        `handle(record)` is what they do with each record, `settings` their consumers' own. With `policy=retry.Policy()`
-        what fails is tried again, and then becomes a dead letter.
-        """
-        return members.of(self, topic, group, handle, **settings)
-
-    def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.Running]:
-        """`python` with these words, such as `"-m", "my.module"`, as a terminal starts it, for the body of a `with`.
-
-        Its `process` can be killed, its `printed` read; it is killed at the end, if it runs.
-        """
-        return python_process.python(*words)
-
-    def database(self, name: str) -> Path:
-        """An empty database (SQLite; tables `effects` and `inbox`), made anew; returns its file."""
-        return orders.create(self.settings.home / "databases" / f"{self.number}-{name}.db")
-
-    def balance(self, topic: str, group: str, database: Path, **more: Any) -> balance.Sheet:
-        """What became of each event of `topic` for `group`, from the broker and the database; as `balance.read`."""
-        return balance.read(self, topic, group, database, **more)
-
-    # Predictions and exercises
 
     def predict(self, number: str, value: Any = ...) -> None:
         """Note what you expect, such as `lab.predict("02a", 3)`; it is shown beside what is measured."""

@@ -115,7 +115,7 @@ class Submission:
                 says="Your function changed what it was given.",
                 given=self.called(*arguments),
                 came_back=self.called(*given) + ", afterwards",
-                broken="what others read too must stay as it was",
+                rule="what others read too must stay as it was",
                 look_at="build a new list or dict, such as sorted(x) instead of x.sort()",
             )
         self._require_kind(result, returns, asks, arguments)
@@ -143,7 +143,7 @@ class Submission:
                 given=self.called(*differs.call.arguments),
                 came_back=f"{shown(differs.call.result, 140)}\nand without the calls before it: "
                 f"{shown(differs.first, 140)}",
-                broken="the same input has the same result, whatever was asked before: after a restart nothing was",
+                rule="the same input has the same result, whatever was asked before: after a restart nothing was",
                 look_at="what keeps its content between two calls: a default argument such as found={}, or a name "
                 "outside of the function?",
             )

@@ -44,7 +44,7 @@ class Verdict:
     """One answer to one exercise, judged. Empty fields are not shown.
 
     `says` is the sentence that comes first. `given` is what the learner's code was given, `came_back` what it made of
-    it, `where` the line of it that raised, `broken` the rule that does not hold, `seen` what the lab met where the
+    it, `where` the line of it that raised, `rule` the rule that it breaks, `seen` what the lab met where the
     answer is not to blame, `story` the smallest course of events that shows it (lines, drawn in one width), `printed`
     what the code printed, `look_at` the one thing to look at next, `picture` a drawing of the story (`drawn`), which
     only a notebook shows.
@@ -56,7 +56,7 @@ class Verdict:
     given: str = ""
     came_back: str = ""
     where: str = ""
-    broken: str = ""
+    rule: str = ""
     seen: str = ""
     story: str = ""
     printed: str = ""
@@ -69,8 +69,8 @@ class Verdict:
         return self.outcome is Outcome.PASS
 
     def _lines(self) -> list[tuple[str, str]]:
-        labels = {"came_back": "came back", "look_at": "look at", "broken": "rule"}
-        names = ("given", "came_back", "where", "broken", "seen", "story", "printed", "look_at")
+        labels = {"came_back": "came back", "look_at": "look at"}
+        names = ("given", "came_back", "where", "rule", "seen", "story", "printed", "look_at")
         return [(labels.get(name, name), getattr(self, name)) for name in names if getattr(self, name)]
 
     def __repr__(self) -> str:

@@ -1,18 +1,13 @@
 """00-1, which offset?: the judge."""
 
-from typing import TYPE_CHECKING
-
 from labsupport.course.exercise import Exercise, through_kafka
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 MANY = 120
 
 
-def _offset_of(answer: Submission, lab: "Lesson") -> str:
+def _offset_of(answer: Submission, lab: Lab) -> str:
     """Many events go to an empty topic; where it stored them is what the learner's function is compared with."""
     records = through_kafka(lab, ({"value": b"event %d" % nth} for nth in range(1, MANY + 1))).records
     # Not in order, and one of them twice: a function that counts its calls is no answer.
@@ -23,7 +18,7 @@ def _offset_of(answer: Submission, lab: "Lesson") -> str:
                 says=f"The broker stored event number {nth} at offset {offset}.",
                 given=answer.called(nth),
                 came_back=shown(came_back),
-                broken="offsets count from 0, one for each record",
+                rule="offsets count from 0, one for each record",
                 look_at="send a few events in the second episode, and write down their offsets",
             )
     return f"The broker stored {MANY} events at exactly these offsets."

@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import product
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from labsupport.course.exercise import Exercise
+from labsupport.course.exercises.payment_records import come_back, payment
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.shop import story
 from labsupport.shop.event import Event
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-from labsupport.course.exercises.lesson_01_shared import come_back, payment
 
 
 def _require_same(came_back: int, events: Sequence[Event]) -> None:
@@ -23,14 +19,14 @@ def _require_same(came_back: int, events: Sequence[Event]) -> None:
         raise TryAgain(
             says=f"Happened here: {right}. Your function says: {shown(came_back)}.",
             story="\n".join(_line(event) for event in events[:12]) + "\n…" * (len(events) > 12) or "(an empty list)",
-            broken="the same event delivered again is still one happening"
+            rule="the same event delivered again is still one happening"
             if came_back > right
             else "two events may look the same and still be two",
             look_at="which field of the envelope says *which* happening it is?",
         )
 
 
-def _happenings(answer: Submission, lab: "Lesson") -> str:
+def _happenings(answer: Submission, lab: Lab) -> str:
     """Every list of up to four deliveries of three events, the shortest first; two look the same. Then a long list."""
     ids = [str(uuid4()) for _ in range(60)]  # other ones in each check
     # The second id differs from the first in the middle only, where it can be seen.

@@ -3,14 +3,10 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from itertools import permutations
-from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise, through_kafka
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, as_set, shown
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 Numbered = tuple[str, int]  # the key of a record, and which of that key's records it is: 1, 2, 3 …
 
@@ -22,7 +18,7 @@ def _disordered(records: Sequence[Numbered]) -> set[str]:
     return {key for key, listed in numbers.items() if listed != sorted(listed)}
 
 
-def _out_of_order(answer: Submission, lab: "Lesson") -> str:
+def _out_of_order(answer: Submission, lab: Lab) -> str:
     """Every order of reading of up to four records of two keys, the fewest first; then a real topic without keys."""
     whole = [
         [("A", 1), ("A", 2), ("A", 3), ("B", 1)],
@@ -48,7 +44,7 @@ def _compare_keys(answer: Submission, records: list[Numbered]) -> None:
             says=f"{'No key is' if not right else 'The keys ' + str(sorted(right)) + ' are'} out of order here.",
             story=" → ".join(f"{key} {number}" for key, number in records[:20]) or "(nothing was read)",
             came_back=shown(came_back),
-            broken=_misjudged(missed, records),
+            rule=_misjudged(missed, records),
             look_at="compare each record with the earlier records of the same key, and with no others",
         )
 
@@ -61,7 +57,7 @@ def _misjudged(missed: Sequence[str], records: Sequence[Numbered]) -> str:
     return "order is a promise within a key (one partition); between keys there is none to break"
 
 
-def _scattered(lab: "Lesson") -> list[Numbered]:
+def _scattered(lab: Lab) -> list[Numbered]:
     """Records of six keys, spread over three partitions in turn, as a consumer may read them."""
     # Half of the keys always go to one partition, as Kafka does it; the others in turn.
     records = (

@@ -1,22 +1,18 @@
 """02-2, choose the key: the judge."""
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise, require_the_same_after_a_restart, through_kafka
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.experiments.watching import log
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-
 LONGEST_KEY = 200  # bytes
 
 
-def _key_of(answer: Submission, lab: "Lesson") -> str:
+def _key_of(answer: Submission, lab: Lab) -> str:
     """The shop's events, sent with the learner's keys to topics of three and of five partitions, and read back."""
     for partitions in (3, 5):
         events = (event for seed in range(partitions, partitions + 3) for event in _told_apart(seed))
@@ -25,12 +21,12 @@ def _key_of(answer: Submission, lab: "Lesson") -> str:
         _require_one_partition(held)
         _require_spread(held)
     *others, event = (each for each in _told_apart(seed=9) if "order_id" in each.payload)  # none was sent above
-    broken = "the producer's next process puts these events into another partition"
+    rule = "the producer's next process puts these events into another partition"
 
     def after_others() -> bytes:
         return [_asked(answer, each) for each in (*others, event)][-1]
 
-    require_the_same_after_a_restart(answer, event, after_others, answer.called(event), broken)
+    require_the_same_after_a_restart(answer, event, after_others, answer.called(event), rule)
     return (
         "In topics of 3 and 5 partitions: the events of each order and auction in one partition, and the load spread."
     )
@@ -43,14 +39,14 @@ def _asked(answer: Submission, event: Event) -> bytes:
             says=f"This {event.event_type} has {'no' if key is None else 'an empty'} key.",
             given=answer.called(event),
             came_back="nothing (None)" if key is None else shown(key),
-            broken="a record without a key goes to any partition" if key is None else "an empty key names nothing",
+            rule="a record without a key goes to any partition" if key is None else "an empty key names nothing",
             look_at="give each event a key, the reports too: is there a `return` on every way through the function?",
         )
     if len(key) > LONGEST_KEY:
         raise TryAgain(
             says=f"This key has {len(key):,} bytes.",
             given=answer.called(event),
-            broken=f"a key is stored with every record; {LONGEST_KEY} bytes are plenty",
+            rule=f"a key is stored with every record; {LONGEST_KEY} bytes are plenty",
             look_at="a key names what the event is about, and no more",
         )
     return key
@@ -83,7 +79,7 @@ def _require_one_partition(held: log.Log) -> None:
                 f"partition {partition} │ {event.event_type} at {event.timestamp:%H:%M:%S}"
                 for partition, event in sorted(found, key=lambda each: (each[0], each[1].timestamp))
             ),
-            broken=f"events about one thing are read in order only if they lie in one partition; "
+            rule=f"events about one thing are read in order only if they lie in one partition; "
             f"{len(torn)} of {len(places)} orders, auctions and reports are torn apart",
             look_at="what do these events have in common, and is it in your key?",
         )
@@ -101,7 +97,7 @@ def _require_spread(held: log.Log) -> None:
             raise TryAgain(
                 says=f"All events of {'orders' if kind == 'ORD' else 'auctions'} are in {few}.",
                 story="\n".join(f"partition {number} │ {count} records" for number, count in sorted(counts.items())),
-                broken="three consumers could not share this work: each partition is read by one of them",
+                rule="three consumers could not share this work: each partition is read by one of them",
                 look_at="events that have nothing to do with each other may have different keys",
             )
 

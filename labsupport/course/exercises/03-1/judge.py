@@ -2,25 +2,22 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka.errors import KafkaError
 
 from labsupport.broker.cluster import Cluster
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.watched_producers import Watched, watched
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Failed, Submission, TryAgain, shown
 from labsupport.experiments.breaking import faults
 from labsupport.waiting import until
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-
 WORDS = "'acknowledged', 'failed' or 'unknown'"
 
 
-def _outcome(answer: Submission, lab: "Lesson") -> str:
+def _outcome(answer: Submission, lab: Lab) -> str:
     """Records that are stored, at once or late; what the broker or the client refuses; and a broker that is silent."""
     large = "refused this record, which is too large: it is not stored, for certain"
     no_send = "send() itself raised: nothing was sent, whatever class the error has"
@@ -63,7 +60,7 @@ def _require_one_send(producer: Watched, topic: str, value: Any, came_back: str)
         raise TryAgain(
             says=f"Your function sent the record {len(producer.sends)} times.",
             given=_call(topic, value),
-            broken="one call sends one record; whether to send again is for the caller to decide",
+            rule="one call sends one record; whether to send again is for the caller to decide",
             look_at="do you call send() in more than one place, or in a loop?",
         )
     refused_unsent = isinstance(value, str) and not producer.sends  # whoever sees that it is a text need not send it
@@ -91,12 +88,12 @@ def _require_outcome(topic: str, value: Any, came_back: str, right: str, why: st
         says=f"This record's outcome is {right!r}.",
         given=_call(topic, value),
         came_back=shown(came_back),
-        broken=why or "the broker has stored it and said so",
+        rule=why or "the broker has stored it and said so",
         look_at=look_at,
     )
 
 
-def _silent_broker(answer: Submission, lab: "Lesson") -> None:
+def _silent_broker(answer: Submission, lab: Lab) -> None:
     """A broker of its own is frozen, until the client has given up; then it goes on, with what had reached it.
 
     Once with a client that retries until its time is over, and once with one that does not retry: the two have errors
@@ -123,7 +120,7 @@ def _silent_broker(answer: Submission, lab: "Lesson") -> None:
                     came_back=shown(came_back),
                     story=f"send → (the broker is frozen) → no answer in time → {error}\n"
                     f"later, when the broker goes on: the topic holds it {stored} time{'s' * (stored != 1)}",
-                    broken="a time-out says that no answer came, and nothing about the record",
+                    rule="a time-out says that no answer came, and nothing about the record",
                     look_at="which errors out of get() are a refusal? Only those are 'failed'",
                 )
 

@@ -2,17 +2,15 @@
 
 import contextlib
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.watched_producers import Held, Watched, watched
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Failed, Submission, TryAgain, shown
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-
-def _bounded(answer: Submission, lab: "Lesson") -> str:
+def _bounded(answer: Submission, lab: Lab) -> str:
     """Few and many values, small and large limits, some that are refused, some twice; counted where they are sent."""
     good = [b"%d" % number for number in range(200)]
     refused = [b"x" * 8_000, b"y" * 8_000, b"z" * 30_000]  # two by the broker, one by the client
@@ -36,14 +34,14 @@ def _bounded(answer: Submission, lab: "Lesson") -> str:
     return "Never more on their way than allowed, as many as allowed, nothing lost, and what failed was named."
 
 
-def _held(lab: "Lesson", limit: int, count: int, **settings: Any) -> contextlib.AbstractContextManager[Held]:
+def _held(lab: Lab, limit: int, count: int, **settings: Any) -> contextlib.AbstractContextManager[Held]:
     # Not idempotent: this client's idempotent producer sends nothing any more after a refusal.
     settings = {"batch_size": 4_000, "max_request_size": 20_000, "enable_idempotence": False} | settings
     return watched(lab, Held, limit=limit, count=count, **settings)
 
 
 def _send(
-    answer: Submission, lab: "Lesson", producer: Held, topic: str, values: list[bytes], limit: int, late: str = ""
+    answer: Submission, lab: Lab, producer: Held, topic: str, values: list[bytes], limit: int, late: str = ""
 ) -> None:
     exists = topic in lab.topics(topic)
     where = "topic" if exists else "a topic that does not exist"
@@ -66,7 +64,7 @@ def _send(
         raise TryAgain(
             says=f"Your function returned while {without_outcome} of {len(values)} sends had no outcome yet.",
             given=given,
-            broken="who has returned cannot say any more which of them failed",
+            rule="who has returned cannot say any more which of them failed",
             look_at="wait for what is still on its way, after the loop",
         )
     if Counter(each if isinstance(each, bytes) else shown(each) for each in came_back) != Counter(failed):
@@ -74,7 +72,7 @@ def _send(
             says=f"{len(failed)} of these {len(values)} values ended without an acknowledgement.",
             given=given + (", of which the broker or the client refuses " + (_sizes(failed) or "none")) * exists,
             came_back=f"{len(came_back)} values" + (f": {_sizes(came_back)}" if came_back else ""),
-            broken="the list has each value that was not acknowledged, as often as it was sent, and no other",
+            rule="the list has each value that was not acknowledged, as often as it was sent, and no other",
             look_at="a refusal can come at once, from send(), or later, from get(): is each caught, with its value?",
         )
 
@@ -90,7 +88,7 @@ def _require_sends(producer: Watched, values: list[bytes], given: str) -> None:
         raise TryAgain(
             says=f"send() was called {too_often.total()} time{'s' * (too_often.total() != 1)} too often.",
             given=given,
-            broken="each value is sent once, as it is: whether to send again is for the caller to decide",
+            rule="each value is sent once, as it is: whether to send again is for the caller to decide",
             look_at="what does your code do with a value that was refused?",
         )
 
@@ -100,7 +98,7 @@ def _require_none_left_out(producer: Watched, values: list[bytes], given: str) -
         raise TryAgain(
             says=f"send() was never called with {left_out.total()} of these {len(values)} values.",
             given=given,
-            broken="what is refused is for the client and the broker to say",
+            rule="what is refused is for the client and the broker to say",
             look_at="one send() for each value, whatever became of those before it",
         )
 
@@ -110,7 +108,7 @@ def _require_all(stored: list[bytes | None], wanted: list[bytes], given: str) ->
         raise TryAgain(
             says=f"{lost.total()} of {len(wanted)} good values are not in the topic.",
             given=given,
-            broken="one value that is refused must not keep the others from being sent",
+            rule="one value that is refused must not keep the others from being sent",
             look_at="does the loop go on after an error? Is the last window sent?",
         )
     if len(stored) > len(wanted):
@@ -126,7 +124,7 @@ def _require_window(most: int, limit: int, count: int, given: str, late: str) ->
         raise TryAgain(
             says=f"{most} sends were on their way at once, and {limit} {'was' if limit == 1 else 'were'} allowed.",
             given=given,
-            broken="send() never says stop: with a silent broker all values would pile up in memory",
+            rule="send() never says stop: with a silent broker all values would pile up in memory",
             look_at="a get() that stops waiting before the producer gives up leaves its send without an outcome"
             if late
             else "before the next send(), wait until fewer than `limit` have no outcome",
@@ -135,7 +133,7 @@ def _require_window(most: int, limit: int, count: int, given: str, late: str) ->
         raise TryAgain(
             says=f"At most {most} {'was' if most == 1 else 'were'} on the way at once, and {limit} were allowed.",
             given=given,
-            broken="each wait for an answer costs a way to the broker and back; that is what the window is for",
+            rule="each wait for an answer costs a way to the broker and back; that is what the window is for",
             look_at="wait only when `limit` sends have no outcome yet, and then for the oldest",
         )
 

@@ -2,22 +2,18 @@
 
 from collections.abc import Iterator
 from itertools import product
-from typing import TYPE_CHECKING
 
 from kafka import TopicPartition
 
 from labsupport.course.exercise import Exercise, through_kafka
+from labsupport.course.exercises.groups import fresh_group, reader
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import reading
 from labsupport.experiments.watching.lag import PartitionLag
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-from labsupport.course.exercises.lesson_04_shared import fresh_group, reader
-
-
-def _lag(answer: Submission, lab: "Lesson") -> str:
+def _lag(answer: Submission, lab: Lab) -> str:
     """All small logs with all that can be committed, the smallest first; then what real groups still get to read."""
     logs = [
         PartitionLag(0, begin, end, committed)
@@ -48,27 +44,27 @@ def _compare(answer: Submission, place: PartitionLag) -> None:
         f"the log holds the offsets {place.begin} to {place.end - 1}" if place.end > place.begin else "the log is empty"
     )
     if place.committed is None:
-        broken, look_at = "nothing is committed: no record counts as done", "then every record that is there is left"
+        rule, look_at = "nothing is committed: no record counts as done", "then every record that is there is left"
     elif place.committed < place.begin:
-        broken = f"the records before {place.begin} are gone: nobody can read them any more"
+        rule = f"the records before {place.begin} are gone: nobody can read them any more"
         look_at = "from which offset can it go on at the earliest?"
     elif place.committed > place.end:
-        broken = f"the log has no offset {place.committed}: it is another log than the one that was read"
+        rule = f"the log has no offset {place.committed}: it is another log than the one that was read"
         look_at = "take it as if nothing had been committed: which records are left then?"
     else:
-        broken = f"committed is the next one to read, and {place.end} is the next one to be written"
+        rule = f"committed is the next one to read, and {place.end} is the next one to be written"
         look_at = "how many lie from `committed` up to, but without, `end`?"
     raise TryAgain(
         says=f"The lag is {place.lag} here.",
         given=answer.called(place.begin, place.end, place.committed),
         came_back=shown(came_back),
         story=held,
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 
 
-def _real_groups(lab: "Lesson") -> Iterator[tuple[PartitionLag, int]]:
+def _real_groups(lab: Lab) -> Iterator[tuple[PartitionLag, int]]:
     """Groups whose place is known, with the number of records that each of them reads."""
     topic = through_kafka(lab, ({"value": b"%d" % number} for number in range(8))).topic
     lab.admin().delete_records({TopicPartition(topic, 0): 3})

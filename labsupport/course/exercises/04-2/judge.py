@@ -2,20 +2,17 @@
 
 from collections import Counter
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError
 
 from labsupport.course.exercise import Exercise, nothing_left, through_kafka
+from labsupport.course.exercises.groups import fresh_group, reader
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Failed, Submission, TryAgain
 from labsupport.experiments.watching import log
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-from labsupport.course.exercises.lesson_04_shared import fresh_group, reader
 
 RECORDS = 7  # of the two partitions together; the first of each is gone, so that offsets are not counts
 
@@ -25,7 +22,7 @@ GONE = 2
 ERRORS = (ValueError, KeyError, RuntimeError, OSError, TypeError, LookupError, ZeroDivisionError)
 
 
-def _commit(answer: Submission, lab: "Lesson") -> str:
+def _commit(answer: Submission, lab: Lab) -> str:
     """Two partitions, whose first records are gone: all goes well, or the handler fails, or a commit; and a restart."""
     records = [{"value": b"%d" % number, "partition": number % 2} for number in range(-GONE, RECORDS)]
     topic = through_kafka(lab, records, partitions=2).topic
@@ -40,7 +37,7 @@ def _commit(answer: Submission, lab: "Lesson") -> str:
 class _Handler:
     """What the learner's loop is given: processes records, fails at one of them, and looks at what is committed."""
 
-    def __init__(self, lab: "Lesson", topic: str, group: str, failing: int | None = None):
+    def __init__(self, lab: Lab, topic: str, group: str, failing: int | None = None):
         self.lab, self.topic, self.group, self.failing = lab, topic, group, failing
         self.before = {0: 1, 1: 1} | log.committed(lab, topic, group)
         self.processed: list[ConsumerRecord] = []
@@ -83,7 +80,7 @@ class _Handler:
                 raise RuntimeError("more is committed than processed")
 
 
-def _run_and_restart(answer: Submission, lab: "Lesson", topic: str, failing: int | None) -> None:
+def _run_and_restart(answer: Submission, lab: Lab, topic: str, failing: int | None) -> None:
     group = fresh_group(lab, "commit", {}, topic)
     handler = _Handler(lab, topic, group, failing)
     what = f"{RECORDS} records in two partitions"
@@ -94,7 +91,7 @@ def _run_and_restart(answer: Submission, lab: "Lesson", topic: str, failing: int
             says=f"{len(handler.processed)} of {RECORDS} records were handled.",
             given=given,
             story="\n".join(handler.story) or "(handle was never called)",
-            broken="the function ends when all that lay in the topic has been handled",
+            rule="the function ends when all that lay in the topic has been handled",
             look_at="for record in reading.to_the_end(consumer)",
         )
     _require_exact(lab, handler, given)
@@ -118,7 +115,7 @@ def _run_and_restart(answer: Submission, lab: "Lesson", topic: str, failing: int
     _require_exact(lab, again, f"{given}; then a restart")
 
 
-def _a_commit_fails(answer: Submission, lab: "Lesson", topic: str, nth: int) -> None:
+def _a_commit_fails(answer: Submission, lab: Lab, topic: str, nth: int) -> None:
     """The consumer's commit number `nth` fails, once: the error comes out, or it is committed all the same."""
     group = fresh_group(lab, "commit", {}, topic)
     handler = _Handler(lab, topic, group)
@@ -129,7 +126,7 @@ def _a_commit_fails(answer: Submission, lab: "Lesson", topic: str, nth: int) -> 
 
 def _call(
     answer: Submission,
-    lab: "Lesson",
+    lab: Lab,
     topic: str,
     group: str,
     handler: _Handler,
@@ -162,7 +159,7 @@ def _call(
             says="At one moment more was committed than processed.",
             given=given,
             story="\n".join(handler.story),
-            broken="a crash at this moment would lose what is committed and not processed",
+            rule="a crash at this moment would lose what is committed and not processed",
             look_at="which call commits, and what is not processed yet at that line?",
         )
     if handler.failed and not raised and not handler.skipped:
@@ -188,19 +185,19 @@ def _let_fail(consumer: KafkaConsumer, nth: int, story: list[str]) -> None:
     consumer.commit = failing
 
 
-def _require_exact(lab: "Lesson", handler: _Handler, given: str, look_at: str = "") -> None:
+def _require_exact(lab: Lab, handler: _Handler, given: str, look_at: str = "") -> None:
     """Raise TryAgain unless in each partition just what was processed is committed."""
     committed = log.committed(lab, handler.topic, handler.group)
     for partition, due in handler.done.items():
         found = committed.get(partition, 1)
         if found == due:
             continue
-        broken = "what was processed and not committed is processed once more after a restart"
+        rule = "what was processed and not committed is processed once more after a restart"
         advice = (
             "the next one to read is committed, the record's offset + 1, for each partition, also when handle raises"
         )
         if found > due:
-            broken = "what is committed and was not processed never comes back"
+            rule = "what is committed and was not processed never comes back"
             advice = "commit() without arguments commits all that was handed out, and a skipped record counts as done"
         raise TryAgain(
             says=f"In partition {partition} offset {found} is committed, and {due} was due."
@@ -208,7 +205,7 @@ def _require_exact(lab: "Lesson", handler: _Handler, given: str, look_at: str = 
             else f"In partition {partition} nothing is committed, and {due} was due.",
             given=given,
             story="\n".join(handler.story),
-            broken=broken,
+            rule=rule,
             look_at=look_at or advice,
         )
 

@@ -1,23 +1,20 @@
 """04-3, my consumer gets nothing: the judge."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
 from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise, through_kafka
-from labsupport.course.exercises.members_here import joined
+from labsupport.course.exercises.groups import fresh_group
+from labsupport.course.exercises.members import joined
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.waiting import until
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-from labsupport.course.exercises.lesson_04_shared import fresh_group
-
-
-def _why(answer: Submission, lab: "Lesson") -> str:
+def _why(answer: Submission, lab: Lab) -> str:
     """Real consumers that get nothing, each for a reason of its own; the learner sees the evidence only."""
     for right, evidence in progress("Consumers that get nothing", 11, over=_silences(lab)):
         came_back = answer(evidence, returns=str, asks=f"one of {', '.join(REASONS)}")
@@ -26,7 +23,7 @@ def _why(answer: Submission, lab: "Lesson") -> str:
                 says=f"The reason is {right!r} here.",
                 given="\n".join(f"{name} = {value}" for name, value in evidence.items()),
                 came_back=shown(came_back),
-                broken=REASONS[right],
+                rule=REASONS[right],
                 look_at=LOOK_AT[right],
             )
     return "Right for consumers that got nothing, for each of the reasons."
@@ -50,7 +47,7 @@ LOOK_AT = {
 }
 
 
-def _silences(lab: "Lesson") -> Iterator[tuple[str, dict[str, Any]]]:
+def _silences(lab: Lab) -> Iterator[tuple[str, dict[str, Any]]]:
     """Reasons, and the evidence of consumers that got nothing for that reason; the quickest to make come first."""
     yield "no topic", _evidence(lab, lab.namespace + "nowhere", fresh_group(lab, "why", {}, ""), "latest")
     topic = lab.topic(CHECKED)
@@ -71,12 +68,12 @@ def _silences(lab: "Lesson") -> Iterator[tuple[str, dict[str, Any]]]:
     yield "at the end", _evidence(lab, topic, fresh_group(lab, "why", {0: 13}, topic), "latest")
 
 
-def _holding(lab: "Lesson", count: int, partitions: int = 1) -> str:
+def _holding(lab: Lab, count: int, partitions: int = 1) -> str:
     """The name of a topic with that many records in partition 0."""
     return through_kafka(lab, ({"value": b"x", "partition": 0} for _ in range(count)), partitions=partitions).topic
 
 
-def _evidence(lab: "Lesson", topic: str, group: str, reset: str, other: str = "") -> dict[str, Any]:
+def _evidence(lab: Lab, topic: str, group: str, reset: str, other: str = "") -> dict[str, Any]:
     """What is known of a consumer, C, in that group after it got nothing; with `other`, there is another member."""
     exists = topic in lab.topics(topic)
     names = [*filter(None, [other]), "C"]

@@ -4,19 +4,16 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import permutations
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.exercises.members_here import joined
+from labsupport.course.exercises.members import joined
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, as_set, shown
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-
-def _assign(answer: Submission, lab: "Lesson") -> str:
+def _assign(answer: Submission, lab: Lab) -> str:
     """All small groups, in every order of their names, the smallest first; then what real groups get."""
     sizes = [
         (list(names), partitions)
@@ -58,7 +55,7 @@ def _require_share(answer: Submission, names: list[str], partitions: int, due: d
             says="The names in your answer are not those of the members.",
             given=given,
             came_back=shown(came_back),
-            broken="every member is in the answer once, also one that gets no partition",
+            rule="every member is in the answer once, also one that gets no partition",
             look_at="a member without a partition has an empty list",
         )
     for name, share in came_back.items():
@@ -68,13 +65,13 @@ def _require_share(answer: Submission, names: list[str], partitions: int, due: d
     yours = {name: list(came_back[name]) for name in sorted(names)}
     if {name: sorted(share, key=str) for name, share in yours.items()} == due:  # the order inside a share is free
         return
-    broken, look_at = _broken_range(names, yours, due, partitions)
+    rule, look_at = _broken_range(names, yours, due, partitions)
     raise TryAgain(
         says="The group gives these members other partitions.",
         given=given,
         came_back=shown(came_back),
         story=_drawn(yours, due, partitions),
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 

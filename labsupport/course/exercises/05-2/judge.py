@@ -4,16 +4,13 @@ import contextlib
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.exercises.members_here import joined
+from labsupport.course.exercises.members import joined
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, as_set, shown
 from labsupport.waiting import until
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ SHAPES = (
 )
 
 
-def _sharing(answer: Submission, lab: "Lesson") -> str:
+def _sharing(answer: Submission, lab: Lab) -> str:
     """Real groups on a topic of two partitions, the smallest first; the learner sees what the broker says of them."""
     for number, shape in enumerate(progress("Groups of services", len(SHAPES), over=SHAPES)):
         groups, handled = _evidence(lab, number, shape)
@@ -70,13 +67,13 @@ def _sharing(answer: Submission, lab: "Lesson") -> str:
             says=f"Here {' and '.join(shape.right) or 'no two services'} share a group.",
             given=_listed(groups, handled),
             came_back=shown([*came_back]),
-            broken=shape.why,
+            rule=shape.why,
             look_at="the services of one group's members, each taken once",
         )
     return f"Right for {len(SHAPES)} sets of real groups, with instances, a service that is behind, and odd names."
 
 
-def _evidence(lab: "Lesson", number: int, shape: Shape) -> tuple[dict[str, list[dict]], dict[str, int]]:
+def _evidence(lab: Lab, number: int, shape: Shape) -> tuple[dict[str, list[dict]], dict[str, int]]:
     """The groups' members as the broker lists them, and how many of six new events each service has handled."""
     topic = lab.topic(CHECKED, partitions=2)
     real = {group: lab.group(f"{CHECKED}-{number}-{group}") for group in shape.groups}

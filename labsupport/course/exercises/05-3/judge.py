@@ -4,23 +4,20 @@ import contextlib
 import difflib
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from labsupport.broker.advice import advice
 from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.experiments.watching.ownership import History
 from labsupport.waiting import until
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 BACK, MISSED = 2_000, 5_000  # milliseconds: a restart takes up to BACK, a dead member is missed within MISSED
 
@@ -32,7 +29,7 @@ SET_ALREADY = ("group_id", "client_id", "bootstrap_servers", "enable_auto_commit
 Life = dict[str, dict[str, Any]]  # by member, the settings with which it starts
 
 
-def _settings(answer: Submission, lab: "Lesson") -> str:
+def _settings(answer: Submission, lab: Lab) -> str:
     """What a client and a broker take; the worst moment to die, in figures; then real members, killed."""
     lives = [{name: _read(answer, name) for name in "AB"}, {name: _read(answer, name) for name in "BA"}]
     lives += _in_another_process(answer)  # a program that is started again asks for its settings anew
@@ -68,7 +65,7 @@ def _read(answer: Submission, name: str) -> dict[str, Any]:
                 says=f"{shown(setting)} is not a setting to choose here.",
                 given=given,
                 came_back=shown(settings),
-                broken="group, name and address are given; no other consumer setting has that name",
+                rule="group, name and address are given; no other consumer setting has that name",
                 look_at=f"near: {', '.join(near)}" if near else "session_timeout_ms, heartbeat_interval_ms",
             )
         if setting.endswith("_ms") and (isinstance(value, bool) or not isinstance(value, int)):
@@ -76,7 +73,7 @@ def _read(answer: Submission, name: str) -> dict[str, Any]:
                 says=f"{setting} is {shown(value)}.",
                 given=given,
                 came_back=shown(settings),
-                broken="the client counts in whole milliseconds",
+                rule="the client counts in whole milliseconds",
                 look_at="3 s are 3_000",
             )
     instance = settings.get("group_instance_id")
@@ -85,13 +82,13 @@ def _read(answer: Submission, name: str) -> dict[str, Any]:
             says=f"group_instance_id is {shown(instance)}.",
             given=given,
             came_back=shown(settings),
-            broken="it is a text of letters, digits, dots, dashes and underscores",
+            rule="it is a text of letters, digits, dots, dashes and underscores",
             look_at="what is different for each member, and the same after its restart?",
         )
     return settings
 
 
-def _require_accepted(lab: "Lesson", topic: str, settings: dict[str, Any], given: str) -> None:
+def _require_accepted(lab: Lab, topic: str, settings: dict[str, Any], given: str) -> None:
     """Whether the client can be made and the broker lets it in: both are asked."""
     try:
         _let_in(lab, topic, "check", "settings", settings)
@@ -108,7 +105,7 @@ def _require_accepted(lab: "Lesson", topic: str, settings: dict[str, Any], given
         lab.close_client("check")
 
 
-def _let_in(lab: "Lesson", topic: str, name: str, group: str, settings: dict[str, Any]) -> KafkaConsumer:
+def _let_in(lab: Lab, topic: str, name: str, group: str, settings: dict[str, Any]) -> KafkaConsumer:
     consumer = lab.consumer(
         topic, name=name, client_id=name, group_id=lab.group(f"{CHECKED}-{group}"), enable_auto_commit=False, **settings
     )
@@ -124,7 +121,7 @@ def _require_times(settings: dict[str, Any], given: str) -> None:
         raise TryAgain(
             says="Fewer than three heartbeats fit into a session.",
             given=given,
-            broken=f"two may be lost without harm, and {session} ms hold {session // beat} of {beat} ms each",
+            rule=f"two may be lost without harm, and {session} ms hold {session // beat} of {beat} ms each",
             look_at="the heartbeat's interval is a third of the session time-out, or less",
         )
     if session - beat < BACK:
@@ -137,7 +134,7 @@ def _require_times(settings: dict[str, Any], given: str) -> None:
                 (session, "nothing heard for a session: B's partitions go to A"),
                 (beat + BACK, "B is back"),
             ),
-            broken=f"a restart of {BACK} ms moves partitions",
+            rule=f"a restart of {BACK} ms moves partitions",
             look_at="what the broker counts from: the last heartbeat, which may be one interval old",
         )
     if session + beat > MISSED:
@@ -149,7 +146,7 @@ def _require_times(settings: dict[str, Any], given: str) -> None:
                 (session, "nothing heard for a session: B is missed"),
                 (session + beat, "A hears of it, with its own next heartbeat"),
             ),
-            broken=f"its partitions stand still for up to {session + beat} ms",
+            rule=f"its partitions stand still for up to {session + beat} ms",
             look_at=f"{' and '.join(left_out)}: what you leave out is the client's default"
             if left_out
             else "the two add up: session_timeout_ms, and the heartbeat_interval_ms of the one that is left",
@@ -160,7 +157,7 @@ def _times(*moments: tuple[int, str]) -> str:
     return "\n".join(f"{at / 1_000:6.1f} s  {what}" for at, what in sorted(moments, key=lambda moment: moment[0]))
 
 
-def _require_own_ids(lab: "Lesson", topic: str, chosen: dict[str, dict[str, Any]]) -> None:
+def _require_own_ids(lab: Lab, topic: str, chosen: dict[str, dict[str, Any]]) -> None:
     """Two members with one instance id: what the broker makes of them."""
     ids = {settings.get("group_instance_id") for settings in chosen.values()}
     if len(ids) > 1 or None in ids:
@@ -176,12 +173,12 @@ def _require_own_ids(lab: "Lesson", topic: str, chosen: dict[str, dict[str, Any]
         says="A and B cannot be in the group together.",
         given=f"both have the group_instance_id {shown(*ids)}",
         came_back=f"both have joined, and the group's members are {members}",
-        broken="the group takes B for A come back, and A is turned away",
+        rule="the group takes B for A come back, and A is turned away",
         look_at="an instance id is of one member alone: what do you know of each?",
     )
 
 
-def _restart_and_die(lab: "Lesson", topic: str, lives: Sequence[Life]) -> str:
+def _restart_and_die(lab: Lab, topic: str, lives: Sequence[Life]) -> str:
     """Real members. Whether they come back as those they were their ids decide; the members show what comes of it."""
     ids = {name: [life[name].get("group_instance_id") for life in lives] for name in "BA"}
     stranger = next((name for name in ids if None in ids[name] or len(set(ids[name])) > 1), None)
@@ -243,7 +240,7 @@ def _moved(who: str, first: dict[str, Any], again: dict[str, Any], story: str) -
         "says": f"{who} was restarted, and {other} had to give up its partition.",
         "given": f"{who} began with {shown(first)},\nand was started again with {shown(again)}",
         "story": story,
-        "broken": f"the group took {who} for a new member, which it has to share with",
+        "rule": f"the group took {who} for a new member, which it has to share with",
         "look_at": "which setting lets a member come back as the one it was? Each member needs it, the same each time",
     }
 

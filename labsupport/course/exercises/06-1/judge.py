@@ -2,29 +2,27 @@
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.console import counted
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.exercises.members_here import READS, commit, fresh_group, send
-from labsupport.course.exercises.slow_work import DROPPED, SlowWork
+from labsupport.course.exercises.groups import READS, commit, fresh_group, send
+from labsupport.course.lab import Lab
 from labsupport.course.stall import witness
 from labsupport.course.submission import Failed, Judged, Submission, TryAgain
 from labsupport.experiments.watching import log
 from labsupport.waiting import until
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
+from .slow_work import DROPPED, SlowWork
 
 POLL_INTERVAL = 1.0  # s
 
 SLOW = 1.5  # s for a record
 
 
-def _work_off(answer: Submission, lab: "Lesson") -> str:
+def _work_off(answer: Submission, lab: Lab) -> str:
     """One slow record; quick ones, of which one fails; then slow ones in two partitions, of which one was begun."""
     _run(answer, lab, counts=[1], seconds=6)
     _run(answer, lab, counts=[4], seconds=5, takes=0.0, failing=1)  # the second of the two that a poll hands out
@@ -35,7 +33,7 @@ def _work_off(answer: Submission, lab: "Lesson") -> str:
 
 def _run(
     answer: Submission,
-    lab: "Lesson",
+    lab: Lab,
     counts: Collection[int],
     seconds: float,
     takes: float = SLOW,
@@ -58,7 +56,7 @@ def _run(
 
 def _run_once(
     answer: Submission,
-    lab: "Lesson",
+    lab: Lab,
     counts: Collection[int],
     seconds: float,
     takes: float,
@@ -103,8 +101,8 @@ def _as_function(slow: SlowWork) -> Any:
 
 def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], given: str) -> None:
     told = {"given": given, "story": "\n".join(slow.story) or "(slow was never called)"}
-    if slow.broken:
-        raise TryAgain(**slow.broken, **told)
+    if slow.wrong:
+        raise TryAgain(**slow.wrong, **told)
     if error and "the check makes this record fail" not in error.fields.get("says", ""):
         if "had not ended" in error.fields["says"] or "LabError" in error.fields["says"]:
             _judge_standstill(slow, told)
@@ -114,7 +112,7 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
     if slow.left and not error:
         raise TryAgain(
             says=f"slow({slow.left[0]}) was still at work when work_off ended.",
-            broken="what a thread has begun is not done, and of its error nobody hears",
+            rule="what a thread has begun is not done, and of its error nobody hears",
             look_at="who waits for the end of each piece of work, before the next one begins?",
             **told,
         )
@@ -124,7 +122,7 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
             _judge_standstill(slow, told)
             raise TryAgain(
                 says=f"{done} of {due} records of partition {partition} were processed when work_off ended.",
-                broken="each record that lay in the topic is processed",
+                rule="each record that lay in the topic is processed",
                 look_at="for record in reading.to_the_end(consumer)",
                 **told,
             )
@@ -132,7 +130,7 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
         if committed != done:
             raise TryAgain(
                 says=f"In partition {partition} offset {committed} is committed, and {done} was due.",
-                broken="what was processed and not committed is processed once more after a restart"
+                rule="what was processed and not committed is processed once more after a restart"
                 if committed < done
                 else "what is committed and was not processed never comes back",
                 look_at="after each piece of work: consumer.commit(reading.after(record))",
@@ -146,7 +144,7 @@ def _judge_standstill(slow: SlowWork, told: dict[str, str]) -> None:
         if position > (done := slow.done[partition]):
             raise TryAgain(
                 says=f"Record {done} of partition {partition} was handed out, and slow was never called with it.",
-                broken="each record that lay in the topic is processed",
+                rule="each record that lay in the topic is processed",
                 look_at="what becomes of the records that a poll() in between hands out? "
                 "A partition that is paused hands out none",
                 **told,
@@ -154,7 +152,7 @@ def _judge_standstill(slow: SlowWork, told: dict[str, str]) -> None:
     if slow.paused:
         raise TryAgain(
             says=f"It came to no end, and partition {', '.join(map(str, slow.paused))} is still paused.",
-            broken="what is paused hands out nothing, until it is resumed",
+            rule="what is paused hands out nothing, until it is resumed",
             look_at="consumer.resume(*consumer.paused()), after each piece of work",
             **told,
         )

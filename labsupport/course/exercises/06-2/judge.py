@@ -1,16 +1,13 @@
 """06-2, commit before the partition goes: the judge."""
 
-from typing import TYPE_CHECKING
-
 from labsupport.course.exercise import Exercise
-from labsupport.course.exercises.taken_away import COURSES, Joining
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
+from .joining import COURSES, Joining
 
 
-def _listener(answer: Submission, lab: "Lesson") -> str:
+def _listener(answer: Submission, lab: Lab) -> str:
     """A member with the learner's listener; a second one joins, works on and leaves; at once a third one joins."""
     for course in COURSES:
         Joining(answer, lab, course).play()

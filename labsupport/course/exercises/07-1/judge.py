@@ -2,21 +2,19 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.course.exercise import CHECKED, Exercise, nothing_left
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.experiments.breaking import crash_search
 from labsupport.experiments.breaking.trial_runner import TrialRunner
 from labsupport.shop import story
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-
-def _commit_place(answer: Submission, lab: "Lesson") -> str:
+def _commit_place(answer: Submission, lab: Lab) -> str:
     """Once undisturbed and here, where errors have line numbers; then with every crash, in processes that die."""
     _undisturbed(answer, lab)
     judged = crash_search.judge(lab, consume=answer.value, twice_is_fine=True, settings={"max_poll_records": 2})
@@ -36,7 +34,7 @@ def _commit_place(answer: Submission, lab: "Lesson") -> str:
     return f"{judged.tried} trials, a crash at every point of each of three events: nothing is lost."
 
 
-def _undisturbed(answer: Submission, lab: "Lesson") -> None:
+def _undisturbed(answer: Submission, lab: Lab) -> None:
     """Five records, two in a poll: each handled once, in order; all committed in the end, once for each poll."""
     with TrialRunner(lab, story.events(5, seed=1), CHECKED) as laboratory:
         consumer = lab.consumer(
@@ -77,7 +75,7 @@ def _undisturbed(answer: Submission, lab: "Lesson") -> None:
         raise TryAgain(
             says=f"When all was handled, {committed or 'nothing'} was committed, and 5 was due.",
             given=given,
-            broken="what is not committed comes again after a restart",
+            rule="what is not committed comes again after a restart",
             look_at="what is committed is the next offset to read; also after the last poll",
         )
     if len(commits) > 3:
@@ -85,7 +83,7 @@ def _undisturbed(answer: Submission, lab: "Lesson") -> None:
             says=f"{len(commits)} commits for three polls.",
             given=given,
             came_back=f"commits after {', '.join(map(str, commits))} records",
-            broken="a commit waits for the broker's answer: one for each poll is enough",
+            rule="a commit waits for the broker's answer: one for each poll is enough",
             look_at="put the commit behind the loop over what one poll returned",
         )
     if (most := max((later - earlier for earlier, later in pairwise([0, *commits])), default=0)) > 2:
@@ -93,7 +91,7 @@ def _undisturbed(answer: Submission, lab: "Lesson") -> None:
             says=f"{most} records were handled before they were committed.",
             given=given,
             came_back=f"commits after {', '.join(map(str, commits))} records",
-            broken="a crash repeats what is not committed, and that is to be one poll at most",
+            rule="a crash repeats what is not committed, and that is to be one poll at most",
             look_at="put the commit into the loop that polls, behind what one poll returned",
         )
 

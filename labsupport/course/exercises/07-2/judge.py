@@ -3,12 +3,12 @@
 import contextlib
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from kafka import KafkaConsumer
 
 from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import reading
 from labsupport.errors import LabError
@@ -17,10 +17,6 @@ from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.strategies import Handle, Strategy
 from labsupport.experiments.breaking.trial_runner import Job, TrialRunner
 from labsupport.shop import story
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 BUGS = {
     "commits first": "committed and not processed, because a process died in between",
@@ -120,7 +116,7 @@ MIXED: tuple[Service, ...] = (
 SERVICES = {12: PLAIN, 15: MIXED}  # by how many events there are
 
 
-def _bug(answer: Submission, lab: "Lesson") -> str:
+def _bug(answer: Submission, lab: Lab) -> str:
     """Services with a bug, or none, that really ran and died; the learner sees their sheets only."""
     services = sum(map(len, SERVICES.values()))
     for right, evidence in progress("Services", services, "service", over=_sheets(lab)):
@@ -130,13 +126,13 @@ def _bug(answer: Submission, lab: "Lesson") -> str:
                 says=f"It is {right!r} here.",
                 given="\n".join(f"{name} = {value}" for name, value in evidence.items()),
                 came_back=shown(came_back),
-                broken=BUGS[right],
+                rule=BUGS[right],
                 look_at="which of these numbers is another one in the other cases?",
             )
     return f"Right for {services} services."
 
 
-def _sheets(lab: "Lesson") -> Iterator[tuple[str, dict[str, int]]]:
+def _sheets(lab: Lab) -> Iterator[tuple[str, dict[str, int]]]:
     for events, services in SERVICES.items():
         jobs = [Job(strategy, suffers) for _, strategy, suffers in services]
         with (

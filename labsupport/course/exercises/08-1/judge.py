@@ -3,24 +3,20 @@
 import json
 from collections.abc import Iterator
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.course.exercise import Exercise, require_the_same_after_a_restart, through_kafka
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.errors import EventError
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-
 NO_EVENT = 7  # the first of the records that is none
 
 
-def _memory(answer: Submission, lab: "Lesson") -> str:
+def _memory(answer: Submission, lab: Lab) -> str:
     """Every pair of the records of a real topic, the plain ones first; then each once more, and in another topic."""
     records = _records(lab)
     keys = [answer(record, returns=str) for record in records]
@@ -40,12 +36,12 @@ def _memory(answer: Submission, lab: "Lesson") -> str:
             for topic, partition, offset in (one, other)
         )
         _compare(here, answer(here, returns=str), there, answer(there, returns=str))
-    broken = "a text that the next process does not make again is never found"
-    require_the_same_after_a_restart(answer, records[0], keys[0], _described(records[0]), broken)
+    rule = "a text that the next process does not make again is never found"
+    require_the_same_after_a_restart(answer, records[0], keys[0], _described(records[0]), rule)
     return f"Right for all {pairs} pairs of {len(records)} records."
 
 
-def _records(lab: "Lesson") -> list[ConsumerRecord]:
+def _records(lab: Lab) -> list[ConsumerRecord]:
     """The records as a consumer gets them, in the order in which they were sent."""
     created, paid, *_ = _created_and_paid()
     twin, like = (
@@ -102,16 +98,16 @@ def _compare(first: ConsumerRecord, key: str, second: ConsumerRecord, other: str
     same = _id(first) == _id(second)
     if (key == other) == same:
         return
-    broken = "two records of one event must give the same text, or the event has its effect again"
+    rule = "two records of one event must give the same text, or the event has its effect again"
     look_at = "what do both records have in common, and no record of another event?"
     if not same:
-        broken = "two records with the same text are taken for one event: the second would never have its effect"
+        rule = "two records with the same text are taken for one event: the second would never have its effect"
         look_at = "which of the two would be left out now?"
     raise TryAgain(
         says="One event is remembered by two texts." if same else "Two events are remembered by one text.",
         given=f"{_described(first)}\n{_described(second)}",
         came_back=f"{shown(key)} and {shown(other)}",
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 

@@ -3,9 +3,9 @@
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Failed, Submission, TryAgain
 from labsupport.course.verdict import drawn
 from labsupport.delivery import orders
@@ -13,11 +13,8 @@ from labsupport.experiments.breaking import crash_search
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-
-def _survives(answer: Submission, lab: "Lesson") -> str:
+def _survives(answer: Submission, lab: Lab) -> str:
     """Here first, where an error has its line; then in consumers that die."""
     events = [each for each in story.events(30, seed=2) if each.event_type == "OrderCreated"][:4]
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
@@ -31,7 +28,7 @@ def _survives(answer: Submission, lab: "Lesson") -> str:
             timed=found.timed,
             says=found.says,
             story=crash_search.told(found),
-            broken=BROKEN.get(found.broken, ""),
+            rule=RULE.get(found.broken, ""),
             printed=found.printed[-600:].strip(),
             look_at=LOOK_AT.get(found.broken, "what did it print?"),
             picture=drawn(plots.spacetime(found.moments)),
@@ -39,7 +36,7 @@ def _survives(answer: Submission, lab: "Lesson") -> str:
     return f"{judged.tried} trials: each event has one effect, wherever the process died, froze, or was thrown out."
 
 
-BROKEN = {
+RULE = {
     "lost": "an event that is remembered, or committed, without its effect never gets it",
     "twice": "an event that comes again has its effect again, if nobody remembers it",
     "strangers": "a row in effects carries the id of its event",
@@ -63,14 +60,14 @@ def _at_ease(answer: Submission, events: list[Event], database: Path) -> None:
                 raise TryAgain(
                     says=f"There is an effect of {strangers.pop()!r}, which is the id of no event.",
                     given=answer.called(event, connection),
-                    broken=BROKEN["strangers"],
+                    rule=RULE["strangers"],
                     look_at=LOOK_AT["strangers"],
                 )
             if sum(effects.values()) < number:
                 raise TryAgain(
                     says=f"After handle(event {number}) another connection sees {sum(effects.values())} effects.",
                     given=answer.called(event, connection),
-                    broken="what is not committed in the database is gone when the process dies",
+                    rule="what is not committed in the database is gone when the process dies",
                     look_at="is there a row in effects, and a `with database:` around it?",
                 )
 
@@ -86,7 +83,7 @@ def _locked(answer: Submission, event: Event, database: Path) -> None:
     raise TryAgain(
         says="The database was locked, nothing could be written, and yet handle returned.",
         given=answer.called(event, connection),
-        broken="its consumer then commits the event, which never has its effect: lost",
+        rule="its consumer then commits the event, which never has its effect: lost",
         look_at="which errors does it catch? What cannot be written has to come out of handle, and comes again",
     )
 

@@ -2,18 +2,15 @@
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka.errors import KafkaTimeoutError
 
 from labsupport.course.exercise import Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import retry
 from labsupport.errors import EventError
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 ATTEMPTS, FIRST, MOST, TOTAL = 5, 0.5, 3.0, 8.0
 
@@ -39,7 +36,7 @@ DUE = (
 )  # s since the first failure
 
 
-def _decide(answer: Submission, _: "Lesson") -> str:
+def _decide(answer: Submission, _: Lab) -> str:
     """Each attempt, from early to late, with errors of each kind."""
     tried = 0
     errors = [(error, retry.classify(error)) for error in _errors()]
@@ -92,18 +89,18 @@ def _require_decision(answer: Submission, attempt: int, waited: float, error: Ex
     came_back = answer(attempt, waited, error, returns=(float, str), asks=WORDS)
     if came_back == right:
         return
-    broken, look_at = _why(attempt, waited, kind, right, came_back)
+    rule, look_at = _why(attempt, waited, kind, right, came_back)
     raise TryAgain(
         says=f"{f'A wait of {right:g} s' if isinstance(right, float) else repr(right)} is due here.",
         given=f"{answer.called(attempt, waited, error)}, an error that is {kind}",
         came_back=shown(came_back),
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 
 
 def _why(attempt: int, waited: float, kind: str, right: float | str, came_back: Any) -> tuple[str, str]:
-    """Which property is broken, and what to look at."""
+    """The rule that is broken, and what to look at."""
     if isinstance(right, float) and isinstance(came_back, str):
         if came_back not in ("pause", "dead letter"):
             return f"the answer is {WORDS}", "is the word misspelt?"

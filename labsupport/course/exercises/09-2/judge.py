@@ -1,21 +1,17 @@
 """09-2, poison or outage?: the judge."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 Attempts = tuple[tuple[str, bool], ...]
 
 FAULTS = "'poison', 'outage' or 'unknown'"
 
 
-def _fault(answer: Submission, _: "Lesson") -> str:
+def _fault(answer: Submission, _: Lab) -> str:
     """All stories of up to five attempts, the shortest first; then two long ones."""
     tried = 0
     for length in range(1, 6):
@@ -100,13 +96,13 @@ def _require_fault(answer: Submission, story: Attempts) -> None:
     right = _right_fault(story)
     came_back = answer(list(story), returns=str, asks=FAULTS)
     if came_back != right:
-        broken, look_at = WHY[right]
+        rule, look_at = WHY[right]
         raise TryAgain(
             says=f"This is {right!r}.",
             given=answer.called(list(story)),
             came_back=shown(came_back),
             story=" → ".join(f"{event[:8]} {'works' if worked else 'fails'}" for event, worked in story[-12:]),
-            broken=broken,
+            rule=rule,
             look_at=look_at if came_back in WHY else f"the three words are {FAULTS}",
         )
 

@@ -3,9 +3,9 @@
 import random
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import dead_letter, retry
 from labsupport.delivery.dead_letter import DeadLetter
@@ -14,11 +14,8 @@ from labsupport.experiments.breaking import incident
 from labsupport.experiments.watching import log
 from labsupport.history import redrive
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-
-def _chosen(answer: Submission, lab: "Lesson") -> str:
+def _chosen(answer: Submission, lab: Lab) -> str:
     """Another morning's dead letters: each alone, some, all; then the chosen ones go back to the mended service."""
     topic = lab.topic(CHECKED)
     dead = lab.dead_letters(topic)
@@ -54,7 +51,7 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
             says=f"One dead letter comes back {count} times.",
             given=f"{len(given)} dead letter{'s' * (len(given) != 1)}",
             came_back=f"{count} times {often}",
-            broken="what is sent back twice is processed twice, if nobody remembers it",
+            rule="what is sent back twice is processed twice, if nobody remembers it",
             look_at="in which loop is it added?",
         )
     for letter in given:
@@ -64,7 +61,7 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
                 says="One that you send back would be a dead letter again.",
                 given=_described(letter),
                 came_back="it is sent back",
-                broken=f"the mended service refuses it: {refusal}",
+                rule=f"the mended service refuses it: {refusal}",
                 look_at="what does this one have in common with those that can be helped, and what not?",
             )
         if not refusal and letter.place not in places:
@@ -72,7 +69,7 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
                 says="One that you leave can be processed now.",
                 given=_described(letter),
                 came_back="it is not sent back",
-                broken="what is left in the dead letter topic is not processed, and nobody misses it",
+                rule="what is left in the dead letter topic is not processed, and nobody misses it",
                 look_at="which release wrote this amount, and what is it if these are cents?",
             )
     return places

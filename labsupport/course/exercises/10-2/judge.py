@@ -8,21 +8,17 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import permutations, product
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.failing_clients import came_out
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain
 from labsupport.delivery import dead_letter, publish
 from labsupport.experiments.watching import log
 from labsupport.history import redrive
 from labsupport.shop import story
 from labsupport.shop.event import Event
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 TABLE = "CREATE TABLE orders (order_id TEXT PRIMARY KEY, status TEXT NOT NULL, version INTEGER NOT NULL)"
 
@@ -43,7 +39,7 @@ class Row:
 Story = Sequence[Event | Row]
 
 
-def _newest(answer: Submission, lab: "Lesson") -> str:
+def _newest(answer: Submission, lab: Lab) -> str:
     """Few events in all orders, the shortest stories first; then a real redrive."""
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
         file = Path(folder, "shop.db")
@@ -124,7 +120,7 @@ def _named(order: str, number: int) -> str:
     return f"ORD-{number:03}" + "9" * (order == _changes()[-2].payload["order_id"])
 
 
-def _redriven(lab: "Lesson") -> list[Event]:
+def _redriven(lab: Lab) -> list[Event]:
     """What a handler gets that could not process the first of two events, in its order: the second, then the first."""
     topic = lab.topic(CHECKED)
     dead = lab.dead_letters(topic)
@@ -151,7 +147,7 @@ def _play(
     except sqlite3.ProgrammingError:
         raise TryAgain(
             says="Your function has closed the database.",
-            broken="it is called with the same one for each event",
+            rule="it is called with the same one for each event",
             look_at="`with database:` commits; take out close()",
         ) from None
     _write(other, "DELETE FROM orders", ())
@@ -175,7 +171,7 @@ def _play(
                 says="For a moment the table was neither as before nor as after.",
                 given="\n".join(given),
                 came_back=f"between two transactions: {_told(halfway[0])}",
-                broken="a crash at this moment leaves it like that, for ever",
+                rule="a crash at this moment leaves it like that, for ever",
                 look_at="how many transactions are these? What belongs together stands in one `with database:`",
             )
 
@@ -194,7 +190,7 @@ def _play_locked(answer: Submission, database: sqlite3.Connection, other: sqlite
         raise TryAgain(
             says="The database refused, and your function returned as if it were done.",
             given="\n".join(given),
-            broken="the service commits the event's offset then, and it never comes again",
+            rule="the service commits the event's offset then, and it never comes again",
             look_at="which `except` keeps the error? Let it out",
         )
     _play(answer, database, other, None, story)
@@ -211,7 +207,7 @@ def _write(other: sqlite3.Connection, statement: str, row: tuple) -> None:
     except sqlite3.OperationalError as error:
         raise TryAgain(
             says="After your function no other process can write.",
-            broken=f"the database says: {error}",
+            rule=f"the database says: {error}",
             look_at="a transaction is still open: `with database:` commits",
         ) from None
 
@@ -246,21 +242,21 @@ def _differs(given: Sequence[str], event: Event, before: State, due: State, held
     known = before.get(order)
     others = [each for each in due if each != order]
     if any(held.get(each) != due[each] for each in others):
-        broken, look_at = "an event says nothing of other orders", "which rows does your statement change?"
+        rule, look_at = "an event says nothing of other orders", "which rows does your statement change?"
     elif due == before:
-        broken = "what is older than what is known, or of the same version, changes nothing"
+        rule = "what is older than what is known, or of the same version, changes nothing"
         look_at = f"the order has version {known[1]}, and this event {version}: which one is newer?"
         if version is None:
             look_at = "what does your code take for the version of an event that has none?"
     elif known is None:
-        broken = "the first that is heard of an order makes it, with the event's version, or 0 if it has none"
+        rule = "the first that is heard of an order makes it, with the event's version, or 0 if it has none"
         look_at = "is there an INSERT for an order without a row?"
         if others:
             look_at = "which order's version do you compare it with?"
         if held != before:
             look_at = "what do you write as its status, and as its version?"
     else:
-        broken = "a newer version takes the place of an older one, also if others between the two are missing"
+        rule = "a newer version takes the place of an older one, also if others between the two are missing"
         look_at = "which number is compared with which, and where does the older one come from?"
     if shared and before.get(order, KNOWN) != KNOWN:
         look_at = "another process has written since: is the version read from the table in each call?"
@@ -270,7 +266,7 @@ def _differs(given: Sequence[str], event: Event, before: State, due: State, held
         says="After the last of these events the table is not as it should be.",
         given="\n".join(given),
         came_back=f"{_told(held)}; due: {_told(due)}",
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 

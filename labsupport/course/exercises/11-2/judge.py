@@ -5,16 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from labsupport.course.exercise import Exercise, through_kafka
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.shop import story
 from labsupport.shop.event import Event
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
 
 def _at(seconds: float) -> datetime:
@@ -26,7 +24,7 @@ class Scope:
     """A few events in partitions, and what to say if one order of reading goes wrong."""
 
     partitions: tuple[tuple[Event, ...], ...]
-    broken: str
+    rule: str
     look_at: str
 
 
@@ -110,7 +108,7 @@ SCOPES = (
 )
 
 
-def _paid(answer: Submission, lab: "Lesson") -> str:
+def _paid(answer: Submission, lab: Lab) -> str:
     """Each scope in each order in which its partitions can be read, the small ones first; then the first once more."""
     calls: list[tuple[Scope, list[Event]]] = []
     for scope, partitions in zip(SCOPES, _read_back(lab), strict=True):
@@ -153,29 +151,29 @@ def _require_sums(
             says=f"{shown(strange[0])} is no Decimal.",
             given=given,
             came_back=shown(came_back),
-            broken="a binary float cannot hold cents, and text cannot be added up",
+            rule="a binary float cannot hold cents, and text cannot be added up",
             look_at="the amounts in the payload are Decimals already; 0 + a Decimal is one, too",
         )
     if {name: amount for name, amount in came_back.items() if amount} == right:
         return
     here = {event.payload.get("user_id") for event in events}
     leaked = [name for name in came_back if name in known - here]
-    broken, look_at = scope.broken, scope.look_at
+    rule, look_at = scope.rule, scope.look_at
     if first:
-        broken = "a payment counts for the customer whose order it is"
+        rule = "a payment counts for the customer whose order it is"
     if again or leaked:
-        broken = "these events went well before" if again else f"{leaked[0]} is in none of these events"
+        rule = "these events went well before" if again else f"{leaked[0]} is in none of these events"
         look_at = "what stays from call to call: a default argument, or a variable outside of the function?"
     raise TryAgain(
         says=f"This is {_totals(right)}.",
         given=given,
         came_back=_totals(came_back),
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 
 
-def _read_back(lab: "Lesson") -> list[list[list[Event]]]:
+def _read_back(lab: Lab) -> list[list[list[Event]]]:
     """The scopes' events as Kafka hands them out: by scope and partition, in the order of their offsets."""
     most = max(len(scope.partitions) for scope in SCOPES)
     sent = [

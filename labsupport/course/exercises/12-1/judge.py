@@ -3,17 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import InvalidConfigurationError, InvalidRequestError
 
 from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 DAY = 86_400_000  # milliseconds
 
@@ -35,7 +31,7 @@ NEEDS = (
 )
 
 
-def _settings(answer: Submission, lab: "Lesson") -> str:
+def _settings(answer: Submission, lab: Lab) -> str:
     """Each need: the broker says whether it takes the settings, and what holds for those that were left out."""
     topic = lab.topic(CHECKED, retention_ms=7 * DAY)  # Kafka's own; the lab's topics keep everything
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
@@ -48,20 +44,20 @@ def _settings(answer: Submission, lab: "Lesson") -> str:
         given = answer.called(*need)
         _require_taken(lab, settings, given, chosen)
         if problem := _problem(Effective.of(defaults | settings), *need):
-            says, broken, look_at = problem
-            raise TryAgain(says=says, given=given, came_back=shown(chosen), broken=broken, look_at=look_at)
+            says, rule, look_at = problem
+            raise TryAgain(says=says, given=given, came_back=shown(chosen), rule=rule, look_at=look_at)
         if first.setdefault(need, settings) != settings:
             raise TryAgain(
                 says="The same need was met otherwise before.",
                 given=given,
                 came_back=f"{shown(chosen)}; before: {shown(first[need])}",
-                broken="what one topic needs is no matter of another",
+                rule="what one topic needs is no matter of another",
                 look_at="what is kept from call to call: a default argument, or a variable outside of the function?",
             )
     return f"The broker takes them, and they meet all {len(NEEDS)} needs, whatever was left out."
 
 
-def _require_taken(lab: "Lesson", settings: dict[str, str], given: str, chosen: dict) -> None:
+def _require_taken(lab: Lab, settings: dict[str, str], given: str, chosen: dict) -> None:
     """Ask the broker whether it would make such a topic."""
     topic = NewTopic(f"{lab.namespace}{CHECKED}-chosen", 1, -1, topic_configs=settings)
     try:
@@ -71,7 +67,7 @@ def _require_taken(lab: "Lesson", settings: dict[str, str], given: str, chosen: 
             says="The broker does not take these settings.",
             given=given,
             came_back=shown(chosen),
-            broken=f"it says: {_broker_says(error)}",
+            rule=f"it says: {_broker_says(error)}",
             look_at="names as Kafka has them, and whole numbers of milliseconds",
         ) from None
 
@@ -110,12 +106,12 @@ class Effective:
 
 
 def _problem(topic: Effective, every: bool, away: int, gone_after: int | None) -> tuple[str, str, str] | None:
-    """What is wrong: the sentence, the property that is broken, what to look at; None if nothing is."""
+    """What is wrong: the sentence, the rule that is broken, what to look at; None if nothing is."""
     span = topic.retention if topic.deletes and topic.retention < float("inf") else away
     if span / topic.segment > SEGMENTS:
         says = f"In {_days(span)} a partition gets {span / topic.segment:,.0f} segments."
-        broken = f"each segment is three files, which the broker keeps open; {SEGMENTS:,} are enough"
-        return says, broken, "segment.ms: how small must it be, and how large may it be?"
+        rule = f"each segment is three files, which the broker keeps open; {SEGMENTS:,} are enough"
+        return says, rule, "segment.ms: how small must it be, and how large may it be?"
     if topic.deletes and topic.limited_in_size:
         says = "A busy day may fill it: then the oldest records go, whatever their age."
         return says, "the need is one of time, not of size", "leave retention.bytes as it is"
@@ -131,13 +127,13 @@ def _problem(topic: Effective, every: bool, away: int, gone_after: int | None) -
     longest = kept + topic.segment
     if gone_after is not None and longest > gone_after:
         says = f"An event can be there for {_days(longest)}; it must be gone after {gone_after}."
-        broken = (
+        rule = (
             "a segment goes as a whole, when its newest event is too old: its oldest is then up to "
             f"retention.ms + segment.ms old, {kept:g} + {topic.segment:g} days"
         )
         if kept == float("inf"):
-            says, broken = "An event stays for ever here.", f"it must be gone after {gone_after} days"
-        return says, broken, "which two settings add up? What is Kafka's segment.ms?"
+            says, rule = "An event stays for ever here.", f"it must be gone after {gone_after} days"
+        return says, rule, "which two settings add up? What is Kafka's segment.ms?"
     return None
 
 

@@ -5,25 +5,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.course.exercise import Exercise, through_kafka
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.experiments.watching import log
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 KEYS = ("AAB", "CAC")  # by partition, the keys of its records: A is from before the topic grew (lesson 02)
 
 ENDS = ((3, 3), (2, 3), (3, 2))  # by partition, how many of them there are: in one case after the other
 
 
-def _restore(answer: Submission, lab: "Lesson") -> str:
+def _restore(answer: Submission, lab: Lab) -> str:
     """A real topic whose beginning moves on: each snapshot of it with what is left then, the simple ones first."""
     tried = 0
     for case in sorted(_cases(lab), key=lambda case: case.simplicity):
@@ -49,7 +46,7 @@ class Case:
         return (self.wanted is None, deleted, sum(known.values()), len(known) == 1, sorted(known.items()))
 
 
-def _cases(lab: "Lesson") -> Iterator[Case]:
+def _cases(lab: Lab) -> Iterator[Case]:
     sent = [{"key": key.encode(), "partition": number} for number, keys in enumerate(KEYS) for key in keys]
     held = through_kafka(lab, sent, partitions=len(KEYS))
     whole, number = held.records, 0
@@ -91,23 +88,23 @@ def _compare(case: Case, came_back: Mapping[str, int] | None) -> None:
     if case.wanted is None:
         number = next(number for number, begin in case.begins.items() if begin > known.get(number, 0))
         says = "There is a hole: None was to come back."
-        broken = (
+        rule = (
             f"partition {number} begins at {case.begins[number]}, the snapshot goes on at {known.get(number, 0)}: "
             "what was between them is in neither"
         )
         look_at = "where does each partition begin, and where does the snapshot go on?"
     elif came_back is None:
         says = "Nothing is missing here."
-        broken = "a log may begin anywhere, as long as the snapshot has what was before"
+        rule = "a log may begin anywhere, as long as the snapshot has what was before"
         look_at = "compare the two, partition by partition"
     else:
-        says, broken, look_at = _difference(case.wanted, came_back)
+        says, rule, look_at = _difference(case.wanted, came_back)
     raise TryAgain(
         says=says,
         given=f"snapshot = {case.snapshot}\nbegins = {case.begins}",
         story="\n".join(left) or "(the topic holds no record)",
         came_back=shown(came_back),
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 
@@ -123,10 +120,10 @@ def _difference(wanted: Mapping[str, int], came_back: Mapping[str, int]) -> tupl
     count = came_back.get(key, 0)
     says = f"{key} had {wanted[key]} event{'s' * (wanted[key] != 1)}, and {shown(count)} came out."
     if isinstance(count, int) and count > wanted[key]:
-        broken = "an event that is in the snapshot is counted twice"
-        return says, broken, "`next` is the first offset of its partition that is not in the snapshot"
-    broken = "an event is missing: each is in the snapshot, or comes after it"
-    return says, broken, "does the state begin with the snapshot's, and is the record at `next` counted?"
+        rule = "an event that is in the snapshot is counted twice"
+        return says, rule, "`next` is the first offset of its partition that is not in the snapshot"
+    rule = "an event is missing: each is in the snapshot, or comes after it"
+    return says, rule, "does the state begin with the snapshot's, and is the record at `next` counted?"
 
 
 EXERCISE = Exercise(

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import through_kafka
+from labsupport.course.lab import Lab
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-
-def come_back(lab: "Lesson", values: Sequence[bytes]) -> list[bytes]:
+def come_back(lab: Lab, values: Sequence[bytes]) -> list[bytes]:
     """The values as they come back from the broker, in the order in which they were sent."""
     return [record.value for record in through_kafka(lab, ({"value": value} for value in values)).records]
 

@@ -1,61 +1,23 @@
-"""Exercise 09-3: a publisher of dead letters, on two partitions, with clients that fail and a topic that refuses."""
+"""Where records are set aside: calls the learner's publisher, and looks at dead letters and commits afterwards."""
 
 from collections.abc import Sequence
-from contextlib import closing
-from typing import TYPE_CHECKING
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError
 
-from labsupport.course.exercise import CHECKED
 from labsupport.course.exercises.failing_clients import Noted, came_out, failing_once
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Failed, Submission, TryAgain, shown
 from labsupport.delivery import dead_letter
-from labsupport.errors import EventError
-from labsupport.history.librdkafka import ConfluentProducer
-from labsupport.waiting import until
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-Wire = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]  # key, value, headers
-
-PLAIN: Wire = (b"ORD-123", b"not an event", [("event_type", b"OrderCreated"), ("trace", b"7")])
-ODD: tuple[Wire, ...] = (
-    (b"ORD-124", b"\xff\xfe", [("tag", b"1"), ("tag", b"2")]),
-    (b"ORD-125", None, []),
-    (None, b"{", [("trace", None)]),
-    (None, None, []),
-)
 LARGEST = 2_000  # bytes in a record of the dead letter topic that is too small
-LARGE: Wire = (b"ORD-124", b"x" * (LARGEST - 100), [])
-
-
-def set_aside(answer: Submission, lab: "Lesson") -> str:
-    """Records of two partitions in hand; odd ones; clients that fail once; then a topic that refuses a dead letter."""
-    try:
-        consumer, records = _in_hand(lab, [PLAIN, *ODD, PLAIN, PLAIN, PLAIN, PLAIN, LARGE, PLAIN], [PLAIN] * 3)
-        desk = Desk(answer, lab, consumer)
-        plain, odd, fails, refused = records[0], records[1:6], records[6:8], records[8:11]
-        error, none = EventError("not JSON: Expecting value"), EventError("no value")
-        desk.set_aside(plain, error, f"poll() handed out {len(records)} records of two partitions, this is the first")
-        broken = RuntimeError("the database said: " + "x" * 2_000_000)
-        for record, why in zip(odd, [EventError("no event"), none, KeyError("amount"), none, broken], strict=True):
-            desk.set_aside(record, why, f"the record: {_described(record)}")
-        desk.set_aside(records[11], error, "a record of partition 1")
-        desk.fails("send", fails[0], error)
-        desk.fails("commit", fails[1], error)
-        desk.refused(refused, error)
-    finally:
-        lab.delete_topics([dead_letter.topic_of(lab.namespace + CHECKED)])
-    return "Every record came back as it was; only what was set aside was committed, and nothing when it could not be."
 
 
 class Desk:
     """Where records are set aside: the learner's function, the consumer, and what lay in the dead letter topic."""
 
-    def __init__(self, answer: Submission, lab: "Lesson", consumer: KafkaConsumer):
+    def __init__(self, answer: Submission, lab: Lab, consumer: KafkaConsumer):
         self.answer, self.lab, self.consumer = answer, lab, consumer
         self.dead = lab.dead_letters(next(iter(consumer.assignment())).topic)
         self.due: dict[int, int] = {}  # by partition, what is to be committed
@@ -105,7 +67,7 @@ class Desk:
             raise TryAgain(
                 says=f"{len(letters)} dead letters were written, and 1 is due.",
                 given=given,
-                broken="one call sends one dead letter",
+                rule="one call sends one dead letter",
                 look_at="dead_letter.topic_of(record.topic), and one send()",
             )
         _require_letter(letters[0], record, error, self.consumer.config["group_id"], given)
@@ -121,7 +83,7 @@ class Desk:
                 says="The record was set aside, and is not committed.",
                 given=given,
                 came_back=came_back,
-                broken="after a restart it would come again, and be set aside again",
+                rule="after a restart it would come again, and be set aside again",
                 look_at="what is committed is the next offset: reading.after(record)",
             )
         lost = sum(committed.get(number, 0) - self.due.get(number, 0) for number in committed)
@@ -129,7 +91,7 @@ class Desk:
             says="More is committed than was set aside.",
             given=given,
             came_back=came_back,
-            broken=f"commit() without offsets commits all that poll() handed out, of each partition: {lost} "
+            rule=f"commit() without offsets commits all that poll() handed out, of each partition: {lost} "
             f"record{'s' * (lost != 1)} would be lost if it dies now",
             look_at="reading.after(record) is what to commit after this record",
         )
@@ -148,7 +110,7 @@ class Desk:
             raise TryAgain(
                 says="The record is lost: it is committed, and has no dead letter.",
                 given=given,
-                broken="first the dead letter is acknowledged, then the record is committed",
+                rule="first the dead letter is acknowledged, then the record is committed",
                 look_at="what does your code do when send() raises?",
             )
         if raised and not out and not committed:
@@ -156,7 +118,7 @@ class Desk:
                 says=f"{method}() raised an error, and bury returned as if nothing had happened.",
                 given=given,
                 came_back="the record is not committed",
-                broken="a service that goes on commits the next record, and with it this one",
+                rule="a service that goes on commits the next record, and with it this one",
                 look_at="which `except` keeps the error? Let it out",
             )
 
@@ -195,7 +157,7 @@ def _judge_refused(
             says=f"Record {lost[0]} is lost: it is committed, and the broker refused its dead letter.",
             given=given,
             story=told,
-            broken="first the dead letter is acknowledged, then the record is committed",
+            rule="first the dead letter is acknowledged, then the record is committed",
             look_at=look_at,
         )
     if records[1].offset in letters:
@@ -203,7 +165,7 @@ def _judge_refused(
             says="The dead letter of record 2 was written, and the record as it was does not fit.",
             given=given,
             story=told,
-            broken="a dead letter is the record as it was, so that it can be repaired and sent again",
+            rule="a dead letter is the record as it was, so that it can be repaired and sent again",
             look_at="what of the record do you leave out? If it is too large, let the error out",
         )
     if story[-1].endswith("returns"):
@@ -211,36 +173,9 @@ def _judge_refused(
             says="The dead letter of record 2 was refused, and nobody heard of it.",
             given=given,
             story=told,
-            broken="a service that goes on commits the next record, and with it this one",
+            rule="a service that goes on commits the next record, and with it this one",
             look_at="let the error out",
         )
-
-
-def _in_hand(
-    lab: "Lesson", first: Sequence[Wire], second: Sequence[Wire]
-) -> tuple[KafkaConsumer, list[ConsumerRecord]]:
-    """An own topic with these records in its two partitions, and a consumer that was handed all of them.
-
-    Its group is new. The records are in order, those of partition 0 first.
-    """
-    topic = lab.topic(CHECKED, partitions=2)
-    wires = [(*wire, number) for number, part in enumerate((first, second)) for wire in part]
-    with closing(ConfluentProducer(lab.bootstrap)) as other:
-        for sending in [other.send(topic, value, key, headers, number) for key, value, headers, number in wires]:
-            sending.get(10)
-    group = lab.group(CHECKED)
-    lab.delete_groups([group] if group in lab.groups(group) else [])
-    consumer = lab.consumer(name="check", group_id=group, enable_auto_commit=False, auto_offset_reset="earliest")
-    consumer.assign([TopicPartition(topic, number) for number in range(2)])
-    records: list[ConsumerRecord] = []
-
-    def all_there() -> bool:
-        for polled in consumer.poll(timeout_ms=200).values():
-            records.extend(polled)
-        return len(records) == len(wires)
-
-    until(all_there, 10, "the records to be set aside")
-    return consumer, sorted(records, key=lambda record: (record.partition, record.offset))
 
 
 def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Exception, group: str, given: str) -> None:
@@ -250,8 +185,8 @@ def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Excepti
         raise TryAgain(
             says="dead_letter.unwrap cannot read what you wrote.",
             given=given,
-            came_back=f"{_described(held)}: {problem}",
-            broken="in a week nobody will know where it lay, and why it is here",
+            came_back=f"{described(held)}: {problem}",
+            rule="in a week nobody will know where it lay, and why it is here",
             look_at="dead_letter.wrap(record, error, attempts, group).encode() is key, value, headers: send all three",
         ) from problem
     found = {"key": letter.key, "value": letter.value, "headers": list(letter.headers), "time": letter.timestamp}
@@ -266,7 +201,7 @@ def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Excepti
                 else f"The dead letter says something else than what was: the {name}.",
                 given=given,
                 came_back=f"{name}: {shown(found[name], 120)}; it was {shown(right, 120)}",
-                broken="whoever repairs it asks who could not process it, and how often it was tried"
+                rule="whoever repairs it asks who could not process it, and how often it was tried"
                 if name in LOOK_AT
                 else "a dead letter is the record as it was, so that it can be repaired and sent again",
                 look_at=LOOK_AT.get(name, "what of the record do you hand on, and what do you leave out?"),
@@ -276,7 +211,7 @@ def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Excepti
             says="The dead letter does not say which error it was.",
             given=given,
             came_back=f"{letter.error}: {shown(letter.message, 120)}",
-            broken="whoever repairs it begins with the error",
+            rule="whoever repairs it begins with the error",
             look_at="hand the error itself to dead_letter.wrap",
         )
 
@@ -287,6 +222,7 @@ LOOK_AT = {
 }
 
 
-def _described(record: ConsumerRecord) -> str:
+def described(record: ConsumerRecord) -> str:
+    """The record in one line: key, value and the first headers."""
     headers = ", ".join(f"{name}={shown(value, 20)}" for name, value in record.headers[:4]) or "none"
     return f"key {shown(record.key, 20)}, value {shown(record.value, 30)}, headers: {headers}"

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka import AsyncConsumerRebalanceListener, ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -11,15 +11,15 @@ from kafka.errors import KafkaError
 from kafka.structs import MemberState
 
 from labsupport.course.exercise import CHECKED
-from labsupport.course.exercises.members_here import READS, Other, commit, fresh_group, send, subscribe
+from labsupport.course.exercises.groups import READS, commit, fresh_group, send
+from labsupport.course.lab import Lab
 from labsupport.course.sandbox import WAITING, where
 from labsupport.course.submission import Failed, Submission, TryAgain, shown
 from labsupport.errors import LabError
 from labsupport.experiments.watching import log
 from labsupport.waiting import until
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
+from .late_member import LateMember, subscribe
 
 PATIENCE = 1.0  # s of the processor that one poll may take, with the listener in it
 THREAD = "the client calls a listener on the thread that talks to Kafka: whatever waits there for Kafka waits for ever"
@@ -52,7 +52,7 @@ COURSES = (
 class Joining:
     """A has three partitions and the learner's listener. B, and later C, joins and gets partition 2."""
 
-    def __init__(self, answer: Submission, lab: "Lesson", course: Course):
+    def __init__(self, answer: Submission, lab: Lab, course: Course):
         self.answer, self.lab, self.course = answer, lab, course
         self.topic = lab.topic(CHECKED, partitions=EACH)
         self.group = fresh_group(lab, "joining")
@@ -62,7 +62,10 @@ class Joining:
         self.mixed_up = False  # whether A's listener has asked what another consumer has done
         self.failed: list[str] = []  # why commits of A's failed
         self.story: list[str] = []
-        self.a, self.b, self.c = self._consumer("A"), *(Other(self._consumer(name), self.topic, EACH) for name in "BC")
+        self.a, self.b, self.c = (
+            self._consumer("A"),
+            *(LateMember(self._consumer(name), self.topic, EACH) for name in "BC"),
+        )
 
     def play(self) -> None:
         """From the first poll to the last. Raises the verdict at the first thing that is not as it has to be."""
@@ -77,7 +80,7 @@ class Joining:
             raise TryAgain(
                 says="A and B did not come to share the topic.",
                 story="\n".join([*self.story, error.tried]),
-                broken="a listener is called in the middle of a rebalance, which goes on when it has returned",
+                rule="a listener is called in the middle of a rebalance, which goes on when it has returned",
                 look_at="does it call subscribe(), unsubscribe() or poll()? To commit is all that it has to do",
                 timed=True,
             ) from None
@@ -147,7 +150,7 @@ class Joining:
                 self.done[TopicPartition(self.topic, partition)] = self.due[partition] - 1
         self.story.append(f"A has processed {', '.join(worked)}" if worked else "A has processed nothing more")
 
-    def _joins(self, name: str, other: Other) -> None:
+    def _joins(self, name: str, other: LateMember) -> None:
         """A hears of it, calls the listener, and joins again; what it is given then it hears after the other."""
         other.join()
 
@@ -201,7 +204,7 @@ class Joining:
             raise TryAgain(
                 says=f"The listener had not returned after {PATIENCE + WAITING:g} s.",
                 story="\n".join(self.story),
-                broken=THREAD,
+                rule=THREAD,
                 look_at=SENDS,
                 timed=True,
             ) from None
@@ -229,13 +232,13 @@ class Joining:
         last = self.done.get(TopicPartition(self.topic, partition))
         if self.failed:
             look_at = "what was it given? TopicPartition → OffsetAndMetadata(offset, text, -1)"
-            return {"came_back": f"commit_async failed: {self.failed[-1]}", "broken": twice, "look_at": look_at}
+            return {"came_back": f"commit_async failed: {self.failed[-1]}", "rule": twice, "look_at": look_at}
         if self.mixed_up:
             look_at = "each call of listener makes one of its own: which names are outside of the function?"
-            return {"broken": "A's listener asked done() of another consumer, B", "look_at": look_at}
+            return {"rule": "A's listener asked done() of another consumer, B", "look_at": look_at}
         if at > due:
             lost = f"the records from {due} on were handed out to A and not processed: they are lost"
-            return {"broken": lost, "look_at": "the position is what was handed out; done() says what was processed"}
+            return {"rule": lost, "look_at": "the position is what was handed out; done() says what was processed"}
         look_at = "what has to be committed is the next offset: that of the last processed record + 1"
         if last is None:
             look_at = "done() lacks a partition of which A has processed nothing: then there is nothing to commit"
@@ -249,7 +252,7 @@ class Joining:
             look_at = "which method does the client call before others get the partitions? Does it commit there?"
             if self.course is not COURSES[0]:
                 look_at = "in a first group all was well: what is kept from there, outside of the listener?"
-        return {"broken": twice, "look_at": look_at}
+        return {"rule": twice, "look_at": look_at}
 
 
 def _counted(records: int) -> str:
@@ -262,10 +265,10 @@ def _raised(cause: BaseException, story: str) -> TryAgain:
         "says": says,
         "where": where(cause),
         "story": story or "(at the very first poll)",
-        "broken": "what a listener raises ends poll()",
+        "rule": "what a listener raises ends poll()",
     }
     if "IO thread" in str(cause):
-        return TryAgain(**(fields | {"broken": THREAD, "look_at": SENDS}))
+        return TryAgain(**(fields | {"rule": THREAD, "look_at": SENDS}))
     look_at = "what done() returns, and what commit_async() wants: TopicPartition → OffsetAndMetadata"
     if isinstance(cause, KeyError | UnboundLocalError):
         look_at = "revoked can be empty (it is, at the first join); done() lacks those of which nothing was processed"

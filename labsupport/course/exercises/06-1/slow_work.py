@@ -4,25 +4,23 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from labsupport.course.exercise import nothing_left
+from labsupport.course.lab import Lab
 from labsupport.experiments.watching import log
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 WENT_ON = {
-    "broken": "when slow raises, nothing after that record is begun; an error stays in the thread, until somebody asks",
+    "rule": "when slow raises, nothing after that record is begun; an error stays in the thread, until somebody asks",
     "look_at": "is the result() of one piece of work asked for before the next one is submitted?",
 }
 DROPPED = {
     "says": "slow raised, and work_off went on as if nothing had happened.",
-    "broken": "an error in a thread stays in the thread, until somebody asks for the result",
+    "rule": "an error in a thread stays in the thread, until somebody asks for the result",
     "look_at": "pool.submit(…) returns a future: its result() raises what slow raised",
 }
 
@@ -31,12 +29,12 @@ class SlowWork:
     """Called with a record it takes `takes` seconds; at the one whose offset is `failing` it raises ValueError.
 
     `counts` is how many records each partition has, `earlier` how many of them an earlier run has committed. At the
-    first thing that is wrong it notes it in `broken`, and raises.
+    first thing that is wrong it notes it in `wrong`, and raises.
     """
 
     def __init__(
         self,
-        lab: "Lesson",
+        lab: Lab,
         topic: str,
         consumer: KafkaConsumer,
         counts: Collection[int],
@@ -50,7 +48,7 @@ class SlowWork:
         self.poll_interval = consumer.config["max_poll_interval_ms"] / 1_000  # s
         self.done = dict.fromkeys(range(len(counts)), 0) | earlier  # by partition, the next offset
         self.story: list[str] = []
-        self.broken: dict[str, Any] = {}  # what is wrong, as TryAgain takes it; the first thing counts
+        self.wrong: dict[str, Any] = {}  # what is wrong, as TryAgain takes it; the first thing counts
         self.errors: list[Exception] = []  # all that it has raised
         self.earlier, self.begun = sum(earlier.values()), 0  # how many pieces of work
         self.at_work: list[str] = []
@@ -64,7 +62,7 @@ class SlowWork:
 
     def __call__(self, record: ConsumerRecord) -> None:
         """Do the work. Raises ValueError where it is to fail, and RuntimeError when the check has seen enough."""
-        if self.ended or self.broken:
+        if self.ended or self.wrong:
             self._raise(RuntimeError("the check has ended"))
         name = f"record {record.offset} of partition {record.partition}"
         self._note(f"slow({name}) begins")
@@ -103,7 +101,7 @@ class SlowWork:
             self._fail(
                 timed=self.poll_interval if polled else False,
                 says=f"The consumer was thrown out of its group {when}.",
-                broken=f"slow takes {self.takes:g} s, and between two polls may lie {self.poll_interval:g} s",
+                rule=f"slow takes {self.takes:g} s, and between two polls may lie {self.poll_interval:g} s",
                 look_at="who calls consumer.poll() while slow(record) is at work?",
             )
 
@@ -112,14 +110,14 @@ class SlowWork:
         if record.offset > due:
             self._fail(
                 says=f"slow({name}) began before record {due} of that partition was done.",
-                broken="each record once, and in a partition in the order of the offsets",
+                rule="each record once, and in a partition in the order of the offsets",
                 look_at="what becomes of the records that a poll() in between hands out? "
                 "And does one piece of work end before the next one begins?",
             )
         if record.offset < due or (ends and record.offset != due):
             self._fail(
                 says=f"slow({name}) was called a second time.",
-                broken="each record is handled once",
+                rule="each record is handled once",
                 look_at="one call of slow(record) for each record that is handed out",
             )
         for partition, committed in log.committed(self.lab, self.topic, self.group).items():
@@ -127,7 +125,7 @@ class SlowWork:
                 self._note(f"at this moment {committed} is committed in partition {partition}")
                 self._fail(
                     says="At one moment more was committed than processed.",
-                    broken="a crash at this moment would lose what is committed and not processed",
+                    rule="a crash at this moment would lose what is committed and not processed",
                     look_at="a piece of work that was begun in a thread is not done yet; and commit() without "
                     "an offset commits all that was handed out",
                 )
@@ -138,7 +136,7 @@ class SlowWork:
 
     def _fail(self, **fields: Any) -> None:
         with self._lock:
-            self.broken = self.broken or fields
+            self.wrong = self.wrong or fields
         self._raise(RuntimeError("the check has seen enough"))
 
     def _raise(self, error: Exception) -> NoReturn:
@@ -155,7 +153,7 @@ class SlowWork:
                 self.positions[place.partition] = self.consumer.position(place, timeout_ms=5_000)
         self.paused = sorted(place.partition for place in self.consumer.paused())
         handed_out, soon = sum(self.positions.values()), time.monotonic() + 1
-        while self.begun < handed_out - self.earlier and not (self.broken or self.raised) and time.monotonic() < soon:
+        while self.begun < handed_out - self.earlier and not (self.wrong or self.raised) and time.monotonic() < soon:
             time.sleep(0.02)  # a thread that it has started may not have begun yet
         self.ended, self.left = True, [*self.at_work]
 

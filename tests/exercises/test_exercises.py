@@ -4,6 +4,7 @@ What `lab.solution` shows is judged in the lessons themselves (test_notebooks).
 """
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ ALL = list(exercises.by_id().values())
 each = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
 STYLES = [(exercise, code) for exercise in ALL for code in exercise.other_styles]
 WRONG = [(exercise, wrong) for exercise in ALL for wrong in exercise.wrong]
+WRONG_FILES = [path for exercise in ALL for path in sorted((exercise.folder / "wrong").glob("*.py"))]
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +41,18 @@ def judged(lab, exercise: Exercise, handed_in):
     pytest.skip(f"this machine is too busy to judge: {verdict.says}")
 
 
-def test_there_are_exercises():
-    """An empty package would pass every other test."""
-    assert len(ALL) >= 5
+def test_every_folder_is_an_exercise():
+    """A folder that nobody finds would be judged by nobody."""
+    folders = {path.parent.name for path in Path(exercises.__file__).parent.glob("*/stub.py")}
+    assert folders == set(exercises.by_id())
+    assert folders
 
 
 @each
 def test_an_exercise_is_complete(exercise):
     """Two or three hints, the first a question; two known wrong answers and another style; an explanation."""
+    assert exercise.folder.name == exercise.id
+    assert {"stub.py", "reference.py", "judge.py"} <= {path.name for path in exercise.folder.iterdir()}
     assert len(exercise.hints) in (2, 3)
     assert "?" in exercise.hints[0]
     assert len(exercise.wrong) >= 2
@@ -56,6 +62,16 @@ def test_an_exercise_is_complete(exercise):
     assert exercise.difficulty in ("easy", "medium", "hard")
     assert exercise.stub.endswith("return ...")
     assert f"def {exercise.call}:" in exercise.stub
+
+
+@pytest.mark.parametrize("path", WRONG_FILES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_a_wrong_answer_begins_with_its_misconception(path):
+    """`# misconception -> phrase`, with both; the file's name is the misconception's beginning."""
+    first, _, code = path.read_text(encoding="utf-8").partition("\n")
+    form = re.fullmatch(r"# (?P<misconception>\S.*\S) -> (?P<phrase>\S.*)", first)
+    assert form, first
+    assert re.sub(r"\W+", "_", form["misconception"].lower()).startswith(path.stem)
+    assert code.strip()
 
 
 @each
@@ -113,7 +129,7 @@ def {call}:
     except Exception:
         pass"""
 # Whose errors have to come out: a function or a client that is handed over can fail.
-RAISES = [each for each in ALL if each.id in ("04-2", "06-1", "07-1", "08-2", "09-3")]
+RAISES = [each for each in ALL if each.id in ("04-2", "06-1", "07-1", "08-2", "09-3", "10-2", "11-1", "11-3")]
 # Whose arguments include a list or a dict.
 MUTABLE = ("assign", "sharing", "happenings", "total", "out_of_order", "paid", "to_redrive", "whose_fault", "restore")
 

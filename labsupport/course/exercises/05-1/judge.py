@@ -1,4 +1,4 @@
-"""05-1, who gets what?: the judge."""
+"""05-1: the function assigns partitions like the client's range assignor, and like real groups."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence

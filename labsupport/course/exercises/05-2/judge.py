@@ -1,4 +1,4 @@
-"""05-2, two services, one group: the judge."""
+"""05-2: the function finds the two services that share one of several real groups."""
 
 import contextlib
 from collections import Counter

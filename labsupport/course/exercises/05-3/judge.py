@@ -1,4 +1,4 @@
-"""05-3, settings for a need: the judge."""
+"""05-3: real members with these settings survive a restart, and the group notices a dead one in time."""
 
 import contextlib
 import difflib

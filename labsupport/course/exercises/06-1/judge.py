@@ -1,4 +1,4 @@
-"""06-1, slow work, and still a member: the judge."""
+"""06-1: a loop around slow work stays in its group, keeps the order, and commits only what is done."""
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType

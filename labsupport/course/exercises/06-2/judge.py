@@ -1,4 +1,4 @@
-"""06-2, commit before the partition goes: the judge."""
+"""06-2: the listener commits what was processed before a partition goes to another member."""
 
 from labsupport.course.exercise import Exercise
 from labsupport.course.lab import Lab

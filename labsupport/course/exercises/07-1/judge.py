@@ -1,4 +1,4 @@
-"""07-1, the commit in the right place: the judge."""
+"""07-1: no crash loses an event, with one commit per poll."""
 
 from collections.abc import Callable
 from itertools import pairwise

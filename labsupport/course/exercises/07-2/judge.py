@@ -1,4 +1,4 @@
-"""07-2, which bug was it?: the judge."""
+"""07-2: the function tells the bug of a service that really ran from its balance sheet."""
 
 import contextlib
 from collections.abc import Iterator

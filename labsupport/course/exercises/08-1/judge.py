@@ -1,4 +1,4 @@
-"""08-1, what to remember it by: the judge."""
+"""08-1: two records give the same text exactly if they hold the same event."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""08-2, a handler that survives: the judge."""
+"""08-2: each event takes effect once, wherever the process crashes."""
 
 import tempfile
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""09-1, what now?: the judge."""
+"""09-1: the decision is right for every attempt, waiting time and kind of error."""
 
 import sqlite3
 from contextlib import closing

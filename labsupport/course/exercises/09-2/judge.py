@@ -1,4 +1,4 @@
-"""09-2, poison or outage?: the judge."""
+"""09-2: the function tells poison from an outage in every story of up to five attempts."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""09-3, repair the publisher: records of two partitions, clients that fail once, and a topic that refuses a letter."""
+"""09-3: a dead letter holds the record unchanged, and is stored before the record is committed."""
 
 from collections.abc import Sequence
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""10-1, what was wrong that morning?: the judge."""
+"""10-1: the function picks exactly the dead letters that the fixed service can process."""
 
 import random
 from collections import Counter

@@ -1,4 +1,4 @@
-"""10-2, the newest stays: the judge."""
+"""10-2: the newest version of each order stays, in whatever order its events arrive."""
 
 import contextlib
 import sqlite3

@@ -1,4 +1,4 @@
-"""Exercise 11-1: where a group goes on after an incident. A group is set to what comes back, and reads."""
+"""11-1: a group reset to these offsets reads all that it must read, and nothing else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""11-2, in whatever order: the judge."""
+"""11-2: the totals are right in every order in which the partitions can be read."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence

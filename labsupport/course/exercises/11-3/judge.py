@@ -1,4 +1,4 @@
-"""Exercise 11-3: rows and mails, counted after every story of live, repeated, replayed and redriven records."""
+"""11-3: each event has one row, and each live event one mail, in every story of up to three records."""
 
 import contextlib
 import itertools

@@ -1,4 +1,4 @@
-"""12-1, kept long enough, and not too long: the judge."""
+"""12-1: the broker accepts the settings, and they keep events long enough and no longer."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""12-2, from a snapshot: the judge."""
+"""12-2: a snapshot and the rest of a topic give full counts, or None if records are missing."""
 
 import itertools
 from collections import Counter

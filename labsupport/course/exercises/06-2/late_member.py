@@ -9,28 +9,28 @@ from kafka.structs import OffsetAndMetadata
 
 
 def subscribe(consumer: KafkaConsumer, topic: str, listener: Any = None) -> None:
-    """Subscribe to this one topic."""
+    """Subscribe to the topic, and fetch its metadata first."""
     consumer.subscribe([topic], listener=listener)
-    consumer.topics()  # asks: what it subscribes to it has to know before it joins (see DESIGN.md)
+    consumer.topics()  # the client needs the topic's metadata before it joins
 
 
 class LateMember:
-    """A member that joins later: it polls in a thread of its own, and keeps what it is handed out.
+    """A member that joins later: it polls in a thread of its own, and keeps the records that it gets.
 
-    It has partition 2, and commits there as much as `commits` says when it leaves.
+    When it leaves, it commits `commits` in partition 2.
     """
 
     def __init__(self, consumer: KafkaConsumer, topic: str, each: int):
-        """There are `each` records in each partition."""
+        """Each partition has `each` records."""
         self.consumer, self.topic, self.each = consumer, topic, each
         self.records: list[ConsumerRecord] = []
-        self.at_the_end = False  # whether it has partitions, and has been handed out all of them
-        self.commits = 0  # of partition 2, when it leaves; 0 is nothing
+        self.at_the_end = False  # whether it has partitions, and has read all their records
+        self.commits = 0  # the offset that it commits in partition 2 when it leaves; 0: none
         self._leaves = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
 
     def join(self) -> None:
-        """Begin to poll."""
+        """Subscribe, and begin to poll."""
         subscribe(self.consumer, self.topic)
         self._thread.start()
 

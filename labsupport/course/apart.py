@@ -19,7 +19,7 @@ from labsupport.settings import Settings
 
 
 def of_file(exercise: Exercise, value: Any, lab: Lab) -> Verdict:
-    """The verdict on a file of the learner's: the same, in a Python process that knows nothing of the notebook."""
+    """The verdict on a learner's file, from a Python process that knows nothing of the notebook."""
     path = Path(value) if isinstance(value, str | Path) else None
     if path is None or not path.is_file():
         return Verdict(
@@ -27,16 +27,16 @@ def of_file(exercise: Exercise, value: Any, lab: Lab) -> Verdict:
             Outcome.NOT_ATTEMPTED if value is ... else Outcome.TRY_AGAIN,
             f"The answer to this exercise is the path of a file, {exercise.file}.",
             given=shown(value),
-            look_at=f'path = lab.file("{exercise.id}") makes it; then lab.check("{exercise.id}", path)',
+            look_at=f'path = lab.file("{exercise.id}") makes it; then run lab.check("{exercise.id}", path)',
         )
     return of_function(exercise, path.name, str(path.resolve()), lab)
 
 
 def of_function(exercise: Exercise, name: str, value: Any, lab: Lab) -> Verdict:
-    """The verdict from a process of its own; `name` is what errors call the answer."""
+    """The verdict from a process of its own; `name` is the answer's name in errors."""
     what = "file" if exercise.file else "function"
-    # On a busy machine forty trials take half a minute, and they may be played twice; what never ends is told by the
-    # answer's own clock.
+    # On a busy machine forty trials take half a minute, and may run twice. The answer's own clock stops code that never
+    # ends.
     timeout = 2 * (exercise.seconds + 60)
     try:
         with stall.witness() as machine:
@@ -45,7 +45,7 @@ def of_function(exercise: Exercise, name: str, value: Any, lab: Lab) -> Verdict:
         if machine.makes_doubtful(True):
             return lab_down(exercise, lab) or lab_busy(exercise, machine, f"the process with your {what} ran")
         seen, look_at = f"{error.tried} {error.seen}"[-600:], error.next_step
-        says = f"The {what} was not judged to its end."
+        says = f"The {what} could not be judged to the end."
         return lab_down(exercise, lab) or Verdict(exercise.id, Outcome.ERROR, says, seen=seen, look_at=look_at)
     if isinstance(ended.returned, Verdict):
         return ended.returned
@@ -54,16 +54,16 @@ def of_function(exercise: Exercise, name: str, value: Any, lab: Lab) -> Verdict:
         Outcome.ERROR,
         f"The process with your {what} ended by itself, with exit code {ended.code}.",
         printed=ended.printed[-600:].strip(),
-        look_at="os._exit() or a signal ends a process at once: `return` or `raise` ends the function",
+        look_at="os._exit() or a signal ends the process at once: end the function with `return` or `raise`",
     )
 
 
 def verdict_apart(number: str, value: Any, lesson: str) -> Verdict:
-    """In the process of its own: judge a function that came from a notebook's cell, or the function in a file."""
+    """In the new process: judge a function from a notebook's cell, or the function in a file."""
     exercise, settings = exercises.by_id()[number], Settings.from_environment()
     with Lab(lesson, connect(settings), settings) as lab:
         verdict = _verdict_of_file(exercise, Path(value), lab) if exercise.file else judged(exercise, value, lab)
-    # The answer's threads may wait for ever; this process has nothing more to do than to hand over the verdict.
+    # The answer's threads may never end; this process only has to return the verdict.
     end = threading.Timer(1.0, os._exit, [0])
     end.daemon = True
     end.start()
@@ -71,7 +71,7 @@ def verdict_apart(number: str, value: Any, lesson: str) -> Verdict:
 
 
 def _verdict_of_file(exercise: Exercise, path: Path, lab: Lab) -> Verdict:
-    """Read the file, and judge the function in it."""
+    """Load the file, and judge the function in it."""
     names: dict[str, Any] = {}
     reading = Submission(lambda: names.update(vars(load(path))), "reading()", seconds=3.0)
     try:
@@ -81,6 +81,6 @@ def _verdict_of_file(exercise: Exercise, path: Path, lab: Lab) -> Verdict:
         return Verdict(exercise.id, OUTCOMES[type(problem)], **readable(fields))
     if exercise.function not in names:
         says = f"{path.name} has no function {exercise.function}."
-        look_at = "the exercise calls it by this name: is it misspelt, or was the file not saved?"
+        look_at = "the exercise calls it by this name: is it misspelt, or is the file not saved?"
         return Verdict(exercise.id, Outcome.TRY_AGAIN, says, look_at=look_at)
     return judged(exercise, names[exercise.function], lab)

@@ -13,7 +13,7 @@ from labsupport.errors import LabError
 
 
 def find(number: Any) -> Exercise:
-    """The exercise of that id, such as "02-1". Raises LabError, naming the near ones, if there is none."""
+    """The exercise with that id, such as "02-1". Raises LabError with similar ids if there is none."""
     known = exercises.by_id()
     if isinstance(number, str) and number in known:
         return known[number]
@@ -27,7 +27,7 @@ def find(number: Any) -> Exercise:
 
 
 def check(number: Any, value: Any, lab: Lab) -> Verdict:
-    """Judge `value` as the answer to exercise `number`, on the broker of `lab`."""
+    """The verdict on `value` as the answer to exercise `number`, on the broker of `lab`."""
     try:
         exercise = find(number)
     except LabError as error:

@@ -27,7 +27,7 @@ OUTCOMES = {
 
 
 def judged(exercise: Exercise, value: Any, lab: Lab) -> Verdict:
-    """The verdict on the function `value`, in this process; a second one if the first may be this machine's doing."""
+    """The verdict on the function `value`, in this process. Judges again if this machine may be to blame."""
     for _ in range(2):
         with stall.witness() as machine:
             verdict, timed, doing = _judged(exercise, value, lab)
@@ -37,7 +37,7 @@ def judged(exercise: Exercise, value: Any, lab: Lab) -> Verdict:
 
 
 def _judged(exercise: Exercise, value: Any, lab: Lab) -> tuple[Verdict, bool | float, str]:
-    """A verdict; whether it depends on time, as in Judged; and what took it."""
+    """A verdict; whether it depends on time, as in Judged; and what was going on, as a clause."""
     answer, doing = Submission(value, exercise.call, exercise.seconds), f"{exercise.function} was judged"
     lab.made.clear()
     try:
@@ -46,7 +46,7 @@ def _judged(exercise: Exercise, value: Any, lab: Lab) -> tuple[Verdict, bool | f
             said = exercise.judge(answer, lab)
             answer.require_no_memory()
     except Judged as judged:
-        # What a learner's code raised may be the broker's doing.
+        # The broker may have caused an error in the learner's code.
         if down := lab_down(exercise, lab):
             return down, False, doing
         fields = readable(judged.fields | {"printed": answer.printed.text.strip()})
@@ -59,30 +59,30 @@ def _judged(exercise: Exercise, value: Any, lab: Lab) -> tuple[Verdict, bool | f
         verdict = _unexpected(exercise, lab, error)
         return verdict, verdict.outcome is Outcome.LAB_DOWN, doing
     finally:
-        with contextlib.suppress(Exception):  # what cannot be deleted now, the next lesson() deletes
+        with contextlib.suppress(Exception):  # the next lesson() deletes what is left
             lab.delete_topics(lab.topics(lab.namespace + CHECKED))
             lab.delete_groups(lab.groups(lab.namespace + CHECKED))
     return Verdict(exercise.id, Outcome.PASS, said if has_alarm() else f"{said} ({NO_ALARM})"), False, doing
 
 
 def _in_short(verdict: Verdict) -> str:
-    """What was met while it was too busy; nothing that accuses the answer."""
+    """What the lab met on a busy machine; nothing that blames the answer."""
     return verdict.seen if verdict.outcome is Outcome.LAB_DOWN else ""
 
 
 def lab_busy(exercise: Exercise, machine: Machine, doing: str, seen: str = "") -> Verdict:
-    """The verdict that there can be none now."""
+    """The verdict that this machine is too busy to judge."""
     busy = Busy(while_=doing, seconds=machine.still, seen=seen)
     return Verdict(exercise.id, Outcome.LAB_BUSY, **busy.fields)
 
 
 def readable(fields: dict[str, str]) -> dict[str, str]:
-    """The same texts, with escapes for what no screen can show (half a surrogate pair)."""
+    """The texts with escapes for characters that no screen can show (half a surrogate pair)."""
     return {name: text.encode(errors="backslashreplace").decode() for name, text in fields.items()}
 
 
 def lab_down(exercise: Exercise, lab: Lab) -> Verdict | None:
-    """The verdict if Kafka does not answer, or if this lesson is not open any more."""
+    """LAB DOWN if Kafka does not answer or this lesson is no longer open; otherwise None."""
     seen = _silence(lab)
     if not seen:
         return None
@@ -104,24 +104,24 @@ def _silence(lab: Lab) -> str:
 
 
 def _unexpected(exercise: Exercise, lab: Lab, error: Exception) -> Verdict:
-    """The check could not come to its end, though Kafka answers: the topic is gone, Kafka was away, or our mistake."""
+    """The verdict on a check that raised: the topic is gone, Kafka was away, or the lab has a bug."""
     what = f"{type(error).__name__}: {error}"[:400]
     if not isinstance(error, KafkaError | LabError):
         last = traceback.extract_tb(error.__traceback__)[-1]
         return Verdict(
             exercise.id,
             Outcome.ERROR,
-            "The check itself failed, which is a mistake of the lab's and not of yours.",
+            "Not your fault: the check itself failed, which is a bug of the lab.",
             seen=f"{what} ({last.name}, line {last.lineno})",
-            look_at="run this cell again; if it stays, please report it with these lines",
+            look_at="run this cell again; if it fails again, please report it with these lines",
         )
     with contextlib.suppress(LabError):
         if lab.namespace + CHECKED in lab.made and lab.namespace + CHECKED not in lab.topics():
             return Verdict(
                 exercise.id,
                 Outcome.TRY_AGAIN,
-                "The topic that the check works on is gone.",
-                seen=f"something deleted {lab.namespace}{CHECKED} while your function ran",
+                "The topic of the check is gone.",
+                seen=f"{lab.namespace}{CHECKED} was deleted while your function ran",
                 look_at="does your function delete topics, or open a lesson?",
             )
     says = "Not your fault: Kafka did not answer in time."

@@ -26,7 +26,7 @@ class Lab(Cluster):
             deletes_topics=cluster.deletes_topics,
         )
         self.number, self.settings = number, settings
-        self.made: set[str] = set()  # topics that `topic` has made since a check began
+        self.made: set[str] = set()  # topics that `topic` made since a check began
 
     @property
     def is_open(self) -> bool:
@@ -39,14 +39,14 @@ class Lab(Cluster):
         return f"{self.prefix}{self.number}-"
 
     def topic(self, name: str, partitions: int = 1, **config: Any) -> str:
-        """An empty topic of this lesson, made anew; returns its whole name. `config` as in `create_topic`."""
+        """Create an empty topic of this lesson, replacing an earlier one; returns its full name. `config` as in `create_topic`."""
         self.made.add(self.namespace + name)
         return self.create_topic(self.namespace + name, partitions, **config)
 
     def dead_letters(self, topic: str) -> str:
-        """An empty topic for the dead letters of `topic`, made anew; returns its name.
+        """Create an empty topic for the dead letters of `topic`, replacing an earlier one; returns its name.
 
-        It has as many partitions, takes much larger records, and keeps them for ever.
+        It has as many partitions, accepts much larger records, and keeps them for ever.
         """
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
         _, ends = log.edges(self, topic)
@@ -57,7 +57,7 @@ class Lab(Cluster):
         return self.create_topic(dead_letter.topic_of(topic), len(ends), **dead_letter.topic_settings(largest))
 
     def group(self, name: str) -> str:
-        """The whole name of a consumer group of this lesson; Kafka makes the group when the first member joins."""
+        """The full name of a consumer group of this lesson; Kafka creates the group when the first member joins."""
         return self.namespace + name
 
     def clear(self) -> None:
@@ -66,11 +66,11 @@ class Lab(Cluster):
         self.delete_topics(self.topics(self.namespace))
 
     def log(self, topic: str, group: str | None = None) -> log.Log:
-        """All of `topic` as the broker holds it now, for tables and pictures; `group` adds what it has committed."""
+        """All of `topic` as the broker holds it now, for tables and pictures; `group` adds its committed offsets."""
         return log.read(self, topic, group)
 
     def lag(self, topic: str, group: str, consumer: KafkaConsumer | None = None) -> lag.Lag:
-        """How far `group` has come in `topic`, and how much is left; `consumer` adds its positions."""
+        """The progress and lag of `group` in `topic`; `consumer` adds its positions."""
         begins, ends = log.edges(self, topic)
         positions = {}
         for place in consumer.assignment() if consumer else ():
@@ -80,39 +80,39 @@ class Lab(Cluster):
 
     @contextlib.contextmanager
     def private(self, size: int = 1, **overrides: str) -> Iterator[Self]:
-        """The lesson on `size` brokers of its own for the body of a `with`, whatever LAB_KAFKA says.
+        """For the body of a `with`: the lesson on `size` brokers of its own, whatever LAB_KAFKA says.
 
-        For experiments that freeze, stop or kill a broker, or look at its files; destroyed afterwards. `overrides` are
+        For experiments that freeze, stop or kill a broker, or look at its files; deleted afterwards. `overrides` are
         broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
         """
         with private(size, self.settings, **overrides) as own, type(self)(self.number, own, self.settings) as mine:
             yield mine
 
     def owners(self, group: str) -> dict[str, list[int]]:
-        """By consumer (its name), the partitions that the broker holds it for; empty while the group rebalances."""
+        """By consumer name, the partitions that the broker has assigned to it; empty while the group rebalances."""
         return members.owners(self, group)
 
     def members(
         self, topic: str, group: str, handle: Callable = members.nothing, **settings: Any
     ) -> contextlib.AbstractContextManager[members.Members]:
-        """Members of `group` as processes, for the body of a `with`: `members.start("A")`, `kill`, `freeze` ….
+        """For the body of a `with`: members of `group` as processes, to `start("A")`, `kill`, `freeze` ….
 
-        `handle(record)` is what they do with each record, `settings` their consumers' own. With `policy=retry.Policy()`
-        what fails is tried again, and then becomes a dead letter.
+        They call `handle(record)` for each record; `settings` are their consumers' settings. With
+        `policy=retry.Policy()` they retry a failed record, and then write a dead letter.
         """
         return members.of(self, topic, group, handle, **settings)
 
     def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.Running]:
-        """`python` with these words, such as `"-m", "my.module"`, as a terminal starts it, for the body of a `with`.
+        """For the body of a `with`: run `python` with these arguments, such as `"-m", "my.module"`, as a terminal does.
 
-        Its `process` can be killed, its `printed` read; it is killed at the end, if it runs.
+        You can kill its `process` and read what it `printed`; it is killed at the end if it still runs.
         """
         return python_process.python(*words)
 
     def database(self, name: str) -> Path:
-        """An empty database (SQLite; tables `effects` and `inbox`), made anew; returns its file."""
+        """Create an empty database (SQLite; tables `effects` and `inbox`), replacing an earlier one; returns its file."""
         return orders.create(self.settings.home / "databases" / f"{self.number}-{name}.db")
 
     def balance(self, topic: str, group: str, database: Path, **more: Any) -> balance.Sheet:
-        """What became of each event of `topic` for `group`, from the broker and the database; as `balance.read`."""
+        """What became of each event of `topic` for `group`, according to broker and database; see `balance.read`."""
         return balance.read(self, topic, group, database, **more)

@@ -1,4 +1,4 @@
-"""Opening a lesson: `lab = lesson("00")`. The first cell of every notebook."""
+"""Opens a lesson: `lab = lesson("00")`, the first cell of every notebook."""
 
 import atexit
 import logging
@@ -35,7 +35,7 @@ class Lesson(Lab):
 
     @property
     def is_open(self) -> bool:
-        """Whether clients can still be made: until another lesson is opened here, or this one in another kernel."""
+        """Whether clients can still be made: not after another lesson is opened here, or this one in another kernel."""
         return self._open and not self._taken
 
     @property
@@ -49,7 +49,7 @@ class Lesson(Lab):
         return super()._connect(kind, *topics, **settings)
 
     def predict(self, number: str, value: Any = ...) -> None:
-        """Note what you expect, such as `lab.predict("02a", 3)`; it is shown beside what is measured."""
+        """Store your prediction, such as `lab.predict("02a", 3)`; `measured` shows it beside the result."""
         progress.require_prediction(number)
         if value is ...:
             earlier = progress.read(self.settings).predictions.get(number)
@@ -60,57 +60,60 @@ class Lesson(Lab):
             print(f"Prediction {number}: {in_words(value)}")
 
     def measured(self, number: str, value: Any) -> None:
-        """Show what an experiment measured beside what was predicted."""
+        """Print the result of an experiment beside your prediction."""
         progress.require_prediction(number)
         predicted = progress.read(self.settings).predictions.get(number, "–")
         print(f"{number} · predicted: {predicted} · measured: {in_words(value)}")
 
     def check(self, number: str, answer: Any) -> Verdict:
-        """The verdict on your answer to exercise `number`. Never raises; cuts your code off if it does not end."""
+        """The verdict on your answer to exercise `number`. Never raises; stops your code if it does not end."""
         verdict = check.check(number, answer, self)
         try:
             progress.remember(self.settings, verdict)
         except LabError as error:
-            print(f"This could not be kept for `lab.progress()`. {error}")
+            print(f"`lab.progress()` will not show this: {error}")
         return verdict
 
     def file(self, number: str) -> Path:
-        """The file for your answer to exercise `number`, made with the exercise's beginning if it is not there yet."""
+        """The file for your answer to exercise `number`; creates it with the exercise's stub if it does not exist."""
         path, made = copies.answer_file(check.find(number), self.settings.home)
-        print(f"{path.name} {'is new: write' if made else 'is there, as you left it: go on'} there, then check.")
+        print(
+            f"{path.name} {'is new: write your code' if made else 'exists, as you left it: continue'} there, "
+            f"then check."
+        )
         return path
 
     def solved(self, number: str) -> Path | None:
-        """Your file for exercise `number`, if it was solved; else None. Raises LabError if its answer is no file."""
+        """Your file for exercise `number` if you solved it, else None. Raises LabError if its answer is not a file."""
         path = copies.answer_path(check.find(number), self.settings.home)
         solved = progress.read(self.settings).exercises.get(number) == "solved"
         return path if solved and path.is_file() else None
 
     def hint(self, number: str) -> Note:
-        """The next hint for exercise `number`; each call shows one more."""
+        """The next hint for exercise `number`; each call returns one more."""
         exercise = check.find(number)
         self._hints[exercise.id] = self._hints.get(exercise.id, 0) + 1
         return exercise.hint(self._hints[exercise.id])
 
     def solution(self, number: str) -> Note:
-        """An answer to exercise `number`, explained. Others are as good."""
+        """An answer to exercise `number`, explained. Others may be as good."""
         return check.find(number).solution()
 
     def progress(self) -> None:
-        """Print which of this lesson's exercises are solved; `python3 lab.py progress` shows all lessons."""
+        """Print which exercises of this lesson are solved; `python3 lab.py progress` shows all lessons."""
         print("\n".join(progress.read(self.settings).lines(self.number)))
 
     def warnings(self) -> None:
-        """Print what the Kafka client has warned of since the kernel started; it writes nothing into cells itself."""
+        """Print the Kafka client's warnings since the kernel started; it does not print them into cells."""
         lines = [line if times == 1 else f"{line}  ({times} times)" for line, times in _warnings.seen.items()]
-        print("\n".join(lines) or "The Kafka client has not warned of anything.")
+        print("\n".join(lines) or "The Kafka client has not issued any warnings.")
 
 
 class _Warnings(logging.Handler):
-    """Keeps what the client's and the lab's loggers warn of, from whatever thread, without printing it.
+    """Keeps the warnings of the client and the lab, from any thread, without printing them.
 
-    A warning that comes again is counted: a missing topic alone makes ten a second. That the client's own thread was
-    slow for a moment is left out: it says something about this machine only.
+    Repeated warnings are counted: a missing topic alone causes ten a second. Warnings that the client's own thread was
+    slow are left out, because they concern only this machine.
     """
 
     def __init__(self) -> None:
@@ -127,7 +130,7 @@ class _Warnings(logging.Handler):
             del self.seen[next(iter(self.seen))]
 
     def attach(self) -> None:
-        """Listen to the loggers `kafka` and `labsupport`; nothing of theirs reaches a cell."""
+        """Listen to the loggers `kafka` and `labsupport`, and keep their output out of cells."""
         for name in ("kafka", "labsupport"):
             logger = logging.getLogger(name)
             logger.propagate = False
@@ -136,9 +139,9 @@ class _Warnings(logging.Handler):
 
 
 def _explain_errors() -> None:
-    """In a notebook: below the client's errors stands what they mean and what to do.
+    """In a notebook, add to the client's errors what they mean and what to do.
 
-    And a check whose function does not exist yet says that the cells above it come first.
+    And say for a check of an undefined function that its cell must run first.
     """
     from IPython import get_ipython
 
@@ -158,14 +161,14 @@ def _explain_errors() -> None:
 
 
 _warnings = _Warnings()
-_open: list[Lesson] = []  # the lesson of this kernel; at most one
+_open: list[Lesson] = []  # this kernel's lesson; at most one
 
 
 def lesson(number: str) -> Lesson:
-    """Open a lesson: Kafka up, this lesson's topics and groups gone, earlier clients of this kernel closed.
+    """Open a lesson: start Kafka, delete the lesson's topics and groups, and close this kernel's earlier clients.
 
     `number` is the notebook's two digits, such as "05". Starts the lab's broker if it is not running (`LAB_KAFKA`
-    names another Kafka) and removes what a killed kernel left behind. Raises LabError with the next step.
+    names another Kafka), and removes what a killed kernel left behind. Raises LabError with the next step.
     """
     if not re.fullmatch("[0-9]{2}", str(number)):
         raise LabError(f"There is no lesson {number!r}.", "", 'give its two digits, such as lesson("00")')
@@ -190,7 +193,7 @@ def lesson(number: str) -> Lesson:
 
 @atexit.register
 def close() -> None:
-    """Close the clients of the lesson that is open in this kernel, if any."""
+    """Close the clients of this kernel's open lesson, if any."""
     while _open:
         mine = _open.pop()
         open_lessons.release(mine.settings, mine.number)

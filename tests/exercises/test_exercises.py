@@ -94,7 +94,7 @@ def test_a_known_wrong_answer_is_told_what_is_wrong(exercise, wrong, opened):
     assert verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR)
     assert wrong.phrase in repr(verdict)
     assert verdict.look_at or verdict.outcome is Outcome.ERROR
-    assert "mistake of the lab's" not in repr(verdict)
+    assert "bug of the lab" not in repr(verdict)
 
 
 # Wrong in ways that no misconception needs: each takes the reference answer, and does something around it.
@@ -143,7 +143,7 @@ def around(exercise: Exercise, code: str):
 
 def refused(verdict) -> bool:
     """Whether it was told that something is wrong with it, and not with the lab."""
-    return verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR) and "mistake of the lab's" not in repr(verdict)
+    return verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR) and "bug of the lab" not in repr(verdict)
 
 
 @each

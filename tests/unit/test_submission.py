@@ -95,8 +95,8 @@ def raising(error):
         (raising(ValueError("no such order")), Failed, "Your code raised ValueError: no such order"),
         (raising(EvilError()), Failed, "Your code raised EvilError: no message"),
         (raising(SystemExit()), Failed, "Your code called exit()"),
-        (raising(SystemExit(1)), Failed, "`raise` ends it with an error that others hear of"),
-        (lambda x: 1.5, TryAgain, "What came back has the wrong type."),
+        (raising(SystemExit(1)), Failed, "end a function with `return`"),
+        (lambda x: 1.5, TryAgain, "Your function returned the wrong type."),
         (raising(GeneratorExit()), Failed, "Your code raised GeneratorExit"),
         (lambda x: sys.exit(0), Failed, "Your code called exit()"),
         (lambda x: undefined, Failed, "run the cells above that define the name"),  # noqa: F821
@@ -115,7 +115,7 @@ def test_every_wrong_kind_of_answer_gets_its_sentence(value, kind, phrase):
 
 
 @pytest.mark.parametrize(
-    ("value", "phrase"), [(generator, "take the `yield` out"), (asynchronous, "`def`, not `async def`")]
+    ("value", "phrase"), [(generator, "remove the `yield`"), (asynchronous, "`def`, not `async def`")]
 )
 def test_code_that_has_not_run_is_told_so_where_nothing_has_to_come_back(value, phrase):
     """Of a function that is called for what it does, anything may come back but that."""
@@ -154,7 +154,7 @@ def test_what_was_given_is_not_changed_for_others():
     given = [1, 2]
     verdict = judged(lambda x: x.append(3) or 1, given)
     assert given == [1, 2]
-    assert "Your function changed what it was given." in say(verdict)
+    assert "Your function changed its arguments." in say(verdict)
     assert verdict.fields["came_back"] == "f([1, 2, 3]), afterwards"
 
 

@@ -1,4 +1,4 @@
-"""Members of one group in this process, for checks that ask what each of them has."""
+"""Members of one group in this process, each with its share of the partitions."""
 
 import contextlib
 import threading
@@ -18,10 +18,10 @@ QUICK = READS | {"heartbeat_interval_ms": 100}
 
 @contextlib.contextmanager
 def joined(lab: Lab, topic: str, group: str, names: Sequence[str], **settings: Any) -> Iterator[list[KafkaConsumer]]:
-    """For the body of a `with`: consumers of these names (their client_id) in this process; each has its share.
+    """For the body of a `with`: consumers with these names (client_id) that share the topic; the group is stable.
 
-    They poll at the same time, each in a thread of its own: polled in turn this client (3.0.12) can join for ever,
-    because a join that was answered between two polls is begun anew.
+    They poll at the same time, each in a thread of its own. Polled in turn, kafka-python 3.0.12 can join for ever: a
+    join that is answered between two polls starts again.
     """
     keys = [f"{CHECKED} {group} {name}" for name in names]
     enough = threading.Event()
@@ -49,7 +49,7 @@ def joined(lab: Lab, topic: str, group: str, names: Sequence[str], **settings: A
             finally:
                 enough.set()
         for thread in threads:
-            thread.result()  # raises what its poll raised
+            thread.result()  # raises what poll() raised
         yield consumers
     finally:
         for key in keys:

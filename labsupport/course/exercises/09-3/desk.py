@@ -15,44 +15,44 @@ LARGEST = 2_000  # bytes in a record of the dead letter topic that is too small
 
 
 class Desk:
-    """Where records are set aside: the learner's function, the consumer, and what lay in the dead letter topic."""
+    """The learner's publisher at work: its consumer, and the dead letters written so far."""
 
     def __init__(self, answer: Submission, lab: Lab, consumer: KafkaConsumer):
         self.answer, self.lab, self.consumer = answer, lab, consumer
         self.dead = lab.dead_letters(next(iter(consumer.assignment())).topic)
-        self.due: dict[int, int] = {}  # by partition, what is to be committed
-        self._seen: set[tuple[int, int]] = set()  # places of dead letters
-        # From now on the coordinator is known, so a commit that is only begun (commit_async) is on its way before the
-        # check asks for it, on the same connection.
+        self.due: dict[int, int] = {}  # by partition, the offset that should be committed
+        self._seen: set[tuple[int, int]] = set()  # partition and offset of dead letters
+        # Learn the coordinator now: then a commit that is only begun (commit_async) is sent before the check asks for
+        # committed offsets on the same connection.
         self.committed()
 
     def producer(self) -> KafkaProducer:
-        """A new one: one that was refused a record sends nothing any more."""
+        """A new producer: after a refusal, the old one sends nothing more."""
         return self.lab.producer(name="check-letters", **dead_letter.producer_settings())
 
     def letters(self) -> list[ConsumerRecord]:
-        """The dead letters that were not there when this was asked before."""
+        """The dead letters written since the last call."""
         new = [each for each in self.lab.log(self.dead).records if (each.partition, each.offset) not in self._seen]
         self._seen |= {(each.partition, each.offset) for each in new}
         return new
 
     def committed(self) -> dict[int, int]:
-        """By partition, where the group would go on; a partition without a place is not there."""
+        """The committed offsets by partition, of the partitions that have one."""
         places = {place: self.consumer.committed(place, timeout_ms=5_000) for place in self.consumer.assignment()}
         return {place.partition: offset for place, offset in places.items() if offset is not None}
 
     def bury(self, producer: KafkaProducer, record: ConsumerRecord, error: Exception, given: str) -> None:
-        """Call the learner's function; what fails is told with `given`, which is shorter than a record."""
+        """Call the learner's function; a failure shows `given` instead of whole records."""
         try:
             self.answer(self.consumer, producer, record, error, returns=object)
         except Failed as failed:
             fields = failed.fields | {"given": given}
             if "called exit()" in fields["says"]:
-                fields["look_at"] = "let the error out: whoever runs the service says what becomes of it"
+                fields["look_at"] = "let the error out: whoever runs the service decides what to do"
             raise Failed(timed=failed.timed, **fields) from None
 
     def set_aside(self, record: ConsumerRecord, error: Exception, given: str) -> None:
-        """It can be: one dead letter, the record as it was; and this record is committed, it alone."""
+        """Nothing fails: require one dead letter with the record unchanged, and a commit of this record only."""
         given = f"bury(consumer, producer, record, {shown(error, 60)}); {given}"
         producer = self.producer()
         self.bury(producer, record, error, given)
@@ -65,10 +65,10 @@ class Desk:
         letters = self.letters()
         if len(letters) != 1:
             raise TryAgain(
-                says=f"{len(letters)} dead letters were written, and 1 is due.",
+                says=f"{len(letters)} dead letters were written instead of 1.",
                 given=given,
-                rule="one call sends one dead letter",
-                look_at="dead_letter.topic_of(record.topic), and one send()",
+                rule="one call must send one dead letter",
+                look_at="call send() once, to dead_letter.topic_of(record.topic)",
             )
         _require_letter(letters[0], record, error, self.consumer.config["group_id"], given)
 
@@ -76,28 +76,28 @@ class Desk:
         committed = self.committed()
         if committed == self.due:
             return
-        came_back = f"committed, by partition: {committed}; due: {self.due}"
+        came_back = f"committed, by partition: {committed}; expected: {self.due}"
         own = committed.get(record.partition, 0)
         if own <= record.offset:
             raise TryAgain(
-                says="The record was set aside, and is not committed.",
+                says="The record was set aside, but not committed.",
                 given=given,
                 came_back=came_back,
-                rule="after a restart it would come again, and be set aside again",
-                look_at="what is committed is the next offset: reading.after(record)",
+                rule="after a restart it would be delivered again, and set aside again",
+                look_at="commit the next offset: reading.after(record)",
             )
         lost = sum(committed.get(number, 0) - self.due.get(number, 0) for number in committed)
         raise TryAgain(
-            says="More is committed than was set aside.",
+            says="More was committed than was set aside.",
             given=given,
             came_back=came_back,
-            rule=f"commit() without offsets commits all that poll() handed out, of each partition: {lost} "
-            f"record{'s' * (lost != 1)} would be lost if it dies now",
-            look_at="reading.after(record) is what to commit after this record",
+            rule=f"commit() without offsets commits everything that poll() returned, in each partition: a crash "
+            f"now would lose {lost} record{'s' * (lost != 1)}",
+            look_at="commit reading.after(record)",
         )
 
     def fails(self, method: str, record: ConsumerRecord, error: Exception) -> None:
-        """The producer's send() or the consumer's commit() raises once: the error comes out, or it is done anyway."""
+        """The producer's send() or the consumer's commit() raises once: require the error, or that the work is done."""
         producer = self.producer()
         client = producer if method == "send" else self.consumer
         whose = "producer" if method == "send" else "consumer"
@@ -108,9 +108,9 @@ class Desk:
         written, committed = len(self.letters()), self.committed().get(record.partition, 0) > record.offset
         if committed and not written:
             raise TryAgain(
-                says="The record is lost: it is committed, and has no dead letter.",
+                says="The record is lost: it is committed and has no dead letter.",
                 given=given,
-                rule="first the dead letter is acknowledged, then the record is committed",
+                rule="commit the record only after its dead letter is acknowledged",
                 look_at="what does your code do when send() raises?",
             )
         if raised and not out and not committed:
@@ -118,14 +118,14 @@ class Desk:
                 says=f"{method}() raised an error, and bury returned as if nothing had happened.",
                 given=given,
                 came_back="the record is not committed",
-                rule="a service that goes on commits the next record, and with it this one",
-                look_at="which `except` keeps the error? Let it out",
+                rule="a service that continues commits the next record, and this one with it",
+                look_at="which `except` swallows the error? Let it out",
             )
 
     def refused(self, records: Sequence[ConsumerRecord], error: Exception) -> None:
-        """The second of three records is too large for the dead letter topic, which is a new one."""
+        """Set three records aside; the second is too large for the new dead letter topic."""
         self.dead = self.lab.create_topic(self.dead, len(self.consumer.assignment()), max_message_bytes=LARGEST)
-        given = f"three records; the dead letter of the second is larger than the topic takes ({LARGEST:,} bytes)"
+        given = f"three records; the dead letter of the second is larger than the topic accepts ({LARGEST:,} bytes)"
         story, waited = ["bury(record 1) returns"], list[object]()
         self.bury(self.producer(), records[0], error, given)
         for number, record in enumerate(records[1:], 2):
@@ -144,36 +144,37 @@ class Desk:
 def _judge_refused(
     records: Sequence[ConsumerRecord], end: int, letters: set[int], *, given: str, story: list[str], waited: bool
 ) -> None:
-    """`end` is what is committed, `letters` the offsets of records that have one; whether anybody `waited` for one."""
+    """`end` is the committed offset, `letters` has the offsets of records with a dead letter; `waited`: for an ack."""
     lost = [n for n, each in enumerate(records, 1) if each.offset < end and each.offset not in letters]
     told = " → ".join([*story, f"committed: {sum(each.offset < end for each in records)} of {len(records)}"])
     if lost:
-        look_at = "which line waits for the acknowledgement? send() returns before it, and flush() does not raise"
+        look_at = "which line waits for the acknowledgement? send() returns before it comes, and flush() does not raise"
         if waited:
             look_at = (
-                "it is waited for, and refused: does the error come out before the commit, or does a line keep it?"
+                "your code waited, and the broker refused: does the error come out before the commit, or is it "
+                "swallowed?"
             )
         raise TryAgain(
             says=f"Record {lost[0]} is lost: it is committed, and the broker refused its dead letter.",
             given=given,
             story=told,
-            rule="first the dead letter is acknowledged, then the record is committed",
+            rule="commit the record only after its dead letter is acknowledged",
             look_at=look_at,
         )
     if records[1].offset in letters:
         raise TryAgain(
-            says="The dead letter of record 2 was written, and the record as it was does not fit.",
+            says="The dead letter of record 2 was written, although the whole record does not fit.",
             given=given,
             story=told,
-            rule="a dead letter is the record as it was, so that it can be repaired and sent again",
-            look_at="what of the record do you leave out? If it is too large, let the error out",
+            rule="a dead letter holds the record unchanged, so that it can be repaired and sent again",
+            look_at="which part of the record do you leave out? If it is too large, let the error out",
         )
     if story[-1].endswith("returns"):
         raise TryAgain(
-            says="The dead letter of record 2 was refused, and nobody heard of it.",
+            says="The broker refused the dead letter of record 2, and the error was swallowed.",
             given=given,
             story=told,
-            rule="a service that goes on commits the next record, and with it this one",
+            rule="a service that continues commits the next record, and this one with it",
             look_at="let the error out",
         )
 
@@ -186,33 +187,34 @@ def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Excepti
             says="dead_letter.unwrap cannot read what you wrote.",
             given=given,
             came_back=f"{described(held)}: {problem}",
-            rule="in a week nobody will know where it lay, and why it is here",
-            look_at="dead_letter.wrap(record, error, attempts, group).encode() is key, value, headers: send all three",
+            rule="in a week nobody will know where the record was, and why it is here",
+            look_at="dead_letter.wrap(record, error, attempts, group).encode() returns key, value and headers: "
+            "send all three",
         ) from problem
     found = {"key": letter.key, "value": letter.value, "headers": list(letter.headers), "time": letter.timestamp}
     was = {"key": record.key, "value": record.value, "headers": list(record.headers), "time": record.timestamp}
-    found |= {"place": letter.place, "group": letter.group, "attempts": letter.attempts}
-    was |= {"place": f"{record.topic}/{record.partition}/{record.offset}", "group": group, "attempts": 1}
+    found |= {"origin": letter.place, "group": letter.group, "attempts": letter.attempts}
+    was |= {"origin": f"{record.topic}/{record.partition}/{record.offset}", "group": group, "attempts": 1}
     for name, right in was.items():
         if found[name] != right:
             raise TryAgain(
-                says=f"Not as it was, in the dead letter: the {name}."
+                says=f"The dead letter does not hold the record unchanged. Changed: the {name}."
                 if name not in LOOK_AT
-                else f"The dead letter says something else than what was: the {name}.",
+                else f"The dead letter is wrong about the {name}.",
                 given=given,
-                came_back=f"{name}: {shown(found[name], 120)}; it was {shown(right, 120)}",
-                rule="whoever repairs it asks who could not process it, and how often it was tried"
+                came_back=f"{name}: {shown(found[name], 120)}; it should be {shown(right, 120)}",
+                rule="a repair begins with the questions which group failed, and after how many attempts"
                 if name in LOOK_AT
-                else "a dead letter is the record as it was, so that it can be repaired and sent again",
-                look_at=LOOK_AT.get(name, "what of the record do you hand on, and what do you leave out?"),
+                else "a dead letter holds the record unchanged, so that it can be repaired and sent again",
+                look_at=LOOK_AT.get(name, "which parts of the record do you pass on, and which do you leave out?"),
             )
     if str(error)[:60].strip("'\"") not in letter.message or type(error).__name__ not in letter.error:
         raise TryAgain(
-            says="The dead letter does not say which error it was.",
+            says="The dead letter does not name the error.",
             given=given,
             came_back=f"{letter.error}: {shown(letter.message, 120)}",
-            rule="whoever repairs it begins with the error",
-            look_at="hand the error itself to dead_letter.wrap",
+            rule="a repair begins with the error",
+            look_at="pass the error itself to dead_letter.wrap",
         )
 
 

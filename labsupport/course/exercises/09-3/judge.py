@@ -30,13 +30,13 @@ LARGE: Wire = (b"ORD-124", b"x" * (LARGEST - 100), [])
 
 
 def _set_aside(answer: Submission, lab: Lab) -> str:
-    """Records of two partitions in hand; odd ones; clients that fail once; then a topic that refuses a dead letter."""
+    """Plain and odd records of two partitions; clients that fail once; a topic that refuses a dead letter."""
     try:
         consumer, records = _in_hand(lab, [PLAIN, *ODD, PLAIN, PLAIN, PLAIN, PLAIN, LARGE, PLAIN], [PLAIN] * 3)
         desk = Desk(answer, lab, consumer)
         plain, odd, fails, refused = records[0], records[1:6], records[6:8], records[8:11]
         error, none = EventError("not JSON: Expecting value"), EventError("no value")
-        desk.set_aside(plain, error, f"poll() handed out {len(records)} records of two partitions, this is the first")
+        desk.set_aside(plain, error, f"poll() returned {len(records)} records of two partitions; this is the first")
         large = RuntimeError("the database said: " + "x" * 2_000_000)
         for record, why in zip(odd, [EventError("no event"), none, KeyError("amount"), none, large], strict=True):
             desk.set_aside(record, why, f"the record: {described(record)}")
@@ -46,13 +46,13 @@ def _set_aside(answer: Submission, lab: Lab) -> str:
         desk.refused(refused, error)
     finally:
         lab.delete_topics([dead_letter.topic_of(lab.namespace + CHECKED)])
-    return "Every record came back as it was; only what was set aside was committed, and nothing when it could not be."
+    return "Every dead letter holds its record unchanged, and only records whose dead letter was stored were committed."
 
 
 def _in_hand(lab: Lab, first: Sequence[Wire], second: Sequence[Wire]) -> tuple[KafkaConsumer, list[ConsumerRecord]]:
-    """An own topic with these records in its two partitions, and a consumer that was handed all of them.
+    """A topic with these records in its two partitions, and a consumer that polled all of them.
 
-    Its group is new. The records are in order, those of partition 0 first.
+    Its group is new. The records are in order, partition 0 first.
     """
     topic = lab.topic(CHECKED, partitions=2)
     wires = [(*wire, number) for number, part in enumerate((first, second)) for wire in part]
@@ -79,15 +79,15 @@ EXERCISE = Exercise(
     call="bury(consumer, producer, record, error)",
     file="publisher.py",
     hints=(
-        "In `careless`, what is committed by which line, and what is known at that moment about the dead letter?",
+        "In `careless`, which line commits what, and what is known about the dead letter at that moment?",
         "`dead_letter.wrap(record, error, attempts, group)` makes the letter; its `encode()` gives key, value and "
         'headers. The group is `consumer.config["group_id"]`.',
-        "Send all three, `get(timeout=10)` what `send` returns, then `consumer.commit(reading.after(record))`. No "
-        "`try`: the error shall come out.",
+        "Send all three, call `get(timeout=10)` on what `send` returns, then "
+        "`consumer.commit(reading.after(record))`. No `try`: the error must come out.",
     ),
-    explanation="The letter has the record as it was, and maps what this client cannot send. It is acknowledged "
-    "before anything is committed, and the commit names this record alone. If the letter is refused, the error "
-    "comes out, and the record will come again.",
+    explanation="The letter holds the record unchanged, and encodes what this client cannot send. It is "
+    "acknowledged before anything is committed, and the commit covers this record only. If the broker refuses "
+    "the letter, the error comes out, and the record is delivered again.",
     points_at=("ep-3", "ep-4"),
     judge=_set_aside,
     seconds=8.0,

@@ -26,20 +26,20 @@ INCIDENTS = (
 
 @dataclass(frozen=True)
 class Held:
-    """A partition: its records' `times`, in seconds after 10:30:00; what its group has `committed`; where it begins."""
+    """A partition: `times` of its records (s after 10:30:00), the `committed` offset, and where its log begins."""
 
     times: tuple[float, ...]
     committed: int | None
     begin: int = 0
 
     def needed(self, incident: datetime) -> int:
-        """The first offset that has to come again, or to come at all."""
+        """The first offset that must be delivered, again or for the first time."""
         since = [offset for offset, seconds in enumerate(self.times) if _at(seconds) >= incident]
         undone = range(self.committed or 0, len(self.times))
         return max(self.begin, min([*since, *undone], default=len(self.times)))
 
 
-PARTITIONS = (  # the plain ones first
+PARTITIONS = (  # plain ones first
     Held((0, 10, 20, 30, 30.6), 5),
     Held((25, 35, 45), 3),
     Held((5, 15), 2),
@@ -53,13 +53,13 @@ PARTITIONS = (  # the plain ones first
     Held((1, 2, 3, 4, 5), None, begin=3),
     Held((1, 2, 23, 33), 1, begin=2),
 )
-FAILING = ("committed", "offsets_for_times", "beginning_offsets")  # what the consumer is asked for
+FAILING = ("committed", "offsets_for_times", "beginning_offsets")  # methods that fail once
 
 
 def _go_back(answer: Submission, lab: Lab) -> str:
-    """Two incidents; a group is set to what comes back, and reads: what it is handed is judged. Then a consumer fails.
+    """For two incidents, reset a group to the result and judge what it then reads. Then a consumer fails once.
 
-    The partitions have other numbers at the second incident.
+    The partitions have different numbers for the second incident.
     """
     for incident, held in zip(INCIDENTS, (PARTITIONS, PARTITIONS[4:] + PARTITIONS[:4]), strict=True):
         topic = _topic(lab, held)
@@ -76,20 +76,21 @@ def _go_back(answer: Submission, lab: Lab) -> str:
             _judge_place(number, held[number], handed[number], places, incident)
         _require_places_or_error(answer, consumer, incident, held, places)
     return (
-        f"{len(PARTITIONS)} partitions, {len(INCIDENTS)} incidents: nothing is skipped, and nothing comes for nothing."
+        f"{len(PARTITIONS)} partitions, {len(INCIDENTS)} incidents: nothing is skipped, and nothing is read "
+        f"again needlessly."
     )
 
 
-PLACES = "a dict from partition to offset"
+PLACES = "a dict: partition → offset"
 
 
 def _plain_first(held: Sequence[Held]) -> list[int]:
-    """The numbers of the partitions, those that show a mistake most simply first."""
+    """The partitions' numbers, those that show a mistake most simply first."""
     return sorted(range(len(held)), key=lambda number: PARTITIONS.index(held[number]))
 
 
 def _topic(lab: Lab, held: Sequence[Held]) -> str:
-    """A topic of these partitions."""
+    """The name of a topic with these partitions."""
     sent = [
         {"value": b"", "partition": number, "timestamp_ms": milliseconds(_at(seconds), "timestamp")}
         for number, each in enumerate(held)
@@ -104,17 +105,17 @@ def _topic(lab: Lab, held: Sequence[Held]) -> str:
 def _require_places_or_error(
     answer: Submission, consumer: KafkaConsumer, incident: datetime, held: Sequence[Held], places: dict[int, int]
 ) -> None:
-    """Kafka does not answer once: the error comes out, or it is asked again; no wrong place comes of it."""
+    """Kafka fails to answer once: require the error, or the right offsets after a retry."""
     for method in FAILING:
         with failing_once(consumer, method, KafkaTimeoutError("Kafka did not answer in time")) as raised:
             out, came_back = came_out(answer, consumer, incident, returns=dict, asks=PLACES)
         if raised and not out and _places(came_back, held, answer, incident) != places:
             raise TryAgain(
-                says=f"consumer.{method} raised an error, and your function returned other places.",
+                says=f"consumer.{method} raised an error, and your function returned wrong offsets.",
                 given=f"go_back(consumer, {incident!r}); Kafka does not answer once: KafkaTimeoutError",
-                came_back=f"{shown(came_back)}; due: {shown(places)}, or the error",
-                rule="nobody would hear of it, and the group would be set to a place that nobody has found",
-                look_at="which `except` keeps the error? Let it out",
+                came_back=f"{shown(came_back)}; expected: {shown(places)}, or the error",
+                rule="nobody would notice, and the group would be reset to offsets that nobody looked up",
+                look_at="which `except` swallows the error? Let it out",
             )
 
 
@@ -123,14 +124,14 @@ def _at(seconds: float) -> datetime:
 
 
 def _reader(lab: Lab, topic: str, group: str, name: str) -> KafkaConsumer:
-    """A consumer of all partitions, with a group and without being its member."""
+    """A consumer of all partitions that belongs to `group` without joining it."""
     consumer = lab.consumer(name=name, group_id=group, auto_offset_reset="latest", enable_auto_commit=False)
     consumer.assign([TopicPartition(topic, number) for number in range(len(PARTITIONS))])
     return consumer
 
 
 def _places(came_back: dict, held: Sequence[Held], answer: Submission, incident: datetime) -> dict[int, int]:
-    """What came back as offsets by partition. Raises TryAgain if it is something else."""
+    """The result as offsets by partition. Raises TryAgain if it is anything else."""
     given = answer.called("consumer", incident).replace("'consumer'", "consumer")
     places = {}
     for key, offset in came_back.items():
@@ -138,25 +139,26 @@ def _places(came_back: dict, held: Sequence[Held], answer: Submission, incident:
         whole = all(isinstance(each, Integral) and not isinstance(each, bool) for each in (number, offset))
         if not whole or number not in range(len(held)) or offset < 0:
             raise TryAgain(
-                says="That is no partition with an offset.",
+                says="Your function returned an entry that is not a partition with an offset.",
                 given=given,
                 came_back=f"{shown(key)}: {shown(offset)}",
-                look_at="the partition's number, and the offset as a whole number; what is found has one as .offset",
+                look_at="use the partition's number, and the offset as an int; what offsets_for_times finds has "
+                "an .offset",
             )
         if offset > (end := len(held[number].times)):
             raise TryAgain(
-                says=f"Partition {number} ends at offset {end}: it has no {offset}.",
-                rule="an offset that the log does not have counts as none: auto_offset_reset decides then",
-                look_at="the end is the offset that the next record will get; to go back is a smaller one",
+                says=f"Partition {number} ends at offset {end}: it has no offset {offset}.",
+                rule="an offset outside the log counts as none, and auto_offset_reset decides",
+                look_at="the end is the offset that the next record will get; going back needs a smaller one",
             )
         places[int(number)] = int(offset)
     if missing := set(range(len(held))) - places.keys():
         raise TryAgain(
-            says=f"There is no place for partition {', partition '.join(map(str, sorted(missing)))}.",
+            says=f"Your result has no offset for partition {', partition '.join(map(str, sorted(missing)))}.",
             given=given,
             came_back=shown(places),
-            rule="each partition has a place, also where nothing changes",
-            look_at="is there one for a partition in which nothing was found, and one where nothing is committed?",
+            rule="each partition needs an offset, even if nothing changes",
+            look_at="do you handle partitions in which nothing was found, or nothing is committed?",
         )
     return dict(sorted(places.items()))
 
@@ -169,23 +171,26 @@ def _judge_place(
     if [*handed] == [*range(needed, len(times))]:
         return
     held = "; ".join(f"{n}: {_at(times[n]):%H:%M:%S.%f}"[:-3] for n in range(partition.begin, len(times))) or "nothing"
-    says = f"Partition {number}: it is handed {', '.join(map(str, handed)) or 'no record'}; "
+    says = f"Partition {number}: the group reads {', '.join(map(str, handed)) or 'no record'}; "
     if len(handed) > len(times) - needed:
-        says += f"from {needed} on was enough."
-        rule = "what is older than the incident, and done, comes again for nothing"
-        look_at = "offsets_for_times finds None where no record is late enough; it counts in milliseconds"
+        says += f"offset {needed} is early enough."
+        rule = "records that are older than the incident and processed are read again needlessly"
+        look_at = "offsets_for_times gives None if no record is late enough; it takes milliseconds"
     elif places[number] < partition.begin:
-        says += f"{needed} was never processed, and is skipped now."
-        rule = f"the log begins at {partition.begin} and has no {places[number]}: `latest` goes to the end then"
-        look_at = "consumer.beginning_offsets([place]): what if nothing is committed, or something before that?"
+        says += f"offset {needed} was never processed, and is skipped now."
+        rule = f"the log begins at {partition.begin} and has no {places[number]}: `latest` then continues at the end"
+        look_at = (
+            "see consumer.beginning_offsets([partition]): what if nothing is committed, or an offset "
+            "before the beginning?"
+        )
     elif committed is None or committed <= needed:
-        says += f"{needed} was never processed, and is skipped now."
-        rule = "a group that is set forward misses what lies in between"
-        look_at = "which is smaller: what is committed, or what was found for the incident?"
+        says += f"offset {needed} was never processed, and is skipped now."
+        rule = "a group that is moved forward skips the records in between"
+        look_at = "which is smaller: the committed offset, or the one found for the incident?"
     else:
-        says += f"{needed} is not older than the incident, and does not come."
-        rule = "what was processed wrongly is done only when it was handed out again"
-        look_at = "which is smaller, what is committed or what is found? In which unit and time zone do you ask?"
+        says += f"offset {needed} is not older than the incident, and is not read again."
+        rule = "records that were processed wrongly must be read again"
+        look_at = "which is smaller, the committed offset or the one found? In which unit and time zone do you ask?"
     given = f"partition {number}: {held} (UTC)\ncommitted: {committed}; incident: {incident.isoformat()}"
     raise TryAgain(says=says, given=given, came_back=shown(places), rule=rule, look_at=look_at)
 
@@ -197,16 +202,17 @@ EXERCISE = Exercise(
     minutes=6,
     call="go_back(consumer, incident)",
     hints=(
-        "Which records have to come: those since the incident, those that are not committed, or both?",
-        "`consumer.offsets_for_times({place: milliseconds})` finds the first record that is not older; `None` if "
-        "there is none. `int(incident.timestamp() * 1000)` are the milliseconds.",
-        "The smaller of what was found and what is committed; nothing found: what is committed. Nothing committed, "
-        "or something before the log's beginning: that beginning, `consumer.beginning_offsets(places)[place]`.",
+        "Which records must the group read: those since the incident, those that are not committed, or both?",
+        "`consumer.offsets_for_times({partition: milliseconds})` finds the first record that is not older, or "
+        "`None`. `int(incident.timestamp() * 1000)` gives the milliseconds.",
+        "Take the smaller of the found and the committed offset, or the committed one if nothing was found. If "
+        "nothing is committed, or an offset before the log's beginning, use "
+        "`consumer.beginning_offsets(partitions)[partition]` instead.",
     ),
-    explanation="A time is another offset in each partition. Where the group has not come as far as the incident, "
-    "it stays where it is: to set it to the incident would skip what it has never processed. Where it has "
-    "committed nothing, it begins where the log does, and that is not always 0: at an offset that the log does not "
-    "have any more, `latest` would skip all of it.",
+    explanation="A time is a different offset in each partition. Where the group has not yet reached the "
+    "incident, it stays where it is: moving it to the incident would skip records that it never processed. "
+    "Where it has committed nothing, it begins where the log begins, which is not always 0: from an offset that "
+    "the log no longer has, `latest` would skip everything.",
     judge=_go_back,
     seconds=6.0,
 )

@@ -37,7 +37,7 @@ from labsupport.commands.notebooks import client_of, own_home
 with own_home():
     client_of(nbformat.read(sys.argv[1], as_version=4), Path(sys.argv[1]).parent).execute()
 """
-SUITE = ("-n", "2", "-q", "-x", "tests/kafka/test_members.py", "tests/kafka/test_nursery.py")
+SUITE = ("-n", "2", "-q", "-x", "tests/kafka/test_members.py", "tests/kafka/test_forkserver.py")
 
 
 @dataclass(frozen=True)

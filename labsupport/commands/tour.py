@@ -21,14 +21,14 @@ from labsupport.broker.advice import speaking
 from labsupport.commands.terminal import kafka_meanwhile, save
 from labsupport.course.session import Lesson
 from labsupport.delivery import inbox, orders, publish
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.retry import Policy
-from labsupport.delivery.worker import Moment
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.members import Members
 from labsupport.experiments.watching import log, trace
 from labsupport.experiments.watching.balance import OUTCOMES, Sheet
-from labsupport.experiments.watching.ownership import History
+from labsupport.experiments.watching.ownership import GroupHistory
 from labsupport.history import redrive, report
 from labsupport.history.librdkafka import ConfluentProducer
 from labsupport.settings import Settings
@@ -94,7 +94,7 @@ def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
     with (
         only_one(lab.settings.home / "tour.lock", "its tour", timeout=60),
         _own_names(lab),
-        python_process.scratch() as folder,
+        python_process.scratch_folder() as folder,
         speaking("The tour did not come to its end."),
     ):
         path = orders.create(folder / "shop.db")
@@ -120,7 +120,7 @@ def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
             last = sheet(len(events) + 1, dead_lettered=1)
             history = team.history
         _rebuild(lab, topic, path, folder / "report.db", say)
-        ids = [_came_again(history)[0], next(each.event_id for each in history.told("retrying") if each.event_id)]
+        ids = [_came_again(history)[0], next(each.event_id for each in history.of_kind(Kind.RETRYING) if each.event_id)]
         return Told(last, _road(lab, topic, history, ids))
 
 
@@ -128,7 +128,7 @@ def require(sheet: Sheet, produced: int, dead_lettered: int = 0) -> Sheet:
     """The sheet, if it says that nothing is lost or open, nothing was processed twice, and all was produced."""
     wanted = {"produced": produced, "processed": produced - dead_lettered, "dead-lettered": dead_lettered, "twice": 0}
     wrong = {name: sheet.count(name) for name in (*OUTCOMES, *wanted) if sheet.count(name) != wanted.get(name, 0)}
-    if wrong or sheet.strangers:
+    if wrong or sheet.orphans:
         seen = ", ".join(f"{count} {name} instead of {wanted.get(name, 0)}" for name, count in wrong.items())
         raise LabError("The sheet does not balance.", seen or str(sheet), AGAIN)
     return sheet
@@ -136,20 +136,20 @@ def require(sheet: Sheet, produced: int, dead_lettered: int = 0) -> Sheet:
 
 def _share_and_crash(lab: Lesson, team: Members, events: Sequence[Event], say: Say) -> None:
     team.start("A", settle=False)
-    team.start("B", freeze_at="handled", nth=CRASH)  # so that the kill meets it between effect and commit
+    team.start("B", freeze_at=Kind.HANDLED, nth=CRASH)  # so that the kill meets it between effect and commit
     owners = team.owners
     say("group", "two processes share a topic: " + ", ".join(f"{who} has {_places(owners[who])}" for who in owners))
     count = publish.publish(lab.producer(name="tour-shop"), team.topic, events)
     say("produce", f"{count} events of a shop, all acknowledged")
-    team.wait(lambda history: history.frozen("B"), f"B to process {CRASH} events")
+    team.wait(lambda history: history.is_frozen("B"), f"B to process {CRASH} events")
     team.kill("B")
-    done, kept = len(team.history.told("handled", "B")), log.committed(lab, team.topic, team.group)
+    done, kept = len(team.history.of_kind(Kind.HANDLED, "B")), log.committed(lab, team.topic, team.group)
     committed = sum(kept.get(number, 0) for number in owners["B"])
     say("crash", f"B is killed (kill -9): {done} events processed, {committed} committed")
     team.settle()
     _read_to_the_end(lab, team)
-    (killed,) = team.history.told("killed")
-    gap = team.history.standstill(killed)
+    (killed,) = team.history.of_kind(Kind.KILLED)
+    gap = team.history.longest_gap(killed)
     say("takeover", f"A has {_places(team.owners['A'])}; nobody had B's for {gap:.1f} s, until its session ended")
     say("redelivery", f"{len(_came_again(team.history))} events came again, and the inbox knew them")
 
@@ -191,22 +191,23 @@ def _read_to_the_end(lab: Lesson, team: Members) -> None:
     team.wait(lambda _: not lab.lag(team.topic, team.group).total, f"{team.group} to commit everything")
 
 
-def _came_again(history: History) -> list[str]:
+def _came_again(history: GroupHistory) -> list[str]:
     """The ids of the events that were handled more than once."""
-    handled = [moment.event_id for moment in history.told("handled")]
+    handled = [moment.event_id for moment in history.of_kind(Kind.HANDLED)]
     return [each for each in dict.fromkeys(handled) if handled.count(each) > 1]
 
 
-def _road(lab: Lesson, topic: str, history: History, ids: Sequence[str]) -> tuple[Moment, ...]:
+def _road(lab: Lesson, topic: str, history: GroupHistory, ids: Sequence[str]) -> tuple[Moment, ...]:
     """What happened to these events; the kill as a crash, and what the inbox answered as a statement."""
     moments: list[Moment] = []
     known: set[str] = set()
     for moment in history.moments:
-        if moment.kind == "handled":
-            moments.append(replace(moment, what=f"INSERT: {'known' if moment.event_id in known else 'new'}"))
+        if moment.kind is Kind.HANDLED:
+            statement = f"INSERT: {'known' if moment.event_id in known else 'new'}"
+            moments.append(replace(moment, kind=Kind.STATEMENT, name=statement))
             known.add(moment.event_id)
-        if moment.kind != "frozen":
-            moments.append(replace(moment, what="crashed") if moment.kind == "killed" else moment)
+        if moment.kind is not Kind.FROZEN:
+            moments.append(replace(moment, kind=Kind.CRASHED) if moment.kind is Kind.KILLED else moment)
     records = sorted(lab.log(topic).records, key=lambda record: record.timestamp)
     return trace.of_events(records, moments, *ids)
 

@@ -52,7 +52,7 @@ def of_function(exercise: Exercise, name: str, value: Any, lab: Lab) -> Verdict:
     return Verdict(
         exercise.id,
         Outcome.ERROR,
-        f"The process with your {what} ended by itself, with exit code {ended.code}.",
+        f"The process with your {what} ended by itself, with exit code {ended.exit_code}.",
         printed=ended.printed[-600:].strip(),
         look_at="os._exit() or a signal ends the process at once: end the function with `return` or `raise`",
     )

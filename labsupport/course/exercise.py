@@ -12,8 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaConsumer
-
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.errors import LabError
@@ -36,15 +34,6 @@ def through_kafka(lab: Lab, records: Iterable[dict[str, Any]], partitions: int =
     for sending in sent:
         sending.get(timeout=5)
     return log.read(lab, topic)
-
-
-def nothing_left(consumer: KafkaConsumer) -> None:
-    """Let `for record in consumer` end: the check knows that every record was delivered.
-
-    Until then it waits as long as every consumer of the lab. Ending after a shorter silence would misjudge a right
-    answer on a busy machine.
-    """
-    consumer.config["consumer_timeout_ms"] = 100  # the client reads this setting for each record
 
 
 def require_the_same_after_a_restart(answer: Submission, argument: Any, here: Any, given: str, rule: str) -> None:

@@ -49,7 +49,7 @@ class Lab(Cluster):
         It has as many partitions, accepts much larger records, and keeps them for ever.
         """
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        _, ends = log.edges(self, topic)
+        _, ends = log.bounds(self, topic)
         found = self.ask(
             f"the settings of {topic}", lambda admin: admin.describe_configs([resource], config_filter="all")
         )
@@ -71,12 +71,12 @@ class Lab(Cluster):
 
     def lag(self, topic: str, group: str, consumer: KafkaConsumer | None = None) -> lag.Lag:
         """The progress and lag of `group` in `topic`; `consumer` adds its positions."""
-        begins, ends = log.edges(self, topic)
+        begins, ends = log.bounds(self, topic)
         positions = {}
         for place in consumer.assignment() if consumer else ():
             if place.topic == topic:
                 positions[place.partition] = consumer.position(place, timeout_ms=5_000)
-        return lag.of(topic, begins, ends, log.committed(self, topic, group), positions)
+        return lag.compute(topic, begins, ends, log.committed(self, topic, group), positions)
 
     @contextlib.contextmanager
     def private(self, size: int = 1, **overrides: str) -> Iterator[Self]:
@@ -100,14 +100,14 @@ class Lab(Cluster):
         They call `handle(record)` for each record; `settings` are their consumers' settings. With
         `policy=retry.Policy()` they retry a failed record, and then write a dead letter.
         """
-        return members.of(self, topic, group, handle, **settings)
+        return members.managed(self, topic, group, handle, **settings)
 
-    def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.Running]:
+    def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.ChildProcess]:
         """For the body of a `with`: run `python` with these arguments, such as `"-m", "my.module"`, as a terminal does.
 
         You can kill its `process` and read what it `printed`; it is killed at the end if it still runs.
         """
-        return python_process.python(*words)
+        return python_process.start_python(*words)
 
     def database(self, name: str) -> Path:
         """Create an empty database (SQLite; tables `effects` and `inbox`), replacing an earlier one; returns its file."""

@@ -17,7 +17,7 @@ Text is UTF-8. `lab_dlt-nulls` lists what was null in the original and is empty 
 record with neither key nor value, and the positions, from 0, of headers without a value; such as `value,0,3`.
 
 Kafka Connect's names for the same, all values text: `__connect.errors.topic`, `.partition`, `.offset`,
-`.exception.class.name`, `.exception.message`, `.exception.stacktrace`; and the connector's and task's in place of a
+`.exception.class.name`, `.exception.message`, `.exception.stacktrace`; and the connector's and task's instead of a
 group. It has none for the record's time.
 
 Dead letters of other tools are read as well: see `dialects.py`.
@@ -32,8 +32,8 @@ from typing import Any
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.delivery.dialects import SPRING, TYPES, UnreadableError, dialect_of, own, pack
-from labsupport.delivery.marks import REDRIVE_GROUP, REDRIVE_ORIGIN, Headers, by_place, cut, origin, text
-from labsupport.delivery.marks import first_place as first_place
+from labsupport.delivery.marks import REDRIVE_GROUP, REDRIVE_ORIGIN, Headers, by_coordinates, cut, origin, text
+from labsupport.delivery.marks import first_coordinates as first_coordinates
 from labsupport.delivery.marks import for_others as for_others
 from labsupport.delivery.marks import mark_of as mark_of
 from labsupport.errors import LabError, NotADeadLetterError
@@ -77,19 +77,19 @@ class DeadLetter:
         return self.cause or self.error
 
     @property
-    def place(self) -> str:
+    def coordinates(self) -> str:
         """Where the record lay first: topic/partition/offset. Of one record there may be several dead letters."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
     @property
     def origin(self) -> str:
         """What tells its record from every other: place, timestamp and event id, as in `redrive_origin`."""
-        return origin(self.place, self.timestamp, self.headers, self.value)
+        return origin(self.coordinates, self.timestamp, self.headers, self.value)
 
     @property
     def origins(self) -> frozenset[str]:
         """All forms in which a mark can name its record."""
-        return frozenset({self.origin, by_place(self.place, self.headers, self.value)})
+        return frozenset({self.origin, by_coordinates(self.coordinates, self.headers, self.value)})
 
     def encode(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
         """Key, value and headers to send it with; what this client cannot send is mapped, and named in a header."""
@@ -118,9 +118,9 @@ def wrap(record: ConsumerRecord, error: BaseException, attempts: int, group: str
     try:
         first = unwrap(record)
     except NotADeadLetterError:
-        place = (record.topic, record.partition, record.offset, record.timestamp)
+        where = (record.topic, record.partition, record.offset, record.timestamp)
         headers = tuple((name, value) for name, value in record.headers)
-        return DeadLetter(*place, **why, key=record.key, value=record.value, headers=headers)
+        return DeadLetter(*where, **why, key=record.key, value=record.value, headers=headers)
     return replace(first, **why)
 
 
@@ -139,7 +139,7 @@ def unwrap(record: ConsumerRecord) -> DeadLetter:
 def _unwrap(record: ConsumerRecord) -> DeadLetter:
     dialect = dialect_of(record.headers)
     if dialect is None:
-        raise NotADeadLetterError(f"not a dead letter: it has no header {SPRING.place[0]}")
+        raise NotADeadLetterError(f"not a dead letter: it has no header {SPRING.coordinates[0]}")
     ours = own(dialect, record.headers)
     try:
         found = dialect.read(dict(record.headers[position] for position in ours))
@@ -168,9 +168,9 @@ def _unwrap(record: ConsumerRecord) -> DeadLetter:
 def original(record: ConsumerRecord) -> ConsumerRecord:
     """The record of which this one is the dead letter, as it was and where it lay. Raises as `unwrap` does."""
     letter = unwrap(record)
-    place = {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset}
+    where = {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset}
     content = {"key": letter.key, "value": letter.value, "headers": list(letter.headers)}
-    return record._replace(timestamp=letter.timestamp, **place, **content)
+    return record._replace(timestamp=letter.timestamp, **where, **content)
 
 
 # Sent back
@@ -195,12 +195,12 @@ def copied(record: ConsumerRecord) -> set[tuple[str, str | None]]:
     marks = {name: text(value) for name, value in record.headers}
     if (origin := marks.get(REDRIVE_ORIGIN)) is not None:
         if " " not in origin:
-            origin = by_place(origin, record.headers, record.value)
+            origin = by_coordinates(origin, record.headers, record.value)
         copies.add((origin, marks.get(REDRIVE_GROUP)))
     with contextlib.suppress(NotADeadLetterError):
         letter = _unwrap(record)
         if letter.topic == record.topic:
-            timeless = by_place(letter.place, letter.headers, letter.value)
+            timeless = by_coordinates(letter.coordinates, letter.headers, letter.value)
             copies.add((timeless if letter.timestamp == -1 else letter.origin, None))
     return copies
 

@@ -12,7 +12,7 @@ from typing import Any
 
 Pairs = Sequence[tuple[str, bytes | None]]
 
-PLACE = ("topic", "partition", "offset")  # without these nobody knows where the record belongs
+COORDINATES = ("topic", "partition", "offset")  # without these nobody knows where the record belongs
 TEXTS = ("topic", "group", "error", "message", "cause")
 SIZES = {"partition": (4,), "offset": (8,), "timestamp": (8,), "attempts": (4, 1)}  # bytes, big endian and signed
 
@@ -37,9 +37,9 @@ class Dialect:
     group: str = "{}"
 
     @cached_property
-    def place(self) -> tuple[str, ...]:
+    def coordinates(self) -> tuple[str, ...]:
         """The headers that say where the record lay."""
-        return tuple(self.names[field][0] for field in PLACE)
+        return tuple(self.names[field][0] for field in COORDINATES)
 
     @cached_property
     def all(self) -> frozenset[str]:
@@ -58,9 +58,9 @@ class Dialect:
             try:
                 found[field] = self._value(field, headers[name] or b"")
             except ValueError as problem:
-                if field in PLACE:
+                if field in COORDINATES:
                     raise UnreadableError(f"its header {name} is {headers[name]!r:.60}, not {problem}") from None
-        if missing := [self.names[field][0] for field in PLACE if field not in found]:
+        if missing := [self.names[field][0] for field in COORDINATES if field not in found]:
             raise UnreadableError(f"it has no header {missing[0]}")
         if not found["topic"] or min(found["partition"], found["offset"]) < 0:
             raise UnreadableError(f"its header {self.names['topic'][0]} and those beside it name no record")
@@ -87,7 +87,7 @@ class Dialect:
 
 def _spring(tool: str, prefix: str, *more: str) -> Dialect:
     names = {
-        **{field: (f"{prefix}original-{field}",) for field in (*PLACE, "timestamp")},
+        **{field: (f"{prefix}original-{field}",) for field in (*COORDINATES, "timestamp")},
         "group": (f"{prefix}original-consumer-group", "kafka_dlt-original-consumer-group"),
         "error": (f"{prefix}exception-fqcn", f"{prefix}key-exception-fqcn"),
         "message": (f"{prefix}exception-message", f"{prefix}key-exception-message"),
@@ -104,7 +104,7 @@ def _texts(tool: str, prefix: str, names: Mapping[str, str], others: Sequence[st
     return Dialect(tool, found, tuple(prefix + each for each in others), digits=True, **more)
 
 
-_SAME = {field: field for field in PLACE}
+_SAME = {field: field for field in COORDINATES}
 RETRIES = "retry_topic-"  # Spring writes these anew in each retry topic, and leaves the earlier ones
 
 SPRING = _spring("Spring Kafka", "kafka_dlt-")
@@ -118,7 +118,7 @@ DIALECTS = (
     Dialect(
         "Spring Cloud Stream",
         {
-            **{field: (f"x-original-{field}",) for field in (*PLACE, "timestamp")},
+            **{field: (f"x-original-{field}",) for field in (*COORDINATES, "timestamp")},
             "error": ("x-exception-fqcn",),
             "message": ("x-exception-message",),
         },
@@ -170,8 +170,8 @@ def dialect_of(headers: Pairs) -> Dialect | None:
         return None
 
     def comes(dialect: Dialect) -> tuple[bool, int]:
-        positions = [last[name] for name in dialect.place if name in last]
-        return len(positions) == len(PLACE), max(positions, default=-1)
+        positions = [last[name] for name in dialect.coordinates if name in last]
+        return len(positions) == len(COORDINATES), max(positions, default=-1)
 
     best = max(DIALECTS, key=comes)
     if comes(best)[1] >= 0:

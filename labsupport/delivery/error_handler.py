@@ -46,24 +46,24 @@ class ErrorHandler:
 
     def decide(self, record: ConsumerRecord, error: Exception) -> tuple[Decision, int]:
         """What to do about a record that failed just now, and how many attempts that were."""
-        place, now = TopicPartition(record.topic, record.partition), time.monotonic()
-        earlier = self._waits.get(place)
+        partition, now = TopicPartition(record.topic, record.partition), time.monotonic()
+        earlier = self._waits.get(partition)
         if earlier is None or earlier.offset != record.offset:
             earlier = Wait(record.offset, 0, now, now)
         attempts = earlier.attempts + 1
         name = f"{record.topic}/{record.partition}/{record.offset}"
         decision = decide(attempts, now - earlier.since, error, self.policy, name)
-        self._waits[place] = Wait(record.offset, attempts, earlier.since, now + decision.seconds)
+        self._waits[partition] = Wait(record.offset, attempts, earlier.since, now + decision.seconds)
         return decision, attempts
 
     def wait(self, consumer: KafkaConsumer, record: ConsumerRecord) -> None:
         """Go back to the record, and fetch nothing from its partition until its wait is over."""
-        place = TopicPartition(record.topic, record.partition)
+        partition = TopicPartition(record.topic, record.partition)
         try:
-            consumer.seek(place, record.offset)
-            reading.pause(consumer, place, self._waits[place].until)
+            consumer.seek(partition, record.offset)
+            reading.pause(consumer, partition, self._waits[partition].until)
         except (ValueError, KeyError):  # the partition has just gone to another member
-            self.gone([place])
+            self.gone([partition])
 
     def resume(self, consumer: KafkaConsumer) -> None:
         """Fetch again from the partitions whose wait is over.
@@ -71,17 +71,17 @@ class ErrorHandler:
         And from those that do not wait any more: a rebalance that gives a partition back to the same member leaves it
         paused.
         """
-        waiting = {place for place, wait in list(self._waits.items()) if wait.until > time.monotonic()}
+        waiting = {partition for partition, wait in list(self._waits.items()) if wait.until > time.monotonic()}
         reading.resume(consumer, consumer.paused() - waiting)
 
-    def done(self, place: TopicPartition) -> None:
+    def done(self, partition: TopicPartition) -> None:
         """The record that this partition was at is processed, or dead-lettered: nothing waits for it."""
-        self._waits.pop(place, None)
+        self._waits.pop(partition, None)
 
-    def gone(self, places: Iterable[TopicPartition]) -> None:
+    def gone(self, partitions: Iterable[TopicPartition]) -> None:
         """These partitions went to other members, which count for themselves."""
-        for place in places:
-            self._waits.pop(place, None)
+        for partition in partitions:
+            self._waits.pop(partition, None)
 
     def send_to_dead_letter(self, record: ConsumerRecord, error: Exception, attempts: int, group: str) -> None:
         """Write the record's dead letter and wait until it is acknowledged.

@@ -7,7 +7,7 @@ others skip it. `redrive_origin` says of which record it is a copy, in three wor
     timestamp                its own time, in milliseconds since 1970, in digits; -1 if it is not known
     id                       the event's id, at most ID_BYTES of it; missing if it has none
 
-A place alone would not do: when a topic is made anew, another record gets the same place. A mark with the place alone
+A coordinates alone would not do: when a topic is made anew, another record gets the same coordinates. A mark with the coordinates alone
 is understood as one of the event that it stands on. What failed again and is redriven again has an origin for each
 time, the first one in front.
 """
@@ -24,14 +24,14 @@ REDRIVE_ORIGIN, REDRIVE_GROUP = "redrive_origin", "redrive_group"
 ID_BYTES = 100
 
 
-def origin(place: str, timestamp: int, headers: Headers, value: bytes | None) -> str:
-    """What tells a record from every other, also from one that has its place later."""
-    return " ".join(filter(None, (place, str(timestamp), _short_id(headers, value))))
+def origin(coordinates: str, timestamp: int, headers: Headers, value: bytes | None) -> str:
+    """What tells a record from every other, also from one that has its coordinates later."""
+    return " ".join(filter(None, (coordinates, str(timestamp), _short_id(headers, value))))
 
 
-def by_place(place: str, headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> str:
-    """A record by its place and its event, for marks that name no time."""
-    return f"{place} at any time {_short_id(headers, value)}"
+def by_coordinates(coordinates: str, headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> str:
+    """A record by its coordinates and its event, for marks that name no time."""
+    return f"{coordinates} at any time {_short_id(headers, value)}"
 
 
 def mark_of(headers: Iterable[tuple[str, bytes | None]]) -> tuple[str, str | None] | None:
@@ -40,12 +40,12 @@ def mark_of(headers: Iterable[tuple[str, bytes | None]]) -> tuple[str, str | Non
     None if it was not redriven.
     """
     found = {name: text(value) for name, value in headers}
-    return (_place_in(found[REDRIVE_ORIGIN]), found.get(REDRIVE_GROUP)) if REDRIVE_ORIGIN in found else None
+    return (_coordinates_in(found[REDRIVE_ORIGIN]), found.get(REDRIVE_GROUP)) if REDRIVE_ORIGIN in found else None
 
 
-def first_place(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
+def first_coordinates(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
     """Where a redriven record lay at first, before it was redriven at all; None if it was not redriven."""
-    return next((_place_in(text(value)) for name, value in headers if name == REDRIVE_ORIGIN), None)
+    return next((_coordinates_in(text(value)) for name, value in headers if name == REDRIVE_ORIGIN), None)
 
 
 def for_others(record: ConsumerRecord, group: str) -> bool:
@@ -57,7 +57,7 @@ def _short_id(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) 
     return cut(id_in(headers, value), ID_BYTES)
 
 
-def _place_in(origin: str) -> str:
+def _coordinates_in(origin: str) -> str:
     return origin.partition(" ")[0]
 
 

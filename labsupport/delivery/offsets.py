@@ -16,35 +16,35 @@ class OffsetTracker:
         self._done: dict[Hashable, set[int]] = {}  # finished, but a record before it is not
         self._due: dict[Hashable, int] = {}
 
-    def delivered(self, place: Hashable, offsets: Iterable[int]) -> None:
+    def delivered(self, partition: Hashable, offsets: Iterable[int]) -> None:
         """These records, in the order of their offsets, are about to be handled."""
-        self._open.setdefault(place, deque()).extend(offsets)
+        self._open.setdefault(partition, deque()).extend(offsets)
 
-    def owns(self, place: Hashable, offset: int) -> bool:
+    def owns(self, partition: Hashable, offset: int) -> bool:
         """Whether that record was handed out and is still ours: its partition may have gone meanwhile."""
-        return offset in self._open.get(place, ())
+        return offset in self._open.get(partition, ())
 
-    def ack(self, place: Hashable, offset: int) -> None:
+    def ack(self, partition: Hashable, offset: int) -> None:
         """That record is done. Nothing comes of it if its partition has gone: whoever has it now gets it again."""
-        waiting = self._open.get(place)
+        waiting = self._open.get(partition)
         if not waiting or offset not in waiting:
             return
         if waiting[0] != offset:
-            self._done.setdefault(place, set()).add(offset)
+            self._done.setdefault(partition, set()).add(offset)
             return
         waiting.popleft()
-        done = self._done.get(place)
+        done = self._done.get(partition)
         while done and waiting and waiting[0] in done:
             offset = waiting.popleft()
             done.remove(offset)
-        self._due[place] = offset + 1
+        self._due[partition] = offset + 1
 
-    def take_back(self, place: Hashable, offset: int) -> None:
+    def take_back(self, partition: Hashable, offset: int) -> None:
         """That record and those after it will be handed out again: they are not open any more."""
-        waiting = self._open.get(place, deque())
+        waiting = self._open.get(partition, deque())
         while waiting and waiting[-1] >= offset:
             waiting.pop()
-        self._done[place] = {each for each in self._done.get(place, ()) if each < offset}
+        self._done[partition] = {each for each in self._done.get(partition, ()) if each < offset}
 
     @property
     def committable(self) -> dict[Hashable, int]:
@@ -53,10 +53,10 @@ class OffsetTracker:
 
     def committed(self, due: Mapping[Hashable, int]) -> None:
         """That much is committed; or was refused, and is no longer ours to commit."""
-        self._due = {place: offset for place, offset in self._due.items() if due.get(place) != offset}
+        self._due = {partition: offset for partition, offset in self._due.items() if due.get(partition) != offset}
 
-    def gone(self, places: Iterable[Hashable]) -> None:
+    def gone(self, partitions: Iterable[Hashable]) -> None:
         """These partitions were taken away: what is open or due in them is no longer ours."""
-        for place in places:
+        for partition in partitions:
             for accounts in (self._open, self._done, self._due):
-                accounts.pop(place, None)
+                accounts.pop(partition, None)

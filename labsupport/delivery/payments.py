@@ -22,8 +22,10 @@ from kafka.errors import FencedInstanceIdError, KafkaError
 
 from labsupport.delivery import dead_letter, inbox, orders
 from labsupport.delivery.error_handler import ErrorHandler
-from labsupport.delivery.worker import Moment, Worker
+from labsupport.delivery.moments import ASSIGNMENTS, TROUBLE, Kind, Moment
+from labsupport.delivery.worker import Worker
 from labsupport.errors import EventError, LabError
+from labsupport.kafka_fixes import ask_for_topics
 from labsupport.learner_file import function_of
 from labsupport.shop.event import Event
 
@@ -76,7 +78,7 @@ def connect(address: str, topic: str, group: str, name: str) -> KafkaConsumer:
         consumer.close()
         raise LabError(f"There is no topic {topic!r} at {address}.", "", "is its name right, and was it made?")
     consumer.subscribe([topic])
-    consumer.topics()  # asks once more: what it subscribes to it has to know before it joins (see DESIGN.md)
+    ask_for_topics(consumer)
     return consumer
 
 
@@ -146,12 +148,12 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _say(moment: Moment) -> None:
-    if moment.kind in ("assigned", "revoked", "lost"):
-        places = ", ".join(str(place.partition) for place in moment.partitions) or "none"
-        print(f"{moment.kind}: partitions {places}", flush=True)
-    if moment.kind in ("failed", "paused", "overdue", "dead-lettered"):
+    if moment.kind in ASSIGNMENTS:
+        partitions = ", ".join(str(each.partition) for each in moment.partitions) or "none"
+        print(f"{moment.kind}: partitions {partitions}", flush=True)
+    if moment.kind in TROUBLE:
         why = f": {moment.error}" if moment.error else ""
-        why += f", for {moment.seconds:.0f} s now" if moment.kind == "overdue" else ""
+        why += f", for {moment.seconds:.0f} s now" if moment.kind is Kind.OVERDUE else ""
         print(f"{moment.kind}: partition {moment.partitions[0].partition}, offset {moment.offset}{why}", flush=True)
 
 

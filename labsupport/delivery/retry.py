@@ -106,11 +106,11 @@ class Decision:
 
 
 def decide(
-    attempt: int, waited: float, error: BaseException, policy: Policy | None = None, place: str = ""
+    attempt: int, waited: float, error: BaseException, policy: Policy | None = None, coordinates: str = ""
 ) -> Decision:
     """What to do after attempt number `attempt`, from 1, `waited` seconds after the event failed for the first time.
 
-    `place` is where the event lies; it gives each event other jitter. Raises LabError if the policy's `classify` says
+    `coordinates` (topic/partition/offset) give each event its own jitter. Raises LabError if the policy's `classify` says
     something that is none of the three kinds.
     """
     policy = policy or Policy()
@@ -126,7 +126,7 @@ def decide(
     overdue = waited if kind == TRANSIENT and waited >= policy.outage else 0.0
     if overdue and policy.then != PAUSE:
         return Decision(policy.then, 0.0, kind, overdue)
-    part = 1 - policy.wait_jitter * random.Random(f"{policy.seed}/{place}/{attempt}").random()
+    part = 1 - policy.wait_jitter * random.Random(f"{policy.seed}/{coordinates}/{attempt}").random()
     wait = policy.longest(attempt) * part
     if attempt < policy.attempts and waited + wait <= policy.timeout:
         return Decision(RETRY, wait, kind, overdue)

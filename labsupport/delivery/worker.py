@@ -8,7 +8,6 @@ write a log, draw a picture or kill it.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -18,11 +17,12 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport.delivery.dead_letter import for_others
 from labsupport.delivery.error_handler import ErrorHandler
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.offsets import OffsetTracker
-from labsupport.delivery.reading import id_of, require_no_auto_commit
+from labsupport.delivery.reading import require_no_auto_commit
 from labsupport.delivery.retry import DEAD_LETTER, RETRY, STOP
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import readable
+from labsupport.kafka_fixes import listen, pattern_of, readable
 
 POLL_MS = 200  # how long one poll waits for records, and so how long a request to stop goes unheard
 # With a pattern the group is joined again when a topic appears; if a poll ends in the middle of that, this client
@@ -31,45 +31,13 @@ PATTERN_POLL_MS = 5_000
 COMMIT_MS = 5_000
 
 
-@dataclass(frozen=True)
-class Moment:
-    """Something that a worker did.
-
-    `what`: handling, handled, failed, retrying, paused, overdue, dead-lettered, skipped (a record); committing,
-    committed, refused, unanswered (a commit); assigned, revoked, lost (partitions). `at`: seconds of the monotonic
-    clock, which all processes of a machine share. `who`: the consumer's client_id. `places`: the partitions it is
-    about. `offset`: the record's, or of one partition what is committed. `key` and `event_id`: the record's, as text.
-    `generation`: the group's, which counts its rebalances; of assigned only. `seconds`: how long its partition waits
-    for the next attempt, of retrying and paused; how long the record has failed, of overdue. `why`: the error's class;
-    of failed and overdue.
-    """
-
-    kind: str
-    time: float
-    client_id: str
-    partitions: tuple[TopicPartition, ...] = ()
-    offset: int | None = None
-    key: str = ""
-    event_id: str = ""
-    generation: int | None = None
-    seconds: float | None = None
-    error: str = ""
-
-    @classmethod
-    def of(cls, what: str, who: str, record: ConsumerRecord, **more: Any) -> "Moment":
-        """A moment of this record, now."""
-        place = TopicPartition(record.topic, record.partition)
-        key = "" if record.key is None else record.key.decode(errors="backslashreplace")
-        return cls(what, time.monotonic(), who, (place,), record.offset, key, id_of(record), **more)
-
-
 class Worker:
     """Handles each record of a consumer's partitions, then commits it; never past one that is not handled.
 
     `decode(record)` makes what `handle` gets; without it that is the record itself. The consumer needs a group, topics
     or partitions, and auto-commit switched off, and it hands out bytes; whoever made it closes it, and so leaves the
     group. Each of `hooks` is called with each Moment; those of assigned, revoked and lost come on the client's own
-    thread, and take the place of a rebalance listener that the consumer had. `recovery` says what becomes of a record
+    thread, and take the partition of a rebalance listener that the consumer had. `recovery` says what becomes of a record
     that fails; without it the worker stops there.
     """
 
@@ -106,12 +74,12 @@ class Worker:
             try:
                 polled = self.consumer.poll(timeout_ms=PATTERN_POLL_MS if self._pattern else POLL_MS)
                 self._generation = self._generation_now()
-                for place, records in polled.items():
-                    self.offsets.delivered(place, [record.offset for record in records])
+                for partition, records in polled.items():
+                    self.offsets.delivered(partition, [record.offset for record in records])
                     for record in records:
                         # Not behind a record that is tried again, nor for a group that has thrown this member out.
-                        if not self._stopping and self.offsets.owns(place, record.offset) and self._is_member():
-                            self._work_off(place, record)
+                        if not self._stopping and self.offsets.owns(partition, record.offset) and self._is_member():
+                            self._work_off(partition, record)
             finally:
                 self._commit()
 
@@ -119,44 +87,46 @@ class Worker:
         """End after the record in hand, with everything committed that is handled. For a signal handler too."""
         self._stopping = True
 
-    def _work_off(self, place: TopicPartition, record: ConsumerRecord) -> None:
+    def _work_off(self, partition: TopicPartition, record: ConsumerRecord) -> None:
         if for_others(record, self._group):
-            self._tell_of("skipped", record)
+            self._tell_of(Kind.SKIPPED, record)
         else:
             if self.hooks:
-                self._tell_of("handling", record)
+                self._tell_of(Kind.HANDLING, record)
             try:
                 self.handle(self.decode(record))
             except Exception as error:
-                self._tell_of("failed", record, why=type(error).__name__)
+                self._tell_of(Kind.FAILED, record, error=type(error).__name__)
                 if self.error_handler is None:
                     raise
-                if not self._recover(self.error_handler, place, record, error):
+                if not self._recover(self.error_handler, partition, record, error):
                     return
             else:
                 if self.hooks:
-                    self._tell_of("handled", record)
+                    self._tell_of(Kind.HANDLED, record)
                 if self.error_handler:
-                    self.error_handler.done(place)
-        self.offsets.ack(place, record.offset)
+                    self.error_handler.done(partition)
+        self.offsets.ack(partition, record.offset)
 
-    def _recover(self, recovery: ErrorHandler, place: TopicPartition, record: ConsumerRecord, error: Exception) -> bool:
+    def _recover(
+        self, recovery: ErrorHandler, partition: TopicPartition, record: ConsumerRecord, error: Exception
+    ) -> bool:
         """Decide, and act; whether that was the end of the record."""
         if not self._is_member():
             return False  # its partition goes to another member, which decides for itself
         decision, attempts = recovery.decide(record, error)
         if decision.overdue:
-            self._tell_of("overdue", record, seconds=decision.overdue, why=type(error).__name__)
+            self._tell_of(Kind.OVERDUE, record, seconds=decision.overdue, error=type(error).__name__)
         if decision.what == STOP:
             raise error
         if decision.what == DEAD_LETTER:
             recovery.send_to_dead_letter(record, error, attempts, self._group)
-            self._tell_of("dead-lettered", record)
-            recovery.done(place)
+            self._tell_of(Kind.DEAD_LETTERED, record)
+            recovery.done(partition)
             return True
-        self.offsets.take_back(place, record.offset)
+        self.offsets.take_back(partition, record.offset)
         recovery.wait(self.consumer, record)
-        self._tell_of("retrying" if decision.what == RETRY else "paused", record, seconds=decision.seconds)
+        self._tell_of(Kind.RETRYING if decision.what == RETRY else Kind.PAUSED, record, seconds=decision.seconds)
         return False
 
     def _require_foundations(self) -> None:
@@ -177,15 +147,10 @@ class Worker:
 
     @property
     def _pattern(self) -> Any:
-        return self.consumer._subscription.subscribed_pattern
+        return pattern_of(self.consumer)
 
     def _listen(self) -> None:
-        if self._pattern:
-            # To subscribe again would make the client forget which topics the pattern has found.
-            self.consumer._subscription.rebalance_listener = _Listener(self)
-            self.consumer.topics()  # it has to know what fits before it joins
-        elif topics := self.consumer.subscription():
-            self.consumer.subscribe(list(topics), listener=_Listener(self))
+        listen(self.consumer, _Listener(self))
 
     def _generation_now(self) -> int:
         return self.consumer.group_metadata().generation_id
@@ -202,42 +167,42 @@ class Worker:
         due = self.offsets.committable
         if not due:
             return
-        self._tell("committing", due)
+        self._tell(Kind.COMMITTING, due)
         try:
-            offsets = {place: OffsetAndMetadata(offset, "", -1) for place, offset in due.items()}
+            offsets = {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in due.items()}
             self.consumer.commit(offsets, timeout_ms=COMMIT_MS)
         except (CommitFailedError, RebalanceInProgressError):
-            self._tell("refused", due)  # others have these partitions, and get the records again
+            self._tell(Kind.REFUSED, due)  # others have these partitions, and get the records again
         except FencedInstanceIdError:
-            self._tell("refused", due)
+            self._tell(Kind.REFUSED, due)
             raise
         except KafkaTimeoutError:
-            self._tell("unanswered", due)  # committed or not: nobody knows, so it is said again after the next poll
+            self._tell(Kind.UNANSWERED, due)  # committed or not: nobody knows, so it is said again after the next poll
             return
         else:
-            self._tell("committed", due)
+            self._tell(Kind.COMMITTED, due)
         self.offsets.committed(due)
 
-    def gone(self, what: str, places: Iterable[TopicPartition]) -> None:
+    def gone(self, what: str, partitions: Iterable[TopicPartition]) -> None:
         """Partitions that were taken away: others commit there now."""
-        self.offsets.gone(places)
+        self.offsets.gone(partitions)
         if self.error_handler:
-            self.error_handler.gone(places)
-        self._tell(what, places)
+            self.error_handler.gone(partitions)
+        self._tell(what, partitions)
 
-    def assigned(self, places: Iterable[TopicPartition]) -> None:
+    def assigned(self, partitions: Iterable[TopicPartition]) -> None:
         """Partitions that were given."""
-        self._tell("assigned", places, generation=self.consumer.group_metadata().generation_id)
+        self._tell(Kind.ASSIGNED, partitions, generation=self.consumer.group_metadata().generation_id)
 
     def _tell_of(self, what: str, record: ConsumerRecord, **more: Any) -> None:
         if self.hooks:
             self._say(Moment.of(what, self.consumer.config["client_id"], record, **more))
 
-    def _tell(self, what: str, places: Iterable[TopicPartition] | dict[TopicPartition, int], **more: Any) -> None:
+    def _tell(self, what: str, partitions: Iterable[TopicPartition] | dict[TopicPartition, int], **more: Any) -> None:
         if self.hooks:
-            offset = next(iter(places.values())) if isinstance(places, dict) and len(places) == 1 else None
+            offset = next(iter(partitions.values())) if isinstance(partitions, dict) and len(partitions) == 1 else None
             who = self.consumer.config["client_id"]
-            self._say(Moment(what, time.monotonic(), who, tuple(sorted(places)), offset, **more))
+            self._say(Moment(what, time.monotonic(), who, tuple(sorted(partitions)), offset, **more))
 
     def _say(self, moment: Moment) -> None:
         for hook in self.hooks:
@@ -254,7 +219,7 @@ class _Listener(ConsumerRebalanceListener):
         self.worker.assigned(assigned)
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        self.worker.gone("revoked", revoked)
+        self.worker.gone(Kind.REVOKED, revoked)
 
     def on_partitions_lost(self, lost: set[TopicPartition]) -> None:
-        self.worker.gone("lost", lost)
+        self.worker.gone(Kind.LOST, lost)

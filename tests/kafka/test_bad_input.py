@@ -180,7 +180,12 @@ def test_a_dead_letter_that_is_itself_poison_keeps_its_first_origin(lab, topic, 
     work(lab, topic + "-dlt", "97-repair", repair, dead_letter.unwrap)
     (record,) = log.read(lab, topic + "-dlt-dlt").records
     letter = dead_letter.unwrap(record)
-    assert (letter.place, letter.group, letter.error, letter.attempts) == (f"{topic}/0/0", "97-repair", "KeyError", 2)
+    assert (letter.coordinates, letter.group, letter.error, letter.attempts) == (
+        f"{topic}/0/0",
+        "97-repair",
+        "KeyError",
+        2,
+    )
     assert (letter.key, letter.value, list(letter.headers)) == (key, value, headers)
     assert redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(topic + "-dlt-dlt")).done == 1
     assert log.read(lab, topic).records[-1].value == value
@@ -191,7 +196,7 @@ def test_a_dead_letter_that_is_itself_poison_keeps_its_first_origin(lab, topic, 
 @pytest.mark.parametrize("seed", range(4))
 def test_poison_at_random_places(lab, seed):
     """Nothing stands still, each poison is dead-lettered as it was, each healthy event processed once and in order."""
-    trial = poison.play(lab, seed)
+    trial = poison.run_trial(lab, seed)
     assert trial.problems == ()
     assert trial.poison == 10
     assert trial.retries > 0

@@ -1,4 +1,4 @@
-"""Crash for real: strategies in processes that die, and the laboratory that finds the smallest story."""
+"""Real crashes: strategies in processes that die, and the search that finds the smallest counterexample."""
 
 import json
 import os
@@ -30,15 +30,15 @@ def lab(own_home):
 
 
 def cells(matrix, what, strategy):
-    """By crash point: how many events."""
+    """The numbers of events by crash point."""
     return matrix.cells(what).loc[strategy].dropna().to_dict()
 
 
 def require_lessons_07_and_08(matrix):
-    """What the two lessons say of the six strategies: forced, not by chance."""
+    """What the two lessons say about the six strategies: by construction, not by chance."""
     row = matrix.table.loc["inbox"]
     assert (row.trials, row.lost, row.twice) == (len(POINTS), 0, 0)
-    assert row.redelivered > 0  # it really met what comes again
+    assert row.redelivered > 0  # it really met redelivered records
     assert cells(matrix, "lost", "commit each record first")["after commit"] == 1
     assert cells(matrix, "lost", "commit each record first")["before handling"] == 1
     assert sum(cells(matrix, "twice", "commit each record first").values()) <= 1  # a zombie's work
@@ -50,14 +50,14 @@ def require_lessons_07_and_08(matrix):
 
 
 def require_drawn(matrix):
-    """Every strategy and every point is in the words of the matrix' picture."""
+    """The description of the matrix names every strategy and every point."""
     words = repr(plots.crashes(matrix).figure)
     assert all(strategy.name in words for strategy in STRATEGIES)
     assert all(point in words for point in POINTS)
 
 
-def test_what_was_played_is_not_played_again(lab, tmp_path):
-    """Interrupted half-way, it goes on from its file; a damaged file is told."""
+def test_a_trial_that_was_run_is_not_run_again(lab, tmp_path):
+    """An interrupted run continues from its file; a damaged file is an error."""
     file = tmp_path / "results.jsonl"
     first = crashes.run(lab, STRATEGIES[2:3], ["after commit"], file=file)
     assert len(file.read_text().splitlines()) == 1
@@ -70,13 +70,13 @@ def test_what_was_played_is_not_played_again(lab, tmp_path):
 
 
 def test_an_unknown_point_is_refused(lab):
-    """With the names of those that there are."""
+    """The error lists the points."""
     with pytest.raises(LabError, match="before handling"):
         crashes.run(lab, points=["at noon"])
 
 
 def skips_ahead(consumer, handle):
-    """A loop that commits past a record that is not done: it handles the first one of each poll last."""
+    """A loop that commits past an unhandled record: it handles the first one of each poll last."""
     ended = reading.at_the_end(consumer)
     while not ended():
         for batch in consumer.poll(timeout_ms=200).values():
@@ -87,7 +87,7 @@ def skips_ahead(consumer, handle):
 
 
 def skips_what_fails(consumer, handle):
-    """A loop that goes on after an error, and commits past it with the next record."""
+    """A loop that ignores errors, and commits past the failed record with the next one."""
     for record in reading.to_the_end(consumer):
         try:
             handle(record)
@@ -97,7 +97,7 @@ def skips_what_fails(consumer, handle):
 
 
 def reads_all_again(consumer, handle):
-    """A loop that does not go on where the one before it ended."""
+    """A loop that does not continue at the committed offset."""
     while not consumer.assignment():
         consumer.poll(timeout_ms=0)
     consumer.seek_to_beginning()
@@ -105,7 +105,7 @@ def reads_all_again(consumer, handle):
 
 
 @pytest.mark.parametrize(
-    ("how", "broken"),
+    ("how", "violation"),
     [
         ({"consume": strategies.commit_first, "handle": strategies.inbox_and_effect}, "lost"),
         ({"handle": strategies.effect}, "twice"),
@@ -125,46 +125,48 @@ def reads_all_again(consumer, handle):
         "from the beginning",
     ],
 )
-def test_each_broken_worker_is_caught_with_its_story(lab, how, broken):
-    """The laboratory that judges learners is judged itself."""
-    judged = crash_search.judge(lab, **how)
-    assert judged.story.broken == broken, f"{judged.story.says}\n{judged.story.moments}"
-    assert judged.story.says.count(".") == 2
-    assert "process 1" in crash_search.told(judged.story)
-    words = repr(plots.spacetime(judged.story.moments).figure)
+def test_each_broken_worker_has_a_counterexample(lab, how, violation):
+    """The search that judges learners is tested too."""
+    judged = crash_search.search(lab, **how)
+    assert judged.counterexample.violation == violation, (
+        f"{judged.counterexample.summary}\n{judged.counterexample.moments}"
+    )
+    assert judged.counterexample.summary.count(".") == 2
+    assert "process 1" in crash_search.narrate(judged.counterexample)
+    words = repr(plots.spacetime(judged.counterexample.moments).figure)
     assert "producer" in words
-    assert ("consumer 2" in words) == ("died" in judged.story.crash)
+    assert ("consumer 2" in words) == ("died" in judged.counterexample.crash)
     assert not processes.running(lab.settings, ["program"])
 
 
 def test_the_labs_own_worker_survives_with_the_inbox(lab):
-    """Every crash point of each of three events, then seeds; and an event that is published twice."""
-    judged = crash_search.judge(lab, handle=strategies.inbox_and_effect)
-    assert judged.story is None
+    """Every crash point of three events, then seeds, and an event that is published twice."""
+    judged = crash_search.search(lab, handle=strategies.inbox_and_effect)
+    assert judged.counterexample is None
     assert judged.tried > 20
     assert lab.groups(lab.namespace) == []
 
 
 def test_a_handler_that_never_ends_is_cut_off(lab):
-    """It has its seconds, and then a story."""
-    judged = crash_search.judge(lab, handle=sleeps, seconds=3.0)
-    assert judged.story.broken in ("no end", "uncommitted", "lost")
+    """After `seconds` there is a counterexample."""
+    judged = crash_search.search(lab, handle=sleeps, seconds=3.0)
+    assert judged.counterexample.violation in ("no end", "uncommitted", "lost")
     assert not processes.running(lab.settings, ["program"])
 
 
 def sleeps(_event, _database):
-    """A handler that never comes back."""
+    """A handler that never returns."""
     import time
 
     time.sleep(600)
 
 
-def test_a_strategy_that_raises_is_a_story_too(lab):
+def test_a_strategy_that_raises_is_a_counterexample(lab):
     """With what it printed."""
-    judged = crash_search.judge(lab, handle=raises)
-    assert judged.story.broken == "no end"
-    assert "I was here" in judged.story.printed
-    assert "cannot process" in judged.story.says
+    judged = crash_search.search(lab, handle=raises)
+    assert judged.counterexample.violation == "no end"
+    assert "I was here" in judged.counterexample.printed
+    assert "cannot process" in judged.counterexample.summary
 
 
 def raises(_event, _database):
@@ -174,13 +176,13 @@ def raises(_event, _database):
 
 
 def test_the_strategies_have_names_of_their_own():
-    """Results are kept by name."""
+    """Results are stored by name."""
     assert len({strategy.name for strategy in STRATEGIES}) == len(STRATEGIES) == 6
     assert Strategy("mine").consume is strategies.worker
 
 
-def once_per_place(event, database):
-    """An inbox whose id is the number of effects so far: as an offset, it is another one for a copy."""
+def once_per_position(event, database):
+    """An inbox whose id is the number of effects so far: like an offset, it differs for a copy."""
     with database:
         number = database.execute("SELECT count(*) FROM effects").fetchone()[0]
         if database.execute("INSERT OR IGNORE INTO inbox VALUES (?, 0)", (str(number),)).rowcount:
@@ -198,7 +200,7 @@ def writes_another_id(event, database):
 
 
 @pytest.mark.parametrize(
-    ("code", "broken", "says"),
+    ("code", "violation", "says"),
     [
         ({"handle": lambda event, database: os._exit(3)}, "no end", "exit code 3"),
         ({"handle": lambda event, database: sys.exit(4)}, "no end", "exit code 4"),
@@ -208,22 +210,22 @@ def writes_another_id(event, database):
         ({"consume": lambda consumer, handle: None}, "uncommitted", "3 records uncommitted"),
     ],
 )
-def test_code_of_any_kind_gets_a_verdict(lab, own_home, code, broken, says):
-    """Kills its process, leaves, does nothing, does something else: and nothing of it runs on."""
-    story = crash_search.judge(lab, **code).story
-    assert (story.broken, story.crash) == (broken, "Nothing crashed.")
-    assert says in story.says
+def test_code_of_any_kind_gets_a_verdict(lab, own_home, code, violation, says):
+    """Code that kills its process, exits, does nothing or does something else; no process of it stays."""
+    found = crash_search.search(lab, **code).counterexample
+    assert (found.violation, found.crash) == (violation, "Nothing crashed.")
+    assert says in found.summary
     assert not processes.running(own_home, ["program"])
 
 
-def test_an_event_that_was_published_again_is_part_of_the_torture(lab):
-    """An id that is another one for the copy is no id."""
-    story = crash_search.judge(lab, handle=once_per_place, seeds=0).story
-    assert story.broken == "twice", f"{story.says}\n{story.moments}"
+def test_the_search_publishes_an_event_again(lab):
+    """An id that differs for the copy does not identify the event."""
+    found = crash_search.search(lab, handle=once_per_position, seeds=0).counterexample
+    assert found.violation == "twice", f"{found.summary}\n{found.moments}"
 
 
-def test_a_crash_lab_that_is_interrupted_cleans_up_and_goes_on_to_the_whole_matrix(elsewhere):
-    """Ctrl-C: what was played is kept, and nothing runs on. Then every strategy at every point does what is taught."""
+def test_an_interrupted_crash_lab_cleans_up_and_continues_to_the_whole_matrix(elsewhere):
+    """Ctrl-C keeps the results and ends all processes. The whole matrix then shows what the lessons teach."""
     file = elsewhere.home / "crashlab.jsonl"
     command = [sys.executable, "-m", "labsupport", "crashlab", "--seeds", "1"]
     running = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

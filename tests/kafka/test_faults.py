@@ -1,4 +1,4 @@
-"""Breaking things on purpose: a broker frozen, a process killed at a point that its code names."""
+"""Fault injection: a frozen broker, a process killed at a point that its code names."""
 
 import os
 import signal
@@ -27,26 +27,26 @@ def lab(own_home):
 
 @pytest.fixture(scope="module")
 def kafka(runtime):
-    """A broker that may be broken."""
+    """A private cluster, for the faults."""
     with private(settings=runtime.settings) as cluster:
         yield cluster
 
 
 def service(kafka, at, topic, group, commits):
-    """Processes, commits `commits` more than the record's offset, and says where it is."""
+    """Processes each record, commits its offset + `commits`, and names two points."""
     settings = {"group_instance_id": "A", "auto_offset_reset": "earliest", "enable_auto_commit": False}
     consumer = kafka.consumer(topic, name="A", group_id=group, **settings)
     for record in reading.to_the_end(consumer):
         print(record.value.decode())
         at("processed")
-        place = TopicPartition(record.topic, record.partition)
+        partition = TopicPartition(record.topic, record.partition)
         if commits is not None:
-            consumer.commit({place: OffsetAndMetadata(record.offset + commits, "", -1)})
+            consumer.commit({partition: OffsetAndMetadata(record.offset + commits, "", -1)})
         at("committed")
 
 
 def dies(kafka, at):
-    """As if somebody else had killed it."""
+    """As if another program had killed it."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -60,8 +60,8 @@ def six(lab):
     return topic
 
 
-def test_a_frozen_broker_answers_nobody_and_then_goes_on(kafka):
-    """What was sent meanwhile arrives; also when the body raises, and when the broker was killed in it."""
+def test_a_frozen_broker_does_not_answer_and_then_continues(kafka):
+    """A record sent meanwhile arrives. A broker that was killed meanwhile runs again."""
     topic = kafka.create_topic("98-frozen")
     producer = kafka.producer(name="p")
     producer.send(topic, b"before").get(timeout=10)
@@ -78,7 +78,7 @@ def test_a_frozen_broker_answers_nobody_and_then_goes_on(kafka):
 
 @pytest.mark.parametrize(("fault", "state"), [(faults.stopped, "stopped"), (faults.paused, "paused")])
 def test_a_broker_is_back_after_the_body_whatever_happened_in_it(kafka, fault, state):
-    """Inside nothing answers; afterwards it answers again, also when the body raised."""
+    """In the body the broker does not answer; afterwards it does, although the body raised."""
     broker = kafka.broker(1)
     with pytest.raises(ZeroDivisionError), fault(broker):
         assert broker.state == state
@@ -89,8 +89,8 @@ def test_a_broker_is_back_after_the_body_whatever_happened_in_it(kafka, fault, s
 
 
 @pytest.mark.parametrize(("commits", "again"), [(None, "012345"), (0, "2345"), (1, "345")])
-def test_a_service_that_was_killed_goes_on_where_it_had_committed(lab, commits, again):
-    """Killed when it had committed the third: nothing, the offset itself, the next one."""
+def test_a_killed_service_continues_at_its_committed_offset(lab, commits, again):
+    """Killed after its third commit: of nothing, of the offset itself, of the next offset."""
     topic, group = six(lab), lab.group(f"killed-{commits}")
     first = faults.run(lab, service, topic, group, commits, kill_at="committed", nth=3)
     assert (first.lines, first.killed_at) == (("0", "1", "2"), "committed")
@@ -101,15 +101,15 @@ def test_a_service_that_was_killed_goes_on_where_it_had_committed(lab, commits, 
 
 
 def test_killed_before_the_commit_the_record_comes_twice(lab):
-    """At most that one: process first, then commit."""
+    """Only that one: process first, then commit."""
     topic, group = six(lab), lab.group("between")
     first = faults.run(lab, service, topic, group, 1, kill_at="processed", nth=3)
     second = faults.run(lab, service, topic, group, 1)
     assert "".join(first.lines + second.lines) == "0122345"
 
 
-def test_a_killed_service_tidies_nothing_up(lab):
-    """No `finally`, no exit handler: as kill -9."""
+def test_a_killed_service_cleans_nothing_up(lab):
+    """As with kill -9: no `finally`, no exit handler."""
 
     def tidy(kafka, at):
         try:
@@ -121,13 +121,13 @@ def test_a_killed_service_tidies_nothing_up(lab):
     assert faults.run(lab, tidy).lines == ("tidied up",)
 
 
-def test_a_service_that_somebody_else_kills_is_told(lab):
-    """Its code is not blamed."""
+def test_a_service_that_another_program_kills_is_an_error(lab):
+    """The error does not blame its code."""
     with pytest.raises(LabError, match=r"dies was killed \(signal 9\)"):
         faults.run(lab, dies, kill_at="here")
 
 
-def test_a_point_that_is_never_reached_is_said(lab):
+def test_a_point_that_is_never_reached_is_an_error(lab):
     """A misspelt name must not look like a service that survived."""
     with pytest.raises(LabError) as caught:
         faults.run(lab, lambda kafka, at: at("processed"), kill_at="procesed")
@@ -138,13 +138,13 @@ def test_a_point_that_is_never_reached_is_said(lab):
 
 
 def test_a_service_that_raises_shows_its_error(lab):
-    """The end of its stack, and no stack of the lab's."""
+    """The end of its traceback, without the lab's own."""
     with pytest.raises(LabError) as caught:
         faults.run(lab, lambda kafka, at: 1 / 0)
     assert "ZeroDivisionError" in caught.value.seen
 
 
-def test_what_cannot_be_sent_is_said_before_anything_runs(lab):
+def test_what_cannot_be_pickled_is_an_error_before_anything_runs(lab):
     """A lesson has sockets and threads."""
     with pytest.raises(LabError) as caught:
         faults.run(lab, lambda kafka, at: lab.topics())
@@ -152,8 +152,8 @@ def test_what_cannot_be_sent_is_said_before_anything_runs(lab):
     assert "not `lab`" in caught.value.next_step
 
 
-def test_a_program_that_does_not_end_is_ended(lab, settings):
-    """After its deadline, with what it had printed; nothing of it runs on."""
+def test_a_function_that_does_not_end_is_killed(lab, settings):
+    """After the timeout; the error shows its output, and no process stays."""
 
     def loops():
         print("still here")
@@ -166,7 +166,7 @@ def test_a_program_that_does_not_end_is_ended(lab, settings):
     assert not processes.running(settings, ["program"])
 
 
-def test_an_interrupted_notebook_takes_its_program_along(own_home):
+def test_an_interrupt_ends_the_child_process(own_home):
     """Ctrl-C, or Kernel, Interrupt."""
     timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
@@ -175,8 +175,8 @@ def test_an_interrupted_notebook_takes_its_program_along(own_home):
     assert not processes.running(own_home, ["program"])
 
 
-def test_a_killed_kernels_program_ends_and_its_folder_goes(own_home, kernel):
-    """Nobody waits for it any more."""
+def test_the_child_of_a_killed_kernel_ends_and_its_folder_is_deleted(own_home, kernel):
+    """Nothing waits for it any more."""
     dead = kernel()
     dead.client.execute(
         "import time; from labsupport.experiments.breaking import python_process; python_process.run(time.sleep, 300)"
@@ -188,9 +188,9 @@ def test_a_killed_kernels_program_ends_and_its_folder_goes(own_home, kernel):
     until(lambda: not [*(own_home.home / "private").iterdir()], 60, "its folder to go")
 
 
-def test_a_program_returns_what_its_function_returns(own_home):
-    """A value, an exit code, and what it printed, in its own process."""
-    ended = python_process.run(lambda: print("hello") or os.getpid())
-    assert ended.code == 0
-    assert ended.printed == "hello\n"
-    assert ended.returned != os.getpid()
+def test_a_child_process_returns_what_its_function_returns(own_home):
+    """A value, an exit code and the output, from another process."""
+    completed = python_process.run(lambda: print("hello") or os.getpid())
+    assert completed.exit_code == 0
+    assert completed.printed == "hello\n"
+    assert completed.returned != os.getpid()

@@ -26,7 +26,7 @@ def opened():
 
 @pytest.fixture
 def held(opened) -> Log:
-    """Seven records of three keys in three partitions, two of them deleted, and what a group has committed."""
+    """Six records in three partitions, two of them deleted, and a group's committed offset."""
     topic, group = opened.topic("orders", partitions=3), opened.group("g")
     producer = opened.producer(name="P")
     for number, (partition, key) in enumerate([(0, b"a"), (0, b"b"), (2, None), (0, b"a"), (2, b"\xff"), (0, b"a")]):
@@ -40,7 +40,7 @@ def held(opened) -> Log:
 
 
 def test_the_log_is_what_the_broker_holds(held):
-    """Records by partition and offset, where partitions begin and end, and what is committed."""
+    """Records by partition and offset, log start and end, committed offsets."""
     assert [(r.partition, r.offset, r.value) for r in held.records] == [
         (0, 2, b"3"), (0, 3, b"5"), (2, 0, b"2"), (2, 1, b"4"),
     ]  # fmt: skip
@@ -54,8 +54,8 @@ def test_a_group_that_has_committed_nothing(opened):
     assert opened.log(opened.topic("orders"), opened.group("nobody")).committed == {}
 
 
-def test_its_tables_say_the_same(held):
-    """No key is a dash, what is not text is escaped, an empty partition has its column."""
+def test_its_tables_show_the_same(held):
+    """A missing key is a dash, bytes that are not text are escaped, an empty partition has its column."""
     assert held.table.reset_index().to_numpy().tolist() == [
         [0, 2, "a", "3"], [0, 3, "a", "5"], [2, 0, "–", "2"], [2, 1, "\\xff", "4"],
     ]  # fmt: skip
@@ -67,7 +67,7 @@ def test_its_tables_say_the_same(held):
 
 
 def test_an_empty_topic_has_an_empty_log(opened):
-    """And a picture all the same."""
+    """It can be drawn too."""
     empty = opened.log(opened.topic("empty", partitions=2))
     assert (empty.records, empty.ends) == ((), {0: 0, 1: 0})
     assert empty.table.empty
@@ -76,14 +76,14 @@ def test_an_empty_topic_has_an_empty_log(opened):
 
 
 def test_a_topic_that_does_not_exist_is_named(opened):
-    """With the next step; and no such topic is made by asking."""
+    """Asking for it does not create it."""
     with pytest.raises(LabError, match="There is no topic '97-nowhere'"):
         opened.log("97-nowhere")
     assert opened.topics("97-") == []
 
 
-def test_looking_leaves_readers_alone(opened):
-    """A consumer that was made before goes on where it was."""
+def test_reading_the_log_does_not_disturb_consumers(opened):
+    """A consumer that was created before continues at its position."""
     topic = opened.topic("orders")
     opened.producer(name="P").send(topic, b"1").get(timeout=10)
     reader = opened.consumer(topic, name="A", auto_offset_reset="earliest")
@@ -104,8 +104,8 @@ def test_transaction_markers_take_offsets_and_are_no_records(opened):
     assert (len(log.records), log.ends) == (1, {0: 2})
 
 
-def test_the_picture_says_in_words_what_it_shows(held):
-    """The figure's text is what a reader without the picture gets, and what nbval compares."""
+def test_the_picture_is_described_in_words(held):
+    """A reader without the picture gets the description, and nbval compares it."""
     axes = plots.log(held)
     assert repr(axes.figure) == (
         "Picture: the log of 97-orders. Partition 0: a a; end 4, committed 3. Partition 1: empty; end 0. "
@@ -116,7 +116,7 @@ def test_the_picture_says_in_words_what_it_shows(held):
 
 
 def test_a_picture_can_be_drawn_into_given_axes(held):
-    """(data, ax) gives ax, for pictures beside each other."""
+    """For pictures side by side."""
     figure, (left, right) = matplotlib.pyplot.subplots(1, 2)
     assert plots.log(held, left) is left
     assert plots.log(held, right) is right

@@ -30,7 +30,7 @@ from labsupport.broker.cluster import connect, private
 from labsupport.experiments.breaking import python_process
 settings = Settings.from_environment()
 connect(settings)
-with private(1, settings), python_process.started(time.sleep, 600):
+with private(1, settings), python_process.start(time.sleep, 600):
     print("ready", flush=True)
     sys.stdin.read()
 """

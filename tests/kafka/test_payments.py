@@ -128,7 +128,7 @@ def test_killed_with_poison_among_its_events_its_balance_comes_out_even(cluster,
     publish.publish(producer, topic, events)
     running = service(*words)
     until(lambda: running.effects() == 1_000, 60, "everything to be processed")
-    ends = log.edges(cluster, topic)[1]
+    ends = log.bounds(cluster, topic)[1]
     until(lambda: log.committed(cluster, topic, GROUP) == ends, 30, "everything to be committed")
     assert running.ended(signal.SIGTERM) == 0
     sheet = balance.read(cluster, topic, GROUP, running.database, dead_letters=topic + "-dlt")
@@ -148,7 +148,7 @@ def test_records_with_odd_headers_are_processed_or_set_aside(cluster, topic, ser
     producer.send(topic, b"no event", b"ORD-1", odd, partition=0).get(timeout=10)
     publish.publish(producer, topic, story.events(10, seed=10))
     running = service("--dead-letters")
-    until(lambda: log.committed(cluster, topic, GROUP) == log.edges(cluster, topic)[1], 30, "it to be done")
+    until(lambda: log.committed(cluster, topic, GROUP) == log.bounds(cluster, topic)[1], 30, "it to be done")
     assert running.ended(signal.SIGTERM) == 0
     sheet = balance.read(cluster, topic, GROUP, running.database, dead_letters=topic + "-dlt")
     assert (sheet.count("processed"), sheet.count("dead-lettered"), sheet.count("waiting")) == (11, 1, 0)
@@ -239,7 +239,7 @@ def test_what_is_no_event_ends_it_uncommitted_and_says_where(cluster, topic, ser
     """Exit code 1; what came before it is committed."""
     publish.publish(cluster.producer(name="shop"), topic, story.events(10, seed=5))
     cluster.producer(name="shop").send(topic, b"no event", partition=0).get(timeout=10)
-    place = log.edges(cluster, topic)[1][0] - 1
+    place = log.bounds(cluster, topic)[1][0] - 1
     running = service()
     assert running.process.wait(timeout=30) == 1
     printed = running.printed.read_text()
@@ -286,8 +286,8 @@ def test_lesson_12_says_what_to_type(cluster, topic, tmp_path):
     }
     assert theirs.keys() <= set(words)
     publish.publish(cluster.producer(name="shop"), topic, story.events(20, seed=7))
-    with python_process.python(*[theirs.get(word, word) for word in words[1:]]) as running:
-        until(lambda: log.committed(cluster, topic, GROUP) == log.edges(cluster, topic)[1], 30, "it to be done")
+    with python_process.start_python(*[theirs.get(word, word) for word in words[1:]]) as running:
+        until(lambda: log.committed(cluster, topic, GROUP) == log.bounds(cluster, topic)[1], 30, "it to be done")
         running.process.stop()
         assert "Ended; all that was processed is committed." in running.printed
     assert balance.read(cluster, topic, GROUP, tmp_path / "shop.db").count("processed") == 20

@@ -56,7 +56,7 @@ def digest_of(events):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_rebuild_that_is_killed_half_way_and_run_again_comes_to_the_live_state(cluster, seed):
     """Whatever the order in the partitions, with duplicates; and the second run begins where the first was killed."""
-    trial = rebuilds.trial(cluster, seed)
+    trial = rebuilds.run_trial(cluster, seed)
     assert trial.live == trial.rebuilt
     assert 0 < trial.read_again < trial.produced
 
@@ -114,10 +114,10 @@ def test_a_group_with_a_place_of_its_own_is_refused(cluster, topic):
     rebuild(cluster, topic, str)
     for group in ("98-other", GROUP):
         before = log.committed(cluster, topic, group)
-        with pytest.raises(LabError, match="has its place in 98-orders already"):
+        with pytest.raises(LabError, match="has committed offsets in 98-orders already"):
             rebuild(cluster, topic, pytest.fail, group=group)
         assert log.committed(cluster, topic, group) == before
-    reset.reset(cluster.admin(), "98-other", topic, to="beginning")  # the way that the message names
+    reset.reset_offsets(cluster.admin(), "98-other", topic, to="earliest")  # the way that the message names
     live = cluster.consumer(topic, name="other", group_id="98-other", enable_auto_commit=False)
     assert len(list(reading.to_the_end(live))) == 300
 
@@ -162,7 +162,7 @@ def test_records_that_were_deleted_before_it_goes_on_are_told(cluster, topic):
     handled = []
     with pytest.raises(KeyError):
         rebuild(cluster, topic, handle, every=0)
-    ends = log.edges(cluster, topic)[1]
+    ends = log.bounds(cluster, topic)[1]
     cluster.admin().delete_records({TopicPartition(topic, each): end for each, end in ends.items()})
     account = rebuild(cluster, topic, pytest.fail)
     assert account.complete
@@ -190,7 +190,7 @@ def test_two_rebuilds_of_one_group_at_once_on_one_machine(cluster, topic):
 
     assert rebuild(cluster, topic, handle).done == 300
     assert refused == []
-    fails = pytest.raises(LabError, match="has its place in 98-orders already")
+    fails = pytest.raises(LabError, match="has committed offsets in 98-orders already")
     with fails:  # and the lock is free again
         rebuild(cluster, topic, print)
 
@@ -210,7 +210,7 @@ def test_two_rebuilds_of_one_group_on_two_machines(cluster, topic, monkeypatch):
         rebuild(cluster, topic, handle)
     assert "another rebuild" in caught.value.seen
     assert len(kept) == 300
-    ends = log.edges(cluster, topic)[1]
+    ends = log.bounds(cluster, topic)[1]
     assert log.committed(cluster, topic, GROUP) == ends
 
 
@@ -219,9 +219,9 @@ def test_a_group_that_is_reset_under_a_rebuild_stops_it(cluster, topic):
 
     def handle(event):
         if event == EVENTS[0]:
-            reset.reset(cluster.admin(), GROUP, topic, to="end")
+            reset.reset_offsets(cluster.admin(), GROUP, topic, to="latest")
 
     with pytest.raises(LabError, match="is being rebuilt already") as caught:
         rebuild(cluster, topic, handle)
     assert "or a reset" in caught.value.seen
-    assert log.committed(cluster, topic, GROUP) == log.edges(cluster, topic)[1]
+    assert log.committed(cluster, topic, GROUP) == log.bounds(cluster, topic)[1]

@@ -1,4 +1,4 @@
-"""The balance sheet: one outcome for each event, and they add up. Pure."""
+"""The balance sheet: one outcome for each event, and the outcomes add up. Pure."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ from labsupport.experiments.watching.balance import OUTCOMES
 
 
 def record(offset, event_id=None, key=b"ORD-1", partition=0):
-    """A record of a topic, with an event id in its header or without."""
+    """A record of a topic, with or without an event id in its header."""
     headers = [("event_id", event_id.encode())] if event_id else []
     return SimpleNamespace(
         topic="t", partition=partition, offset=offset, key=key, value=b"no event", headers=headers
@@ -18,9 +18,9 @@ def record(offset, event_id=None, key=b"ORD-1", partition=0):
 
 
 def test_each_event_has_one_outcome():
-    """Processed, waiting and lost, by what is committed and what the database has; twice is counted beside it."""
+    """Processed, waiting or lost, from the committed offset and the effects; twice is counted besides."""
     records = [record(0, "a"), record(1, "b"), record(2, "c"), record(3, "d", key=b"ORD-2")]
-    sheet = balance.of(records, {0: 3}, {"a": 1, "b": 2})
+    sheet = balance.compute(records, {0: 3}, {"a": 1, "b": 2})
     assert {entry.event_id: entry.outcome for entry in sheet.entries} == {
         "a": "processed", "b": "processed", "c": "lost", "d": "waiting",
     }  # fmt: skip
@@ -33,35 +33,35 @@ def test_each_event_has_one_outcome():
 
 
 def test_an_event_with_an_effect_is_processed_even_if_a_dead_letter_of_it_exists():
-    """It was redriven; without an effect it is dead-lettered, though the group has committed it."""
-    sheet = balance.of([record(0, "a"), record(1, "b")], {0: 2}, {"a": 1}, dead={"a", "b"})
+    """It was redriven. Without an effect it is dead-lettered, although the group has committed it."""
+    sheet = balance.compute([record(0, "a"), record(1, "b")], {0: 2}, {"a": 1}, dead={"a", "b"})
     assert sheet.ids("processed") == ("a",)
     assert sheet.ids("dead-lettered") == ("b",)
 
 
 def test_an_event_in_two_records_is_one_event():
     """If one of them is still ahead of the group, it waits."""
-    sheet = balance.of([record(0, "a"), record(1, "a")], {0: 1}, {})
+    sheet = balance.compute([record(0, "a"), record(1, "a")], {0: 1}, {})
     assert [(entry.event_id, entry.outcome) for entry in sheet.entries] == [("a", "waiting")]
 
 
-def test_an_event_without_an_id_is_known_by_its_place():
+def test_an_event_without_an_id_is_known_by_its_coordinates():
     """Topic, partition and offset."""
-    sheet = balance.of([record(7)], {}, {"t-0-7": 1})
+    sheet = balance.compute([record(7)], {}, {"t-0-7": 1})
     assert sheet.ids("processed") == ("t-0-7",)
 
 
-def test_what_nobody_answered_is_unknown_unless_the_topic_holds_it():
-    """A send that timed out: neither lost nor produced, until it is found."""
-    sheet = balance.of([record(0, "a")], {}, {}, unknown=["a", "b"])
+def test_an_unacknowledged_event_is_unknown_unless_the_topic_holds_it():
+    """A send that timed out is neither lost nor produced until it is found."""
+    sheet = balance.compute([record(0, "a")], {}, {}, unknown=["a", "b"])
     assert sheet.ids("waiting") == ("a",)
     assert sheet.ids("unknown") == ("b",)
 
 
-def test_an_effect_of_no_event_is_a_stranger():
-    """The database is another one, or the handler makes up ids."""
-    sheet = balance.of([record(0, "a")], {}, {"x": 1})
-    assert sheet.strangers == ("x",)
+def test_an_effect_without_an_event_is_an_orphan():
+    """It is the wrong database, or the handler invents ids."""
+    sheet = balance.compute([record(0, "a")], {}, {"x": 1})
+    assert sheet.orphans == ("x",)
     assert "1 effects belong to no event" in str(sheet)
 
 
@@ -76,13 +76,13 @@ IDS = st.sampled_from("abcdef")
     st.lists(IDS, max_size=3),
 )
 def test_the_sheet_always_balances(sent, committed, effects, dead, unknown):
-    """Produced is the sum of the outcomes, in total and for each key."""
+    """Produced equals the sum of the outcomes, in total and for each key."""
     counts = {0: 0, 1: 0}
     records = []
     for event_id, partition in sent:
         records.append(record(counts[partition], event_id, key=event_id.encode(), partition=partition))
         counts[partition] += 1
-    sheet = balance.of(records, committed, effects, dead=dead, unknown=unknown)
+    sheet = balance.compute(records, committed, effects, dead=dead, unknown=unknown)
     assert sheet.count("produced") == sum(sheet.count(outcome) for outcome in OUTCOMES)
     table = sheet.table
     assert (table["produced"] == table[list(OUTCOMES)].sum(axis=1)).all()

@@ -1,12 +1,12 @@
-"""The pictures that are drawn from figures: what they show, and that their words hold on every machine."""
+"""Pictures of measurements and attempts: what they show; their descriptions are the same on every machine."""
 
 import pandas
 from kafka import TopicPartition
 from matplotlib import pyplot
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Moment
 from labsupport.experiments.watching import plots
-from labsupport.experiments.watching.ownership import History
+from labsupport.experiments.watching.ownership import GroupHistory
 
 POINTS = pandas.DataFrame(
     [("one", "0 ms", 900.0, 1.1), ("one", "1000 ms", 1.0, 1000.0), ("many", "16 kB", 20_000.0, 30.0)],
@@ -16,7 +16,7 @@ RATIOS = pandas.DataFrame({"records per second": [1.0, 8.5], "latency": [1.0, 0.
 
 
 def test_the_curve_has_a_line_for_each_series_and_a_label_for_each_point():
-    """Both axes logarithmic and with units; its words are the same whatever was measured."""
+    """Both axes are logarithmic and have units; the description does not depend on the measurements."""
     ax = plots.speed(POINTS)
     assert [list(line.get_xdata()) for line in ax.lines] == [[900.0, 1.0], [20_000.0]]
     assert {text.get_text() for text in ax.texts} == {"0 ms", "1000 ms", "16 kB"}
@@ -28,17 +28,17 @@ def test_the_curve_has_a_line_for_each_series_and_a_label_for_each_point():
     assert "one: 0 ms, 1000 ms; many: 16 kB" in repr(ax.figure)
 
 
-def test_a_point_s_label_does_not_lie_on_a_line():
-    """The line rises to the right of the first point, so its label does not stand there."""
+def test_the_label_of_a_point_does_not_lie_on_a_line():
+    """The line rises to the right of the first point, so the label is elsewhere."""
     ax = plots.speed(POINTS.assign(series="one", per_second=[1.0, 10.0, 100.0], milliseconds=[1.0, 10.0, 100.0]))
     ax.figure.draw_without_rendering()
     (line,) = ax.lines
-    road = line.get_transform().transform_path(line.get_path())
-    assert not any(road.intersects_bbox(text.get_window_extent(), filled=False) for text in ax.texts)
+    path = line.get_transform().transform_path(line.get_path())
+    assert not any(path.intersects_bbox(text.get_window_extent(), filled=False) for text in ax.texts)
 
 
 def test_ratios_are_bars_of_one_unit():
-    """Each bar has its figure, each row its colour and its name once."""
+    """Each bar has its number; each row has a colour and is named once."""
     ax = plots.ratios(RATIOS, "times kafka-python's")
     assert [bar.get_width() for bar in ax.patches] == [1.0, 8.5, 1.0, 0.3]
     assert [text.get_text().strip() for text in ax.texts] == ["1.0", "8.5", "1.0", "0.3"]
@@ -46,22 +46,22 @@ def test_ratios_are_bars_of_one_unit():
     assert repr(ax.figure).endswith("of kafka-python, other, times kafka-python's.")
 
 
-def test_a_picture_is_drawn_into_the_axes_that_it_is_given():
-    """No figure of its own is made then."""
+def test_a_picture_is_drawn_into_given_axes():
+    """Then it makes no figure."""
     _, (left, right) = pyplot.subplots(1, 2)
     assert plots.speed(POINTS, left) is left
     assert plots.ratios(RATIOS, "times", right) is right
 
 
-def test_attempts_are_crosses_and_dots_with_waits_between_them():
-    """A lane for each partition, the one that failed in front; the words are the same however long it took."""
+def test_attempts_are_crosses_and_dots_with_waits_between():
+    """A lane for each partition, those with failures first; the description does not depend on times."""
 
     def tried(factor: float) -> list[Moment]:
         steps = [(0.0, "failed", 1, 0), (0.1, "handled", 0, 0), (0.2, "failed", 1, 0), (0.6, "handled", 1, 0)]
         steps += [(0.7, "handled", 1, 1), (0.7, "committed", 1, 2)]
         return [
-            Moment(what, 50 + factor * at, "A", (TopicPartition("orders", partition),), offset)
-            for at, what, partition, offset in steps
+            Moment(kind, 50 + factor * at, "A", (TopicPartition("orders", partition),), offset)
+            for at, kind, partition, offset in steps
         ]
 
     ax = plots.attempts({"slow": tried(1.0)})
@@ -73,18 +73,18 @@ def test_attempts_are_crosses_and_dots_with_waits_between_them():
     assert not plots.attempts({}).patches
 
 
-def test_two_owners_of_a_partition_are_drawn_beside_each_other_whoever_they_are():
-    """A and C, of whom one has the partition while the other believes that it does: neither covers the other."""
-    place = TopicPartition("t", 0)
+def test_two_owners_of_a_partition_are_drawn_side_by_side():
+    """One owns the partition, the other believes that it does. No bar covers the other, whatever their names."""
+    partition = TopicPartition("t", 0)
 
-    def moment(what, at, who):
-        return Moment(what, at, who, (place,))
+    def moment(kind, time, member):
+        return Moment(kind, time, member, (partition,))
 
     for first, second in ("AC", "CA", "AB"):
         moments = [moment("assigned", 0.0, first), moment("assigned", 2.0, second), moment("revoked", 4.0, first)]
         moments += [moment("assigned", 0.1, "B" if "B" not in (first, second) else "C")]  # a name between the two
         moments[-1] = Moment("assigned", 0.1, moments[-1].client_id, (TopicPartition("t", 1),))
-        ax = plots.timeline(History.of(moments))
+        ax = plots.timeline(GroupHistory.from_moments(moments))
         halves = sorted((bar.get_y(), bar.get_height()) for bar in ax.patches if bar.get_height() < 0.5)
         assert len(halves) == 2
         (above, height), (below, _) = halves

@@ -1,8 +1,8 @@
-"""Whether somebody's handler, or loop, survives: every crash point of each of three events, then seeds.
+"""Search for a crash that a handler or a loop does not survive: at every crash point of three events, then by seed.
 
-The points are those that an undisturbed run passes: before and after each call of the handler, before each of its SQL
-statements, before and after each commit. In that scope the search is complete, and it begins with the smallest: the
-first trial that breaks a property is the story that is told.
+The crash points are those that an undisturbed run passes: before and after each call of the handler, before each of its
+SQL statements, before and after each commit. Within that scope the search is complete. It begins with the smallest
+trials, so the first one that violates a property is the counterexample to show.
 """
 
 import contextlib
@@ -11,176 +11,172 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from types import MappingProxyType
 
 from kafka import KafkaConsumer
 
 from labsupport.broker.cluster import Cluster
 from labsupport.console import counted, progress
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import NO_CRASH_POINTS, Kind, Moment
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults, strategies
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.strategies import Strategy
-from labsupport.experiments.breaking.trial_runner import Ended, Job, TrialRunner
+from labsupport.experiments.breaking.trial_runner import Outcome, Trial, TrialRunner
 from labsupport.experiments.watching.balance import Sheet
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-# Where a process can crash; of what else is told, the one is a name for the other, or no crash of its own.
-SKIPPED = ("writing", "second write", "assigned", "revoked", "lost")
-
 
 @dataclass(frozen=True)
-class Story:
-    """The smallest trial in which a property did not hold.
+class Counterexample:
+    """The smallest trial that violates a property.
 
-    `broken` is lost, twice, strangers (effects of no event), again (committed, and handled again after a restart),
-    uncommitted, or no end; `crash` and `result` are the two sentences of `says`. `moments` are for `plots.spacetime`;
-    `printed` is what the code printed. `timed` says that no end was seen in the time allowed, and nothing else.
+    `violation`: lost, twice, orphans (effects without an event), again (handled again after a restart, although
+    committed), uncommitted, or no end. `crash` and `result`: the two sentences of `summary`. `moments`: for
+    `plots.spacetime`. `printed`: the code's output. `timed_out`: all that is known is that the time ran out.
     """
 
-    broken: str
+    violation: str
     crash: str
     result: str
     moments: tuple[Moment, ...]
     sheet: Sheet
     printed: str
-    timed: bool = False
+    timed_out: bool = False
 
     @property
-    def says(self) -> str:
-        """The story in two sentences."""
+    def summary(self) -> str:
+        """What happened, in two sentences."""
         return f"{self.crash} {self.result}"
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """How many trials were played, and the story of the one that failed; None if all went well."""
+class SearchResult:
+    """The number of trials, and the counterexample; None if there is none."""
 
     tried: int
-    story: Story | None
+    counterexample: Counterexample | None
 
     def __repr__(self) -> str:
         return (
-            self.story.says
-            if self.story
-            else f"{counted(self.tried, 'trial')}: nothing lost, and all came to their end."
+            self.counterexample.summary
+            if self.counterexample
+            else f"{counted(self.tried, 'trial')}: nothing lost, and all of them ended."
         )
 
 
 @dataclass(frozen=True)
-class _Trial:
-    """What a trial suffers, and the sentence that says so."""
+class _Case:
+    """The faults of a trial, and the sentence that describes them."""
 
-    says: str
+    description: str
     faults: tuple[Fault, ...] = ()
 
 
-def judge(
+def search(
     kafka: Cluster,
     *,
     consume: Callable[[KafkaConsumer, strategies.Handle], object] = strategies.worker,
     handle: Callable[[Event, sqlite3.Connection], object] = strategies.effect,
     settings: Mapping[str, object] = MappingProxyType({}),
-    twice_is_fine: bool = False,
+    allow_duplicates: bool = False,
     seeds: int = 6,
     seconds: float = 10.0,
-) -> Judgement:
-    """Try the loop and the handler, two trials at a time, with progress; some forty trials, or until one fails.
+) -> SearchResult:
+    """Try the loop and the handler in about forty trials, two at a time, with progress, until one fails.
 
-    The process crashes at each point of each event; the handler fails once at each event; before it writes the process
-    is frozen, and another takes over; after handling it is thrown out of its group; then seeds, with two crashes each;
-    and an event is published again. Unless `twice_is_fine`, no event may have more than one effect. One process of a
-    trial may take `seconds`. Raises LabError if a trial could not be played.
+    The process crashes at each point of each event. The handler fails once at each event. The process freezes before it
+    writes, and another takes over. It is thrown out of its group after handling. Then come seeds with two crashes each,
+    and an event that is published again. Unless `allow_duplicates`, no event may have more than one effect. One process
+    of a trial may take `seconds`. Raises LabError if a trial cannot be run.
     """
-    search = _Search(Strategy("yours", consume, handle, settings), twice_is_fine)
-    events = _three()
-    with TrialRunner(kafka, events, "torture", seconds=seconds) as lab:
-        calm = search.through(lab, [_Trial("Nothing crashed.")])
-        search.through(lab, _trials(calm, seeds))
-    if not search.story and not twice_is_fine:
-        with TrialRunner(kafka, [*events, events[1]], "torture", seconds=seconds) as lab:
-            search.through(lab, [_Trial("Event 2 was published twice: its producer sent it again, with the same id.")])
-    return Judgement(search.tried, search.story)
+    trials = _Search(Strategy("yours", consume, handle, settings), allow_duplicates)
+    events = _three_events()
+    with TrialRunner(kafka, events, "crash-search", seconds=seconds) as lab:
+        undisturbed = trials.run(lab, [_Case("Nothing crashed.")])
+        trials.run(lab, _cases(undisturbed, seeds))
+    if not trials.counterexample and not allow_duplicates:
+        with TrialRunner(kafka, [*events, events[1]], "crash-search", seconds=seconds) as lab:
+            trials.run(lab, [_Case("Event 2 was published twice: its producer sent it again, with the same id.")])
+    return SearchResult(trials.tried, trials.counterexample)
 
 
-def _three() -> list[Event]:
-    """An order, its payment, and another order: two of three have one key."""
+def _three_events() -> list[Event]:
+    """An order, its payment, and another order: two keys."""
     created, *later = (each for each in story.events(40, seed=1) if "order_id" in each.payload)
     paid = next(each for each in later if story.key_of(each) == story.key_of(created))
     other = next(each for each in later if story.key_of(each) != story.key_of(created))
     return [created, paid, other]
 
 
-def told(story: Story) -> str:
-    """What the processes of the story did, a line for each: by event, counted from 1, and by committed offset."""
+def narrate(found: Counterexample) -> str:
+    """What each process did, a line for each: events are numbered from 1, commits named by their offset."""
     lines: dict[str, list[str]] = {}
-    for moment in story.moments:
-        if moment.kind in ("handling", "handled"):
+    for moment in found.moments:
+        if moment.kind in (Kind.HANDLING, Kind.HANDLED):
             lines.setdefault(moment.client_id, []).append(f"{moment.kind} {_number(moment)}")
-        elif moment.kind == "committed":
+        elif moment.kind is Kind.COMMITTED:
             lines.setdefault(moment.client_id, []).append(f"committed {moment.offset}")
-        elif moment.kind in ("refused", "frozen", "lost"):
+        elif moment.kind in (Kind.REFUSED, Kind.FROZEN, Kind.LOST):
             lines.setdefault(moment.client_id, []).append(moment.kind)
-    return "\n".join(f"process {who}: {', '.join(does)}" for who, does in lines.items() if who != "producer")
+    return "\n".join(f"process {name}: {', '.join(steps)}" for name, steps in lines.items() if name != "producer")
 
 
 class _Search:
-    """Trials are played until one fails; the rest is left out."""
+    """Runs trials until one fails, and skips the rest."""
 
-    def __init__(self, strategy: Strategy, twice_is_fine: bool):
-        self.strategy, self.twice_is_fine = strategy, twice_is_fine
-        self.tried, self.story = 0, None
+    def __init__(self, strategy: Strategy, allow_duplicates: bool):
+        self.strategy, self.allow_duplicates = strategy, allow_duplicates
+        self.tried, self.counterexample = 0, None
 
-    def through(self, lab: TrialRunner, trials: Sequence[_Trial]) -> tuple[Moment, ...]:
-        """Play these, unless one has failed already; returns where the last one's processes were."""
+    def run(self, lab: TrialRunner, cases: Sequence[_Case]) -> tuple[Moment, ...]:
+        """Run these, unless one has failed already; return the moments of the last one."""
         moments: tuple[Moment, ...] = ()
-        if self.story:
+        if self.counterexample:
             return moments
-        jobs = [Job(self.strategy, trial.faults) for trial in trials]
-        with contextlib.closing(lab.play(jobs)) as played:
-            for trial, ended in progress("Trials", len(trials), "trial", over=zip(trials, played, strict=True)):
+        trials = [Trial(self.strategy, case.faults) for case in cases]
+        with contextlib.closing(lab.run(trials)) as outcomes:
+            for case, outcome in progress("Trials", len(cases), "trial", over=zip(cases, outcomes, strict=True)):
                 self.tried += 1
-                moments = ended.played.moments
-                if broken := _broken(ended, self.twice_is_fine):
-                    self.story = _story(trial, ended, *broken, lab.events)
+                moments = outcome.run.moments
+                if violation := _violation(outcome, self.allow_duplicates):
+                    self.counterexample = _counterexample(case, outcome, *violation, lab.events)
                     break
         return moments
 
 
-def _trials(calm: Sequence[Moment], seeds: int) -> list[_Trial]:
-    """What to suffer, the smallest first: `calm` is where a process was that suffered nothing."""
+def _cases(undisturbed: Sequence[Moment], seeds: int) -> list[_Case]:
+    """The cases to try, smallest first; `undisturbed` are the moments of a run without a fault."""
     points: list[tuple[str, Fault]] = []
     passed: Counter[str] = Counter()
-    told = [moment for moment in calm if moment.kind not in SKIPPED]
-    for moment, following in pairwise([*told, None]):
-        passed[moment.kind] += 1
-        points.append((_where(moment, following), faults.crash(moment.kind, passed[moment.kind])))
-    trials = [_Trial(f"The process died {where}.", (crash,)) for where, crash in points]
-    for number in range(1, passed["handling"] + 1):
-        trials.append(_Trial(f"The handler failed once, at event {number}.", (faults.fail("handling", nth=number),)))
-    for number in range(1, sum(moment.kind == "writing" for moment in calm) + 1):
-        says = f"The process was frozen before it wrote for event {number}; another took over, and then it was woken."
-        trials.append(_Trial(says, (faults.freeze("writing", number),)))
-    for number in range(1, passed["handled"] + 1):
-        says = f"The process was thrown out of its group after it had handled event {number}, and died coming back."
-        trials.append(_Trial(says, (faults.throw_out("handled", number), faults.crash("lost"))))
+    passing = [moment for moment in undisturbed if moment.kind not in NO_CRASH_POINTS]
+    for moment, following in zip(passing, (*passing[1:], None), strict=True):
+        passed[moment.point] += 1
+        points.append((_where(moment, following), faults.crash(moment.point, passed[moment.point])))
+    cases = [_Case(f"The process died {where}.", (crash,)) for where, crash in points]
+    for number in range(1, passed[Kind.HANDLING] + 1):
+        cases.append(_Case(f"The handler failed once, at event {number}.", (faults.fail(Kind.HANDLING, nth=number),)))
+    for number in range(1, sum(moment.kind is Kind.WRITING for moment in undisturbed) + 1):
+        description = f"The process froze before it wrote for event {number}; another took over, and it woke up."
+        cases.append(_Case(description, (faults.freeze(Kind.WRITING, number),)))
+    for number in range(1, passed[Kind.HANDLED] + 1):
+        description = f"The process was thrown out of its group after handling event {number}, and died rejoining."
+        cases.append(_Case(description, (faults.throw_out(Kind.HANDLED, number), faults.crash(Kind.LOST))))
     for seed in range(1, seeds + 1) if points else ():
         chance = random.Random(seed)
         (where, crash), (elsewhere, other) = (points[chance.randrange(len(points))] for _ in range(2))
-        trials.append(_Trial(f"One process died {where}, and one {elsewhere}.", (crash, other)))
-    return trials
+        cases.append(_Case(f"One process died {where}, and one {elsewhere}.", (crash, other)))
+    return cases
 
 
 def _where(moment: Moment, following: Moment | None) -> str:
-    if moment.kind in ("committing", "committed"):
-        return f"{'before' if moment.kind == 'committing' else 'after'} it committed offset {moment.offset}"
+    if moment.kind in (Kind.COMMITTING, Kind.COMMITTED):
+        return f"{'before' if moment.kind is Kind.COMMITTING else 'after'} it committed offset {moment.offset}"
     number = _number(moment)
-    around = {"handling": f"before it handled event {number}", "handled": f"after it had handled event {number}"}
-    # Of itself BEGIN says nothing: there may be several.
-    statement = f"BEGIN (then {following.kind})" if moment.kind == "BEGIN" and following else moment.kind
+    around = {Kind.HANDLING: f"before it handled event {number}", Kind.HANDLED: f"after it handled event {number}"}
+    # BEGIN alone is ambiguous: there may be several.
+    statement = f"BEGIN (then {following.point})" if moment.name == "BEGIN" and following else moment.point
     return around.get(moment.kind, f"while it handled event {number}, just before its SQL statement {statement}")
 
 
@@ -188,44 +184,45 @@ def _number(moment: Moment) -> int:
     return (moment.offset or 0) + 1
 
 
-def _broken(ended: Ended, twice_is_fine: bool) -> tuple[str, str] | None:
-    """Which property does not hold, and the sentence that says so; None if all do.
+def _violation(outcome: Outcome, allow_duplicates: bool) -> tuple[str, str] | None:
+    """The violated property, and a sentence about it; None if all hold.
 
-    Raises LabError if an event is lost and no process told where it was: no story shows it.
+    Raises LabError if an event is lost and no process reported a moment: nothing can show how.
     """
-    sheet, played = ended.sheet, ended.played
-    if played.late:
-        return "no end", f"It did not come to the end of the topic: {played.problem}"
+    sheet, run = outcome.sheet, outcome.run
+    if run.timed_out:
+        return "no end", f"It did not reach the end of the topic: {run.problem}"
     if lost := _numbers(sheet, "lost"):
-        if not played.moments:
-            raise LabError("A trial could not be judged.", "no process told where it was")
+        if not run.moments:
+            raise LabError("A trial could not be judged.", "no process reported what it did")
         return "lost", f"Event {lost[0]} is lost: its group has committed past it, and it has no effect."
-    if sheet.strangers:
-        return "strangers", f"There is an effect of {sheet.strangers[0]!r}, which is the id of no event."
-    if (twice := _numbers(sheet, "twice")) and not twice_is_fine:
+    if sheet.orphans:
+        return "orphans", f"There is an effect of {sheet.orphans[0]!r}, which is the id of no event."
+    if (twice := _numbers(sheet, "twice")) and not allow_duplicates:
         effects = next(entry.effects for entry in sheet.entries if entry.effects > 1)
-        return "twice", f"Event {twice[0]} came again, and now it has {counted(effects, 'effect')}."
-    if played.problem:
-        return "no end", f"It did not come to the end of the topic: {played.problem}"
-    if again := _again(played.moments):
+        return "twice", f"Event {twice[0]} came again and now has {counted(effects, 'effect')}."
+    if run.problem:
+        return "no end", f"It did not reach the end of the topic: {run.problem}"
+    if again := _again(run.moments):
         number, committed = again
-        return "again", f"Event {number} was handled again, by a process that began when {committed} was committed."
-    if ended.lag:
         return (
-            "uncommitted",
-            f"It came to its end with {counted(ended.lag, 'record')} uncommitted, which a restart does again.",
+            "again",
+            f"Event {number} was handled again by a process that started when offset {committed} was committed.",
         )
+    if outcome.lag:
+        records = counted(outcome.lag, "record")
+        return "uncommitted", f"It ended with {records} uncommitted, which a restart handles again."
     return None
 
 
 def _again(moments: Sequence[Moment]) -> tuple[int, int] | None:
-    """The first event that was handled though it was committed when its process began, and what was; None if none."""
-    committed, at_begin = 0, dict[str, int]()
+    """The first event handled although it was committed when its process started, and that offset; None if none."""
+    committed, at_start = 0, dict[str, int]()
     for moment in moments:
-        begin = at_begin.setdefault(moment.client_id, committed)
-        if moment.kind == "handling" and (moment.offset or 0) < begin:
-            return _number(moment), begin
-        if moment.kind == "committed":
+        start = at_start.setdefault(moment.client_id, committed)
+        if moment.kind is Kind.HANDLING and (moment.offset or 0) < start:
+            return _number(moment), start
+        if moment.kind is Kind.COMMITTED:
             committed = max(committed, moment.offset or 0)
     return None
 
@@ -235,11 +232,15 @@ def _numbers(sheet: Sheet, outcome: str) -> list[int]:
     return [ids.index(each) + 1 for each in sheet.ids(outcome)]
 
 
-def _story(trial: _Trial, ended: Ended, broken: str, result: str, events: Sequence[Event]) -> Story:
-    begin = ended.played.moments[0].time if ended.played.moments else 0.0
+def _counterexample(
+    case: _Case, outcome: Outcome, violation: str, result: str, events: Sequence[Event]
+) -> Counterexample:
+    run = outcome.run
+    begin = run.moments[0].time if run.moments else 0.0
     sent = [
-        Moment("sent", begin, "producer", (), offset, story.key_of(event).decode(), event.event_id)
+        Moment(Kind.SENT, begin, "producer", (), offset, story.key_of(event).decode(), event.event_id)
         for offset, event in enumerate(events)
     ]
-    printed = "".join(life.ended.printed for life in ended.played.runs)
-    return Story(broken, trial.says, result, (*sent, *ended.played.moments), ended.sheet, printed, ended.played.late)
+    printed = "".join(process.printed for process in run.processes)
+    moments = (*sent, *run.moments)
+    return Counterexample(violation, case.description, result, moments, outcome.sheet, printed, run.timed_out)

@@ -1,7 +1,7 @@
-"""What can be broken, on purpose and in one line: a broker frozen, a program killed at a point that it names.
+"""Fault injection: freeze or stop a broker; kill, fail, slow or freeze a program at a point that it names.
 
-Lesson 03 freezes a broker, lesson 04 kills a consumer. In lesson 07 a program names many points, by the moments that
-its worker tells or by `at("here")`; what was asked for there happens once, and where it was is in its journal.
+Lesson 03 freezes a broker, lesson 04 kills a consumer. From lesson 07 on a program has many points: its worker's
+moments and each `at("here")`. A fault strikes at a point, and a file keeps the moments for the next process.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,30 +21,29 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.embedded import EmbeddedBroker
 from labsupport.broker.process import Process
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.errors import FaultError, LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.watching import moment_file
 from labsupport.waiting import until
 
 KILLED = 137  # the exit code of a process that was killed (128 + 9), as a shell reports it
-JOURNAL, WOKEN = "journal", "woken"
+MOMENTS_FILE, WOKEN = "moments", "woken"
+
+
+def paused(broker: EmbeddedBroker) -> AbstractContextManager[None]:
+    """Freeze the broker for the body of a `with`; afterwards it answers again, whatever happened inside."""
+    return _unavailable(broker, broker.pause)
+
+
+def stopped(broker: EmbeddedBroker) -> AbstractContextManager[None]:
+    """Stop the broker for the body of a `with`; afterwards it answers again, whatever happened inside."""
+    return _unavailable(broker, broker.stop)
 
 
 @contextlib.contextmanager
-def paused(broker: EmbeddedBroker) -> Iterator[None]:
-    """Frozen for the body of a `with`; afterwards it runs and answers again, whatever happened inside."""
-    broker.pause()
-    try:
-        yield
-    finally:
-        broker.start()
-
-
-@contextlib.contextmanager
-def stopped(broker: EmbeddedBroker) -> Iterator[None]:
-    """Stopped cleanly for the body of a `with`; afterwards it runs and answers again, whatever happened inside."""
-    broker.stop()
+def _unavailable(broker: EmbeddedBroker, take_down: Callable[[], None]) -> Iterator[None]:
+    take_down()
     try:
         yield
     finally:
@@ -52,14 +52,15 @@ def stopped(broker: EmbeddedBroker) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that happens when a program is at `point` the `nth` time, and the next `times` - 1 times. Then no more.
+    """An action at `point`, from the `nth` time that a program passes it, `times` times in a row.
 
-    The times are counted over all lives of the program that share a folder. `called` is what the journal calls it.
+    All processes that share a folder count together. `kind` is how the fault is recorded among the moments. Raises
+    LabError unless `nth` and `times` are whole numbers from 1.
     """
 
     point: str
-    called: str
-    does: Callable[["At"], object]
+    kind: Kind
+    action: Callable[["At"], object]
     nth: int = 1
     times: int = 1
 
@@ -70,36 +71,36 @@ class Fault:
                 raise LabError(f"{name} is {value!r}.", "it counts from 1", "give a whole number from 1")
 
     def strikes(self, point: str, time: int) -> bool:
-        """Whether it happens at this point, this time."""
+        """Whether the fault happens at this point, this time (counted from 1)."""
         return point == self.point and self.nth <= time < self.nth + self.times
 
 
 def crash(point: str, nth: int = 1) -> Fault:
-    """The process dies there, as by kill -9: nothing is closed, committed or tidied up."""
-    return Fault(point, "crashed", _crash, nth)
+    """The process dies there as with `kill -9`: it closes, commits and cleans up nothing."""
+    return Fault(point, Kind.CRASHED, _crash, nth)
 
 
 def fail(point: str, times: int = 1, nth: int = 1) -> Fault:
-    """A FaultError is raised there, `times` times."""
-    return Fault(point, "failed on purpose", _fail, nth, times)
+    """The point raises FaultError, `times` times."""
+    return Fault(point, Kind.FAILED_ON_PURPOSE, _fail, nth, times)
 
 
 def slow(point: str, seconds: float, times: int = 1, nth: int = 1) -> Fault:
-    """It takes so many seconds longer there, `times` times."""
-    return Fault(point, "slowed", partial(_slow, seconds=seconds), nth, times)
+    """The point takes `seconds` longer, `times` times."""
+    return Fault(point, Kind.SLOWED, partial(_slow, seconds=seconds), nth, times)
 
 
 def freeze(point: str, nth: int = 1) -> Fault:
-    """The process is frozen there (SIGSTOP), until somebody wakes it: `wake` does."""
-    return Fault(point, "frozen", _freeze, nth)
+    """The process freezes there (SIGSTOP) until `wake`."""
+    return Fault(point, Kind.FROZEN, _freeze, nth)
 
 
 def throw_out(point: str, nth: int = 1) -> Fault:
-    """All members of the program's group are removed from it there, as the broker does with one that is too slow.
+    """All members of the program's group are removed from it, as the broker removes one that is too slow.
 
-    The program says which group that is: `at.group = group`.
+    The program names its group with `at.group = group`.
     """
-    return Fault(point, "thrown out", _throw_out, nth)
+    return Fault(point, Kind.THROWN_OUT, _throw_out, nth)
 
 
 def _crash(_: "At") -> None:
@@ -117,13 +118,13 @@ def _slow(_: "At", seconds: float) -> None:
 def _freeze(at: "At") -> None:
     at.woken.unlink(missing_ok=True)
     psutil.Process().suspend()
-    # Other threads may get the signal first, and this one a few steps ahead: it waits to be woken on purpose.
-    until(at.woken.exists, 60, "somebody to wake this process", every=0.01)
-    at("woken")
+    # Another thread may receive the signal first while this one runs on, so it waits here until `wake`.
+    until(at.woken.exists, 60, "wake() to wake this process", every=0.01)
+    at(Kind.WOKEN)
 
 
 def wake(folder: Path, process: Process) -> None:
-    """Let the process go on that was frozen, by a fault or from outside; `folder` is where its journal is."""
+    """Let a frozen process continue, whether a fault or a signal froze it; `folder` holds its moments."""
     (folder / WOKEN).touch()
     process.resume()
 
@@ -133,43 +134,46 @@ def _throw_out(at: "At") -> None:
 
 
 class At:
-    """The points of a program: `at("handled")` says where it is, and does what was asked for there.
+    """The points of a program: `at("handled")` records that it is there, and lets the faults for that point strike.
 
-    As a worker's hook it takes its moments as points: `Worker(…, hooks=[at.hook])`. Everything is written to the
-    journal in `folder` before a fault strikes; a program that is started again with the same folder counts on.
+    As a hook it makes a worker's moments points: `Worker(…, hooks=[at.hook])`. A moment is written to the file in
+    `folder` before a fault strikes; a process that is started again with the same folder continues to count.
     """
 
     def __init__(self, kafka: Cluster, faults: Sequence[Fault], folder: Path, who: str):
         self.kafka, self.faults, self.who = kafka, tuple(faults), who
         self.group = ""
         self.woken = folder / WOKEN
-        self.passed = Counter(moment.kind for moment in moment_file.read(folder / JOURNAL))
-        self._append = moment_file.appending(folder / JOURNAL)
+        self.passed = Counter(moment.point for moment in moment_file.read(folder / MOMENTS_FILE))
+        self._append = moment_file.writer(folder / MOMENTS_FILE)
 
     def __call__(self, point: str, record: ConsumerRecord | None = None, offset: int | None = None) -> None:
-        """The program is at this point; `record` is the one in hand, if any, `offset` what it commits."""
+        """Pass a point: a `Kind` or any name. `record` is the one in hand, `offset` what is committed."""
+        kind = Kind(point) if point in set(Kind) else Kind.POINT
+        name = point if kind is Kind.POINT else ""
         if record is None:
-            self.hook(Moment(point, time.monotonic(), self.who, offset=offset))
+            self.hook(Moment(kind, time.monotonic(), self.who, offset=offset, name=name))
         else:
-            self.hook(Moment.of(point, self.who, record))
+            self.hook(Moment.of(kind, self.who, record, name=name))
+
+    def statement(self, words: str, record: ConsumerRecord) -> None:
+        """Pass the point just before an SQL statement; its name is `words`."""
+        self.hook(Moment.of(Kind.STATEMENT, self.who, record, name=words))
 
     def hook(self, moment: Moment) -> None:
-        """The program is at the point that this moment is called by."""
+        """Pass the point of this moment."""
         moment = replace(moment, client_id=self.who)
         self._append(moment)
-        self.passed[moment.kind] += 1
+        self.passed[moment.point] += 1
         for fault in self.faults:
-            if fault.strikes(moment.kind, self.passed[moment.kind]):
-                self._append(replace(moment, what=fault.called))
-                fault.does(self)
+            if fault.strikes(moment.point, self.passed[moment.point]):
+                self._append(replace(moment, kind=fault.kind, name=""))
+                fault.action(self)
 
 
 @dataclass(frozen=True)
 class Run:
-    """How a program of its own process went: the lines it printed, and the point at which it was killed, if it was.
-
-    `moments` is where it was, in its order.
-    """
+    """A service that was run: the lines it printed, the point where it was killed ("" if it was not), its moments."""
 
     lines: tuple[str, ...]
     killed_at: str = ""
@@ -181,40 +185,40 @@ class Run:
 
 
 def run(kafka: Cluster, service: Callable, *arguments: Any, kill_at: str = "", nth: int = 1) -> Run:
-    """Run `service(kafka, at, *arguments)` in a process of its own; kill it when it calls `at(kill_at)` the nth time.
+    """Run `service(kafka, at, *arguments)` in its own process; kill it when it calls `at(kill_at)` the nth time.
 
-    `kafka` is there a handle of its own on the same cluster; `at("processed")` names a point of the service and does
-    nothing else. To be killed means: at once, with nothing closed, committed or tidied up. Raises LabError if the
-    service raises, if somebody else kills it, and if it ends without having been at that point so often.
+    There `kafka` is a new Cluster on the same brokers. `at("processed")` names a point and does nothing else. The kill
+    comes at once: nothing is closed, committed or cleaned up. Raises LabError if the service raises, if anything else
+    kills it, or if it ends before the nth time at that point.
     """
     faults = [crash(kill_at, nth)] if kill_at else []
     name = getattr(service, "__name__", "the program")
-    with python_process.scratch() as folder:
-        ended = python_process.run(
-            serve, kafka.bootstrap, kafka.prefix, service, arguments, faults, folder, "A", name=name
+    with python_process.scratch_folder() as folder:
+        completed = python_process.run(
+            run_service, kafka.bootstrap, kafka.prefix, service, arguments, faults, folder, "A", name=name
         )
-        moments = moment_file.read(folder / JOURNAL)
-    if ended.code == KILLED:
-        return Run(tuple(ended.printed.splitlines()), kill_at, moments)
-    if ended.code < 0:
-        seen = "not by what the cell asked for: by itself, by somebody else, or for want of memory"
-        raise LabError(f"{name} was killed (signal {-ended.code}).", seen, "run the cell again")
-    if ended.code:
-        raise LabError(f"{name} raised.", ended.printed[-1500:], "mend it, and run the cell again")
+        moments = moment_file.read(folder / MOMENTS_FILE)
+    if completed.exit_code == KILLED:
+        return Run(tuple(completed.printed.splitlines()), kill_at, moments)
+    if completed.exit_code < 0:
+        seen = "not by the fault of the cell: by itself, by another program, or because memory ran out"
+        raise LabError(f"{name} was killed (signal {-completed.exit_code}).", seen, "run the cell again")
+    if completed.exit_code:
+        raise LabError(f"{name} raised.", completed.printed[-1500:], "fix it, and run the cell again")
     if kill_at:
-        passed = Counter(moment.kind for moment in moments)
+        passed = Counter(moment.point for moment in moments)
         seen = ", ".join(f"{point!r} {times} times" for point, times in passed.items()) or "no point at all"
         raise LabError(
-            f"{name} was to be killed at {kill_at!r}, time {nth}, and ended before.",
-            f"it was at {seen}",
+            f"{name} was to be killed at {kill_at!r}, time {nth}, but ended before.",
+            f"it passed {seen}",
             "is the name misspelt, or the number too high?",
         )
-    return Run(tuple(ended.printed.splitlines()), "", moments)
+    return Run(tuple(completed.printed.splitlines()), "", moments)
 
 
-def serve(
+def run_service(
     bootstrap: str, prefix: str, service: Callable, arguments: tuple, faults: Sequence[Fault], folder: Path, who: str
 ) -> None:
-    """In the process of its own: call the service, which suffers the faults."""
+    """In the child process: call the service with these faults."""
     with Cluster(bootstrap, prefix=prefix) as kafka:
         service(kafka, At(kafka, faults, folder, who), *arguments)

@@ -1,8 +1,8 @@
-"""Programs that start in no time: forked from a process that has imported the Kafka client and done nothing else.
+"""A fork server: child processes that start at once, forked from one that has imported the Kafka client.
 
-A Python of its own needs half a second until it has imported everything; hundreds of trials would wait for little else.
-A client must not be forked, so the process that is copied never makes one: it has one thread, and waits for calls.
-Where there is no fork (Windows), each program is a Python of its own.
+A new Python needs half a second for its imports, and hundreds of trials would wait for little else. A client does not
+survive a fork, so the server never makes one: it has one thread and waits for calls. Without `fork` (Windows), each
+child is a new Python.
 """
 
 import contextlib
@@ -21,27 +21,27 @@ from labsupport.broker.process import Process, started, write_atomically
 from labsupport.broker.processes import python_marks
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
-from labsupport.experiments.breaking.python_process import Running
+from labsupport.experiments.breaking.python_process import ChildProcess
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
 CHILD = "import sys; from labsupport.experiments.breaking.forkserver import serve; serve(sys.argv[1])"
-ENVIRONMENT = {"PYTHONUNBUFFERED": "1"}  # what a program printed is there after its crash
+ENVIRONMENT = {"PYTHONUNBUFFERED": "1"}  # what a child printed survives its crash
 
 
 @dataclass(frozen=True)
-class Forked(Running):
-    """A program that was forked: the nursery, which is its parent, writes down how it ended."""
+class ForkedChild(ChildProcess):
+    """A forked child process. Its parent is the server, which writes its exit code to a file."""
 
-    def code(self) -> int:
-        """Its exit code, when it has ended; minus the signal's number if a signal ended it."""
+    def exit_code(self) -> int:
+        """The exit code after the end; the negative signal number if a signal ended it."""
         file = self.folder / "code"
         until(file.exists, 10, f"the exit code of {self.process.name}", every=0.002)
         return int(file.read_text())
 
 
 class ForkServer:
-    """For the body of a `with`: `started(…)` is as `python_process.started`, and twenty times as quick."""
+    """A context manager whose `start(…)` works like `python_process.start`, twenty times as fast."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -49,15 +49,15 @@ class ForkServer:
 
     def __enter__(self) -> "ForkServer":
         with contextlib.ExitStack() as stack:
-            self.folder = stack.enter_context(python_process.scratch())
+            self.folder = stack.enter_context(python_process.scratch_folder())
             if hasattr(os, "fork"):
                 os.mkfifo(self.folder / "calls", 0o600)
-                # Also open for reading, so that this does not wait for the other side.
+                # Open for reading too, so that this does not wait for the other side.
                 self._calls = os.open(self.folder / "calls", os.O_RDWR)
                 stack.callback(os.close, self._calls)
                 marks = python_marks(Settings.from_environment(), "program")
                 command, log = [sys.executable, "-P", *marks, "-c", CHILD, str(self.folder)], self.folder / "printed"
-                self.process = Process.start("the nursery", command, log, cwd=Path.cwd(), env=ENVIRONMENT)
+                self.process = Process.start("the fork server", command, log, cwd=Path.cwd(), env=ENVIRONMENT)
                 stack.callback(self.process.wait)
                 stack.callback(self.process.kill)
             self._stack = stack.pop_all()
@@ -67,14 +67,17 @@ class ForkServer:
         self._stack.close()
 
     @contextlib.contextmanager
-    def started(self, function: Callable, *arguments: Any, name: str = "") -> Iterator[Running]:
-        """`function(*arguments)` in a process of its own, for the body of a `with`; killed at its end, if it runs."""
+    def start(self, function: Callable, *arguments: Any, name: str = "") -> Iterator[ChildProcess]:
+        """Run `function(*arguments)` in a child process for the body of a `with`, and kill it at the end.
+
+        Raises LabError if the call cannot be pickled or the child does not start.
+        """
         if not hasattr(os, "fork"):
-            with python_process.started(function, *arguments, name=name) as running:
-                yield running
+            with python_process.start(function, *arguments, name=name) as child:
+                yield child
             return
         name = name or function.__name__
-        packed = python_process.packed_call(function, arguments, name)
+        packed = python_process.pickle_call(function, arguments, name)
         folder = self.folder / str(next(self._numbers))
         folder.mkdir()
         (folder / "call").write_bytes(packed)
@@ -86,18 +89,18 @@ class ForkServer:
         pid = int(born.read_text())
         process = Process(name, pid, started(pid) or "ended at once", folder / "printed")
         try:
-            yield Forked(process, folder)
+            yield ForkedChild(process, folder)
         finally:
             process.kill()
 
 
 def serve(folder: str) -> None:
-    """In the nursery: fork a process for each call. They carry its marks, so they end with its owner as it does."""
-    import labsupport.experiments.breaking.trial  # noqa: F401 - what the programs will need, imported once for all
+    """In the server: fork a child for each call. The children carry its marks, so they end with its owner too."""
+    import labsupport.experiments.breaking.trial  # noqa: F401 - what the children need, imported once
 
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # with a handler, a child's end wakes select()
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # with a handler, the end of a child wakes select()
     signal.set_wakeup_fd(writing)
     calls = os.open(Path(folder, "calls"), os.O_RDONLY)
     children: dict[int, Path] = {}
@@ -116,7 +119,7 @@ def serve(folder: str) -> None:
                     signal.set_wakeup_fd(-1)
                     for file in (reading, writing, calls):
                         os.close(file)
-                    _live(Path(folder, name))
+                    _run_child(Path(folder, name))
                 children[pid] = Path(folder, name)
 
 
@@ -127,8 +130,8 @@ def _reap(children: dict[int, Path]) -> None:
             write_atomically(children.pop(pid) / "code", str(os.waitstatus_to_exitcode(status)))
 
 
-def _live(folder: Path) -> None:
-    """In the forked process: make the call, and end with its exit code."""
+def _run_child(folder: Path) -> None:
+    """In the child: make the call, and exit with its exit code."""
     code = 1
     try:
         os.setsid()
@@ -137,10 +140,10 @@ def _live(folder: Path) -> None:
         for file in (1, 2):
             os.dup2(printed, file)
         write_atomically(folder / "born", str(os.getpid()))
-        python_process.answer(str(folder))
+        python_process.run_call(str(folder))
         code = 0
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except SystemExit as exited:
+        code = exited.code if isinstance(exited.code, int) else int(exited.code is not None)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -1,7 +1,6 @@
-"""An incident: a release of the shop wrote wrong amounts, and payments made dead letters. Lesson 10 looks into them.
+"""An incident: a release of the shop wrote wrong amounts, and payments wrote dead letters. Lesson 10 investigates it.
 
-The dead letters are real ones, written by the lab's worker. What was wrong stands in no single place: it takes values,
-headers and errors together.
+The lab's worker writes the dead letters. To find the cause, a learner needs values, headers and errors together.
 """
 
 import random
@@ -18,42 +17,42 @@ from labsupport.delivery.worker import Worker
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-LIMIT = 10_000  # of an amount
+LIMIT = 10_000  # the largest amount that payments accepts
 OLD, GOOD, BAD, REPAIRED = b"2.2", b"2.3", b"2.4", b"2.5"  # releases of the shop; BAD writes amounts in cents
-STRANGERS = ("USR-999", "USR-731")  # customers whom nobody knows
+UNKNOWN_CUSTOMERS = ("USR-999", "USR-731")  # payments knows no such customers
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A record as the shop sent it."""
+class ShopRecord:
+    """A record as the shop sends it."""
 
     key: bytes
     value: bytes
     headers: tuple[tuple[str, bytes], ...]
 
 
-def _sent(event: Event, release: bytes, **changed: Any) -> Sent:
+def _sent(event: Event, release: bytes, **changed: Any) -> ShopRecord:
     event = replace(event, payload={**event.payload, **changed})
-    return Sent(story.key_of(event), event.encode(), (*event.headers(), ("release", release)))
+    return ShopRecord(story.key_of(event), event.encode(), (*event.headers(), ("release", release)))
 
 
 def _cents(event: Event) -> int:
     return int(event.payload["amount"] * 100)
 
 
-KINDS: Mapping[str, Callable[[Event], Sent]] = {
+KINDS: Mapping[str, Callable[[Event], ShopRecord]] = {
     "cents": lambda event: _sent(event, BAD, amount=_cents(event)),
     "too much": lambda event: _sent(event, GOOD, amount=LIMIT + _cents(event)),
     "too much, of old": lambda event: _sent(event, OLD, amount=LIMIT + _cents(event)),
-    "stranger": lambda event: _sent(event, BAD, amount=_cents(event), user_id=STRANGERS[0]),
+    "stranger": lambda event: _sent(event, BAD, amount=_cents(event), user_id=UNKNOWN_CUSTOMERS[0]),
     "cut off": lambda event: replace(_sent(event, BAD), value=event.encode()[:70]),
-    "no event": lambda event: Sent(story.key_of(event), b"\xff\xfe", ()),
+    "no event": lambda event: ShopRecord(story.key_of(event), b"\xff\xfe", ()),
     "too much, in cents": lambda event: _sent(event, BAD, amount=100 * LIMIT + _cents(event)),
 }
 
 
-def morning(seed: int, count: int = 11) -> list[Sent]:
-    """What the shop sent: each kind at least once, most of them cents, in an order that differs with the seed."""
+def morning(seed: int, count: int = 11) -> list[ShopRecord]:
+    """The records of a morning: each kind at least once, mostly cents, in an order that depends on the seed."""
     chance = random.Random(seed)
     orders = [event for event in story.events(20 * count, seed) if event.event_type == "OrderCreated"]
     orders = [event for event in orders if _cents(event) > LIMIT]  # in cents, it is above the limit
@@ -62,26 +61,26 @@ def morning(seed: int, count: int = 11) -> list[Sent]:
     return [KINDS[kind](event) for kind, event in zip(kinds, orders, strict=False)]
 
 
-def beside_it() -> list[Sent]:
-    """What belongs to no morning and decides between nearly right answers: amounts at the limit, and other releases."""
+def edge_cases() -> list[ShopRecord]:
+    """Records that expose nearly right answers: amounts at the limit, and other releases."""
     event = next(event for event in story.events(20, seed=99) if event.event_type == "OrderCreated")
     schema = _sent(event, GOOD, amount=LIMIT + _cents(event))
     return [
-        _sent(event, BAD, amount=100 * LIMIT),  # exactly the limit, which is not above it
+        _sent(event, BAD, amount=100 * LIMIT),  # exactly the limit, which is allowed
         _sent(event, BAD, amount=100 * LIMIT + 50),
         _sent(event, REPAIRED, amount=LIMIT + _cents(event)),
-        _sent(event, BAD, amount=_cents(event), user_id=STRANGERS[1]),
+        _sent(event, BAD, amount=_cents(event), user_id=UNKNOWN_CUSTOMERS[1]),
         replace(schema, headers=(*schema.headers, ("schema", BAD))),
     ]
 
 
-def as_before(record: ConsumerRecord) -> Event:
-    """How payments read a record that morning."""
+def decode_before(record: ConsumerRecord) -> Event:
+    """Decode a record as payments did that morning."""
     return Event.decode(record.value)
 
 
-def mended(record: ConsumerRecord) -> Event:
-    """How it reads a record now: the amounts of release 2.4 are cents."""
+def decode_repaired(record: ConsumerRecord) -> Event:
+    """Decode a record as the repaired payments does: the amounts of release 2.4 are cents."""
     event = Event.decode(record.value)
     if dict(record.headers).get("release") != BAD:
         return event
@@ -89,27 +88,27 @@ def mended(record: ConsumerRecord) -> Event:
 
 
 def process(event: Event) -> None:
-    """What payments does with it, then and now: refuse what cannot be right."""
-    if (customer := event.payload.get("user_id")) in STRANGERS:
+    """The handler of payments, then and now: refuse what cannot be right with PermanentError."""
+    if (customer := event.payload.get("user_id")) in UNKNOWN_CUSTOMERS:
         raise retry.PermanentError(f"there is no customer {customer}")
     if event.payload["amount"] > LIMIT:
         raise retry.PermanentError(f"amount {event.payload['amount']} is above the limit of {LIMIT}")
 
 
-def happen(kafka: Cluster, topic: str, sent: Sequence[Sent] | None = None) -> None:
-    """Publish these records, or a morning's, to this topic, and let payments make dead letters of them.
+def cause(kafka: Cluster, topic: str, sent: Sequence[ShopRecord] | None = None) -> None:
+    """Publish these records, by default a morning's, to this topic, and run payments, which writes dead letters.
 
-    The topic of dead letters must be there (`lab.dead_letters(topic)`).
+    The dead letter topic must exist (`lab.dead_letters(topic)`).
     """
     producer = kafka.producer(name="shop")
     for each in morning(1) if sent is None else sent:
         producer.send(topic, each.value, each.key, list(each.headers))
     producer.flush(timeout=10)
-    work(kafka, topic, as_before)
+    run_payments(kafka, topic, decode_before)
 
 
-def work(kafka: Cluster, topic: str, decode: Callable[[ConsumerRecord], Event]) -> None:
-    """Payments reads on from where it was, to the end; it reads records as `decode` does."""
+def run_payments(kafka: Cluster, topic: str, decode: Callable[[ConsumerRecord], Event]) -> None:
+    """Run payments from its committed offsets to the end, with this `decode`."""
     settings = {"group_id": f"{topic}-payments", "auto_offset_reset": "earliest", "enable_auto_commit": False}
     consumer = kafka.consumer(topic, name="payments", **settings)
     producer = kafka.producer(name="dead-letters", **dead_letter.producer_settings())

@@ -1,7 +1,7 @@
-"""Trials of a worker with dead letters: poison of all kinds at random places, on the real broker.
+"""Trials of a worker with dead letters: poison records of all kinds at random offsets, on the real broker.
 
-Nothing may stand still, nothing may be lost or changed, and what is healthy keeps its order. A few seeds in the tests;
-hundreds in a soak.
+No partition may stall, no record may be lost or changed, and healthy records keep their order. The tests run a few
+seeds, a soak test hundreds.
 """
 
 import random
@@ -19,8 +19,9 @@ from labsupport.broker.cluster import Cluster
 from labsupport.console import progress
 from labsupport.delivery import dead_letter, inbox, orders, reading
 from labsupport.delivery.error_handler import ErrorHandler
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.retry import Policy
-from labsupport.delivery.worker import Moment, Worker
+from labsupport.delivery.worker import Worker
 from labsupport.errors import TransientError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.watching import balance, log
@@ -32,15 +33,15 @@ from labsupport.shop.event import Event
 EVENTS, PARTITIONS = 40, 3
 QUICK = Policy(attempts=4, wait_initial=0.005, wait_max=0.02, timeout=60.0)
 
-Wire = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]  # key, value, headers
+RawRecord = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]  # key, value, headers
 
 
 def _changed(event: Event, old: bytes, new: bytes) -> bytes:
     return event.encode().replace(old, new, 1)
 
 
-# What cannot be processed, made from an event that could: by chance, key, value and headers.
-KINDS: Mapping[str, Callable[[random.Random, Event], Wire]] = {
+# Records that cannot be processed, each made from an event that can: key, value and headers.
+KINDS: Mapping[str, Callable[[random.Random, Event], RawRecord]] = {
     "undecodable": lambda chance, event: (story.key_of(event), b"\xff" + chance.randbytes(30), []),
     "cut off": lambda chance, event: (story.key_of(event), event.encode()[: chance.randrange(1, 60)], event.headers()),
     "empty": lambda _, event: (story.key_of(event), b"", event.headers()),
@@ -54,11 +55,11 @@ KINDS: Mapping[str, Callable[[random.Random, Event], Wire]] = {
 
 
 @dataclass(frozen=True)
-class Trial:
-    """How one trial ended. `problems` are sentences about what went wrong; there shall be none.
+class Result:
+    """The result of one trial. `problems` are sentences about what went wrong; a passed trial has none.
 
-    `poison` is how many records could not be processed, `kinds` what they were; `retries` what the worker told of
-    retrying.
+    `poison`: the number of records that cannot be processed. `kinds`: their kinds, in the order of sending. `retries`:
+    how often the worker retried a record.
     """
 
     seed: int
@@ -69,15 +70,15 @@ class Trial:
     problems: tuple[str, ...]
 
 
-def run(kafka: Cluster, seeds: Iterable[int], *, events: int = EVENTS) -> list[Trial]:
-    """Play one trial after the other, with a progress bar; `seeds` decide what is poison, where, and what fails."""
-    return list(progress("Poison", unit="trial", over=(play(kafka, seed, events=events) for seed in seeds)))
+def run(kafka: Cluster, seeds: Iterable[int], *, events: int = EVENTS) -> list[Result]:
+    """Run one trial after another, with a progress bar. A seed decides what is poison, where, and what fails."""
+    return list(progress("Poison", unit="trial", over=(run_trial(kafka, seed, events=events) for seed in seeds)))
 
 
-def play(kafka: Cluster, seed: int, *, events: int = EVENTS) -> Trial:
-    """Publish so many events with poison among them, let a worker process them, and look at broker and database.
+def run_trial(kafka: Cluster, seed: int, *, events: int = EVENTS) -> Result:
+    """Publish `events` events with poison among them, let a worker process them, and check broker and database.
 
-    Topics and group are the trial's own, and gone afterwards. Some healthy events fail once or twice for the moment.
+    Some healthy events fail once or twice with a transient error. The topics and the group are deleted afterwards.
     """
     chance = random.Random(seed)
     name = getattr(kafka, "namespace", f"{kafka.prefix}96-") + f"poison-{seed}"
@@ -89,25 +90,27 @@ def play(kafka: Cluster, seed: int, *, events: int = EVENTS) -> Trial:
         healthy = story.events(events, seed=seed)
         kinds = _publish(kafka, name, chance, healthy)
         failing = {event.event_id: chance.choice([1, 2]) for event in chance.sample(healthy, len(healthy) // 8)}
-        with python_process.scratch() as folder:
+        with python_process.scratch_folder() as folder:
             moments = _work(kafka, name, folder / "shop.db", dict(failing), max_poll_records=chance.randint(1, 10))
-            return _judged(kafka, name, folder / "shop.db", seed, kinds, failing, moments)
+            return _result(kafka, name, folder / "shop.db", seed, kinds, failing, moments)
     finally:
         kafka.delete_groups([name])
         kafka.delete_topics([name, dead])
 
 
 def _publish(kafka: Cluster, topic: str, chance: random.Random, healthy: Sequence[Event]) -> tuple[str, ...]:
-    """The events in their order, with poison between them; returns the kinds that were sent."""
-    wires: list[tuple[str, Wire]] = [("", (story.key_of(each), each.encode(), each.headers())) for each in healthy]
-    # Made from events of another seed: what looks like an event has an id of its own.
+    """Publish the events in order, with poison between them; return the kinds of poison."""
+    records: list[tuple[str, RawRecord]] = [
+        ("", (story.key_of(each), each.encode(), each.headers())) for each in healthy
+    ]
+    # Made from events of another seed, so that what looks like an event has an id of its own.
     for event in story.events(max(1, len(healthy) // 4), seed=chance.randrange(10**9)):
         kind = chance.choice(sorted(KINDS))
-        wires.insert(chance.randrange(len(wires) + 1), (kind, KINDS[kind](chance, event)))
+        records.insert(chance.randrange(len(records) + 1), (kind, KINDS[kind](chance, event)))
     with closing(ConfluentProducer(kafka.bootstrap)) as producer:
-        for sending in [producer.send(topic, value, key, headers) for _, (key, value, headers) in wires]:
+        for sending in [producer.send(topic, value, key, headers) for _, (key, value, headers) in records]:
             sending.get()
-    return tuple(kind for kind, _ in wires if kind)
+    return tuple(kind for kind, _ in records if kind)
 
 
 def _work(kafka: Cluster, topic: str, path: Path, failing: dict[str, int], **settings: int) -> list[Moment]:
@@ -132,14 +135,14 @@ def _work(kafka: Cluster, topic: str, path: Path, failing: dict[str, int], **set
 
 
 def _handle(database: sqlite3.Connection, failing: dict[str, int], event: Event) -> None:
-    """Each event has its effect once; `failing` says by id how often it fails before that."""
+    """Apply each event's effect once; `failing` says by id how often it fails first."""
     if failing.get(event.event_id, 0):
         failing[event.event_id] -= 1
-        raise TransientError("busy, for the moment")
+        raise TransientError("busy at the moment")
     inbox.once(database, event.event_id, lambda: orders.effect(database, event))
 
 
-def _judged(
+def _result(
     kafka: Cluster,
     topic: str,
     path: Path,
@@ -147,29 +150,32 @@ def _judged(
     kinds: tuple[str, ...],
     failing: Mapping[str, int],
     moments: Sequence[Moment],
-) -> Trial:
-    """What the broker and the database say about it."""
+) -> Result:
+    """The result, from the broker and the database."""
     held = log.read(kafka, topic, topic)
     letters = log.read(kafka, dead_letter.topic_of(topic)).records
     sheet = balance.read(kafka, topic, topic, path, dead_letters=dead_letter.topic_of(topic))
     poison = [record for record in held.records if not _is_event(record)]
     problems = [
-        *(f"partition {number} stands at {held.committed.get(number)} of {end}" for number, end in _stalled(held)),
+        *(
+            f"partition {number} stalled at offset {held.committed.get(number)} of {end}"
+            for number, end in _stalled(held)
+        ),
         *_unlike(poison, letters),
         *(f"{key}: its events were processed in another order" for key in _disordered(held.records, path)),
     ]
     expected = {"processed": len(held.records) - len(poison), "dead-lettered": len(poison), "twice": 0}
     if any(sheet.count(outcome) != count for outcome, count in expected.items()):
         problems.append(f"{sheet} Expected: {expected}")
-    if rebalances := sum(moment.kind == "assigned" for moment in moments) - 1:
+    if rebalances := sum(moment.kind is Kind.ASSIGNED for moment in moments) - 1:
         problems.append(f"the group rebalanced {rebalances} times")
-    retries = Counter(moment.event_id for moment in moments if moment.kind == "retrying")
+    retries = Counter(moment.event_id for moment in moments if moment.kind is Kind.RETRYING)
     if retries != Counter(failing):
-        problems.append(f"retried by event: {dict(retries)}, and failed for the moment: {dict(failing)}")
-    waits = [moment.seconds or 0 for moment in moments if moment.kind == "retrying"]
+        problems.append(f"retries by event: {dict(retries)}; transient errors: {dict(failing)}")
+    waits = [moment.seconds or 0 for moment in moments if moment.kind is Kind.RETRYING]
     if not all(QUICK.wait_initial * (1 - QUICK.wait_jitter) <= wait <= QUICK.wait_max for wait in waits):
         problems.append(f"waits outside their bounds: {waits}")
-    return Trial(seed, len(poison), kinds, sheet, retries.total(), tuple(problems))
+    return Result(seed, len(poison), kinds, sheet, retries.total(), tuple(problems))
 
 
 def _is_event(record: ConsumerRecord) -> bool:
@@ -185,26 +191,26 @@ def _stalled(held: log.Log) -> list[tuple[int, int]]:
 
 
 def _unlike(poison: Sequence[ConsumerRecord], letters: Sequence[ConsumerRecord]) -> Iterator[str]:
-    """Poison without exactly one dead letter that is what it was, and dead letters of something else."""
+    """Poison without exactly one identical dead letter, and dead letters of anything else."""
     found: dict[str, list[ConsumerRecord]] = {}
     for letter in letters:
-        found.setdefault(dead_letter.unwrap(letter).place, []).append(dead_letter.original(letter))
+        found.setdefault(dead_letter.unwrap(letter).coordinates, []).append(dead_letter.original(letter))
     for record in poison:
-        place = f"{record.topic}/{record.partition}/{record.offset}"
-        match found.pop(place, []):
+        coordinates = f"{record.topic}/{record.partition}/{record.offset}"
+        match found.pop(coordinates, []):
             case [one]:
                 same = all(
                     getattr(one, part) == getattr(record, part) for part in ("key", "value", "headers", "timestamp")
                 )
                 if not same:
-                    yield f"{place} was changed in its dead letter"
+                    yield f"{coordinates} was changed in its dead letter"
             case several:
-                yield f"{place} has {len(several)} dead letters"
-    yield from (f"{place} was dead-lettered, and is an event" for place in found)
+                yield f"{coordinates} has {len(several)} dead letters"
+    yield from (f"{coordinates} was dead-lettered, but is an event" for coordinates in found)
 
 
 def _disordered(records: Sequence[ConsumerRecord], path: Path) -> list[str]:
-    """The keys whose healthy events have their effects in another order than they have in the log."""
+    """The keys whose effects are in another order than their events in the log."""
     sent: dict[str, list[str]] = {}
     for record in records:
         if _is_event(record):

@@ -1,4 +1,4 @@
-"""A function in a Python process of its own: what is to die, or to start afresh, cannot be the notebook's kernel."""
+"""Run a function in a Python process of its own, because a kill must not hit the notebook's kernel."""
 
 import contextlib
 import pickle
@@ -19,93 +19,96 @@ from labsupport.files import storing
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
-CHILD = "import sys; from labsupport.experiments.breaking.python_process import answer; answer(sys.argv[1])"
+CHILD = "import sys; from labsupport.experiments.breaking.python_process import run_call; run_call(sys.argv[1])"
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A program that has ended: what it printed, its exit code (0 if nothing went wrong), and what it returned."""
+class CompletedProcess:
+    """A child process that has ended: what it printed, its exit code (0: no error), and what its function returned.
+
+    `returned` is None if it was killed, raised or returned None.
+    """
 
     printed: str
-    code: int
+    exit_code: int
     returned: Any = None
 
 
 @dataclass(frozen=True)
-class Running:
-    """A program that was started: its process (to stop, kill, freeze), and the folder where it leaves what it says."""
+class ChildProcess:
+    """A child process: its `process` (to stop, kill, freeze), and the folder with its output."""
 
     process: Process
     folder: Path
 
     @property
     def printed(self) -> str:
-        """What it has printed so far."""
+        """What it has printed so far, to stdout and stderr."""
         return (self.folder / "printed").read_text(encoding="utf-8", errors="replace")
 
-    def ended(self, timeout: float) -> Ended:
-        """Wait for its end. Raises LabError after `timeout` seconds."""
+    def wait(self, timeout: float) -> CompletedProcess:
+        """Wait for the end of the process. Raises LabError after `timeout` seconds."""
         try:
             until(lambda: not self.process.alive, timeout, f"{self.process.name}, in a process of its own,")
         except LabError as error:
             seen = f"{error.seen}; it printed:\n{self.process.tail()}"
             raise LabError(error.tried, seen, "does it wait for something, or loop for ever?") from None
-        code, returned = self.code(), None
-        with contextlib.suppress(OSError):  # one that was killed has returned nothing
+        code, returned = self.exit_code(), None
+        with contextlib.suppress(OSError):  # a killed process has returned nothing
             returned = pickle.loads((self.folder / "returned").read_bytes())
-        return Ended(self.printed, code, returned)
+        return CompletedProcess(self.printed, code, returned)
 
-    def code(self) -> int:
-        """Its exit code, when it has ended; minus the signal's number if a signal ended it."""
+    def exit_code(self) -> int:
+        """The exit code after the end; the negative signal number if a signal ended it."""
         self.process.wait()
         return self.process.popen.returncode
 
 
 @contextlib.contextmanager
-def started(function: Callable, *arguments: Any, name: str = "") -> Iterator[Running]:
-    """`function(*arguments)` in a Python process of its own, for the body of a `with`; killed at its end, if it runs.
+def start(function: Callable, *arguments: Any, name: str = "") -> Iterator[ChildProcess]:
+    """Run `function(*arguments)` in a new Python process for the body of a `with`, and kill it at the end.
 
-    The function may come from a notebook's cell; it takes along the names that it uses. `name` is what errors call it.
-    Raises LabError if something of it cannot be sent (a client, a lesson).
+    The function may come from a notebook's cell; the names that it uses are pickled with it. Errors call it `name`.
+    Raises LabError if one of these cannot be pickled (a client, a lesson).
     """
     name = name or function.__name__
-    packed = packed_call(function, arguments, name)
-    with scratch() as folder:
+    packed = pickle_call(function, arguments, name)
+    with scratch_folder() as folder:
         with storing(folder, "LAB_HOME"):
             Path(folder, "call").write_bytes(packed)
-        with _python(name, ["-c", CHILD, str(folder)], folder) as running:
-            yield running
+        with _python(name, ["-c", CHILD, str(folder)], folder) as child:
+            yield child
 
 
 @contextlib.contextmanager
-def python(*words: object) -> Iterator[Running]:
-    """`python` with these words, such as "-m" and a module, as a terminal starts it, for the body of a `with`.
+def start_python(*words: object) -> Iterator[ChildProcess]:
+    """Run `python` with these words, such as "-m" and a module, as a terminal does; for the body of a `with`.
 
-    Killed at its end, if it runs.
+    The process is killed at the end.
     """
-    with scratch() as folder, _python(" ".join(map(str, words[:2])), list(map(str, words)), folder) as running:
-        yield running
+    with scratch_folder() as folder, _python(" ".join(map(str, words[:2])), list(map(str, words)), folder) as child:
+        yield child
 
 
 @contextlib.contextmanager
-def _python(name: str, words: list[str], folder: Path) -> Iterator[Running]:
-    # A file random.py beside the notebook must not stand in for Python's; a learner's own module must be found there.
+def _python(name: str, words: list[str], folder: Path) -> Iterator[ChildProcess]:
+    # With -P a random.py beside the notebook does not replace Python's; but a learner's own module must be found there.
     ours = CHILD in words or any(word.startswith("labsupport.") for word in words[1:2])
     marks = python_marks(Settings.from_environment(), "program")
     command = [sys.executable, *(["-P"] if ours else []), *marks, *words]
     process = Process.start(name, command, folder / "printed", cwd=Path.cwd(), env={"PYTHONUNBUFFERED": "1"})
     try:
-        yield Running(process, folder)
+        yield ChildProcess(process, folder)
     finally:
         process.kill()
         process.wait()
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[Path]:
-    """An empty folder in the lab's home for the body of a `with`; if this program is killed, the next lesson sweeps it.
+def scratch_folder() -> Iterator[Path]:
+    """An empty folder in the lab's home for the body of a `with`; after a kill the next lesson deletes it.
 
-    Raises LabError if it cannot be made.
+    Raises LabError if the folder cannot be created.
     """
     settings = Settings.from_environment()
     with storing(settings.home, "LAB_HOME"):
@@ -116,32 +119,31 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run(function: Callable, *arguments: Any, timeout: float = 60.0, name: str = "") -> Ended:
-    """Call `function(*arguments)` in a Python process of its own, and wait until that has ended.
+def run(function: Callable, *arguments: Any, timeout: float = 60.0, name: str = "") -> CompletedProcess:
+    """Run `function(*arguments)` in a new Python process and wait for its end, as `subprocess.run` does.
 
-    As `started`; Ctrl-C ends the process too. Raises LabError after `timeout` seconds.
+    Ctrl-C ends the process too. Raises LabError as `start` does, and after `timeout` seconds.
     """
-    with started(function, *arguments, name=name) as program:
-        return program.ended(timeout)
+    with start(function, *arguments, name=name) as child:
+        return child.wait(timeout)
 
 
-def answer(folder: str) -> None:
-    """In the process of its own: call what `started` has put into `folder`, and leave there what comes back."""
-    sys.path.append(
-        str(Path.cwd())
-    )  # what the function imports may lie beside its notebook; behind the lab's own modules
+def run_call(folder: str) -> None:
+    """In the child process: make the call that lies in `folder`, and write its result there."""
+    # The function may import modules beside its notebook; the lab's own modules come first.
+    sys.path.append(str(Path.cwd()))
     function, arguments = pickle.loads(Path(folder, "call").read_bytes())
     returned = function(*arguments)
     Path(folder, "returned").write_bytes(cloudpickle.dumps(returned))
 
 
-def packed_call(function: Callable, arguments: tuple, name: str) -> bytes:
-    """A call, to be sent to another process. Raises LabError if something of it cannot be (a client, a lesson)."""
+def pickle_call(function: Callable, arguments: tuple, name: str) -> bytes:
+    """Pickle a call for another process. Raises LabError if a part cannot be pickled (a client, a lesson)."""
     try:
         return cloudpickle.dumps((function, arguments))
     except (TypeError, pickle.PicklingError) as error:
         raise LabError(
             f"{name} cannot run in a process of its own.",
-            f"something that it uses cannot be sent there: {error}",
-            "make clients inside the function, from its first argument; hand over names and numbers, not `lab`",
+            f"something that it uses cannot be pickled: {error}",
+            "create clients inside the function, from its first argument; pass names and numbers, not `lab`",
         ) from error

@@ -1,4 +1,4 @@
-"""Trials of a rebuild: a report that was kept live, killed half-way while it is made anew, and their hashes."""
+"""Trials of a rebuild that is killed half-way and run again: it must reach the state of the live report."""
 
 import random
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
+from labsupport.delivery.moments import Kind
 from labsupport.delivery.reading import at_the_end
 from labsupport.delivery.worker import Worker
 from labsupport.experiments.breaking import faults, python_process
@@ -17,12 +18,15 @@ from labsupport.shop import story
 from labsupport.shop.event import Event
 
 PARTITIONS = 3
-BATCH = 50  # records that one poll returns, so that a kill finds something kept and something not
+BATCH = 50  # records per poll, so that at a kill some are committed and some are not
 
 
 @dataclass(frozen=True)
-class Trial:
-    """How one went: the hashes of the live report and of the rebuilt one, and what the second run had left to read."""
+class Result:
+    """The result of one trial: the hashes of the live and the rebuilt report.
+
+    `produced`: the number of records in the topic. `read_again`: the number that the second run read.
+    """
 
     seed: int
     live: str
@@ -32,38 +36,38 @@ class Trial:
 
     @property
     def equal(self) -> bool:
-        """Whether the rebuild came to the live state."""
+        """Whether the rebuild reached the live state."""
         return self.live == self.rebuilt
 
 
-def trial(kafka: Cluster, seed: int, events: int = 600) -> Trial:
-    """Publish the seed's events in disorder, some twice; keep a report live; rebuild it, kill that, and run it again.
+def run_trial(kafka: Cluster, seed: int, events: int = 600) -> Result:
+    """Publish the seed's events shuffled, some twice; keep a report live; rebuild it, kill that, and run it again.
 
-    An order's events lie in any partition, so that a payment may well be read before its order.
+    Events go to any partition, so a payment can be read before its order.
     """
     chance = random.Random(seed)
     topic = kafka.create_topic(f"97-rebuild-{seed}", PARTITIONS)
     produced = _publish(kafka, topic, story.events(events, seed), chance)
     groups = [f"97-live-{seed}", f"97-rebuilt-{seed}"]
     kafka.delete_groups(groups)
-    with python_process.scratch() as folder:
+    with python_process.scratch_folder() as folder:
         live, rebuilt = folder / "live.db", folder / "rebuilt.db"
         _keep_live(kafka, topic, groups[0], live)
         nth = chance.randint(produced // 3, produced - 1)
-        faults.run(kafka, rebuild, topic, groups[1], str(rebuilt), kill_at="handled", nth=nth)
+        faults.run(kafka, rebuild, topic, groups[1], str(rebuilt), kill_at=Kind.HANDLED, nth=nth)
         again = faults.run(kafka, rebuild, topic, groups[1], str(rebuilt))
-        read_again = sum(moment.kind == "handled" for moment in again.moments)
-        return Trial(seed, _digest(live), _digest(rebuilt), produced, read_again)
+        read_again = sum(moment.kind is Kind.HANDLED for moment in again.moments)
+        return Result(seed, _digest(live), _digest(rebuilt), produced, read_again)
 
 
 def rebuild(kafka: Cluster, at: faults.At, topic: str, group: str, path: str) -> None:
-    """In a process that may be killed at any event: make the report in the file anew."""
+    """In a process that can be killed at any event: rebuild the report in the file."""
     consumer = kafka.consumer(name="rebuild", group_id=group, enable_auto_commit=False, max_poll_records=BATCH)
     with closing(report.database(path)) as database:
 
         def handle(event: Event) -> None:
             report.add(database, event)
-            at("handled")
+            at(Kind.HANDLED)
 
         rebuilding.rebuild(consumer, topic, handle, decode=_event, keep=database.commit, every=0)
 

@@ -1,7 +1,7 @@
-"""Ways to consume, to be set beside each other: what is committed when, and what the handler does. Lesson 07 and 08.
+"""Consumer strategies to compare: when a loop commits, and what a handler remembers. Lessons 07 and 08.
 
-A strategy is a loop, `consume(consumer, handle)`, and a handler, `handle(event, database)`. The loop knows no database
-and the handler no Kafka.
+A strategy is a loop, `consume(consumer, handle)`, and a handler, `handle(event, database)`. The loop knows nothing of
+the database, and the handler nothing of Kafka.
 """
 
 import sqlite3
@@ -24,13 +24,13 @@ Handle = Callable[[ConsumerRecord], object]
 
 
 def commit_the_batch_first(consumer: KafkaConsumer, handle: Handle) -> None:
-    """Commit all that a poll returned, then handle it."""
+    """Commit everything that a poll returned, then handle it."""
     require_no_auto_commit(consumer, "A strategy")
     ended = at_the_end(consumer)
     while not ended():
         batch = [record for records in consumer.poll(timeout_ms=200).values() for record in records]
         if batch:
-            consumer.commit({place: offset for record in batch for place, offset in after(record).items()})
+            consumer.commit({partition: offset for record in batch for partition, offset in after(record).items()})
         for record in batch:
             handle(record)
 
@@ -52,7 +52,7 @@ def process_then_commit(consumer: KafkaConsumer, handle: Handle) -> None:
 
 
 def worker(consumer: KafkaConsumer, handle: Handle) -> None:
-    """The lab's worker: it handles what a poll returned, then commits that."""
+    """The lab's worker: handle what a poll returned, then commit it."""
     Worker(consumer, handle).run(until=at_the_end(consumer))
 
 
@@ -60,13 +60,13 @@ def worker(consumer: KafkaConsumer, handle: Handle) -> None:
 
 
 def effect(event: Event, database: sqlite3.Connection) -> None:
-    """The effect, and nothing that remembers it."""
+    """Apply the effect without a mark that remembers it."""
     with database:
         orders.effect(database, event)
 
 
 def effect_then_mark(event: Event, database: sqlite3.Connection) -> None:
-    """Look for the mark; then the effect in one transaction, and the mark in another."""
+    """Unless the event is marked: effect in one transaction, then mark in another."""
     if not _marked(event, database):
         with database:
             orders.effect(database, event)
@@ -75,7 +75,7 @@ def effect_then_mark(event: Event, database: sqlite3.Connection) -> None:
 
 
 def mark_then_effect(event: Event, database: sqlite3.Connection) -> None:
-    """Look for the mark; then the mark in one transaction, and the effect in another."""
+    """Unless the event is marked: mark in one transaction, then effect in another."""
     if not _marked(event, database):
         with database:
             _mark(event, database)
@@ -98,7 +98,7 @@ def _mark(event: Event, database: sqlite3.Connection) -> None:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A loop and a handler, under a name. `settings` are the consumer's; by default a poll returns one record."""
+    """A named pair of loop and handler. `settings` are the consumer's; by default a poll returns one record."""
 
     name: str
     consume: Callable[[KafkaConsumer, Handle], object] = worker

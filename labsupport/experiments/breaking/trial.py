@@ -1,7 +1,7 @@
-"""One trial: a strategy consumes a topic to its end, in processes that die where they are told to, and start again.
+"""One trial: a strategy consumes a topic to its end in processes that crash where the faults say, and are restarted.
 
-The strategy's code names no points: its consumer, its database and its handler are the real ones, and tell where they
-are. So any code can be tried, a learner's too.
+The strategy's code names no points. Its consumer, database and handler are real and report where they are, so any code
+can be tried, also a learner's.
 """
 
 import functools
@@ -21,58 +21,50 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from labsupport.broker.cluster import Cluster
 from labsupport.console import counted
 from labsupport.delivery import orders
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
-from labsupport.experiments.breaking.faults import JOURNAL, At, Fault, serve, wake
-from labsupport.experiments.breaking.python_process import Ended, Running
+from labsupport.experiments.breaking.faults import MOMENTS_FILE, At, Fault, run_service, wake
+from labsupport.experiments.breaking.python_process import ChildProcess, CompletedProcess
 from labsupport.experiments.breaking.strategies import Strategy
 from labsupport.experiments.watching import moment_file
 from labsupport.shop.event import Event
 from labsupport.waiting import until
 
-MOST_LIVES = 6
+MAX_PROCESSES = 6  # of one trial
 DATABASE = "shop.db"
-# Statements that only look; the first of a handler's others is the point `writing`.
+# Statements that only read. The first other one of a handler is the point `writing`.
 READS = ("SELECT", "WITH", "PRAGMA", "EXPLAIN")
 CHANGES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
 @dataclass(frozen=True)
-class Run:
-    """One process of a trial, from its start to its end. `who` is its number, from "1"."""
+class TrialRun:
+    """A trial that was run: its processes and moments. `problem` says why no process reached the end of the topic.
 
-    who: str
-    ended: Ended
-
-
-@dataclass(frozen=True)
-class Played:
-    """A trial that has been played: its processes and where they were; `problem` is why none of them got to the end.
-
-    `late` says that one was given up because it took too long: what it had done until then proves nothing.
+    `timed_out`: a process took too long and was killed; what it had done by then proves nothing.
     """
 
-    runs: tuple[Run, ...]
+    processes: tuple[CompletedProcess, ...]
     moments: tuple[Moment, ...]
     problem: str = ""
-    late: bool = False
+    timed_out: bool = False
 
     @property
     def redelivered(self) -> int:
-        """How often a record was handed to a handler once more."""
-        handed = Counter((moment.partitions, moment.offset) for moment in self.moments if moment.kind == "handling")
+        """How often a record was handled again."""
+        handed = Counter((moment.partitions, moment.offset) for moment in self.moments if moment.kind is Kind.HANDLING)
         return sum(times - 1 for times in handed.values())
 
     def passed(self, point: str) -> int:
-        """How often the processes were at that point."""
-        return sum(moment.kind == point for moment in self.moments)
+        """How often the processes passed that point."""
+        return sum(moment.point == point for moment in self.moments)
 
 
-Start = Callable[..., AbstractContextManager[Running]]
+Start = Callable[..., AbstractContextManager[ChildProcess]]
 
 
-def play(
+def run_trial(
     kafka: Cluster,
     topic: str,
     group: str,
@@ -80,148 +72,147 @@ def play(
     folder: Path,
     faults: Sequence[Fault] = (),
     *,
-    start: Start = python_process.started,
+    start: Start = python_process.start,
     seconds: float = 30.0,
-) -> Played:
-    """Consume the topic to its end, in one process after the other until one gets there; the database is in `folder`.
+) -> TrialRun:
+    """Consume the topic to its end, in one process after another until one gets there; the database is in `folder`.
 
-    A frozen process is woken when another has come to the end in its place. `start` is `python_process.started`, or a
-    nursery's. A process that takes more than `seconds`, or the last of MOST_LIVES that fail, ends it with a problem.
+    A frozen process is woken when another one has reached the end in its place. `start` is `python_process.start` or a
+    ForkServer's. The trial has a problem if a process takes more than `seconds`, or if all of MAX_PROCESSES fail.
     """
     arguments = (topic, group, str(folder / DATABASE), strategy)
-    lives: list[Run] = []
+    completed: list[CompletedProcess] = []
 
-    def live(number: int) -> None:
-        """One process; and those after it, if it is frozen or does not get to the end."""
-        call = (serve, kafka.bootstrap, kafka.prefix, consume, arguments, list(faults), folder, str(number))
-        with start(*call, name=f"{strategy.name} ({number})") as running:
-            process = running.process
+    def run_process(number: int) -> None:
+        """Run one process, and the next ones if it is frozen or does not reach the end."""
+        call = (run_service, kafka.bootstrap, kafka.prefix, consume, arguments, list(faults), folder, str(number))
+        with start(*call, name=f"{strategy.name} ({number})") as child:
+            process = child.process
             until(lambda: process.paused or not process.alive, seconds, f"{process.name} to end", every=0.004)
             if frozen := process.paused:
-                live(number + 1)
+                run_process(number + 1)
                 wake(folder, process)
-            ended = running.ended(seconds)
-            lives.append(Run(str(number), ended))
-        if ended.code and not frozen and number < MOST_LIVES:
-            live(number + 1)
+            result = child.wait(seconds)
+            completed.append(result)
+        if result.exit_code and not frozen and number < MAX_PROCESSES:
+            run_process(number + 1)
 
-    problem, late = "", False
+    problem, timed_out = "", False
     try:
-        live(1)
-        if all(life.ended.code for life in lives):
-            last = lives[-1].ended
-            said = last.printed.strip().rpartition("\n")[2] or "without a word"
-            problem = (
-                f"{counted(len(lives), 'process', 'processes')} failed, the last with exit code {last.code}: {said}"
-            )
+        run_process(1)
+        if all(each.exit_code for each in completed):
+            last = completed[-1]
+            last_line = last.printed.strip().rpartition("\n")[2] or "it printed nothing"
+            processes = counted(len(completed), "process", "processes")
+            problem = f"{processes} failed, the last with exit code {last.exit_code}: {last_line}"
     except LabError as error:
-        problem, late = str(error), True
-    return Played(tuple(lives), moment_file.read(folder / JOURNAL), problem, late)
+        problem, timed_out = str(error), True
+    return TrialRun(tuple(completed), moment_file.read(folder / MOMENTS_FILE), problem, timed_out)
 
 
 def consume(kafka: Cluster, at: At, topic: str, group: str, database: str, strategy: Strategy) -> None:
-    """In the process: the strategy consumes, with a consumer and a database that tell where they are."""
-    # A static member gets its partitions at once when it comes again, and takes them from a frozen one.
+    """In the child process: run the strategy with a consumer and a database that report where they are."""
+    # A static member gets its partitions back at once after a restart, and takes over those of a frozen one.
     settings = {"group_id": group, "group_instance_id": "A", "auto_offset_reset": "earliest"}
-    settings |= {"enable_auto_commit": False, "max_poll_records": 1} | strategy.settings
+    settings |= {"enable_auto_commit": False, "max_poll_records": 1, **strategy.settings}
     consumer = kafka.consumer(topic, name="A", **settings)
     at.group = group
     consumer.subscribe = functools.partial(_subscribe, consumer.subscribe, at)
-    consumer.commit = _telling(consumer, at)
+    consumer.commit = _reporting_commit(consumer, at)
     consumer.subscribe([topic])
     with closing(orders.database(database)) as connection:
-        strategy.consume(consumer, _handling(strategy, connection, at))
+        strategy.consume(consumer, _reporting_handler(strategy, connection, at))
 
 
-def _handling(strategy: Strategy, database: sqlite3.Connection, at: At) -> Callable[[ConsumerRecord], object]:
-    """The strategy's handler, for a record; it and each of its statements are told."""
+def _reporting_handler(strategy: Strategy, database: sqlite3.Connection, at: At) -> Callable[[ConsumerRecord], object]:
+    """The strategy's handler for a record; reports its start, its end and each SQL statement."""
 
     def handle(record: ConsumerRecord) -> None:
-        at("handling", record)
+        at(Kind.HANDLING, record)
         writes = Counter[str]()
 
         def executing(statement: str) -> None:
-            verb, words = in_short(statement)
+            verb, words = summarized(statement)
             if verb not in READS:
                 if not writes:
-                    at("writing", record)
+                    at(Kind.WRITING, record)
                 writes["any"] += 1
             if verb in CHANGES:
                 writes["changes"] += 1
                 if writes["changes"] == 2:
-                    at("second write", record)
-            at(words, record)
+                    at(Kind.SECOND_WRITE, record)
+            at.statement(words, record)
 
         database.set_trace_callback(executing)
         try:
             strategy.handle(Event.decode(record.value), database)
         finally:
             database.set_trace_callback(None)
-        at("handled", record)
+        at(Kind.HANDLED, record)
 
     return handle
 
 
-def in_short(statement: str) -> tuple[str, str]:
-    """A statement's verb, and it in two words: verb and table, such as INSERT effects."""
+def summarized(statement: str) -> tuple[str, str]:
+    """A statement's verb, and its summary: verb and table, such as INSERT effects."""
     words = re.findall(r"\w+", statement)
     verb = words[0].upper() if words else ""
     table = re.search(r"\b(?:INTO|FROM|UPDATE)\s+\W?(\w+)", statement, re.IGNORECASE)
     return verb, f"{verb} {table[1]}" if table else verb
 
 
-def _telling(consumer: KafkaConsumer, at: At) -> Callable[..., Any]:
-    """The consumer's own `commit`, which tells what it commits and what came of it."""
+def _reporting_commit(consumer: KafkaConsumer, at: At) -> Callable[..., Any]:
+    """The consumer's own `commit`, which reports the offset and the result."""
     commit = consumer.commit
 
     @functools.wraps(commit)
-    def telling(offsets: Any = None, *rest: Any, **named: Any) -> Any:
-        at("committing", offset=_offset(consumer, offsets))
+    def reporting(offsets: Any = None, *rest: Any, **named: Any) -> Any:
+        at(Kind.COMMITTING, offset=_offset(consumer, offsets))
         try:
             committed = commit(offsets, *rest, **named)
         except KafkaTimeoutError:
-            at("unanswered")
+            at(Kind.UNANSWERED)
             raise
         except KafkaError:
-            at("refused")
+            at(Kind.REFUSED)
             raise
-        at("committed", offset=_offset(consumer, offsets))
+        at(Kind.COMMITTED, offset=_offset(consumer, offsets))
         return committed
 
-    return telling
+    return reporting
 
 
 def _offset(consumer: KafkaConsumer, offsets: Any) -> int | None:
-    """What is committed in the one partition of a trial; without offsets it is the position."""
+    """The offset that is committed in the trial's one partition; without `offsets` it is the position."""
     with_offsets = offsets or dict.fromkeys(consumer.assignment())
-    for place, committed in with_offsets.items():
-        return consumer.position(place, timeout_ms=5_000) if committed is None else committed.offset
+    for partition, committed in with_offsets.items():
+        return consumer.position(partition, timeout_ms=5_000) if committed is None else committed.offset
     return None
 
 
 def _subscribe(subscribe: Callable[..., Any], at: At, *what: Any, listener: Any = None, **named: Any) -> None:
-    """The consumer's own `subscribe`; whatever listener it is given hears of rebalances after they are told."""
-    subscribe(*what, listener=_Told(at, listener), **named)
+    """The consumer's own `subscribe`, which reports rebalances before it calls the listener."""
+    subscribe(*what, listener=_ReportingListener(at, listener), **named)
 
 
-class _Told(ConsumerRebalanceListener):
-    """What a rebalance does, as points; then it is passed on."""
+class _ReportingListener(ConsumerRebalanceListener):
+    """Reports each step of a rebalance as a point, then passes it on."""
 
     def __init__(self, at: At, listener: ConsumerRebalanceListener | None):
         self.at, self.listener = at, listener
 
     def on_partitions_assigned(self, assigned: set) -> None:
-        self.at("assigned")
+        self.at(Kind.ASSIGNED)
         if self.listener:
             self.listener.on_partitions_assigned(assigned)
 
     def on_partitions_revoked(self, revoked: set) -> None:
         if revoked:
-            self.at("revoked")
+            self.at(Kind.REVOKED)
         if self.listener:
             self.listener.on_partitions_revoked(revoked)
 
     def on_partitions_lost(self, lost: set) -> None:
-        self.at("lost")
+        self.at(Kind.LOST)
         if self.listener:
             self.listener.on_partitions_lost(lost)

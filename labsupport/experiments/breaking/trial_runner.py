@@ -1,19 +1,19 @@
-"""Where trials are played: a topic with events, loaded once, and a group and a database for each trial."""
+"""Runs trials: one topic of events for all, and a group and a database for each."""
 
 import contextlib
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from labsupport.broker.cluster import Cluster
 from labsupport.delivery import orders, publish
-from labsupport.experiments.breaking import python_process, trial
+from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.experiments.breaking.strategies import Strategy
-from labsupport.experiments.breaking.trial import Played
+from labsupport.experiments.breaking.trial import DATABASE, TrialRun, run_trial
 from labsupport.experiments.watching import balance, log
 from labsupport.experiments.watching.balance import Sheet
 from labsupport.shop.event import Event
@@ -22,30 +22,30 @@ AT_ONCE = 2
 
 
 @dataclass(frozen=True)
-class Job:
-    """What to play: a strategy, and what it suffers."""
+class Trial:
+    """A strategy, and the faults that it meets."""
 
     strategy: Strategy
     faults: Sequence[Fault] = ()
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A trial that was played, and its balance sheet; `lag` is how many records its group has not committed."""
+class Outcome:
+    """A trial that was run, its balance sheet, and its lag: the number of records that its group has not committed."""
 
-    played: Played
+    run: TrialRun
     sheet: Sheet
     lag: int
 
 
 class TrialRunner:
-    """For the body of a `with`: a topic of one partition with these events, and processes that start quickly.
+    """A context manager: creates a topic of one partition with these events, and a fork server.
 
-    Topic and groups are named after `name`, with the lesson's number, and are gone afterwards.
+    The names of the topic and the groups begin with the lesson's number and `name`. All are deleted at the end.
     """
 
     def __init__(self, kafka: Cluster, events: Sequence[Event], name: str, *, seconds: float = 30.0):
-        """`seconds` is what one process of a trial may take."""
+        """One process of a trial may take `seconds`."""
         self.kafka, self.events, self.seconds = kafka, events, seconds
         self.name = getattr(kafka, "namespace", f"{kafka.prefix}96-") + name
 
@@ -53,48 +53,48 @@ class TrialRunner:
         with contextlib.ExitStack() as stack:
             self.topic = self.kafka.create_topic(self.name)
             stack.callback(self._tidy)
-            publish.publish(self.kafka.producer(name="laboratory"), self.topic, self.events)
-            self.kafka.close_client("laboratory")
+            publish.publish(self.kafka.producer(name="trials"), self.topic, self.events)
+            self.kafka.close_client("trials")
             self.records = log.read(self.kafka, self.topic).records
-            self.nursery = stack.enter_context(ForkServer())
-            self.folder = stack.enter_context(python_process.scratch())
+            self.forkserver = stack.enter_context(ForkServer())
+            self.folder = stack.enter_context(python_process.scratch_folder())
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def play(self, jobs: Iterable[Job]) -> Iterator[Ended]:
-        """Play the jobs, two at a time; how each ended, in their order. Close the iterator to end it early."""
-        waiting: deque[tuple[str, Future[Played]]] = deque()
+    def run(self, trials: Iterable[Trial]) -> Generator[Outcome, None, None]:
+        """Run the trials two at a time; yield their outcomes in order. Close the iterator to stop early."""
+        waiting: deque[tuple[str, Future[TrialRun]]] = deque()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
-                for number, job in enumerate(jobs):
+                for number, trial in enumerate(trials):
                     if len(waiting) == 2 * AT_ONCE:
-                        yield self._ended(*waiting.popleft())
+                        yield self._outcome(*waiting.popleft())
                     group = f"{self.name}-{number}"
-                    waiting.append((group, pool.submit(self._play, job, group)))
+                    waiting.append((group, pool.submit(self._run, trial, group)))
                 while waiting:
-                    yield self._ended(*waiting.popleft())
+                    yield self._outcome(*waiting.popleft())
             finally:
-                pool.shutdown(cancel_futures=True)  # those that are being played come to their end first
+                pool.shutdown(cancel_futures=True)  # trials that are running finish first
 
-    def _play(self, job: Job, group: str) -> Played:
-        """In a thread: nothing here asks Kafka anything, its clients are not made for two threads."""
+    def _run(self, trial: Trial, group: str) -> TrialRun:
+        """In a thread: nothing here uses a Kafka client, which is not thread-safe."""
         folder = self.folder / group
         folder.mkdir()
-        how = {"start": self.nursery.started, "seconds": self.seconds}
-        return trial.play(self.kafka, self.topic, group, job.strategy, folder, job.faults, **how)
+        options = {"start": self.forkserver.start, "seconds": self.seconds}
+        return run_trial(self.kafka, self.topic, group, trial.strategy, folder, trial.faults, **options)
 
-    def _ended(self, group: str, playing: "Future[Played]") -> Ended:
-        played = playing.result()
+    def _outcome(self, group: str, running: "Future[TrialRun]") -> Outcome:
+        run = running.result()
         folder = self.folder / group
-        orders.database(folder / trial.DATABASE).close()  # made here, if no process got so far
+        orders.database(folder / DATABASE).close()  # creates it if no process got that far
         committed = log.committed(self.kafka, self.topic, group)
-        sheet = balance.of(self.records, committed, orders.effects(folder / trial.DATABASE))
+        sheet = balance.compute(self.records, committed, orders.effects(folder / DATABASE))
         self.kafka.delete_groups([group])
         shutil.rmtree(folder)
-        return Ended(played, sheet, len(self.records) - committed.get(0, 0))
+        return Outcome(run, sheet, len(self.records) - committed.get(0, 0))
 
     def _tidy(self) -> None:
         self.kafka.delete_groups(self.kafka.groups(self.name + "-"))

@@ -1,9 +1,9 @@
-"""The balance sheet: what became of each event, read from broker and database, never from the code under test.
+"""The balance sheet: what became of each event, read from the broker and the database, never from the code under test.
 
     produced = processed + dead-lettered + waiting + unknown + lost, and how many of the processed were processed twice
 
-The unit is the event (its id; topic-partition-offset where it has none), for one group, by its latest outcome. Lesson
-07 draws one up by hand.
+It counts events (by id, or by topic-partition-offset if there is none), for one group, each by its latest outcome.
+Lesson 07 draws one up by hand.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ OUTCOMES = ("processed", "dead-lettered", "waiting", "unknown", "lost")
 
 @dataclass(frozen=True)
 class Entry:
-    """One event. `outcome` is one of OUTCOMES; `effects` is how many effects the database has of it."""
+    """One event. `outcome` is one of OUTCOMES; `effects` is the number of its effects in the database."""
 
     event_id: str
     key: str
@@ -39,23 +39,23 @@ class Entry:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What became of a topic's events for one group. `strangers` are ids of effects that no event of the topic has."""
+    """What became of a topic's events for one group. `orphans` are the ids of effects without an event in the topic."""
 
     entries: tuple[Entry, ...]
-    strangers: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
 
     def count(self, outcome: str) -> int:
-        """How many events have that outcome; `produced` counts all, `twice` those with more than one effect."""
+        """The number of events with that outcome; `produced` counts all, `twice` those with more than one effect."""
         return _count(self.entries, outcome)
 
     def ids(self, outcome: str) -> tuple[str, ...]:
-        """The ids of these events, in the order of the log."""
+        """The ids of the events that `count` counts, in log order."""
         return tuple(entry.event_id for entry in self.entries if _is(entry, outcome))
 
     @property
     def table(self) -> "pandas.DataFrame":
-        """A row for each key and one for all; columns: produced, the outcomes, twice. All are numbers of events."""
-        import pandas  # here, because it takes longer to import than all the rest of a lesson
+        """Numbers of events: a row for each key and one for all; columns: produced, the outcomes, twice."""
+        import pandas  # imported here, because it is slower to import than the rest of a lesson
 
         columns = ["produced", *OUTCOMES, "twice"]
         keys = sorted({entry.key for entry in self.entries})
@@ -65,8 +65,8 @@ class Sheet:
 
     def __str__(self) -> str:
         parts = " + ".join(f"{self.count(outcome)} {outcome}" for outcome in OUTCOMES)
-        strangers = f"; {len(self.strangers)} effects belong to no event" if self.strangers else ""
-        return f"{self.count('produced')} produced = {parts}; {self.count('twice')} processed twice{strangers}."
+        orphans = f"; {len(self.orphans)} effects belong to no event" if self.orphans else ""
+        return f"{self.count('produced')} produced = {parts}; {self.count('twice')} processed twice{orphans}."
 
     __repr__ = __str__
 
@@ -79,7 +79,7 @@ def _count(entries: Iterable[Entry], outcome: str) -> int:
     return sum(_is(entry, outcome) for entry in entries)
 
 
-def of(
+def compute(
     records: Sequence[ConsumerRecord],
     committed: Mapping[int, int],
     effects: Mapping[str, int],
@@ -87,11 +87,12 @@ def of(
     dead: Collection[str] = (),
     unknown: Iterable[str] = (),
 ) -> Sheet:
-    """The sheet: pure. `records` are all of the topic; `committed` offsets by partition; `effects` and `dead` by id.
+    """Compute the sheet; pure. `records`: all of the topic. `committed`: offsets by partition.
 
-    `unknown` are ids of events whose sending nobody answered: those that the topic holds are counted like the others.
+    `effects`: the number of effects by event id. `dead`: ids of dead-lettered events. `unknown`: ids of events whose
+    send was never acknowledged; those found in the topic count like the others.
     """
-    ahead: dict[str, bool] = {}  # whether the group will still be handed the event, by id
+    ahead: dict[str, bool] = {}  # by id: whether the group will still read the event
     keys: dict[str, str] = {}
     for record in records:
         event_id = id_of(record)
@@ -113,9 +114,9 @@ def _outcome(
     dead: Collection[str],
 ) -> str:
     if effects.get(event_id):
-        return "processed"  # even if there is a dead letter of it: it was redriven
+        return "processed"  # even if it has a dead letter: it was redriven
     if ahead[event_id]:
-        return "waiting"  # a dead letter that was redriven waits again
+        return "waiting"  # also a dead letter that was redriven
     return "dead-lettered" if event_id in dead else "lost"
 
 
@@ -128,20 +129,20 @@ def read(
     dead_letters: str = "",
     unknown: Iterable[str] = (),
 ) -> Sheet:
-    """The sheet of `group`, as the broker and the database (a file with a table `effects`) are now.
+    """The sheet of `group` as the broker and the database (a file with a table `effects`) are now.
 
-    `dead_letters` is the topic with dead letters: those of this group count. What was redriven for another group does
-    not. `unknown` are the ids of events whose sending nobody answered. Raises LabError if there is no such topic, or no
-    such database.
+    `dead_letters` is the dead letter topic; only this group's dead letters count. Records redriven for another group do
+    not count. `unknown` are the ids of events whose send was never acknowledged. Raises LabError if a topic or the
+    database does not exist.
     """
     held = log.read(kafka, topic, group)
     records = [record for record in held.records if not for_others(record, group)]
     dead = {id_of(each) for each in _dead(log.read(kafka, dead_letters).records if dead_letters else (), group)}
-    return of(records, held.committed, orders.effects(database), dead=dead, unknown=unknown)
+    return compute(records, held.committed, orders.effects(database), dead=dead, unknown=unknown)
 
 
 def _dead(records: Iterable[ConsumerRecord], group: str) -> Iterator[ConsumerRecord]:
-    """The records, as they were, of which these are dead letters of the group."""
+    """The original records of this group's dead letters."""
     for record in records:
         with contextlib.suppress(NotADeadLetterError):
             if unwrap(record).group == group:

@@ -1,4 +1,4 @@
-"""How far a group has come in a topic, and how much is left: pure. Lesson 04 works it out by hand first."""
+"""Consumer lag: how far a group has read a topic, and what is left. Pure. Lesson 04 works it out by hand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PartitionLag:
-    """A group's place in one partition; every number but `partition` and `lag` is an offset.
+    """A group's progress in one partition. All numbers except `partition` and `lag` are offsets.
 
-    `begin` is the first record that is still there, `end` what the next record will get. `committed` is the next one
-    that the group will read after a restart, None if it has committed nothing; `position` the next one that a consumer
-    will be handed, None if there is none to ask.
+    `begin`: the log start offset. `end`: the log end offset, which the next record will get. `committed`: where the
+    group continues after a restart; None if it has committed nothing. `position`: the next offset that a consumer will
+    read; None if no consumer was given.
     """
 
     partition: int
@@ -25,22 +25,22 @@ class PartitionLag:
 
     @property
     def out_of_range(self) -> bool:
-        """Whether something is committed that the log does not hold: its beginning or its end has moved past it."""
+        """Whether the committed offset lies outside the log, because `begin` or `end` has moved past it."""
         return self.committed is not None and not self.begin <= self.committed <= self.end
 
     @property
     def lag(self) -> int:
-        """How many records lie there that the group has not committed.
+        """How many offsets of the log the group has not committed.
 
-        All of them, if it has committed nothing, or nothing that counts any more: then `auto_offset_reset` decides
-        what it reads. (An admin client shows "nothing committed" as -1, which is no number to subtract from.)
+        It is the whole log if nothing is committed or the committed offset is out of range: then `auto_offset_reset`
+        decides where the group reads. (An admin client shows "nothing committed" as -1; do not subtract that.)
         """
         first = self.begin if self.committed is None or self.out_of_range else self.committed
         return self.end - first
 
     @property
     def note(self) -> str:
-        """What has to be known about `committed`, or nothing."""
+        """`nothing committed`, `out of range`, or an empty text."""
         if self.committed is None:
             return "nothing committed"
         return "out of range" if self.out_of_range else ""
@@ -48,41 +48,44 @@ class PartitionLag:
 
 @dataclass(frozen=True)
 class Lag:
-    """A group's places in all partitions of a topic, at one moment."""
+    """A group's progress in all partitions of a topic, at one moment."""
 
     topic: str
     partitions: tuple[PartitionLag, ...]
 
     @property
     def total(self) -> int:
-        """The lag of all partitions together."""
-        return sum(place.lag for place in self.partitions)
+        """The sum of the partitions' lags (records)."""
+        return sum(each.lag for each in self.partitions)
 
     @property
     def table(self) -> "pandas.DataFrame":
-        """A row for each partition: begin, position, committed, end (offsets), lag (records) and a note."""
-        import pandas  # here, because it takes longer to import than all the rest of a lesson
+        """A row for each partition (index), with begin, position, committed, end (offsets), lag (records) and note.
+
+        A dash stands for what is not known.
+        """
+        import pandas  # imported here, because it is slower to import than the rest of a lesson
 
         columns = ["partition", "begin", "position", "committed", "end", "lag", "note"]
-        rows = [[getattr(place, column) for column in columns] for place in self.partitions]
+        rows = [[getattr(each, column) for column in columns] for each in self.partitions]
         frame = pandas.DataFrame(rows, columns=columns, dtype=object)
         return frame.where(frame.notna(), "–").set_index("partition")
 
 
-def of(
+def compute(
     topic: str,
     begins: Mapping[int, int],
     ends: Mapping[int, int],
     committed: Mapping[int, int],
     positions: Mapping[int, int] | None = None,
 ) -> Lag:
-    """The lag from offsets by partition; what is missing in `committed` or `positions` is not known or not there.
+    """Compute the lag from offsets by partition; `committed` and `positions` may lack partitions.
 
-    A negative number in `committed` is how some tools show that there is nothing.
+    A negative offset in `committed` counts as none: some tools show "nothing committed" as -1.
     """
     known = {partition: offset for partition, offset in committed.items() if offset is not None and offset >= 0}
-    places = (
+    partitions = (
         PartitionLag(partition, begins[partition], end, known.get(partition), (positions or {}).get(partition))
         for partition, end in sorted(ends.items())
     )
-    return Lag(topic, tuple(places))
+    return Lag(topic, tuple(partitions))

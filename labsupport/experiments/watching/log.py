@@ -1,6 +1,6 @@
-"""A topic as the broker holds it at one moment: records, where each partition begins and ends, what is committed.
+"""A topic as the broker holds it now: its records, both ends of each partition, and a group's committed offsets.
 
-Lesson 02 looks at it; every later picture of a topic is drawn from it.
+Lesson 02 looks at it; later pictures of a topic are drawn from it.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Log:
-    """What a topic held when it was read.
+    """The contents of a topic when it was read.
 
-    `records` are kafka-python's own, by partition and offset. `begins` and `ends` are offsets by partition: the first
-    that is still there, and the one that the next record will get. `committed`: the next offset that a group will read.
+    `records` are kafka-python's, ordered by partition and offset. `begins`, `ends` and `committed` are offsets by
+    partition: log start, log end, and where a group continues.
     """
 
     topic: str
@@ -35,8 +35,8 @@ class Log:
 
     @property
     def table(self) -> "pandas.DataFrame":
-        """A row for each record: partition and offset (index), key and value as text."""
-        import pandas  # here, because it takes longer to import than all the rest of a lesson
+        """A row for each record: partition and offset (the index), key and value as text."""
+        import pandas  # imported here, because it is slower to import than the rest of a lesson
 
         rows = [(each.partition, each.offset, text(each.key), text(each.value)) for each in self.records]
         frame = pandas.DataFrame(rows, columns=["partition", "offset", "key", "value"])
@@ -44,26 +44,27 @@ class Log:
 
     @property
     def keys(self) -> "pandas.DataFrame":
-        """How many records of each key (rows) are in each partition (columns)."""
+        """The number of records by key (rows) and partition (columns)."""
         import pandas
 
         found = pandas.Series([text(each.key) for each in self.records], name="key", dtype=object)
-        places = pandas.Series([each.partition for each in self.records], name="partition", dtype=int)
-        return pandas.crosstab(found, places).reindex(columns=sorted(self.ends), fill_value=0)
+        partitions = pandas.Series([each.partition for each in self.records], name="partition", dtype=int)
+        return pandas.crosstab(found, partitions).reindex(columns=sorted(self.ends), fill_value=0)
 
 
 def text(data: bytes | None) -> str:
-    """Bytes as text: what is not UTF-8 as escapes, nothing as a dash."""
+    """Bytes as text: escapes for what is not UTF-8, a dash for None."""
     return "–" if data is None else data.decode(errors="backslashreplace")
 
 
 def read(cluster: Cluster, topic: str, group: str | None = None) -> Log:
-    """Read all of `topic`, from its beginnings to what are its ends now; nobody's offsets change.
+    """Read all of `topic`, up to its present end, without changing any group's offsets.
 
-    `group` adds what that group has committed. Raises LabError if there is no such topic, or nothing comes for 10 s.
+    `group` adds that group's committed offsets. Raises LabError if there is no such topic, or if no record arrives for
+    10 s.
     """
     with _reader(cluster) as consumer:
-        begins, ends = _edges(consumer, topic)
+        begins, ends = _bounds(consumer, topic)
         consumer.assign([TopicPartition(topic, number) for number in ends])
         consumer.seek_to_beginning()
         found = sorted(
@@ -73,13 +74,10 @@ def read(cluster: Cluster, topic: str, group: str | None = None) -> Log:
     return Log(topic, tuple(found), begins, ends, committed(cluster, topic, group) if group else {})
 
 
-def edges(cluster: Cluster, topic: str) -> tuple[dict[int, int], dict[int, int]]:
-    """By partition: the first offset that is still there, and the one that the next record will get.
-
-    Raises LabError if there is no such topic.
-    """
+def bounds(cluster: Cluster, topic: str) -> tuple[dict[int, int], dict[int, int]]:
+    """Log start and log end offsets, each by partition. Raises LabError if there is no such topic."""
     with _reader(cluster) as consumer:
-        return _edges(consumer, topic)
+        return _bounds(consumer, topic)
 
 
 @contextlib.contextmanager
@@ -90,18 +88,18 @@ def _reader(cluster: Cluster) -> Iterator[KafkaConsumer]:
         cluster.close_client("lab-log")
 
 
-def _edges(consumer: KafkaConsumer, topic: str) -> tuple[dict[int, int], dict[int, int]]:
-    places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-    if not places:
-        raise LabError(f"There is no topic {topic!r}.", "", "run the episode from its first cell, which makes it")
-    begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
-    return {place.partition: begins[place] for place in places}, {place.partition: ends[place] for place in places}
+def _bounds(consumer: KafkaConsumer, topic: str) -> tuple[dict[int, int], dict[int, int]]:
+    partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    if not partitions:
+        raise LabError(f"There is no topic {topic!r}.", "", "run the episode from its first cell, which creates it")
+    begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    return {each.partition: begins[each] for each in partitions}, {each.partition: ends[each] for each in partitions}
 
 
 def committed(cluster: Cluster, topic: str, group: str) -> dict[int, int]:
-    """By partition, the next offset that the group will read; without those for which it has committed nothing.
+    """The group's committed offsets by partition, without partitions in which it has committed nothing.
 
-    Raises LabError if Kafka does not tell.
+    Raises LabError if Kafka does not answer.
     """
     offsets = cluster.ask(f"what {group} has committed", lambda admin: admin.list_group_offsets(group)[group])
-    return {place.partition: each.offset for place, each in offsets.items() if place.topic == topic}
+    return {each.partition: found.offset for each, found in offsets.items() if each.topic == topic}

@@ -1,4 +1,4 @@
-"""Moments in a file, a line each: how a process that is about to die says where it was, and others read it."""
+"""A file of moments, one JSON object a line: survives the crash of the process that writes it."""
 
 import json
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from kafka import TopicPartition
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Moment
 
 
-def appending(path: Path) -> Callable[[Moment], None]:
-    """A hook that appends each moment to the file; each line is written at once, so that a crash loses none."""
+def writer(path: Path) -> Callable[[Moment], None]:
+    """A hook that appends each moment to the file at once, so that a crash loses none. Several processes may append."""
 
     def append(moment: Moment) -> None:
         line = json.dumps(asdict(moment), ensure_ascii=True).encode() + b"\n"
-        # Unbuffered and in append mode: a line is one write, also while other processes write to the same file.
+        # Unbuffered and in append mode, a line is one write, even while other processes write to the same file.
         with path.open("ab", buffering=0) as file:
             file.write(line)
 
@@ -23,13 +23,13 @@ def appending(path: Path) -> Callable[[Moment], None]:
 
 
 def read(path: Path) -> tuple[Moment, ...]:
-    """The moments in the file, in the order in which they were written; none if there is no such file."""
+    """The moments in the file, in the order of writing; none if there is no such file."""
     if not path.exists():
         return ()
-    whole, _, _ = path.read_text(encoding="ascii").rpartition("\n")  # the last line may be on its way
+    whole, _, _ = path.read_text(encoding="ascii").rpartition("\n")  # the last line may be incomplete
     return tuple(_moment(line) for line in whole.splitlines())
 
 
 def _moment(line: str) -> Moment:
     fields = json.loads(line)
-    return Moment(**fields | {"places": tuple(TopicPartition(*place) for place in fields["places"])})
+    return Moment(**fields | {"partitions": tuple(TopicPartition(*each) for each in fields["partitions"])})

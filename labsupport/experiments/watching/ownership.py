@@ -1,18 +1,15 @@
-"""What the members of a group did, from the moments that they told: who owned what when, who handled what. Pure."""
+"""The history of a group, from its members' moments: who owned which partition when, who handled what. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from labsupport.delivery.worker import Moment
-
-ENDS = ("revoked", "lost", "left", "killed")  # after each of these a member does not have its partitions any more
-DONE_TO = ("asked to stop", "killed", "frozen", "woken", "slowed")
+from labsupport.delivery.moments import DONE_TO_MEMBERS, OWNERSHIP_ENDS, Kind, Moment
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of time in which `member` had the partition, or nobody (""); seconds since the first moment."""
+    """The time in which `member` owned the partition ("": nobody did); in seconds after the first moment."""
 
     member: str
     partition: int
@@ -21,92 +18,91 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
+        """Its length (s)."""
         return self.end - self.begin
 
-    def meets(self, other: "Span") -> bool:
-        """Whether another member had the same partition at the same time."""
+    def overlaps(self, other: "Span") -> bool:
+        """Whether another member owned the same partition at the same time."""
         together = self.begin < other.end and other.begin < self.end
         return self.member != other.member and self.partition == other.partition and together
 
 
 @dataclass(frozen=True)
-class History:
-    """The moments of all members of a group, in the order of time."""
+class GroupHistory:
+    """The moments of all members of a group, ordered by time."""
 
     moments: tuple[Moment, ...]
 
     @classmethod
-    def of(cls, moments: Iterable[Moment]) -> "History":
-        """From moments in any order."""
+    def from_moments(cls, moments: Iterable[Moment]) -> "GroupHistory":
+        """Make a history of moments in any order."""
         return cls(tuple(sorted(moments, key=lambda moment: moment.time)))
 
-    def told(self, what: str, member: str = "") -> list[Moment]:
-        """The moments of that kind; those of one member, if it is named."""
-        return [each for each in self.moments if each.kind == what and member in ("", each.client_id)]
+    def of_kind(self, kind: str, member: str = "") -> list[Moment]:
+        """The moments of this kind, of all members or one. Raises LabError if there is no such kind."""
+        kind = Kind(kind)
+        return [each for each in self.moments if each.kind is kind and member in ("", each.client_id)]
 
-    def after(self, moment: Moment) -> "History":
-        """What came after that moment."""
-        return History(tuple(each for each in self.moments if each.time > moment.time))
+    def after(self, moment: Moment) -> "GroupHistory":
+        """The history after that moment."""
+        return GroupHistory(tuple(each for each in self.moments if each.time > moment.time))
 
-    def owned(self, member: str) -> list[int] | None:
-        """The partitions that this member knows to be its own in the end; None if it has not heard since it started."""
+    def assignment(self, member: str) -> list[int] | None:
+        """The partitions that this member knows it owns at the end; None without an assignment since its start."""
         owned = None
         for moment in self.moments:
             if moment.client_id == member:
-                if moment.kind == "started":
+                if moment.kind is Kind.STARTED:
                     owned = None
-                elif moment.kind == "assigned":
-                    owned = sorted({*(owned or ()), *(place.partition for place in moment.partitions)})
-                elif moment.kind in ENDS and owned is not None:  # before its first join it is told to give up nothing
-                    gone = {place.partition for place in moment.partitions} or set(owned)
+                elif moment.kind is Kind.ASSIGNED:
+                    owned = sorted({*(owned or ()), *_numbers(moment)})
+                elif moment.kind in OWNERSHIP_ENDS and owned is not None:  # before its first join it revokes nothing
+                    gone = set(_numbers(moment)) or set(owned)
                     owned = [number for number in owned if number not in gone]
         return owned
 
-    def frozen(self, member: str) -> bool:
-        """Whether this member was frozen, and not woken or started since."""
+    def is_frozen(self, member: str) -> bool:
+        """Whether this member was frozen and neither woken nor started since."""
         last = [
             each.kind
             for each in self.moments
-            if each.client_id == member and each.kind in ("started", "frozen", "woken")
+            if each.client_id == member and each.kind in (Kind.STARTED, Kind.FROZEN, Kind.WOKEN)
         ]
-        return last[-1:] == ["frozen"]
+        return last[-1:] == [Kind.FROZEN]
 
     @property
-    def zero(self) -> float:
-        """When it begins, on the clock of its moments."""
+    def start_time(self) -> float:
+        """The time of the first moment (s), on the monotonic clock; 0 if there is none."""
         return self.moments[0].time if self.moments else 0.0
 
     @property
-    def done_to(self) -> list[Moment]:
-        """What was done to members, but for starting them."""
-        return [each for each in self.moments if each.kind in DONE_TO]
+    def interventions(self) -> list[Moment]:
+        """What was done to members: stop, kill, freeze, wake, slow. A start is not among them."""
+        return [each for each in self.moments if each.kind in DONE_TO_MEMBERS]
 
     @property
     def spans(self) -> list[Span]:
-        """Who had which partition from when to when, by partition. What has not ended ends with the last moment."""
+        """Who owned which partition when, ordered by partition. What has not ended ends with the last moment."""
         spans: list[Span] = []
         begun: dict[tuple[str, int], float] = {}
         for moment in self.moments:
-            if moment.kind == "assigned":
-                for place in moment.partitions:
-                    begun.setdefault((moment.client_id, place.partition), moment.time)
-            elif moment.kind in ENDS:
-                mine = [number for who, number in begun if who == moment.client_id]
-                for number in [place.partition for place in moment.partitions] or mine:
-                    if (moment.client_id, number) in begun:
-                        spans.append(
-                            self._span(moment.client_id, number, begun.pop((moment.client_id, number)), moment.time)
-                        )
+            if moment.kind is Kind.ASSIGNED:
+                for number in _numbers(moment):
+                    begun.setdefault((moment.client_id, number), moment.time)
+            elif moment.kind in OWNERSHIP_ENDS:
+                owned = [number for member, number in begun if member == moment.client_id]
+                for number in _numbers(moment) or owned:
+                    if (begin := begun.pop((moment.client_id, number), None)) is not None:
+                        spans.append(self._span(moment.client_id, number, begin, moment.time))
         spans += [self._span(*key, begin, self.moments[-1].time) for key, begin in begun.items()]
         return sorted(spans, key=lambda span: (span.partition, span.begin, span.member))
 
     def _span(self, member: str, partition: int, begin: float, end: float) -> Span:
-        return Span(member, partition, begin - self.zero, end - self.zero)
+        return Span(member, partition, begin - self.start_time, end - self.start_time)
 
     @property
     def gaps(self) -> list[Span]:
-        """When nobody had a partition, between two owners, by partition."""
+        """When nobody owned a partition, between two owners, ordered by partition."""
         gaps = []
         covered: dict[int, float] = {}
         for span in self.spans:
@@ -115,27 +111,37 @@ class History:
             covered[span.partition] = max(until, span.end)
         return gaps
 
-    def standstill(self, since: Moment, partition: int | None = None) -> float:
-        """The longest gap (s) of the partition, or of any, among those that end after `since`."""
-        gaps = (gap for gap in self.gaps if gap.end > since.time - self.zero and partition in (None, gap.partition))
+    def longest_gap(self, since: Moment, partition: int | None = None) -> float:
+        """The longest gap (s) that ends after `since`, of this partition or of any; 0 if there is none."""
+        gaps = (
+            gap for gap in self.gaps if gap.end > since.time - self.start_time and partition in (None, gap.partition)
+        )
         return max((gap.seconds for gap in gaps), default=0.0)
 
     @property
     def rebalances(self) -> list[float]:
-        """When each rebalance was done (s): the last of its members had been told what it has."""
-        told: dict[tuple[int | None, str], float] = {}  # the first time in a generation: a static member may come back
-        for moment in self.told("assigned"):
-            told.setdefault((moment.generation, moment.client_id), moment.time - self.zero)
+        """When each rebalance was complete (s after the first moment): its last member had its assignment."""
+        # The first assignment in a generation: a static member can come back in the same one.
+        first: dict[tuple[int | None, str], float] = {}
+        for moment in self.of_kind(Kind.ASSIGNED):
+            first.setdefault((moment.generation, moment.client_id), moment.time - self.start_time)
         ends: dict[int | None, float] = {}
-        for (generation, _), at in told.items():
+        for (generation, _), at in first.items():
             ends[generation] = max(at, ends.get(generation, 0.0))
         return sorted(ends.values())
 
     def handled(self, member: str = "") -> Counter[tuple[int, int]]:
-        """How often each record, (partition, offset), was handled; by one member, if it is named."""
-        return Counter((each.partitions[0].partition, each.offset) for each in self.told("handled", member))
+        """How often each record, as (partition, offset), was handled, by all members or one."""
+        return Counter((each.partitions[0].partition, each.offset) for each in self.of_kind(Kind.HANDLED, member))
 
     @property
-    def by_member(self) -> dict[str, int]:
-        """How many records each member handled."""
-        return {name: len(self.told("handled", name)) for name in sorted({moment.client_id for moment in self.moments})}
+    def handled_by_member(self) -> dict[str, int]:
+        """The number of records that each member handled; a record handled twice counts twice."""
+        return {
+            name: len(self.of_kind(Kind.HANDLED, name))
+            for name in sorted({moment.client_id for moment in self.moments})
+        }
+
+
+def _numbers(moment: Moment) -> list[int]:
+    return [each.partition for each in moment.partitions]

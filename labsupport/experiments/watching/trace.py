@@ -1,6 +1,6 @@
-"""The road of chosen events, for `plots.spacetime`: from the topic's records and what the workers told. Pure.
+"""The trace of chosen events, for `plots.spacetime`: made of the topic's records and the workers' moments. Pure.
 
-Lesson 09 draws retries and a dead letter, lesson 10 what comes after a redrive.
+Lesson 09 draws retries and a dead letter, lesson 10 the redrive.
 """
 
 from collections.abc import Iterable
@@ -9,49 +9,46 @@ from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.delivery.dead_letter import mark_of
+from labsupport.delivery.moments import COMMITS, DONE_TO_PROCESSES, RECORD_DONE, Kind, Moment
 from labsupport.delivery.reading import id_of
-from labsupport.delivery.worker import Moment
-
-ENDED = ("handled", "dead-lettered", "skipped")  # after these a record may be committed
-COMMITS = ("committing", "committed", "refused", "unanswered")
-ALWAYS = ("crashed", "frozen", "woken", "thrown out")
 
 
 def of_events(records: Iterable[ConsumerRecord], moments: Iterable[Moment], *ids: str) -> tuple[Moment, ...]:
-    """What happened to the events of these ids, or to all: sent, the workers' moments in their order, redriven.
+    """What happened to the events with these ids, or to all: sent, then the workers' moments in order, and redrives.
 
-    `records` are the topic's, in the order of its partitions. Of commits those are kept that are about one of these
-    events. A record that was redriven arrives just before a worker gets it, or at the end if none did.
+    `records` are all of the topic, each partition in order. Of the commits, only those that cover one of these events
+    are kept. A redriven record appears just before a worker handles it, or at the end if no worker did.
     """
-    first, back = [], {}
+    sent, redriven = [], {}
     for record in records:
-        place = TopicPartition(record.topic, record.partition)
         if not ids or id_of(record) in ids:
             if mark_of(record.headers):
-                back[place, record.offset] = Moment.of("redriven", "", record)
+                redriven[TopicPartition(record.topic, record.partition), record.offset] = Moment.of(
+                    Kind.REDRIVEN, "", record
+                )
             else:
-                first.append(Moment.of("sent", "", record))
-    return (*first, *_followed(moments, ids, back), *back.values())
+                sent.append(Moment.of(Kind.SENT, "", record))
+    return (*sent, *_followed(moments, ids, redriven), *redriven.values())
 
 
 def _followed(
-    moments: Iterable[Moment], ids: tuple[str, ...], back: dict[tuple[TopicPartition, int], Moment]
+    moments: Iterable[Moment], ids: tuple[str, ...], redriven: dict[tuple[TopicPartition, int], Moment]
 ) -> list[Moment]:
-    """The moments that are about these events; takes out of `back` what a worker got, and puts it where it got it."""
-    story: list[Moment] = []
-    ended: set[tuple[str, TopicPartition]] = set()  # where a chosen event waits for its commit
+    """The moments of these events. Moves each record from `redriven` to the point where a worker handled it."""
+    followed: list[Moment] = []
+    uncommitted: set[tuple[str, TopicPartition]] = set()  # where a chosen event awaits its commit
     for moment in moments:
-        own = {(moment.client_id, place) for place in moment.partitions}
+        own = {(moment.client_id, partition) for partition in moment.partitions}
         if moment.event_id and (not ids or moment.event_id in ids):
-            if arrival := back.pop((moment.partitions[0], moment.offset), None):
-                story.append(arrival)
-            story.append(moment)
-            if moment.kind in ENDED:
-                ended |= own
-        elif moment.kind in COMMITS and own & ended:
-            story.append(moment)
-            if moment.kind == "committed":
-                ended -= own
-        elif moment.kind in ALWAYS:
-            story.append(moment)
-    return story
+            if arrival := redriven.pop((moment.partitions[0], moment.offset), None):
+                followed.append(arrival)
+            followed.append(moment)
+            if moment.kind in RECORD_DONE:
+                uncommitted |= own
+        elif moment.kind in COMMITS and own & uncommitted:
+            followed.append(moment)
+            if moment.kind is Kind.COMMITTED:
+                uncommitted -= own
+        elif moment.kind in DONE_TO_PROCESSES:
+            followed.append(moment)
+    return followed

@@ -13,10 +13,11 @@ from labsupport.broker.advice import advice
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
+from labsupport.delivery.moments import Kind
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.forkserver import ForkServer
-from labsupport.experiments.watching.ownership import History
+from labsupport.experiments.watching.ownership import GroupHistory
 from labsupport.waiting import until
 
 BACK, MISSED = 2_000, 5_000  # ms: a restart takes up to BACK, and a dead member must be noticed within MISSED
@@ -185,8 +186,8 @@ def _restart_and_die(lab: Lab, topic: str, lives: Sequence[Life]) -> str:
     who = stranger or "B"
     first, again = lives[0], next((life for life in lives if life[who] != lives[0][who]), lives[1])
     # A forked member is back at once, even on a busy machine.
-    with ForkServer() as nursery, lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
-        members.launch = nursery.started
+    with ForkServer() as forkserver, lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
+        members.launch = forkserver.start
         for name, settings in first.items():
             members.start(name, settle=False, **settings)
         members.settle()
@@ -201,9 +202,9 @@ def _restart_and_die(lab: Lab, topic: str, lives: Sequence[Life]) -> str:
             if not moved:
                 break
         members.kill("B")
-        killed = members.history.done_to[-1]
-        members.wait(lambda history: history.owned("A") == [0, 1], "A to have B's partitions", 30)
-        missed = members.history.told("assigned", "A")[-1].time - killed.time
+        killed = members.history.interventions[-1]
+        members.wait(lambda history: history.assignment("A") == [0, 1], "A to have B's partitions", 30)
+        missed = members.history.of_kind(Kind.ASSIGNED, "A")[-1].time - killed.time
     return (
         f"B was back {away:.1f} s after it was killed, and A kept its partition; A got a dead B's partition "
         f"after {missed:.1f} s."
@@ -214,23 +215,23 @@ def _restart(members: Any, who: str, again: dict[str, Any]) -> tuple[float, str]
     """Kill A or B and restart it: seconds until it was back, and the story if the other one gave up a partition."""
     (other,) = set("AB") - {who}
     members.kill(who)
-    killed = members.history.done_to[-1]
+    killed = members.history.interventions[-1]
     members.start(who, settle=False, **again)
 
-    def told(history: History, what: str, name: str) -> list:
-        return [moment for moment in history.after(killed).told(what, name) if moment.partitions]
+    def told(history: GroupHistory, what: str, name: str) -> list:
+        return [moment for moment in history.after(killed).of_kind(what, name) if moment.partitions]
 
-    def over(history: History) -> list:
-        return told(history, "revoked", other) or told(history, "assigned", who)
+    def over(history: GroupHistory) -> list:
+        return told(history, Kind.REVOKED, other) or told(history, Kind.ASSIGNED, who)
 
     moment = members.wait(over, f"{who} to be back", 60)[0]
-    after = moment.time - killed.at
+    after = moment.time - killed.time
     if moment.client_id == who:
         return after, ""
-    started = members.history.told("started", who)[-1]
+    started = members.history.of_kind(Kind.STARTED, who)[-1]
     return after, _times(
         (0, f"{who} is killed"),
-        (int(1_000 * (started.at - killed.at)), f"{who} is restarted"),
+        (int(1_000 * (started.time - killed.time)), f"{who} is restarted"),
         (int(1_000 * after), f"{other} gives up partition {moment.partitions[0].partition}: a rebalance"),
     )
 

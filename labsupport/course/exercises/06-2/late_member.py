@@ -7,11 +7,13 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
+from labsupport.kafka_fixes import ask_for_topics
+
 
 def subscribe(consumer: KafkaConsumer, topic: str, listener: Any = None) -> None:
     """Subscribe to the topic, and fetch its metadata first."""
     consumer.subscribe([topic], listener=listener)
-    consumer.topics()  # the client needs the topic's metadata before it joins
+    ask_for_topics(consumer)
 
 
 class LateMember:

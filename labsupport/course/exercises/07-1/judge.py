@@ -6,30 +6,31 @@ from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labsupport.course.exercise import CHECKED, Exercise, nothing_left
+from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.experiments.breaking import crash_search
 from labsupport.experiments.breaking.trial_runner import TrialRunner
+from labsupport.kafka_fixes import end_iteration
 from labsupport.shop import story
 
 
 def _commit_place(answer: Submission, lab: Lab) -> str:
     """First undisturbed and in this process, where errors have line numbers; then with every crash."""
     _undisturbed(answer, lab)
-    judged = crash_search.judge(lab, consume=answer.value, twice_is_fine=True, settings={"max_poll_records": 2})
-    if story := judged.story:
+    judged = crash_search.search(lab, consume=answer.value, allow_duplicates=True, settings={"max_poll_records": 2})
+    if story := judged.counterexample:
         look_at = "which call commits, and which record is not handled yet at that line?"
-        if story.broken == "uncommitted":
+        if story.violation == "uncommitted":
             look_at = "what is committed after the last poll was handled?"
-        if story.broken == "again":
+        if story.violation == "again":
             look_at = "at which offset does it begin to read after a restart?"
         raise TryAgain(
-            says=story.says,
-            story=crash_search.told(story),
+            says=story.summary,
+            story=crash_search.narrate(story),
             printed=story.printed[-600:],
             look_at=look_at,
-            timed=story.timed,
+            timed=story.timed_out,
         )
     return f"{judged.tried} trials with a crash at every point of each of three events: nothing is lost."
 
@@ -55,7 +56,7 @@ def _undisturbed(answer: Submission, lab: Lab) -> None:
         def handle(record: ConsumerRecord) -> None:
             handled.append(record.offset)
             if len(handled) == 5:
-                nothing_left(consumer)
+                end_iteration(consumer)
 
         consumer.commit, consumer.commit_async = counting(consumer.commit), counting(consumer.commit_async)
         try:

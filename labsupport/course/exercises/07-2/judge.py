@@ -11,11 +11,12 @@ from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import reading
+from labsupport.delivery.moments import Kind
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults, strategies
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.strategies import Handle, Strategy
-from labsupport.experiments.breaking.trial_runner import Job, TrialRunner
+from labsupport.experiments.breaking.trial_runner import Trial, TrialRunner
 from labsupport.shop import story
 
 BUGS = {
@@ -69,11 +70,11 @@ def _ends_without_its_last_commit(consumer: KafkaConsumer, handle: Handle) -> No
 Service = tuple[str, Strategy, tuple[Fault, ...]]
 
 PLAIN: tuple[Service, ...] = (
-    ("commits first", Strategy("commits first", strategies.commit_first), (faults.crash("committed", 5),)),
-    ("no memory", Strategy("processes first", strategies.process_then_commit), (faults.crash("handled", 5),)),
+    ("commits first", Strategy("commits first", strategies.commit_first), (faults.crash(Kind.COMMITTED, 5),)),
+    ("no memory", Strategy("processes first", strategies.process_then_commit), (faults.crash(Kind.HANDLED, 5),)),
     ("not finished", Strategy("ends early", _ends_early), ()),
     ("no bug", Strategy("undisturbed", strategies.process_then_commit), ()),
-    ("skips errors", Strategy("skips errors", _skips_errors), (faults.fail("handling", nth=4),)),
+    ("skips errors", Strategy("skips errors", _skips_errors), (faults.fail(Kind.HANDLING, nth=4),)),
 )
 
 # Only two numbers together, or their size, tell these.
@@ -81,34 +82,34 @@ MIXED: tuple[Service, ...] = (
     (
         "commits first",
         Strategy("commits a poll first", strategies.commit_the_batch_first, settings={"max_poll_records": 3}),
-        (faults.crash("committed", 2),),
+        (faults.crash(Kind.COMMITTED, 2),),
     ),
-    ("no bug", Strategy("inbox", strategies.worker, strategies.inbox_and_effect), (faults.crash("committing", 5),)),
+    ("no bug", Strategy("inbox", strategies.worker, strategies.inbox_and_effect), (faults.crash(Kind.COMMITTING, 5),)),
     (
         "commits first",
         Strategy("commits first, ends early", _commits_first_and_ends_early),
-        (faults.crash("committed", 2), faults.crash("committed", 4)),
+        (faults.crash(Kind.COMMITTED, 2), faults.crash(Kind.COMMITTED, 4)),
     ),
     (
         "no memory",
         Strategy("processes first, ends early", _ends_early),
-        (faults.crash("handled", 2), faults.crash("handled", 4)),
+        (faults.crash(Kind.HANDLED, 2), faults.crash(Kind.HANDLED, 4)),
     ),
     (
         "no memory",
         Strategy("processes a poll first", strategies.worker, settings={"max_poll_records": 3}),
-        (faults.crash("handled", 5),),
+        (faults.crash(Kind.HANDLED, 5),),
     ),
     (
         "skips errors",
         Strategy("skips two errors", _skips_errors),
-        (faults.fail("handling", nth=4), faults.fail("handling", nth=6)),
+        (faults.fail(Kind.HANDLING, nth=4), faults.fail(Kind.HANDLING, nth=6)),
     ),
     ("not finished", Strategy("ends before its commit", _ends_early_without_a_last_commit), ()),
     (
         "not finished",
         Strategy("inbox, ends early", _ends_early, strategies.inbox_and_effect),
-        (faults.crash("committing", 3),),
+        (faults.crash(Kind.COMMITTING, 3),),
     ),
     ("not finished", Strategy("ends without its last commit", _ends_without_its_last_commit), ()),
 )  # fmt: skip
@@ -134,16 +135,16 @@ def _bug(answer: Submission, lab: Lab) -> str:
 
 def _sheets(lab: Lab) -> Iterator[tuple[str, dict[str, int]]]:
     for events, services in SERVICES.items():
-        jobs = [Job(strategy, suffers) for _, strategy, suffers in services]
+        trials = [Trial(strategy, suffers) for _, strategy, suffers in services]
         with (
             TrialRunner(lab, story.events(events, seed=1), CHECKED) as laboratory,
-            contextlib.closing(laboratory.play(jobs)) as played,
+            contextlib.closing(laboratory.run(trials)) as played,
         ):
             for (right, strategy, _), ended in zip(services, played, strict=True):
-                if ended.played.problem:
-                    raise LabError(f"The service {strategy.name!r} did not end.", ended.played.problem)
+                if ended.run.problem:
+                    raise LabError(f"The service {strategy.name!r} did not end.", ended.run.problem)
                 numbers = {name: ended.sheet.count(name) for name in COUNTED}
-                yield right, numbers | {"lag": ended.lag, "crashes": len(ended.played.lives) - 1}
+                yield right, numbers | {"lag": ended.lag, "crashes": len(ended.run.processes) - 1}
 
 
 COUNTED = ("produced", "processed", "waiting", "lost", "twice")

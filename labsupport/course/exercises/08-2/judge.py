@@ -20,17 +20,17 @@ def _survives(answer: Submission, lab: Lab) -> str:
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
         _at_ease(answer, events[:3], Path(folder, "shop.db"))
         _locked(answer, events[3], Path(folder, "shop.db"))
-    judged = crash_search.judge(lab, handle=answer.value)
-    if found := judged.story:
+    judged = crash_search.search(lab, handle=answer.value)
+    if found := judged.counterexample:
         from labsupport.experiments.watching import plots  # here: it takes longer to import than all the rest
 
         raise TryAgain(
-            timed=found.timed,
-            says=found.says,
-            story=crash_search.told(found),
-            rule=RULE.get(found.broken, ""),
+            timed=found.timed_out,
+            says=found.summary,
+            story=crash_search.narrate(found),
+            rule=RULE.get(found.violation, ""),
             printed=found.printed[-600:].strip(),
-            look_at=LOOK_AT.get(found.broken, "what did it print?"),
+            look_at=LOOK_AT.get(found.violation, "what did it print?"),
             picture=drawn(plots.spacetime(found.moments)),
         )
     return f"{judged.tried} trials: each event took effect once, wherever the process died, froze, or left its group."
@@ -39,13 +39,13 @@ def _survives(answer: Submission, lab: Lab) -> str:
 RULE = {
     "lost": "an event that is marked or committed without its effect never takes effect",
     "twice": "a redelivered event takes effect again unless the handler remembers it",
-    "strangers": "a row in effects has the id of its event",
+    "orphans": "a row in effects has the id of its event",
 }
 
 LOOK_AT = {
     "lost": "what is committed in the database at that moment: the mark, the effect, or both?",
     "twice": "what is committed in the database at that moment, and does the handler look before the effect?",
-    "strangers": "which id do you insert?",
+    "orphans": "which id do you insert?",
     "no end": "what does your code do when an event is delivered a second time?",
 }
 
@@ -56,12 +56,12 @@ def _at_ease(answer: Submission, events: list[Event], database: Path) -> None:
         for number, event in enumerate(events, 1):
             answer(event, connection, returns=object)
             effects = orders.effects(database)
-            if strangers := effects.keys() - {each.event_id for each in events}:
+            if orphans := effects.keys() - {each.event_id for each in events}:
                 raise TryAgain(
-                    says=f"There is an effect of {strangers.pop()!r}, which is the id of no event.",
+                    says=f"There is an effect of {orphans.pop()!r}, which is the id of no event.",
                     given=answer.called(event, connection),
-                    rule=RULE["strangers"],
-                    look_at=LOOK_AT["strangers"],
+                    rule=RULE["orphans"],
+                    look_at=LOOK_AT["orphans"],
                 )
             if sum(effects.values()) < number:
                 raise TryAgain(

@@ -193,7 +193,7 @@ def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Excepti
         ) from problem
     found = {"key": letter.key, "value": letter.value, "headers": list(letter.headers), "time": letter.timestamp}
     was = {"key": record.key, "value": record.value, "headers": list(record.headers), "time": record.timestamp}
-    found |= {"origin": letter.place, "group": letter.group, "attempts": letter.attempts}
+    found |= {"origin": letter.coordinates, "group": letter.group, "attempts": letter.attempts}
     was |= {"origin": f"{record.topic}/{record.partition}/{record.offset}", "group": group, "attempts": 1}
     for name, right in was.items():
         if found[name] != right:

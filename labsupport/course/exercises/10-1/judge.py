@@ -19,7 +19,7 @@ def _chosen(answer: Submission, lab: Lab) -> str:
     """Dead letters of another morning, alone and together; then redrive the chosen ones to the fixed service."""
     topic = lab.topic(CHECKED)
     dead = lab.dead_letters(topic)
-    incident.happen(lab, topic, [*incident.morning(2), *incident.beside_it()])
+    incident.cause(lab, topic, [*incident.morning(2), *incident.edge_cases()])
     letters = [found.letter for found in redrive.letters(lab.consumer(name="redrive"), redrive.selection(dead)).found]
     alone = sorted(letters, key=lambda letter: (_refusal(letter) != "", len(letter.headers), letter.offset))
     chance = random.Random(2)
@@ -27,9 +27,9 @@ def _chosen(answer: Submission, lab: Lab) -> str:
     for given in [*([letter] for letter in alone), *mixed, letters]:
         places = _places(answer, given)
     before = len(letters)
-    chosen = redrive.selection(dead, where=lambda record: dead_letter.unwrap(record).place in places)
+    chosen = redrive.selection(dead, where=lambda record: dead_letter.unwrap(record).coordinates in places)
     account = redrive.redrive(lab.consumer(name="redrive"), lab.producer(name="check"), chosen)
-    incident.work(lab, topic, incident.mended)
+    incident.run_payments(lab, topic, incident.decode_repaired)
     if again := len(log.read(lab, dead).records) - before:
         raise AssertionError(f"{again} of {account.done} came back")
     return (
@@ -46,9 +46,9 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
             came_back=shown(strange[0]),
             look_at="return the dead letters themselves, in a list that is new in each call",
         )
-    places = {each.place for each in came_back}
+    places = {each.coordinates for each in came_back}
     if len(places) < len(came_back):
-        often, count = Counter(each.place for each in came_back).most_common(1)[0]
+        often, count = Counter(each.coordinates for each in came_back).most_common(1)[0]
         raise TryAgain(
             says=f"Your function returns one dead letter {count} times.",
             given=f"{len(given)} dead letter{'s' * (len(given) != 1)}",
@@ -58,7 +58,7 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
         )
     for letter in given:
         refusal = _refusal(letter)
-        if refusal and letter.place in places:
+        if refusal and letter.coordinates in places:
             raise TryAgain(
                 says="One that you send back would become a dead letter again.",
                 given=_described(letter),
@@ -66,7 +66,7 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
                 rule=f"the fixed service refuses it: {refusal}",
                 look_at="how does this one differ from those that the fixed service can process?",
             )
-        if not refusal and letter.place not in places:
+        if not refusal and letter.coordinates not in places:
             raise TryAgain(
                 says="One that you leave out can be processed now.",
                 given=_described(letter),
@@ -80,7 +80,7 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
 def _refusal(letter: DeadLetter) -> str:
     """Why the fixed service cannot process it; empty if it can."""
     try:
-        incident.process(incident.mended(letter))
+        incident.process(incident.decode_repaired(letter))
     except (EventError, retry.PermanentError) as error:
         return str(error)
     return ""

@@ -1,4 +1,4 @@
-"""What was measured: latency against throughput, ratios, counts. Lesson 03 draws the first."""
+"""Measurements: latency against throughput, ratios, counts. Lesson 03 draws the first."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from labsupport.experiments.watching.plots.figure import COLOURS, INK, describe,
 if TYPE_CHECKING:
     import pandas
 
-# Where the label of a point can stand.
+# The positions that the label of a point can have.
 SIDES = [
     {"xytext": (7 * right, 5 if up else -10), "ha": "left" if right > 0 else "right"}
     for up, right in ((True, 1), (False, -1), (True, -1), (False, 1))
@@ -18,10 +18,11 @@ SIDES = [
 
 
 def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
-    """Latency against throughput, both axes logarithmic, a line for each series.
+    """Latency against throughput on logarithmic axes, with a line for each series.
 
     `points` has a row for each measurement: series and label (text), per_second (records), milliseconds (from send to
-    acknowledgement). Its words have no figures: they are others each time. Without `ax` a new figure is made.
+    acknowledgement). The description has no numbers, because they differ in each run. Without `ax` it makes a new
+    figure.
     """
     ax = ax or described_axes(9, 4.2)
     ax.spines["left"].set_visible(True)
@@ -43,8 +44,8 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
 
 
 def _label(ax: Axes, points: "pandas.DataFrame") -> None:
-    """Write each point's label on that side of it where it covers fewest points and other labels, then fewest lines."""
-    ax.figure.draw_without_rendering()  # the layout is made: what follows are pixels
+    """Write each label on the side of its point where it covers the fewest points and labels, then the fewest lines."""
+    ax.figure.draw_without_rendering()  # computes the layout, so that what follows is in pixels
     lines = [line.get_transform().transform_path(line.get_path()) for line in ax.lines]
     dots = ax.transData.transform(points[["per_second", "milliseconds"]].to_numpy())
     taken = [Bbox([dot - 5, dot + 5]) for dot in dots]
@@ -60,9 +61,9 @@ def _label(ax: Axes, points: "pandas.DataFrame") -> None:
 
 
 def ratios(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes:
-    """Horizontal bars: a group for each column of `table`, in it a bar for each row; every value is a ratio in `unit`.
+    """Horizontal bars: a group for each column of `table`, with a bar for each row; values are ratios in `unit`.
 
-    Its words have no figures: they are others each time. Without `ax` a new figure is made.
+    The description has no numbers, because they differ in each run. Without `ax` it makes a new figure.
     """
     ax = _bars(table, unit, ax, "{:.1f}")
     ax.axvline(1, color=INK, linewidth=0.8)
@@ -71,9 +72,9 @@ def ratios(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes
 
 
 def counts(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes:
-    """Horizontal bars: a group for each column of `table`, in it a bar for each row; every value is a whole number.
+    """Horizontal bars: a group for each column of `table`, with a bar for each row; values are whole numbers in `unit`.
 
-    Its words have the figures. Without `ax` a new figure is made.
+    The description has the numbers. Without `ax` it makes a new figure.
     """
     ax = _bars(table, unit, ax, "{:.0f}")
     groups = (f"{column}: {', '.join(f'{row} {value}' for row, value in table[column].items())}" for column in table)

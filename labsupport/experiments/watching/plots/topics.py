@@ -1,4 +1,4 @@
-"""A topic, and how far a group has come in it. Lesson 02 draws the first, lesson 04 the second."""
+"""A topic's log (lesson 02), and a group's progress in it (lesson 04)."""
 
 import itertools
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ from labsupport.experiments.watching.lag import Lag, PartitionLag
 from labsupport.experiments.watching.log import Log, text
 from labsupport.experiments.watching.plots.figure import COLOURS, INK, describe, described_axes, legend, look
 
-# How far a group has come in a partition.
-STRETCHES = {
+# The sections of a partition, from log start to log end.
+SECTIONS = {
     "up to committed": {"facecolor": COLOURS[2], "hatch": ""},
     "handed out": {"facecolor": COLOURS[3], "hatch": "//"},
     "left": {"facecolor": "white", "hatch": ""},
 }
 
 
-def log(log: Log, ax: Axes | None = None, *, most: int = 40) -> Axes:
+def log(log: Log, ax: Axes | None = None, *, limit: int = 40) -> Axes:
     """The log: partitions are rows, offsets columns, records cells in the colour and hatching of their key.
 
-    A line marks each partition's end, a triangle what a group has committed. Of each partition the last `most` offsets
-    are shown. Without `ax` a new figure is made.
+    A line marks the end of a partition, a triangle a group's committed offset. Only the last `limit` offsets are shown.
+    Without `ax` it makes a new figure.
     """
-    first = max(0, max(log.ends.values()) - most)
+    first = max(0, max(log.ends.values()) - limit)
     width = max(log.ends.values()) - first
     ax = ax or described_axes(2.6 + 0.46 * max(width, 6), 1.5 + 0.5 * len(log.ends))
     looks = _looks([text(record.key) for record in log.records])
@@ -69,49 +69,49 @@ def _in_words(log: Log) -> str:
 
 
 def _looks(keys: list[str]) -> dict[str, dict[str, str]]:
-    """A colour and a hatching for each key; the same key looks the same wherever its topic is drawn."""
+    """A colour and a hatching for each key; a key looks the same in every picture of its topic."""
     return {key: look(number) for number, key in enumerate(sorted(set(keys)))}
 
 
 def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
-    """A group's places at several moments, one bar for each partition at each: what is committed, handed out, left.
+    """A group's lag at several moments, a bar for each partition at each: committed, handed out, left.
 
-    The bar goes from the log's beginning to its end. A triangle above it marks what is committed, one below it the
-    consumer's position. `moments`: what to call each, in their order. Without `ax` a new figure is made.
+    A bar goes from log start to log end. The triangle above it is the committed offset, the one below it the consumer's
+    position. `moments` has the lag by the name of the moment, in order. Without `ax` it makes a new figure.
     """
-    rows = [(moment, place) for moment, lag in moments.items() for place in lag.partitions]
+    rows = [(moment, each) for moment, lag in moments.items() for each in lag.partitions]
     several = any(len(lag.partitions) > 1 for lag in moments.values())
     ax = ax or described_axes(9, 1.3 + 0.55 * len(rows))
-    for row, (_, place) in enumerate(rows):
-        committed = place.begin if place.committed is None or place.out_of_range else place.committed
-        position = max(committed, place.begin if place.position is None else place.position)
-        edges = (place.begin, committed, position, place.end)
-        for (begin, end), how in zip(itertools.pairwise(edges), STRETCHES.values(), strict=True):
+    for row, (_, each) in enumerate(rows):
+        committed = each.begin if each.committed is None or each.out_of_range else each.committed
+        position = max(committed, each.begin if each.position is None else each.position)
+        edges = (each.begin, committed, position, each.end)
+        for (begin, end), how in zip(itertools.pairwise(edges), SECTIONS.values(), strict=True):
             ax.add_patch(Rectangle((begin, row - 0.25), end - begin, 0.5, edgecolor=INK, **how))
-        if place.committed is not None:
-            ax.plot(place.committed, row - 0.33, marker="v", color=INK, markersize=8, clip_on=False)
-        if place.position is not None:
-            ax.plot(place.position, row + 0.33, marker="^", color=INK, markersize=8, fillstyle="none", clip_on=False)
-        ax.text(place.end + 0.15, row, f"lag {place.lag}", fontsize=8, va="center", color=INK)
-    offsets = [edge for _, place in rows for edge in (place.begin, place.end, place.committed or place.begin)]
+        if each.committed is not None:
+            ax.plot(each.committed, row - 0.33, marker="v", color=INK, markersize=8, clip_on=False)
+        if each.position is not None:
+            ax.plot(each.position, row + 0.33, marker="^", color=INK, markersize=8, fillstyle="none", clip_on=False)
+        ax.text(each.end + 0.15, row, f"lag {each.lag}", fontsize=8, va="center", color=INK)
+    offsets = [edge for _, each in rows for edge in (each.begin, each.end, each.committed or each.begin)]
     ax.set_xlim(min(offsets) - 0.2, max(offsets) + max(1.0, 0.12 * (max(offsets) - min(offsets))))
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    labels = [f"{moment} · {place.partition}" if several else moment for moment, place in rows]
+    labels = [f"{moment} · {each.partition}" if several else moment for moment, each in rows]
     ax.set_yticks(range(len(rows)), labels)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("offset (records)")
     topic = next(iter(moments.values())).topic
     ax.set_title(f"topic {topic}{': moment · partition' if several else ''}", fontsize=10, loc="left")
-    keys = [Patch(label=name, edgecolor=INK, **look) for name, look in STRETCHES.items()]
+    keys = [Patch(label=name, edgecolor=INK, **look) for name, look in SECTIONS.items()]
     keys.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))
     keys.append(plt.Line2D([], [], marker="^", linestyle="", color=INK, fillstyle="none", label="position"))
     legend(ax, keys)
-    describe(ax, f"Picture: places in {topic}. {' '.join(_place_in_words(*row) for row in rows)}")
+    describe(ax, f"Picture: lag in {topic}. {' '.join(_lag_in_words(*row) for row in rows)}")
     return ax
 
 
-def _place_in_words(moment: str, place: PartitionLag) -> str:
-    words = [f"{moment}, partition {place.partition}: begin {place.begin}"]
-    words += [] if place.position is None else [f"position {place.position}"]
-    words += [place.note] if place.committed is None else [f"committed {place.committed}", *filter(None, [place.note])]
-    return ", ".join([*words, f"end {place.end}, lag {place.lag}"]) + "."
+def _lag_in_words(moment: str, lag: PartitionLag) -> str:
+    words = [f"{moment}, partition {lag.partition}: begin {lag.begin}"]
+    words += [] if lag.position is None else [f"position {lag.position}"]
+    words += [lag.note] if lag.committed is None else [f"committed {lag.committed}", *filter(None, [lag.note])]
+    return ", ".join([*words, f"end {lag.end}, lag {lag.lag}"]) + "."

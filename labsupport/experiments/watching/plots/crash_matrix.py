@@ -1,4 +1,4 @@
-"""What crashes do: the matrix of strategies and crash points. Lesson 07 draws it."""
+"""The crash matrix: what crashes do, by strategy and crash point. Lesson 07 draws it."""
 
 import itertools
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from labsupport.experiments.watching.plots.figure import COLOURS, GROUND, INK, d
 if TYPE_CHECKING:
     from labsupport.experiments.breaking.crashes import Matrix
 
-# What a crash did, in a cell of the matrix.
+# What a crash did, and how its cell looks.
 HARMS = {
     "lost": {"facecolor": COLOURS[5], "hatch": "//"},
     "twice": {"facecolor": COLOURS[0], "hatch": ".."},
@@ -20,23 +20,23 @@ HARMS = {
 
 
 def crashes(matrix: "Matrix", ax: Axes | None = None) -> Axes:
-    """The matrix of strategies (rows) and crash points (columns): what is lost and what happens twice, for each trial.
+    """Strategies (rows) by crash points (columns): events lost and processed twice, as means per trial.
 
-    Colour and hatching say which of the two; a dash stands where a strategy has no such point. Without `ax` a new
-    figure is made.
+    Colour and hatching say which of the two. A dash means that the strategy has no such point. Without `ax` it makes a
+    new figure.
     """
     lost, twice = matrix.cells("lost"), matrix.cells("twice")
     rows, columns = list(lost.index), list(lost.columns)
     ax = ax or described_axes(3.2 + 0.95 * len(columns), 1.6 + 0.5 * len(rows))
-    said = {}
+    descriptions = {}
     for (row, strategy), (column, point) in itertools.product(enumerate(rows), enumerate(columns)):
         harm = {"lost": lost.loc[strategy, point], "twice": twice.loc[strategy, point]}
         words = "\n".join(f"{value:.2g} {what}" for what, value in harm.items() if value > 0)
-        if harm["lost"] != harm["lost"]:  # not a number: no such point
+        if harm["lost"] != harm["lost"]:  # NaN: no such point
             look, words = {"facecolor": GROUND, "hatch": ""}, "–"
         else:
             look = HARMS[next((what for what, value in harm.items() if value > 0), "nothing")]
-        said.setdefault(strategy, []).append(f"{point} {words.replace(chr(10), ' ') or 'nothing'}")
+        descriptions.setdefault(strategy, []).append(f"{point} {words.replace(chr(10), ' ') or 'nothing'}")
         ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, edgecolor=INK, clip_on=False, **look))
         plate = {"facecolor": look["facecolor"], "edgecolor": "none", "pad": 1}
         ax.text(column, row, words, fontsize=9, ha="center", va="center", color=INK, bbox=plate)
@@ -48,6 +48,6 @@ def crashes(matrix: "Matrix", ax: Axes | None = None) -> Axes:
     ax.set_title("events lost and processed twice, per trial", fontsize=10, loc="left")
     patches = [Patch(label=what, edgecolor=INK, **look) for what, look in HARMS.items()]
     legend(ax, patches)
-    told = " ".join(f"{strategy}: {', '.join(cells)}." for strategy, cells in said.items())
-    describe(ax, f"Picture: crash matrix. {told}")
+    rows_in_words = " ".join(f"{strategy}: {', '.join(cells)}." for strategy, cells in descriptions.items())
+    describe(ax, f"Picture: crash matrix. {rows_in_words}")
     return ax

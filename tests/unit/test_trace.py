@@ -1,30 +1,30 @@
-"""The road of chosen events, and its picture: retries, a dead letter, a redrive. Pure."""
+"""The trace of chosen events, and its picture: retries, a dead letter, a redrive. Pure."""
 
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Moment
 from labsupport.experiments.watching import plots, trace
 
 P0 = TopicPartition("09-orders", 0)
 
 
 def record(offset, event_id, partition=0, origin=""):
-    """A record of the topic; redriven, if it has an origin."""
+    """A record of the topic; redriven if it has an origin."""
     headers = [("event_id", event_id.encode())] + ([("redrive_origin", origin.encode())] if origin else [])
     return ConsumerRecord("09-orders", partition, 0, offset, 0, 0, b"k", b"v", headers, None, 1, 1, 1)
 
 
-def told(*steps, who="A", place=P0):
-    """Moments: (what, offset, event id), or (what, offset) of a commit."""
+def moments_of(*steps, member="A", partition=P0):
+    """Moments from steps: (kind, offset, event id), or (kind, offset) for a commit."""
     return [
-        Moment(step[0], float(number), who, (place,), step[1], event_id=step[2] if len(step) > 2 else "")
+        Moment(step[0], float(number), member, (partition,), step[1], event_id=step[2] if len(step) > 2 else "")
         for number, step in enumerate(steps)
     ]
 
 
 RECORDS = [record(0, "a"), record(1, "b"), record(2, "c"), record(3, "b", origin="09-orders/0/1")]
-MOMENTS = told(
+MOMENTS = moments_of(
     ("assigned", None),
     ("handling", 0, "a"), ("handled", 0, "a"), ("handling", 1, "b"), ("failed", 1, "b"), ("retrying", 1, "b"),
     ("committing", 1), ("committed", 1),
@@ -34,10 +34,10 @@ MOMENTS = told(
 )  # fmt: skip
 
 
-def test_the_road_of_one_event():
-    """Sent, tried twice, dead-lettered, committed, sent back, processed; nothing of the others."""
-    story = trace.of_events(RECORDS, MOMENTS, "b")
-    assert [(moment.kind, moment.offset) for moment in story] == [
+def test_the_trace_of_one_event():
+    """Sent, tried twice, dead-lettered, committed, redriven, processed; nothing of other events."""
+    traced = trace.of_events(RECORDS, MOMENTS, "b")
+    assert [(moment.kind, moment.offset) for moment in traced] == [
         ("sent", 1),
         ("handling", 1), ("failed", 1), ("retrying", 1),
         ("handling", 1), ("failed", 1), ("dead-lettered", 1), ("committing", 3), ("committed", 3),
@@ -45,16 +45,16 @@ def test_the_road_of_one_event():
     ]  # fmt: skip
 
 
-def test_the_road_of_all_events():
-    """Without ids everything that is about a record, and every commit of one."""
-    story = trace.of_events(RECORDS, MOMENTS)
-    assert len([moment for moment in story if moment.kind == "sent"]) == 3
-    assert [moment for moment in story if moment.kind not in ("sent", "redriven")] == MOMENTS[1:]
+def test_the_trace_of_all_events():
+    """Without ids it has every moment of a record, and every commit of one."""
+    traced = trace.of_events(RECORDS, MOMENTS)
+    assert len([moment for moment in traced if moment.kind == "sent"]) == 3
+    assert [moment for moment in traced if moment.kind not in ("sent", "redriven")] == MOMENTS[1:]
 
 
-def test_what_was_redriven_and_not_read_yet_comes_last():
-    """And a crash belongs to every road."""
-    moments = [*MOMENTS[:4], *told(("crashed", None))]
+def test_a_redriven_record_that_no_worker_has_read_comes_last():
+    """A crash belongs to every trace."""
+    moments = [*MOMENTS[:4], *moments_of(("crashed", None))]
     assert [moment.kind for moment in trace.of_events(RECORDS, moments, "b")] == [
         "sent",
         "handling",
@@ -63,8 +63,8 @@ def test_what_was_redriven_and_not_read_yet_comes_last():
     ]
 
 
-def test_the_picture_says_the_same_in_words():
-    """A lane for the dead letters; after the redrive the event has the number that it had."""
+def test_the_picture_is_described_in_words():
+    """It has a lane for dead letters, and a redriven event keeps its number."""
     ax = plots.spacetime(trace.of_events(RECORDS, MOMENTS, "b"))
     lanes = [label.get_text() for label in ax.get_yticklabels()]
     assert lanes == ["producer", "broker", "consumer A", "dead letters"]
@@ -74,15 +74,15 @@ def test_the_picture_says_the_same_in_words():
     )
 
 
-def test_without_dead_letters_there_is_no_lane_for_them():
-    """The picture of lesson 07 stays as it was."""
+def test_without_dead_letters_they_have_no_lane():
+    """As in lesson 07."""
     ax = plots.spacetime(trace.of_events(RECORDS, MOMENTS, "a"))
     assert "dead letters" not in [label.get_text() for label in ax.get_yticklabels()]
 
 
-def test_events_of_several_partitions_are_numbered_as_they_come():
-    """Two that lie at the same offset would have the same number."""
+def test_events_of_several_partitions_are_numbered_in_order():
+    """Otherwise two at the same offset would have the same number."""
     other = TopicPartition("09-orders", 1)
-    moments = [*told(("handling", 0, "a")), *told(("handling", 0, "d"), place=other)]
+    moments = [*moments_of(("handling", 0, "a")), *moments_of(("handling", 0, "d"), partition=other)]
     ax = plots.spacetime(trace.of_events([record(0, "a"), record(0, "d", partition=1)], moments))
     assert "consumer A: event 1; event 2." in repr(ax.figure)

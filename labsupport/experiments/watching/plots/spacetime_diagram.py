@@ -1,35 +1,35 @@
-"""The space-time diagram of a story: who did what in which order, from the event that was sent to its effect.
+"""The space-time diagram: what happened in which order, from the sent event to its effect.
 
-Lanes are the producer, the topic at the broker, each process that consumed, the topic of its dead letters if there are
-any, and the database if its statements are told (otherwise "handled" has a mark); a step to the right is the next thing
-that happened, and says nothing about how long it took. It draws moments: those of a torture's story, of `faults.run`,
-of a worker's hook, or of `road.of`.
+Lanes: the producer, the broker's topic, each consumer process, the dead letter topic if it has records, and the
+database if there are SQL statements (otherwise "handled" has a mark). A step to the right is the next moment; its width
+says nothing about time. The moments come from a crash search's counterexample, `faults.run`, a worker's hook or
+`trace.of_events`.
 """
 
 from collections.abc import Collection, Sequence
 
 from matplotlib.axes import Axes
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import ARRIVALS, UNMARKED, Kind, Moment
 from labsupport.experiments.watching.plots.figure import COLOURS, GROUND, INK, describe, described_axes
 
-QUIET = ("assigned", "revoked", "committing", "writing", "second write", "handled", "slowed")  # no mark of their own
-ARRIVALS = ("sent", "redriven")  # nobody's own: a record comes into the topic
-WORDS = {"retrying": "retry", "paused": "pause"}
+LABELS = {Kind.RETRYING: "retry", Kind.PAUSED: "pause"}
 
 
 def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
-    """Draw the moments in their order. Arrows: sent, handed out, a statement, a commit, a dead letter, a redrive.
+    """Draw the moments in order. Arrows: a send, a delivery, a statement, a commit, a dead letter, a redrive.
 
-    An event has the same colour in all lanes, and after a redrive the number that it had before; a cross marks a crash.
-    Without `ax` a new figure is made.
+    An event has one colour in all lanes, and keeps its number after a redrive. A cross marks a crash. Without `ax` it
+    makes a new figure.
     """
-    told = any(_is_statement(moment.kind) for moment in moments)
-    quiet = QUIET if told else tuple(what for what in QUIET if what != "handled")
-    shown = [moment for moment, then in zip(moments, (*moments[1:], None), strict=True) if _shows(moment, then, quiet)]
-    dead = ["dead letters"] if any(each.kind in ("dead-lettered", "redriven") for each in shown) else []
+    statements = any(moment.kind is Kind.STATEMENT for moment in moments)
+    unmarked = UNMARKED if statements else UNMARKED - {Kind.HANDLED}
+    shown = [
+        moment for moment, then in zip(moments, (*moments[1:], None), strict=True) if _shows(moment, then, unmarked)
+    ]
+    dead = ["dead letters"] if any(each.kind in (Kind.DEAD_LETTERED, Kind.REDRIVEN) for each in shown) else []
     consumers = dict.fromkeys(_lane(each) for each in shown if each.kind not in ARRIVALS)
-    lanes = ["producer", "broker", *consumers, *dead, *(["database"] if told else [])]
+    lanes = ["producer", "broker", *consumers, *dead, *(["database"] if statements else [])]
     heights = {lane: -number for number, lane in enumerate(lanes)}
     numbers = _numbers(shown)
     ids = list(dict.fromkeys(each.event_id for each in shown if each.event_id))
@@ -49,7 +49,7 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
             above = tip > tail
             text = {"fontsize": 7, "color": INK, "ha": "left" if above else "right", "rotation": 60}
             ax.text(step + 0.2, tip + (0.08 if above else -0.08), label, va="bottom" if above else "top", **text)
-        elif moment.kind == "crashed":
+        elif moment.kind is Kind.CRASHED:
             ax.plot(step, here, marker="X", markersize=13, color=COLOURS[5], markeredgecolor=INK, zorder=3)
             ax.text(step, here + 0.22, "crash", fontsize=8, ha="center", color=INK)
         else:
@@ -66,23 +66,19 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
 
 
 def _lane(moment: Moment) -> str:
-    return {"sent": "producer", "redriven": "dead letters"}.get(moment.kind, f"consumer {moment.client_id}")
+    return {Kind.SENT: "producer", Kind.REDRIVEN: "dead letters"}.get(moment.kind, f"consumer {moment.client_id}")
 
 
-def _shows(moment: Moment, then: Moment | None, quiet: Collection[str]) -> bool:
-    """A statement before which the process crashed was never sent."""
-    crashed = then is not None and then.kind == "crashed" and then.client_id == moment.client_id
-    return moment.kind not in quiet and not (crashed and _is_statement(moment.kind))
-
-
-def _is_statement(what: str) -> bool:
-    return what.partition(" ")[0].isupper()
+def _shows(moment: Moment, then: Moment | None, unmarked: Collection[Kind]) -> bool:
+    """Whether to draw the moment. A statement just before a crash was never executed, so it is left out."""
+    crashed = then is not None and then.kind is Kind.CRASHED and then.client_id == moment.client_id
+    return moment.kind not in unmarked and not (crashed and moment.kind is Kind.STATEMENT)
 
 
 def _numbers(shown: Sequence[Moment]) -> dict[tuple, int]:
-    """The number of each record: its place in the topic, from 1; what was redriven has its event's first number.
+    """The number of each record: its offset + 1; a redriven record has its event's first number.
 
-    If events of several partitions would have the same number, they are numbered as they come.
+    If two events would have the same number, because they lie in different partitions, they are numbered in order.
     """
     first: dict[str, int] = {}
     for moment in shown:
@@ -94,32 +90,32 @@ def _numbers(shown: Sequence[Moment]) -> dict[tuple, int]:
     numbers: dict[tuple, int] = {}
     for moment in shown:
         number = (moment.offset or 0) + 1
-        if moment.event_id and (clash or moment.kind == "redriven"):
+        if moment.event_id and (clash or moment.kind is Kind.REDRIVEN):
             number = first[moment.event_id]
-        numbers.setdefault(_place(moment), number)
+        numbers.setdefault(_identity(moment), number)
     return numbers
 
 
-def _place(moment: Moment) -> tuple:
+def _identity(moment: Moment) -> tuple:
     return moment.event_id, moment.offset
 
 
 def _arrow(moment: Moment, numbers: dict[tuple, int]) -> tuple[str, str, str]:
-    """From which lane to which, with which label; a moment that goes nowhere stays in its own."""
-    lane, number = _lane(moment), numbers[_place(moment)]
-    if moment.kind == "sent":
+    """From which lane, to which lane, and the label; both lanes are the same for a mark."""
+    lane, number = _lane(moment), numbers[_identity(moment)]
+    if moment.kind is Kind.SENT:
         return lane, "broker", f"send {number}"
-    if moment.kind == "redriven":
+    if moment.kind is Kind.REDRIVEN:
         return lane, "broker", f"redrive {number}"
-    if moment.kind == "handling":
+    if moment.kind is Kind.HANDLING:
         return "broker", lane, f"event {number}"
-    if moment.kind == "dead-lettered":
+    if moment.kind is Kind.DEAD_LETTERED:
         return lane, "dead letters", f"dead letter {number}"
-    if moment.kind == "committed":
+    if moment.kind is Kind.COMMITTED:
         return lane, "broker", "commit" if moment.offset is None else f"commit {moment.offset}"
-    if _is_statement(moment.kind):
-        return lane, "database", moment.kind
-    return lane, lane, WORDS.get(moment.kind, moment.kind)
+    if moment.kind is Kind.STATEMENT:
+        return lane, "database", moment.name
+    return lane, lane, LABELS.get(moment.kind, moment.point)
 
 
 def _in_words(shown: Sequence[Moment], numbers: dict[tuple, int]) -> str:

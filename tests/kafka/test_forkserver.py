@@ -1,0 +1,48 @@
+"""Child processes forked from a server that has imported the client: they start fast and leave nothing."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from labsupport.broker import processes
+from labsupport.errors import LabError
+from labsupport.experiments.breaking.forkserver import ForkServer
+from labsupport.waiting import until
+
+
+def test_a_forked_child_behaves_like_a_new_python(own_home):
+    """Output, exit code, returned value; it can be frozen, woken and killed."""
+    with ForkServer() as forkserver:
+        with forkserver.start(lambda: print("hello") or os.getppid()) as first:
+            completed = first.wait(20)
+        assert (completed.printed, completed.exit_code, completed.returned) == ("hello\n", 0, forkserver.process.pid)
+        with forkserver.start(lambda: 1 / 0, name="divides") as second:
+            completed = second.wait(20)
+        assert (completed.exit_code, completed.returned) == (1, None)
+        assert "ZeroDivisionError" in completed.printed
+        with forkserver.start(time.sleep, 600) as third:
+            third.process.pause()
+            assert third.process.paused
+            third.process.resume()
+            third.process.kill()
+            assert third.wait(20).exit_code == -signal.SIGKILL
+        with forkserver.start(time.sleep, 600) as fourth:
+            pass
+        assert not fourth.process.alive
+        with pytest.raises(LabError, match="did not happen"), forkserver.start(time.sleep, 600) as fifth:
+            fifth.wait(0.1)
+    assert not processes.running(own_home, ["program"])
+
+
+def test_the_children_of_a_killed_notebook_end(own_home, kernel):
+    """The server ends with its notebook, and so do its children."""
+    dead = kernel()
+    dead.client.execute(
+        "import time; from labsupport.experiments.breaking.forkserver import ForkServer\n"
+        "with ForkServer() as forkserver, forkserver.start(time.sleep, 600): time.sleep(600)"
+    )
+    until(lambda: len(processes.running(own_home, ["program"])) == 2, 60, "the program to run")
+    dead.kill()
+    until(lambda: not processes.running(own_home, ["program"]), 20, "both to be gone")

@@ -1,6 +1,6 @@
-"""Every stub, other right answer and known wrong answer, judged on a real broker.
+"""Judges every stub, other right answer and known wrong answer on a real broker.
 
-What `lab.solution` shows is judged in the lessons themselves (test_notebooks).
+The lessons themselves judge the reference answers (test_notebooks).
 """
 
 import os
@@ -23,7 +23,7 @@ WRONG_FILES = [path for exercise in ALL for path in sorted((exercise.folder / "w
 
 @pytest.fixture(scope="module")
 def opened(own_home):
-    """A lesson of no notebook."""
+    """A lesson that has no notebook."""
     return lesson("98")
 
 
@@ -33,7 +33,7 @@ def answer(exercise: Exercise, code: str):
 
 
 def judged(lab, exercise: Exercise, handed_in):
-    """The verdict on it. A machine that is too busy to judge is asked again, as LAB BUSY says."""
+    """The verdict on it; asks again after LAB BUSY."""
     for _ in range(5):
         verdict = lab.check(exercise.id, handed_in)
         if verdict.outcome is not Outcome.LAB_BUSY:
@@ -42,7 +42,7 @@ def judged(lab, exercise: Exercise, handed_in):
 
 
 def test_every_folder_is_an_exercise():
-    """A folder that nobody finds would be judged by nobody."""
+    """A folder that `by_id` does not find would never be judged."""
     folders = {path.parent.name for path in Path(exercises.__file__).parent.glob("*/stub.py")}
     assert folders == set(exercises.by_id())
     assert folders
@@ -88,7 +88,7 @@ def test_a_right_answer_in_another_style_passes(exercise, code, opened):
 
 
 @pytest.mark.parametrize(("exercise", "wrong"), WRONG, ids=[f"{e.id}: {w.misconception}" for e, w in WRONG])
-def test_a_known_wrong_answer_is_told_what_is_wrong(exercise, wrong, opened):
+def test_a_known_wrong_answer_gets_its_feedback(exercise, wrong, opened):
     """TRY AGAIN or ERROR, with the phrase that names the misconception and one thing to look at."""
     verdict = judged(opened, exercise, answer(exercise, wrong.code))
     assert verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR)
@@ -128,21 +128,21 @@ def {call}:
         return _right({arguments})
     except Exception:
         pass"""
-# Whose errors have to come out: a function or a client that is handed over can fail.
+# Exercises that pass a function or a client that can fail: its errors must come out.
 RAISES = [each for each in ALL if each.id in ("04-2", "06-1", "07-1", "08-2", "09-3", "10-2", "11-1", "11-3")]
-# Whose arguments include a list or a dict.
+# Functions with a list or a dict among their arguments.
 MUTABLE = ("assign", "sharing", "happenings", "total", "out_of_order", "paid", "to_redrive", "whose_fault", "restore")
 
 
 def around(exercise: Exercise, code: str):
-    """The reference answer with that around it, as a learner hands it in."""
+    """The reference answer with that code around it, as a learner submits it."""
     arguments = exercise.call.partition("(")[2].rstrip(")")
     changed = code.format(function=exercise.function, call=exercise.call, arguments=arguments)
     return answer(exercise, exercise.reference + changed)
 
 
 def refused(verdict) -> bool:
-    """Whether it was told that something is wrong with it, and not with the lab."""
+    """Whether the verdict blames the answer, and not the lab."""
     return verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR) and "bug of the lab" not in repr(verdict)
 
 
@@ -154,14 +154,14 @@ def test_what_was_right_once_is_not_right_again(exercise, opened):
 
 
 @pytest.mark.parametrize("exercise", [each for each in ALL if each.function in MUTABLE], ids=lambda each: each.id)
-def test_an_answer_that_changes_what_it_was_given_is_told_so(exercise, opened):
+def test_an_answer_that_changes_its_arguments_fails(exercise, opened):
     """Whatever it returns."""
     verdict = judged(opened, exercise, around(exercise, CHANGES))
     assert refused(verdict), verdict
 
 
 @pytest.mark.parametrize("exercise", RAISES, ids=lambda exercise: exercise.id)
-def test_an_answer_that_swallows_every_error_is_told_so(exercise, opened):
+def test_an_answer_that_swallows_every_error_fails(exercise, opened):
     """`try` around all of it, and `except Exception: pass`."""
     verdict = judged(opened, exercise, around(exercise, SWALLOWS))
     assert refused(verdict), verdict

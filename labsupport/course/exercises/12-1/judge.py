@@ -133,7 +133,7 @@ def _problem(topic: Effective, every: bool, away: int, gone_after: int | None) -
         says = f"An event can stay for {_days(longest)}, and must be gone after {gone_after}."
         rule = (
             "a segment is deleted as a whole, when its newest event is too old: its oldest is then up to "
-            "retention.ms + segment.ms old, {kept:g} + {topic.segment:g} days"
+            f"retention.ms + segment.ms old, {kept:g} + {topic.segment:g} days"
         )
         if kept == float("inf"):
             says, rule = (

@@ -38,7 +38,7 @@ from labsupport.waiting import only_one
 
 LESSON = "99"  # that of no notebook
 EVENTS, PARTITIONS, CRASH = 200, 4, 5
-AGAIN = "run it again; if it comes back, that is a mistake of the lab's: please report these lines"
+AGAIN = "run it again; if it comes back, that is a bug of the lab: please report these lines"
 POLICY = Policy(attempts=2, wait_initial=0.1)
 
 Say = Callable[[str, str], None]  # what a line is about, and what happened

@@ -1,4 +1,4 @@
-"""The learner's copies of the notebooks and their files, in `work/`: theirs to change, never touched by an update."""
+"""The learner's copies of the notebooks, and their files, in `work/`: an update never touches them."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ WORK = CHECKOUT / "work"
 
 
 def cleared(notebook: dict) -> dict:
-    """The notebook without outputs, so that a prediction is not answered before it is made."""
+    """The notebook without outputs, which would give away every prediction."""
     cells = [
         cell | {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else cell
         for cell in notebook["cells"]
@@ -25,13 +25,13 @@ def cleared(notebook: dict) -> dict:
 
 
 def fresh(notebook: Path) -> str:
-    """The text of a new copy of that notebook."""
+    """The text of a new copy of the notebook."""
     text = json.dumps(cleared(json.loads(notebook.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False)
     return text + "\n"
 
 
 def make_copies(source: Path = NOTEBOOKS, target: Path = WORK) -> list[Path]:
-    """Copy each notebook that `target` does not have yet, and return the new copies. What is there stays as it is."""
+    """Copy each notebook that `target` does not have yet, and return the new copies. Existing ones stay unchanged."""
     made = []
     for notebook in sorted(source.glob("*.ipynb")):
         copy = target / notebook.name
@@ -42,7 +42,7 @@ def make_copies(source: Path = NOTEBOOKS, target: Path = WORK) -> list[Path]:
 
 
 def lessons_named(names: Sequence[str], source: Path = NOTEBOOKS) -> list[Path]:
-    """The notebooks of these lessons: two digits each, such as "05", or "all". Raises LabError if there is none."""
+    """The notebooks of these lessons: two digits each, such as "05", or "all". Raises LabError for an unknown one."""
     available = sorted(source.glob("*.ipynb"))
     for name in names:
         if name != "all" and not any(path.name.startswith(f"{name}_") for path in available):
@@ -54,9 +54,9 @@ def lessons_named(names: Sequence[str], source: Path = NOTEBOOKS) -> list[Path]:
 
 
 def renew(notebook: Path, target: Path = WORK) -> Path | None:
-    """Make a fresh copy of `notebook` in `target`. A changed one that is there is kept beside it, with its date.
+    """Make a fresh copy of `notebook` in `target`. A changed earlier copy is kept beside it, with its date.
 
-    Returns where the earlier copy is now; None if there was none, or if it was as fresh.
+    Returns the path of the earlier copy; None if there was none, or it was unchanged.
     """
     copy, text = target / notebook.name, fresh(notebook)
     kept = None
@@ -70,20 +70,22 @@ def renew(notebook: Path, target: Path = WORK) -> Path | None:
 
 
 def answer_path(exercise: Exercise, home: Path) -> Path:
-    """Where the learner's file for that exercise is, or would be.
+    """The path of the learner's file for the exercise, whether it exists or not.
 
-    It lies beside the notebook that is running. The folder of the committed notebooks stays clean: for one that runs
-    there it lies in `home`. Raises LabError for an exercise whose answer is no file.
+    It is beside the running notebook; for a committed notebook it is in `home`, so that their folder stays clean.
+    Raises LabError if the exercise's answer is not a file.
     """
     if not exercise.file:
         raise LabError(
-            f"The answer to exercise {exercise.id} is no file.", "", f'lab.check("{exercise.id}", {exercise.function})'
+            f"The answer to exercise {exercise.id} is not a file.",
+            "",
+            f'lab.check("{exercise.id}", {exercise.function})',
         )
     return (home / "work" if Path.cwd() == NOTEBOOKS else Path.cwd()) / exercise.file
 
 
 def answer_file(exercise: Exercise, home: Path) -> tuple[Path, bool]:
-    """The learner's file for that exercise, and whether it was made just now; one that is there stays as it is.
+    """The learner's file for the exercise, and whether this call made it; an existing file stays unchanged.
 
     Raises LabError as `answer_path`.
     """

@@ -1,4 +1,4 @@
-"""What an exercise consists of. The folders of `exercises/` are made of these."""
+"""What an exercise consists of, and what every judge can use."""
 
 import contextlib
 import json
@@ -10,24 +10,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.watching import log
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-# The topic that a check works on: `lab.topic(CHECKED)`. Each kernel has its own; deleted when the check has ended.
+# A check's own topic: `lab.topic(CHECKED)`. Each process has another, and deletes it after the check.
 CHECKED = f"lab-check-{os.getpid()}"
 
 
-def through_kafka(lab: "Lesson", records: Iterable[dict[str, Any]], partitions: int = 1) -> log.Log:
-    """Send `records` (arguments of KafkaProducer.send) to an empty topic; what it holds then.
+def through_kafka(lab: Lab, records: Iterable[dict[str, Any]], partitions: int = 1) -> log.Log:
+    """Send `records` (arguments of KafkaProducer.send) to an empty topic, and return its log.
 
-    A topic that the learner's code deletes meanwhile does not hold the check up for long; it raises a KafkaError.
+    Raises KafkaError within seconds if the learner's code deletes the topic meanwhile.
     """
     topic = lab.topic(CHECKED, partitions=partitions)
     producer = lab.producer(name="check", max_block_ms=3_000)
@@ -38,22 +36,22 @@ def through_kafka(lab: "Lesson", records: Iterable[dict[str, Any]], partitions: 
     return log.read(lab, topic)
 
 
-def require_the_same_after_a_restart(answer: Submission, argument: Any, here: Any, given: str, broken: str) -> None:
-    """Raise TryAgain if `answer(argument)`, which is `here`, is something else in another process.
+def require_the_same_after_a_restart(answer: Submission, argument: Any, here: Any, given: str, rule: str) -> None:
+    """Raise TryAgain if `answer(argument)`, which is `here` in this process, differs in another process.
 
-    Python's hash() of a text, or id(), is another number there. The other process gets a copy of what the answer
-    remembers; so where `here` is a function, it is called afterwards: it can ask about other things first.
+    Python's hash() of a string, or id(), differs there. The other process gets a copy of what the answer remembers. If
+    `here` is a function, it is called after that, and can call the answer with other arguments first.
     """
-    with contextlib.suppress(LabError):  # it uses something that no other process can have
+    with contextlib.suppress(LabError):  # the answer uses something that cannot be sent to another process
         there = python_process.run(answer.value, argument, name="your function").returned
         here = here() if callable(here) else here
         if isinstance(there, type(here)) and there != here:
             raise TryAgain(
-                says="After a restart the same is called otherwise.",
+                says="In a new process your function returns something else for the same argument.",
                 given=given,
                 came_back=f"{shown(here)} here, and {shown(there)} in another process",
-                broken=broken,
-                look_at="hash() and id() are other numbers in each process; the id itself is a text already",
+                rule=rule,
+                look_at="hash() and id() differ in each process; the event's id is a text already",
             )
 
 
@@ -63,7 +61,7 @@ def _program(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Wrong:
-    """A known wrong answer: a misconception that people really have, its code, and what the feedback must say."""
+    """A known wrong answer: a misconception that people have, its code, and a phrase of the right feedback."""
 
     misconception: str
     code: str
@@ -71,7 +69,7 @@ class Wrong:
 
     @classmethod
     def read(cls, path: Path) -> "Wrong":
-        """The wrong answer in a file."""
+        """Read the wrong answer in a file."""
         first, _, code = _program(path).partition("\n")
         misconception, _, phrase = first.removeprefix("# ").partition(" -> ")
         return cls(misconception, code, phrase)
@@ -79,7 +77,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Note:
-    """A hint or a solution: plain text in a terminal, Markdown in a notebook."""
+    """A hint or a solution, as text in a terminal and as Markdown in a notebook."""
 
     title: str
     text: str
@@ -96,19 +94,19 @@ class Note:
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: a folder named by its id, with the judge in `judge.py` and programs beside it.
+    """One exercise: a folder with its id as name, the judge in `judge.py`, and programs beside it.
 
-    `stub.py` and `reference.py` are what the notebook's cell begins with and what `lab.solution` shows. `other/` holds
-    right answers in other styles, `wrong/` known wrong ones: the first line of each is `# misconception -> phrase`,
-    where the phrase is what the feedback must say.
+    The notebook's cell begins with `stub.py`, and `lab.solution` shows `reference.py`. `other/` has right answers in
+    other styles, `wrong/` known wrong ones. Their first line is `# misconception -> phrase`, and the feedback must
+    contain the phrase.
 
-    `call` is how the check calls the learner's function; `difficulty` is easy, medium or hard. The first hint asks a
-    question; `explanation` follows the reference answer. `judge(answer, lab)` calls `answer` as if it were the
-    learner's function, raises TryAgain at the first property that does not hold, and returns the sentence of a PASS.
-    All calls of `answer` together may compute for `seconds`. `file` is the name of the learner's file, if the answer
-    is one: it is judged in a process of its own. So is a function with `apart`, which can hold up a thread that no
-    alarm reaches. `points_at` are the cells that a teacher points at, such as "ep-1"; by default the episode before
-    the exercise.
+    `call` is the call of the learner's function; `difficulty` is easy, medium or hard. The first hint asks a question;
+    `explanation` follows the reference answer. `judge(answer, lab)` calls `answer` like the learner's function, raises
+    TryAgain at the first property that does not hold, and returns the sentence of a PASS. All calls of `answer`
+    together may use `seconds` of processor time. `file` is the name of the learner's file, if the answer is a file,
+    which is judged in a process of its own. So is a function with `apart=True`: it can block a thread that no alarm
+    reaches. `points_at` names the cells that a teacher points at, such as "ep-1"; by default the episode before the
+    exercise.
     """
 
     id: str
@@ -118,7 +116,7 @@ class Exercise:
     call: str
     hints: tuple[str, ...]
     explanation: str
-    judge: Callable[[Submission, "Lesson"], str]
+    judge: Callable[[Submission, Lab], str]
     seconds: float = 1.5
     file: str = ""
     apart: bool = False
@@ -126,12 +124,12 @@ class Exercise:
 
     @property
     def folder(self) -> Path:
-        """Where the judge and the programs lie."""
+        """The folder of the judge and the programs."""
         return Path(self.judge.__code__.co_filename).parent
 
     @cached_property
     def stub(self) -> str:
-        """What the learner begins with."""
+        """The learner's starting point."""
         return _program(self.folder / "stub.py")
 
     @cached_property
@@ -141,7 +139,7 @@ class Exercise:
 
     @cached_property
     def other_styles(self) -> tuple[str, ...]:
-        """Right answers, written differently."""
+        """Right answers in other styles."""
         return tuple(map(_program, sorted((self.folder / "other").glob("*.py"))))
 
     @cached_property
@@ -150,18 +148,18 @@ class Exercise:
         return tuple(map(Wrong.read, sorted((self.folder / "wrong").glob("*.py"))))
 
     def hint(self, number: int) -> Note:
-        """Hint `number`, counted from 1; beyond the last one, the last again and what comes after it."""
+        """Hint `number`, counted from 1; the last one, which names `lab.solution`, for every higher number."""
         last = number >= len(self.hints)
         after = f' That was the last one. `lab.solution("{self.id}")` shows an answer and explains it.' if last else ""
         number = min(number, len(self.hints))
         return Note(f"Hint {number} of {len(self.hints)} for {self.id}", self.hints[number - 1] + after)
 
     def solution(self) -> Note:
-        """An answer, explained."""
+        """The reference answer with its explanation."""
         return Note(f"An answer to {self.id}", self.explanation, self.reference)
 
     def written(self, code: str, folder: Path) -> Any:
-        """What a learner who has written this code hands to `check`: the function, or its file in a folder here."""
+        """What a learner with this code passes to `check`: the function, or a file in a new folder below `folder`."""
         if self.file:
             path = Path(tempfile.mkdtemp(dir=folder), self.file)
             path.write_text(code + "\n", encoding="utf-8")

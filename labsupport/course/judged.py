@@ -1,11 +1,11 @@
-"""How a check comes to its end: what a judge raises, and what becomes of it in a verdict."""
+"""How a check ends: the exceptions of judges and submissions, which become verdicts."""
 
 
 class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends a loop
-    """The check has come to its end: `fields` are those of the verdict.
+    """The check has ended; `fields` are those of the verdict.
 
-    `timed` says that the verdict depends on how long something took: True, or the seconds that the judge allowed for
-    it. If this machine stood still meanwhile, the answer is judged once more.
+    `timed` says that the verdict depends on time: True, or the seconds that the judge allowed. If this machine stood
+    still meanwhile, the answer is judged again.
     """
 
     def __init__(self, *, timed: bool | float = False, **fields: str):
@@ -13,7 +13,7 @@ class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends 
         self.error: BaseException | None = None  # what the learner's code raised
 
     def but(self, **fields: str) -> "Judged":
-        """The same end of the check, with these fields."""
+        """A copy with these fields changed."""
         other = type(self)(timed=self.timed, **self.fields | fields)
         other.error = self.error
         return other
@@ -24,7 +24,7 @@ class NotAttempted(Judged):
 
 
 class TryAgain(Judged):
-    """A property does not hold."""
+    """A property of a right answer does not hold."""
 
 
 class Failed(Judged):
@@ -32,11 +32,11 @@ class Failed(Judged):
 
 
 class Busy(Judged):
-    """There can be no verdict: this machine stood still for `seconds` `while_` something was measured."""
+    """No verdict is possible: this machine stood still for `seconds` while `while_` (a clause) went on."""
 
     def __init__(self, *, while_: str, seconds: float, seen: str = ""):
         super().__init__(
             says=f"Not your fault: this machine stood still for {seconds:.1f} s while {while_}.",
             seen=seen,
-            look_at="run this cell again, when less runs beside it",
+            look_at="run this cell again when fewer programs run beside it",
         )

@@ -1,7 +1,7 @@
-"""Whether an answer remembers earlier calls: in a default argument, or in a name outside of it.
+"""Detects answers that remember earlier calls, in a default argument or in a name outside the function.
 
-Such an answer can be right only because of what it was asked before. So after all is judged, the same is asked anew,
-the last thing first, of a copy of the answer as it was when the check first saw it.
+Such an answer can be right only because of earlier calls. So after a check its calls are repeated, last one first, on
+a copy of the function as it was before the check.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ import cloudpickle
 
 from labsupport.course.sandbox import is_learners
 
-MOST = 300  # calls that are asked anew, the last ones
-MISSED = (LookupError, ValueError, ZeroDivisionError)  # what code raises that misses what an earlier call has left
+MOST = 300  # of the last calls are repeated
+MISSED = (LookupError, ValueError, ZeroDivisionError)  # what code raises without the leftovers of an earlier call
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of an answer that depends on its arguments only, and what came back."""
+    """A call that should depend on its arguments only, and its result."""
 
     arguments: tuple
     kinds: type | tuple[type, ...]
@@ -32,14 +32,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Differs:
-    """A call that came back differently from a copy that was asked it before others; `first` is what came back then."""
+    """A call with a different result on a fresh copy; `first` is that result."""
 
     call: Call
     first: Any
 
 
 class Raised:
-    """What came of a call that raised."""
+    """The result of a call that raised."""
 
     def __init__(self, error: BaseException):
         self.error = error
@@ -57,8 +57,8 @@ _pristine: "WeakKeyDictionary[Callable, bytes]" = WeakKeyDictionary()
 
 
 def pristine(function: Callable) -> bytes:
-    """The function with all that it uses, as it was when it was first seen; empty if it cannot be copied."""
-    with contextlib.suppress(Exception):  # it uses a client, or is no function of Python's
+    """The function with everything that it uses, pickled at first sight; empty if it cannot be pickled."""
+    with contextlib.suppress(Exception):  # it uses a client, or is not a Python function
         if function not in _pristine:
             with _by_value(sys.modules.get(function.__module__)):
                 _pristine[function] = cloudpickle.dumps(function)
@@ -68,7 +68,7 @@ def pristine(function: Callable) -> bytes:
 
 @contextlib.contextmanager
 def _by_value(module: ModuleType | None) -> Iterator[None]:
-    """A module of the learner's is copied with its functions, for the body of a `with`, like a notebook's cells."""
+    """For the body of a `with`: pickle the learner's module by value, like a notebook's cells."""
     own = module is not None and is_learners(getattr(module, "__file__", None) or "<frozen")
     own = own and module.__name__ not in cloudpickle.list_registry_pickle_by_value()  # as `load` has registered it
     if own:
@@ -81,18 +81,18 @@ def _by_value(module: ModuleType | None) -> Iterator[None]:
 
 
 def depends_on_arguments(arguments: Collection[Any], handles: tuple[type, ...]) -> bool:
-    """Whether nothing is handed over that has a state of its own: a client, a database, a function."""
+    """Whether no argument has a state of its own: a client, a database, a function."""
     return not any(isinstance(each, handles) or callable(each) for each in arguments)
 
 
 def differing(packed: bytes, calls: list[Call], ask: Callable[[Callable, Call], Any]) -> Differs | None:
-    """The first of the calls, from the last one on, that comes back differently from a fresh copy; None if none does.
+    """The latest call with a different result on a fresh copy; None if there is none.
 
-    `ask(function, call)` is what comes of a call. Twice the copies have to agree: what is random is not remembered.
+    `ask(function, call)` is the result of a call. Two copies must agree, because random results are not memory.
     """
     if not packed:
         return None
-    with contextlib.suppress(Exception):  # what cannot be read back, or raises what no answer did, shows nothing
+    with contextlib.suppress(Exception):  # a copy that cannot be unpickled, or fails otherwise, proves nothing
         one, other = pickle.loads(packed), pickle.loads(packed)
         for call in calls[::-1][:MOST]:
             first, again = ask(one, call), ask(other, call)
@@ -102,7 +102,7 @@ def differing(packed: bytes, calls: list[Call], ask: Callable[[Callable, Call], 
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two results are equal, in whatever order a collection has its items."""
+    """Whether two results are equal; the order of a collection does not matter."""
     if type(one) is tuple and type(other) is tuple and len(one) == len(other):
         return one == other or sorted(map(repr, one)) == sorted(map(repr, other))
     return bool(one == other)

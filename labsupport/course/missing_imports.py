@@ -1,11 +1,11 @@
-"""Where a name comes from that a learner's code uses and nobody has defined."""
+"""Finds the import for a name that a learner's code uses without defining it."""
 
 import sys
 from importlib import import_module
 
 import labsupport
 
-# What the lessons take from elsewhere by name.
+# modules from which the lessons import names
 TAKEN_FROM = (
     "kafka",
     "kafka.errors",
@@ -25,7 +25,7 @@ TAKEN_FROM = (
 
 
 def name_advice(name: str) -> str:
-    """What to do about a NameError: the import that is missing, or the cells that define the name."""
+    """Advice for a NameError: the missing import, or the cells that define the name."""
     if line := _import_of(name):
         return f"an import is missing: {line}, in the lesson's first code cell or above your function"
     return "run the cells above that define the name, or is it misspelt?"

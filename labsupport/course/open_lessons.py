@@ -1,4 +1,4 @@
-"""Which program has a lesson open: two kernels with the same lesson delete each other's topics."""
+"""Which process has a lesson open. Two kernels with the same lesson would delete each other's topics."""
 
 import os
 from pathlib import Path
@@ -8,20 +8,20 @@ from labsupport.settings import Settings
 
 
 def take(settings: Settings, number: str) -> int | None:
-    """Record that this program has opened lesson `number`; returns the pid of another that had it open, if it runs."""
+    """Record that this process opened lesson `number`; returns the pid of another that has it open, if it runs."""
     record, other = _record(settings, number), taken(settings, number)
     Process(f"lesson {number}", os.getpid(), started(os.getpid()) or "", record).record(record)
     return other
 
 
 def taken(settings: Settings, number: str) -> int | None:
-    """The pid of the other program that was the last to open the lesson, if it runs."""
+    """The pid of the other process that opened the lesson last, if it runs."""
     other = Process.recorded(_record(settings, number))
     return other.pid if other and other.pid != os.getpid() else None
 
 
 def release(settings: Settings, number: str) -> None:
-    """Forget that this program had the lesson open; another that has opened it since keeps it."""
+    """Forget that this process had the lesson open, unless another has opened it since."""
     if not taken(settings, number):
         _record(settings, number).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What an answer returned, as plain Python: a number is a number, whoever made it, and comparisons are Python's own."""
+"""Turns results into plain Python, so that numpy's numbers count as numbers and comparisons are Python's own."""
 
 import inspect
 import sys
@@ -9,16 +9,16 @@ from itertools import islice
 from numbers import Integral, Real
 from typing import Any
 
-MOST_ITEMS = 10_000  # of a collection that comes back
-DEEPEST = 8  # collections in collections
-KNOWN = (int, float, Decimal, bytes, str, list, dict, set, frozenset, tuple)  # of which the learner may have subclasses
+MOST_ITEMS = 10_000  # of a returned collection
+DEEPEST = 8  # levels of nested collections
+KNOWN = (int, float, Decimal, bytes, str, list, dict, set, frozenset, tuple)  # a result may be a subclass of these
 
 
 def plain(value: Any, kinds: tuple[type, ...]) -> Any:
-    """`value` as one of `kinds` themselves, if it is one of them in any form; else only its numbers become plain.
+    """`value` as a plain instance of one of `kinds`, if it is any form of it; otherwise only its numbers become plain.
 
-    A subclass's comparisons are the learner's code, and could say anything. numpy's scalars become Python's at any
-    depth, keys too, and a Fraction that is whole an int. A Collection becomes a tuple.
+    A subclass could compare equal to anything. numpy's scalars become Python's at any depth, keys included, and a
+    whole Fraction becomes an int. A Collection becomes a tuple.
     """
     value = native(value)
     if type(value) in kinds:
@@ -32,9 +32,9 @@ def plain(value: Any, kinds: tuple[type, ...]) -> Any:
 
 
 def native(value: Any, depth: int = 0) -> Any:
-    """The same with Python's own numbers and texts in place of numpy's, also inside of Python's collections.
+    """The value with Python's numbers and strings instead of numpy's, also inside Python's collections.
 
-    What has none in it is handed on itself.
+    Returns the same object if there are none.
     """
     if isinstance(value, Fraction) and value.denominator == 1:
         return value.numerator
@@ -48,22 +48,22 @@ def native(value: Any, depth: int = 0) -> Any:
 
 
 def _of_numpy(value: Any) -> Any:
-    numpy = sys.modules.get("numpy")  # what nobody has imported has made no numbers
+    numpy = sys.modules.get("numpy")  # a module that is not imported has made no numbers
     if numpy is None or not isinstance(value, numpy.number | numpy.bool_ | numpy.character):
         return value
     return value.item()
 
 
 def exact(value: Decimal | Fraction) -> Decimal:
-    """A Fraction that is a Decimal, such as 1/2, as one."""
+    """The value as a Decimal; exact for a Fraction such as 1/2."""
     return Decimal(value.numerator) / value.denominator if isinstance(value, Fraction) else Decimal(value)
 
 
 def is_a(value: Any, kind: type) -> bool:
-    """As isinstance, but True is no number, every real number is a float's equal, and text is no collection.
+    """Like isinstance, but True is not a number, every real number counts as a float, and text is not a collection.
 
-    A Fraction is a Decimal if it has the same value as one. Where anything may come back (`object`), what comes back
-    from code that has not run yet is of another kind.
+    A Fraction counts as a Decimal if it has an equal Decimal. Everything is an `object` except what code returns that
+    has not run yet.
     """
     if kind is object:
         return not has_not_run(value)
@@ -79,5 +79,5 @@ def is_a(value: Any, kind: type) -> bool:
 
 
 def has_not_run(value: Any) -> bool:
-    """Whether it is what a function with `yield` or `async def` returns: none of its lines has been run."""
+    """Whether it comes from a function with `yield` or `async def`, none of whose lines has run."""
     return inspect.iscoroutine(value) or inspect.isgenerator(value) or inspect.isasyncgen(value)

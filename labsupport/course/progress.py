@@ -1,4 +1,4 @@
-"""What this learner has solved and predicted: a file in the lab's home, shared by all kernels; it stays there."""
+"""What the learner has solved and predicted: a file in the lab's home that all kernels share."""
 
 import contextlib
 import json
@@ -18,27 +18,27 @@ from labsupport.settings import Settings
 from labsupport.waiting import only_one
 
 _PARTS = ("exercises", "predictions")
-LETTERS = {"s": "solved", "t": "tried", "n": "not yet"}  # of a code: letters and digits survive every chat
+LETTERS = {"s": "solved", "t": "tried", "n": "not yet"}  # in a code; letters and digits survive every chat
 CODE = re.compile(r"lab:((?:\s+[0-9]{2}[stn]+)*)\s+([0-9]+) of ([0-9]+) solved, check ([0-9a-f]{4})")
 COUNTED = {Outcome.PASS: "solved", Outcome.TRY_AGAIN: "tried", Outcome.ERROR: "tried"}
 
 
 @dataclass(frozen=True)
 class Progress:
-    """`exercises`: solved or tried, by id; an exercise that is not there was not attempted. `predictions`: as text."""
+    """`exercises`: "solved" or "tried" by id, without those not attempted. `predictions`: their text."""
 
     exercises: dict[str, str] = field(default_factory=dict)
     predictions: dict[str, str] = field(default_factory=dict)
 
     def lines(self, lesson: str = "") -> list[str]:
-        """One line for each exercise of `lesson` (of all lessons, without one), and a line before them."""
+        """A summary, then a line per exercise of `lesson`, or of all lessons without one."""
         listed = exercises.of_lesson(lesson)
         solved = sum(self.exercises.get(each.id) == "solved" for each in listed)
         lines = [f"{solved} of {counted(len(listed), 'exercise')} solved"]
         return lines + [f"  {each.id}  {self.exercises.get(each.id, 'not yet'):<8} {each.title}" for each in listed]
 
     def code(self) -> str:
-        """The same in one line to paste: a letter for each exercise of each lesson that was begun, and a checksum."""
+        """The progress as one line to paste: a letter per exercise of each begun lesson, and a checksum."""
         letters = {word: letter for letter, word in LETTERS.items()}
         marks: dict[str, str] = {}
         for each in exercises.by_id():
@@ -49,9 +49,9 @@ class Progress:
 
 
 def decoded(text: str) -> Progress:
-    """The progress that a code in `text` tells of; what stands around the code does not matter.
+    """The progress in the code that `text` contains, whatever is around it.
 
-    Raises LabError if there is none, or if it was mistyped. It is no proof: anybody can make one.
+    Raises LabError if there is no code, or it was mistyped. A code proves nothing: anybody can make one.
     """
     found = CODE.search(" ".join(text.lower().split()))
     if not found:
@@ -63,7 +63,7 @@ def decoded(text: str) -> Progress:
         raise LabError("This code was mistyped or cut.", f"{found[0]!r} does not fit its check", "ask for it again")
     told = {f"{word[:2]}-{number}": LETTERS[mark] for word in words for number, mark in enumerate(word[2:], start=1)}
     if unknown := sorted(told.keys() - exercises.by_id().keys()):
-        seen = f"it tells of {', '.join(unknown)}, which this lab does not have"
+        seen = f"it has {', '.join(unknown)}, which this lab does not have"
         raise LabError("This code comes from another version of the lab.", seen, "read it with that version")
     return Progress({each: what for each, what in told.items() if what != "not yet"})
 
@@ -74,7 +74,7 @@ def _checked(words: list[str], solved: int, listed: int) -> str:
 
 
 def read(settings: Settings) -> Progress:
-    """What is remembered; nothing if there is no file, or if it is damaged."""
+    """The stored progress; empty if there is no file, or it is damaged."""
     try:
         stored = json.loads(_file(settings).read_text(encoding="utf-8"))
         return Progress(*({str(name): str(each) for name, each in stored[part].items()} for part in _PARTS))
@@ -83,7 +83,7 @@ def read(settings: Settings) -> Progress:
 
 
 def remember(settings: Settings, verdict: Verdict) -> None:
-    """Keep what an attempt came to; what is solved stays solved. Raises LabError if that cannot be written."""
+    """Store an attempt's outcome; a solved exercise stays solved. Raises LabError if the file cannot be written."""
     if verdict.outcome in COUNTED and verdict.exercise in exercises.by_id():
         with _changing(settings) as progress:
             if progress.exercises.get(verdict.exercise) != "solved":
@@ -91,7 +91,7 @@ def remember(settings: Settings, verdict: Verdict) -> None:
 
 
 def predict(settings: Settings, number: str, value: str) -> None:
-    """Keep a prediction, in place of an earlier one. Raises LabError if that cannot be written."""
+    """Store a prediction in place of an earlier one. Raises LabError if the file cannot be written."""
     with _changing(settings) as progress:
         progress.predictions[number] = value
 
@@ -99,9 +99,7 @@ def predict(settings: Settings, number: str, value: str) -> None:
 def require_prediction(number: Any) -> None:
     """Raise LabError unless `number` names a prediction: a lesson's two digits and a letter."""
     if not isinstance(number, str) or not re.fullmatch("[0-9]{2}[a-z]", number):
-        raise LabError(
-            f"There is no prediction {shown(number, 60)}.", "", 'it is named by two digits and a letter: "02a"'
-        )
+        raise LabError(f"There is no prediction {shown(number, 60)}.", "", 'its name is two digits and a letter: "02a"')
 
 
 def _file(settings: Settings) -> Path:
@@ -110,14 +108,14 @@ def _file(settings: Settings) -> Path:
 
 @contextlib.contextmanager
 def _changing(settings: Settings) -> Any:
-    """What is remembered, to be changed in the body of a `with`; one kernel at a time."""
+    """The stored progress, to be changed in the body of a `with`, by one kernel at a time."""
     file = _file(settings)
     with (
         storing(settings.home, "LAB_HOME"),
         only_one(file.with_suffix(".lock"), "writing down your progress", timeout=10),
     ):
         progress = read(settings)
-        if file.exists() and progress == Progress():  # damaged, or there is nothing in it: either way it is kept
+        if file.exists() and progress == Progress():  # damaged, or empty: keep it either way
             file.replace(file.with_suffix(".damaged.json"))
         yield progress
         write_atomically(file, json.dumps({part: getattr(progress, part) for part in _PARTS}, indent=1) + "\n")

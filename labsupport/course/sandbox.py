@@ -1,4 +1,4 @@
-"""The guard around a learner's code: an alarm, `exit()` caught, prints kept, and the line in which it raised."""
+"""Guards a learner's code: an alarm, `exit()` made an error, output kept, and the line that raised."""
 
 import contextlib
 import io
@@ -17,10 +17,10 @@ from labsupport.settings import CHECKOUT
 
 NO_ALARM = "There is no alarm here: if your code does not end, interrupt the kernel (Kernel, Interrupt)."
 TICK = 0.1  # s between two looks at the clock
-WAITING = 5.0  # s that an answer may wait beyond what it may take of the processor
+WAITING = 5.0  # s that an answer may wait beyond its processor time
 MOST_IMPORTING = 60.0  # s
-MOST_PRINTED = 600  # characters that are kept of what an answer prints
-# Where code lies that is not the learner's.
+MOST_PRINTED = 600  # characters of an answer's output that are kept
+# files whose code is not the learner's
 NOT_LEARNERS = (
     "<frozen",
     str(CHECKOUT / "labsupport"),
@@ -29,26 +29,26 @@ NOT_LEARNERS = (
 
 
 class TimeUp(BaseException):
-    """Not an Exception, so that an `except Exception` of the learner's does not keep it."""
+    """Not an Exception, so that the learner's `except Exception` does not catch it."""
 
 
 class Clock:
-    """What an answer has used up, all its calls together: `seconds` of the processor are allowed.
+    """The time that an answer has used in all its calls; `seconds` of processor time are allowed.
 
-    Waiting (a sleep, a record that does not come, a disk) may take WAITING more; what this machine did not let it run
-    is not counted, nor what it takes to import a library.
+    Waiting (a sleep, a missing record, a disk) may take WAITING more. Time that this machine gave to others does not
+    count, nor does importing a library.
     """
 
     def __init__(self, seconds: float):
         self.seconds = seconds
-        self.used = self.wall = self.imported = 0.0  # s: of the processor; on the wall; there, while importing
+        self.used = self.wall = self.imported = 0.0  # s: processor, wall clock, and wall clock of imports
         self.machine = stall.Machine()
         self._at, self._spent = (0.0, 0.0), ""
         self._boundary: CodeType | None = None
 
     @contextlib.contextmanager
     def running(self, boundary: CodeType) -> Iterator[None]:
-        """Count the body of a `with`, and raise TimeUp in it when all is used up; `boundary` as for `alarm`."""
+        """Count the body of a `with`, and raise TimeUp in it when the time is used up; `boundary` as for `alarm`."""
         with stall.witness(self.machine):
             self._at, self._boundary = (time.monotonic(), time.thread_time()), boundary
             try:
@@ -59,10 +59,10 @@ class Clock:
 
     @property
     def over(self) -> str:
-        """What is used up: "processor", "waiting", or nothing yet. What was used up once stays so."""
+        """What is used up: "processor", "waiting", or "" for nothing. It never goes back."""
         what = self._spent or used_up(self.seconds, self.used, self.wall, self.machine.busy)
         if what == "waiting" and not self._spent and stall.overdue():
-            return ""  # this machine stood still until now, and the witness has not noted it yet
+            return ""  # this machine stands still, and the witness has not noted it yet
         self._spent = what
         return what
 
@@ -81,7 +81,7 @@ class Clock:
 
 
 def used_up(seconds: float, used: float, wall: float, busy: float) -> str:
-    """What of an answer's time is used up, as `Clock.over`, if the machine gave the share `busy` of it to others."""
+    """What is used up, as `Clock.over`; `busy` is the share of the time that the machine gave to others."""
     if used >= seconds:
         return "processor"
     return "waiting" if wall * (1 - busy) - used >= seconds + WAITING else ""
@@ -97,10 +97,10 @@ def _imports(frame: FrameType | None, boundary: CodeType | None) -> bool:
 
 @contextlib.contextmanager
 def alarm(over: Callable[[FrameType | None], bool], boundary: CodeType, first: float = TICK) -> Iterator[None]:
-    """Raise TimeUp in the body of a `with` when `over(frame)` says so. Where there is no alarm, nothing is cut off.
+    """Raise TimeUp in the body of a `with` when `over(frame)` is true. Does nothing where there is no alarm.
 
-    It is asked after `first` seconds, and then every TICK; `frame` is what runs then. `boundary` is the function that
-    calls the learner's: frames above it are nobody's business here.
+    It is called after `first` seconds and then every TICK, with the running frame. `boundary` is the code that calls
+    the learner's function: the alarm leaves its callers alone.
     """
     if not has_alarm():
         yield
@@ -111,11 +111,11 @@ def alarm(over: Callable[[FrameType | None], bool], boundary: CodeType, first: f
     def ring(_number: int, frame: FrameType | None) -> None:
         nonlocal rung
         if frame and frame.f_code.co_filename in cleaning and frame.f_code is not boundary:
-            return  # on the way out already; if not, it rings again
+            return  # already on the way out; otherwise it rings again
         if not over(frame):
             return
         rung += 1
-        if rung > 1:  # code that catches everything gets it at each of its lines, until it gives up
+        if rung > 1:  # code that catches everything gets it at each of its lines
             sys.settrace(_raise_time_up)
             while frame is not None and frame.f_code is not boundary:
                 frame.f_trace = _raise_time_up(frame, "call", None)
@@ -127,7 +127,7 @@ def alarm(over: Callable[[FrameType | None], bool], boundary: CodeType, first: f
     timer = signal.setitimer(signal.ITIMER_REAL, first, TICK)
     try:
         yield
-        if rung:  # it caught what cut it off, and returned
+        if rung:  # the code caught TimeUp, and returned
             raise TimeUp
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -137,12 +137,12 @@ def alarm(over: Callable[[FrameType | None], bool], boundary: CodeType, first: f
 
 
 def has_alarm() -> bool:
-    """Whether code that does not end can be cut off: not on Windows, and only in the main thread."""
+    """Whether code that does not end can be stopped: not on Windows, and only in the main thread."""
     return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
 
 
 def _raise_time_up(frame: FrameType, event: str, _argument: Any) -> Callable | None:
-    """A trace function (sys.settrace) that raises at each line of the learner's code, and of nobody else's."""
+    """A trace function (sys.settrace) that raises at each line of the learner's code only."""
     if event == "line":
         raise TimeUp
     return _raise_time_up if is_learners(frame.f_code.co_filename) else None
@@ -150,7 +150,7 @@ def _raise_time_up(frame: FrameType, event: str, _argument: Any) -> Callable | N
 
 @contextlib.contextmanager
 def exit_raises() -> Iterator[None]:
-    """In a notebook `exit()` would end the kernel after the cell; here it raises SystemExit, as everywhere else."""
+    """For the body of a `with`: exit() raises SystemExit in a notebook too, where it would end the kernel."""
     from IPython import get_ipython
 
     def ask_exit() -> None:
@@ -168,20 +168,20 @@ def exit_raises() -> Iterator[None]:
 
 
 class Kept(io.TextIOBase):
-    """Keeps the beginning of what is written, however much it is."""
+    """A stream that keeps the first characters only."""
 
     def __init__(self) -> None:
         self.text = ""
 
     def write(self, text: str) -> int:
-        """As a file's: says that all of it was written."""
+        """Like a file's; reports everything as written."""
         if len(self.text) < MOST_PRINTED:
             self.text = (self.text + text)[:MOST_PRINTED]
         return len(text)
 
 
 def where(error: BaseException) -> str:
-    """The line of the learner's own code in which it happened, with its number in its cell."""
+    """The line of the learner's code that raised, with its number in the cell."""
     found = ""
     traceback: TracebackType | None = error.__traceback__
     while traceback is not None:
@@ -194,5 +194,5 @@ def where(error: BaseException) -> str:
 
 
 def is_learners(filename: str) -> bool:
-    """Whether code in this file is neither the lab's nor a library's."""
+    """Whether the file belongs neither to the lab nor to a library."""
     return not filename.startswith(NOT_LEARNERS)

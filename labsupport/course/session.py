@@ -1,59 +1,46 @@
-"""Opening a lesson: `lab = lesson("00")`. The first cell of every notebook."""
+"""Opens a lesson: `lab = lesson("00")`, the first cell of every notebook."""
 
 import atexit
-import contextlib
 import logging
 import logging.handlers
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
-from kafka import KafkaConsumer
-from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from labsupport.broker import processes
 from labsupport.broker.advice import advice
-from labsupport.broker.cluster import Cluster, connect, private
+from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.jars import kafka_version
 from labsupport.course import check, copies, open_lessons, progress
 from labsupport.course.exercise import Note
+from labsupport.course.lab import Lab
 from labsupport.course.submission import in_words
 from labsupport.course.verdict import Verdict
-from labsupport.delivery import dead_letter, orders
 from labsupport.errors import LabError
-from labsupport.experiments.breaking import members, python_process
-from labsupport.experiments.watching import balance, lag, log
 from labsupport.settings import Settings
 
 AGAIN = "run the first code cell of this lesson here again"
 _TAKEN = "this lesson was opened in another kernel (process {pid}), which emptied its topics"
 
 
-class Lesson(Cluster):
-    """The cluster as one lesson sees it: its topics and groups carry the lesson's number."""
+class Lesson(Lab):
+    """A lab with exercises: what `lesson()` opens in a notebook."""
 
     def __init__(self, number: str, cluster: Cluster, settings: Settings):
-        super().__init__(
-            cluster.bootstrap,
-            prefix=cluster.prefix,
-            embedded=cluster.embedded,
-            deletes_topics=cluster.deletes_topics,
-        )
-        self.number, self.settings = number, settings
-        self.made: set[str] = set()  # topics that `topic` has made since a check began
+        super().__init__(number, cluster, settings)
         self._hints: dict[str, int] = {}  # how many of each exercise's hints were shown
 
     @property
     def is_open(self) -> bool:
-        """Whether clients can still be made: until another lesson is opened here, or this one in another kernel."""
+        """Whether clients can still be made: not after another lesson is opened here, or this one in another kernel."""
         return self._open and not self._taken
 
     @property
     def _taken(self) -> int | None:
-        """The pid of the kernel that has opened this lesson since; a check's own process takes nothing."""
+        """The pid of the kernel that has opened this lesson since, if any."""
         return open_lessons.taken(self.settings, self.number) if self in _open else None
 
     def _connect(self, kind: str, *topics: str, **settings: Any) -> Any:
@@ -61,94 +48,8 @@ class Lesson(Cluster):
             raise LabError(f"Could not make a {kind}.", _TAKEN.format(pid=pid), "go on there, or " + AGAIN)
         return super()._connect(kind, *topics, **settings)
 
-    @property
-    def namespace(self) -> str:
-        """What the names of this lesson's topics and groups begin with, such as `05-`."""
-        return f"{self.prefix}{self.number}-"
-
-    def topic(self, name: str, partitions: int = 1, **config: Any) -> str:
-        """An empty topic of this lesson, made anew; returns its whole name. `config` as in `create_topic`."""
-        self.made.add(self.namespace + name)
-        return self.create_topic(self.namespace + name, partitions, **config)
-
-    def dead_letters(self, topic: str) -> str:
-        """An empty topic for the dead letters of `topic`, made anew; returns its name.
-
-        It has as many partitions, takes much larger records, and keeps them for ever.
-        """
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        _, ends = log.bounds(self, topic)
-        found = self.ask(
-            f"the settings of {topic}", lambda admin: admin.describe_configs([resource], config_filter="all")
-        )
-        largest = int(found["topic"][topic]["max.message.bytes"]["value"])
-        return self.create_topic(dead_letter.topic_of(topic), len(ends), **dead_letter.topic_settings(largest))
-
-    def group(self, name: str) -> str:
-        """The whole name of a consumer group of this lesson; Kafka makes the group when the first member joins."""
-        return self.namespace + name
-
-    def clear(self) -> None:
-        """Delete this lesson's topics and groups."""
-        self.delete_groups(self.groups(self.namespace))
-        self.delete_topics(self.topics(self.namespace))
-
-    def log(self, topic: str, group: str | None = None) -> log.Log:
-        """All of `topic` as the broker holds it now, for tables and pictures; `group` adds what it has committed."""
-        return log.read(self, topic, group)
-
-    def lag(self, topic: str, group: str, consumer: KafkaConsumer | None = None) -> lag.Lag:
-        """How far `group` has come in `topic`, and how much is left; `consumer` adds its positions."""
-        begins, ends = log.bounds(self, topic)
-        positions = {}
-        for place in consumer.assignment() if consumer else ():
-            if place.topic == topic:
-                positions[place.partition] = consumer.position(place, timeout_ms=5_000)
-        return lag.compute(topic, begins, ends, log.committed(self, topic, group), positions)
-
-    @contextlib.contextmanager
-    def private(self, size: int = 1, **overrides: str) -> Iterator["Lesson"]:
-        """The lesson on `size` brokers of its own for the body of a `with`, whatever LAB_KAFKA says.
-
-        For experiments that freeze, stop or kill a broker, or look at its files; destroyed afterwards. `overrides` are
-        broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
-        """
-        with private(size, self.settings, **overrides) as own, Lesson(self.number, own, self.settings) as mine:
-            yield mine
-
-    def owners(self, group: str) -> dict[str, list[int]]:
-        """By consumer (its name), the partitions that the broker holds it for; empty while the group rebalances."""
-        return members.owners(self, group)
-
-    def members(
-        self, topic: str, group: str, handle: Callable = members.nothing, **settings: Any
-    ) -> contextlib.AbstractContextManager[members.Members]:
-        """Members of `group` as processes, for the body of a `with`: `members.start("A")`, `kill`, `freeze` ….
-
-        `handle(record)` is what they do with each record, `settings` their consumers' own. With `policy=retry.Policy()`
-        what fails is tried again, and then becomes a dead letter.
-        """
-        return members.managed(self, topic, group, handle, **settings)
-
-    def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.ChildProcess]:
-        """`python` with these words, such as `"-m", "my.module"`, as a terminal starts it, for the body of a `with`.
-
-        Its `process` can be killed, its `printed` read; it is killed at the end, if it runs.
-        """
-        return python_process.start_python(*words)
-
-    def database(self, name: str) -> Path:
-        """An empty database (SQLite; tables `effects` and `inbox`), made anew; returns its file."""
-        return orders.create(self.settings.home / "databases" / f"{self.number}-{name}.db")
-
-    def balance(self, topic: str, group: str, database: Path, **more: Any) -> balance.Sheet:
-        """What became of each event of `topic` for `group`, from the broker and the database; as `balance.read`."""
-        return balance.read(self, topic, group, database, **more)
-
-    # Predictions and exercises
-
     def predict(self, number: str, value: Any = ...) -> None:
-        """Note what you expect, such as `lab.predict("02a", 3)`; it is shown beside what is measured."""
+        """Store your prediction, such as `lab.predict("02a", 3)`; `measured` shows it beside the result."""
         progress.require_prediction(number)
         if value is ...:
             earlier = progress.read(self.settings).predictions.get(number)
@@ -159,57 +60,60 @@ class Lesson(Cluster):
             print(f"Prediction {number}: {in_words(value)}")
 
     def measured(self, number: str, value: Any) -> None:
-        """Show what an experiment measured beside what was predicted."""
+        """Print the result of an experiment beside your prediction."""
         progress.require_prediction(number)
         predicted = progress.read(self.settings).predictions.get(number, "–")
         print(f"{number} · predicted: {predicted} · measured: {in_words(value)}")
 
     def check(self, number: str, answer: Any) -> Verdict:
-        """The verdict on your answer to exercise `number`. Never raises; cuts your code off if it does not end."""
+        """The verdict on your answer to exercise `number`. Never raises; stops your code if it does not end."""
         verdict = check.check(number, answer, self)
         try:
             progress.remember(self.settings, verdict)
         except LabError as error:
-            print(f"This could not be kept for `lab.progress()`. {error}")
+            print(f"`lab.progress()` will not show this: {error}")
         return verdict
 
     def file(self, number: str) -> Path:
-        """The file for your answer to exercise `number`, made with the exercise's beginning if it is not there yet."""
+        """The file for your answer to exercise `number`; creates it with the exercise's stub if it does not exist."""
         path, made = copies.answer_file(check.find(number), self.settings.home)
-        print(f"{path.name} {'is new: write' if made else 'is there, as you left it: go on'} there, then check.")
+        print(
+            f"{path.name} {'is new: write your code' if made else 'exists, as you left it: continue'} there, "
+            f"then check."
+        )
         return path
 
     def solved(self, number: str) -> Path | None:
-        """Your file for exercise `number`, if it was solved; else None. Raises LabError if its answer is no file."""
+        """Your file for exercise `number` if you solved it, else None. Raises LabError if its answer is not a file."""
         path = copies.answer_path(check.find(number), self.settings.home)
         solved = progress.read(self.settings).exercises.get(number) == "solved"
         return path if solved and path.is_file() else None
 
     def hint(self, number: str) -> Note:
-        """The next hint for exercise `number`; each call shows one more."""
+        """The next hint for exercise `number`; each call returns one more."""
         exercise = check.find(number)
         self._hints[exercise.id] = self._hints.get(exercise.id, 0) + 1
         return exercise.hint(self._hints[exercise.id])
 
     def solution(self, number: str) -> Note:
-        """An answer to exercise `number`, explained. Others are as good."""
+        """An answer to exercise `number`, explained. Others may be as good."""
         return check.find(number).solution()
 
     def progress(self) -> None:
-        """Print which of this lesson's exercises are solved; `python3 lab.py progress` shows all lessons."""
+        """Print which exercises of this lesson are solved; `python3 lab.py progress` shows all lessons."""
         print("\n".join(progress.read(self.settings).lines(self.number)))
 
     def warnings(self) -> None:
-        """Print what the Kafka client has warned of since the kernel started; it writes nothing into cells itself."""
+        """Print the Kafka client's warnings since the kernel started; it does not print them into cells."""
         lines = [line if times == 1 else f"{line}  ({times} times)" for line, times in _warnings.seen.items()]
-        print("\n".join(lines) or "The Kafka client has not warned of anything.")
+        print("\n".join(lines) or "The Kafka client has not issued any warnings.")
 
 
 class _Warnings(logging.Handler):
-    """Keeps what the client's and the lab's loggers warn of, from whatever thread, without printing it.
+    """Keeps the warnings of the client and the lab, from any thread, without printing them.
 
-    A warning that comes again is counted: a missing topic alone makes ten a second. That the client's own thread was
-    slow for a moment is left out: it says something about this machine only.
+    Repeated warnings are counted: a missing topic alone causes ten a second. Warnings that the client's own thread was
+    slow are left out, because they concern only this machine.
     """
 
     def __init__(self) -> None:
@@ -226,7 +130,7 @@ class _Warnings(logging.Handler):
             del self.seen[next(iter(self.seen))]
 
     def attach(self) -> None:
-        """Listen to the loggers `kafka` and `labsupport`; nothing of theirs reaches a cell."""
+        """Listen to the loggers `kafka` and `labsupport`, and keep their output out of cells."""
         for name in ("kafka", "labsupport"):
             logger = logging.getLogger(name)
             logger.propagate = False
@@ -235,9 +139,9 @@ class _Warnings(logging.Handler):
 
 
 def _explain_errors() -> None:
-    """In a notebook: below the client's errors stands what they mean and what to do.
+    """In a notebook, add to the client's errors what they mean and what to do.
 
-    And a check whose function does not exist yet says that the cells above it come first.
+    And say for a check of an undefined function that its cell must run first.
     """
     from IPython import get_ipython
 
@@ -257,14 +161,14 @@ def _explain_errors() -> None:
 
 
 _warnings = _Warnings()
-_open: list[Lesson] = []  # the lesson of this kernel; at most one
+_open: list[Lesson] = []  # this kernel's lesson; at most one
 
 
 def lesson(number: str) -> Lesson:
-    """Open a lesson: Kafka up, this lesson's topics and groups gone, earlier clients of this kernel closed.
+    """Open a lesson: start Kafka, delete the lesson's topics and groups, and close this kernel's earlier clients.
 
     `number` is the notebook's two digits, such as "05". Starts the lab's broker if it is not running (`LAB_KAFKA`
-    names another Kafka) and removes what a killed kernel left behind. Raises LabError with the next step.
+    names another Kafka), and removes what a killed kernel left behind. Raises LabError with the next step.
     """
     if not re.fullmatch("[0-9]{2}", str(number)):
         raise LabError(f"There is no lesson {number!r}.", "", 'give its two digits, such as lesson("00")')
@@ -289,7 +193,7 @@ def lesson(number: str) -> Lesson:
 
 @atexit.register
 def close() -> None:
-    """Close the clients of the lesson that is open in this kernel, if any."""
+    """Close the clients of this kernel's open lesson, if any."""
     while _open:
         mine = _open.pop()
         open_lessons.release(mine.settings, mine.number)

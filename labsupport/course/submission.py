@@ -1,4 +1,4 @@
-"""Running a learner's answer: whatever it is and whatever it does, a sentence comes of it and the kernel lives."""
+"""Runs a learner's answer: whatever it is or does, the result is a sentence, and the kernel survives."""
 
 import contextlib
 import copy
@@ -22,29 +22,29 @@ from labsupport.errors import LabError
 __all__ = ["Failed", "Judged", "NotAttempted", "Submission", "TryAgain", "as_set", "in_words", "kind_of", "shown"]
 
 STUB = "Write your code in place of the three dots, run that cell, then this one."
-# What is handed over itself and not a copy, and how a learner would call it.
+# arguments that are not copied, and their names in messages
 HANDLES = {KafkaProducer: "producer", KafkaConsumer: "consumer", sqlite3.Connection: "database"}
 
 
 class Submission:
-    """What the learner handed to `check`; calling it runs their code, guarded.
+    """What the learner passed to `check`; calling it runs their code, guarded.
 
-    All calls together have `seconds` on the clock.
+    All calls together may use `seconds` of processor time.
     """
 
     def __init__(self, value: Any, call: str, seconds: float):
-        """`call` is how the exercise calls the function, such as `broken(records)`."""
+        """`call` is how the exercise calls the function, such as `out_of_order(records)`."""
         self.value, self.signature, self.seconds = value, call, seconds
         self.printed = Kept()
         self.calls: list[memory.Call] = []
         self._pristine = b""
         self._clock = Clock(seconds)
-        self._context = decimal.getcontext().copy()  # the kernel's; the check has its own, which stays as it is
+        self._context = decimal.getcontext().copy()  # the kernel's; the check's own context stays unchanged
 
     def require_function(self) -> None:
-        """Raise the verdict for an answer that is no function of the right form."""
+        """Raise NotAttempted or TryAgain unless the answer is a function with the right number of parameters."""
         name, _, parameters = self.signature.partition("(")
-        wanted = f"check wants the function itself, without parentheses after it: {name}"
+        wanted = f"pass the function itself, without parentheses after it: {name}"
         if self.value is ...:
             raise NotAttempted(says=STUB)
         if not callable(self.value):
@@ -52,7 +52,7 @@ class Submission:
             raise TryAgain(says="That is not a function.", given=kind, look_at=wanted)
         if inspect.isclass(self.value):
             raise TryAgain(says=f"{self.value.__name__} is a class.", look_at=wanted)
-        with contextlib.suppress(TypeError, ValueError):  # some callables in C do not tell their parameters
+        with contextlib.suppress(TypeError, ValueError):  # some callables in C have no signature
             expected = parameters.rstrip(")").split(", ")
             form = inspect.signature(self.value)
             try:
@@ -62,19 +62,19 @@ class Submission:
                     says="Your function cannot be called as the exercise calls it.",
                     given=f"{self.signature}, with {counted(len(expected), 'argument')}",
                     came_back=f"yours is {getattr(self.value, '__name__', 'made')}{form}",
-                    look_at="the names are free, their number and order are not",
+                    look_at="you may rename the parameters, but not change their number or order",
                 ) from None
         self._pristine = memory.pristine(self.value)
 
     def __call__(self, *arguments: Any, returns: type | tuple[type, ...], asks: str = "") -> Any:
-        """Call the learner's function with copies of `arguments`; what comes back has to be of type `returns`.
+        """Call the learner's function with copies of `arguments`; the result must have the type `returns`.
 
-        A client of Kafka's, a database and an error are handed over themselves.
+        Kafka clients, databases and errors are not copied.
 
-        `asks` says in words what the exercise asks for, where the types do not. The result is handed on as a plain int,
-        Decimal, bytes …, a Collection as a tuple. Otherwise raises NotAttempted, TryAgain or Failed.
+        `asks` describes the wanted result where the types do not suffice. Returns it as a plain int, Decimal, bytes …,
+        and a Collection as a tuple. Raises NotAttempted, TryAgain or Failed.
         """
-        # A copy of an error would not be equal to it.
+        # A copy of an error would not be equal to the original.
         themselves = {id(each): each for each in arguments if isinstance(each, (*HANDLES, BaseException))}
         given = copy.deepcopy(arguments, themselves)
         try:
@@ -94,9 +94,9 @@ class Submission:
                 + (f" and {WAITING:g} s of waiting." if waited else " of computing."),
                 given=self.called(*arguments),
                 where=where(error),
-                look_at="a sleep, or a wait for something that does not come"
+                look_at="is there a sleep, or a wait for something that never comes?"
                 if waited
-                else "a loop that never ends, or far more work than the task needs",
+                else "is there a loop that never ends, or far more work than the task needs?",
             ) from None
         except BaseException as error:
             failed = Failed(
@@ -112,11 +112,11 @@ class Submission:
             raise NotAttempted(says=STUB)
         if given != arguments:
             raise TryAgain(
-                says="Your function changed what it was given.",
+                says="Your function changed its arguments.",
                 given=self.called(*arguments),
-                came_back=self.called(*given) + ", afterwards",
-                broken="what others read too must stay as it was",
-                look_at="build a new list or dict, such as sorted(x) instead of x.sort()",
+                came_back=self.called(*given) + ", after the call",
+                rule="others may read the arguments too, so they must stay unchanged",
+                look_at="build a new list or dict: for example sorted(x) instead of x.sort()",
             )
         self._require_kind(result, returns, asks, arguments)
         if memory.depends_on_arguments(arguments, tuple(HANDLES)):
@@ -124,11 +124,11 @@ class Submission:
         return result
 
     def require_no_memory(self) -> None:
-        """Raise TryAgain if one of the calls so far comes back differently without those before it."""
+        """Raise TryAgain if one of the calls so far has another result without the calls before it."""
         copies: dict[int, Submission] = {}
 
         def ask(function: Any, call: memory.Call) -> Any:
-            # All calls of a copy have the time that all calls of the answer had.
+            # All calls of a copy together have the time of the answer.
             asked = copies.setdefault(id(function), Submission(function, self.signature, self.seconds))
             try:
                 return asked(*call.arguments, returns=call.kinds)
@@ -139,13 +139,13 @@ class Submission:
 
         if differs := memory.differing(self._pristine, self.calls, ask):
             raise TryAgain(
-                says="Your function remembers something of earlier calls.",
+                says="Your function remembers something from earlier calls.",
                 given=self.called(*differs.call.arguments),
-                came_back=f"{shown(differs.call.result, 140)}\nand without the calls before it: "
+                came_back=f"{shown(differs.call.result, 140)}\nbut without the calls before it: "
                 f"{shown(differs.first, 140)}",
-                broken="the same input has the same result, whatever was asked before: after a restart nothing was",
-                look_at="what keeps its content between two calls: a default argument such as found={}, or a name "
-                "outside of the function?",
+                rule="the same input must give the same result, whatever came before: after a restart, nothing has",
+                look_at="what keeps its content between calls: a default argument such as found={}, or a name "
+                "outside the function?",
             )
 
     def called(self, *arguments: Any) -> str:
@@ -160,17 +160,17 @@ class Submission:
         look_at = "is there a `return` on every path through the function?" if result is None else ""
         if inspect.iscoroutine(result):
             result.close()
-            look_at = "write `def`, not `async def`: nobody awaits it here"
+            look_at = "write `def`, not `async def`: nothing awaits it here"
         elif has_not_run(result):
             look_at = "a function with `yield` returns a generator: collect the values and `return` them"
             if object in kinds:
-                look_at = "a function with `yield` does nothing by being called: take the `yield` out"
+                look_at = "calling a function with `yield` runs none of its lines: remove the `yield`"
         elif isinstance(result, Iterator):
-            look_at = "it can be read once only: put list(…) around it"
+            look_at = "an iterator can be read only once: put list(…) around it"
         elif not look_at:
             look_at = f"the exercise asks for {asks or ' or '.join(each.__name__ for each in kinds)}"
         raise TryAgain(
-            says="What came back has the wrong type.",
+            says="Your function returned the wrong type.",
             given=self.called(*arguments),
             came_back="nothing (None)" if result is None else f"{shown(result)}, which is {kind_of(result)}",
             look_at=look_at,
@@ -178,7 +178,7 @@ class Submission:
 
 
 def as_set(values: Collection[Any]) -> set[Any]:
-    """The values as a set; what cannot be in one (a list, a dict) is there as its text."""
+    """The values as a set; unhashable ones (a list, a dict) as their text."""
     members = set()
     for each in values:
         try:
@@ -189,7 +189,7 @@ def as_set(values: Collection[Any]) -> set[Any]:
 
 
 def shown(value: Any, most: int = 300) -> str:
-    """`repr` of a value, however long or broken that is."""
+    """`repr` of a value, shortened, even if it raises."""
     try:
         line = repr(value)
     except Exception as error:
@@ -198,7 +198,7 @@ def shown(value: Any, most: int = 300) -> str:
 
 
 def _role(argument: Any) -> str:
-    """An argument as the learner would type it: a value in full, a client or a function by its name."""
+    """An argument as the learner would type it: a value, or the name of a client or function."""
     for kind, name in HANDLES.items():
         if isinstance(argument, kind):
             return name
@@ -206,7 +206,7 @@ def _role(argument: Any) -> str:
 
 
 def in_words(value: Any) -> str:
-    """A value as one line of a report: text without its quotes, and not endless."""
+    """A value as one short line; text without quotes."""
     return " ".join(value.split())[:200] if isinstance(value, str) else shown(value, 200)
 
 
@@ -227,18 +227,18 @@ def _raised(error: BaseException) -> str:
 
 
 def _timed(error: BaseException) -> bool:
-    """Whether a machine that stands still can be the cause."""
+    """Whether a machine that stood still can be the cause."""
     locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
     return locked or isinstance(error, KafkaError | LabError | TimeoutError)
 
 
 def _advice(error: BaseException) -> str:
     if isinstance(error, RecursionError):
-        return "a function that calls itself: on which input does it stop?"
+        return "the function calls itself: on which input does it stop?"
     if isinstance(error, SystemExit):
-        return "`return` ends a function, and `raise` ends it with an error that others hear of"
+        return "end a function with `return`, or with an error: `raise`"
     if isinstance(error, NameError):
         return name_advice(error.name or "")
     if isinstance(error, KeyError):
-        return "not every input has that key: look at the one that was given"
-    return "try this line on what was given"
+        return "not every input has that key: look at this one"
+    return "try this line on the given input"

@@ -1,4 +1,4 @@
-"""What `lab.check` answers: a value that a terminal, a notebook and a program can each read."""
+"""What `lab.check` returns: a value that terminals, notebooks and programs can read."""
 
 import base64
 import html
@@ -14,7 +14,7 @@ MIME = "application/vnd.kafka-lab.verdict+json"
 
 
 class Outcome(StrEnum):
-    """The six things that can come of an answer."""
+    """The six possible outcomes of a check."""
 
     NOT_ATTEMPTED = "NOT ATTEMPTED"
     PASS = "PASS"
@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     LAB_BUSY = "LAB BUSY"
 
 
-# JupyterLab's own colours, which follow its theme; the second is for notebooks shown elsewhere.
+# JupyterLab's own colours, which follow its theme, with a fallback for other viewers
 COLOURS = {
     Outcome.NOT_ATTEMPTED: "var(--jp-info-color1, #1976d2)",
     Outcome.PASS: "var(--jp-success-color1, #388e3c)",
@@ -36,18 +36,17 @@ COLOURS = {
 BOX = "padding: 0.4em 0.8em; color: var(--jp-content-font-color1, inherit); border-left: 5px solid "
 CELL = "vertical-align: top; text-align: left; padding: 0.1em 0.8em 0.1em 0; color: inherit"
 MONO = "margin: 0; white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; color: inherit"
-PROSE = ("rule", "seen", "look at")  # the lines that are sentences; the others are code, or lines of one width
+PROSE = ("rule", "seen", "look at")  # fields of prose; the others are set in a fixed width
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One answer to one exercise, judged. Empty fields are not shown.
+    """The verdict on an answer to an exercise. Empty fields are not shown.
 
-    `says` is the sentence that comes first. `given` is what the learner's code was given, `came_back` what it made of
-    it, `where` the line of it that raised, `broken` the rule that does not hold, `seen` what the lab met where the
-    answer is not to blame, `story` the smallest course of events that shows it (lines, drawn in one width), `printed`
-    what the code printed, `look_at` the one thing to look at next, `picture` a drawing of the story (`drawn`), which
-    only a notebook shows.
+    `says` is the first sentence. `given` is the input of the learner's code, `came_back` its result, `where` the line
+    that raised, `rule` the rule that it breaks, `seen` what the lab met if the answer is not to blame, `story` the
+    shortest story that shows the fault (lines of fixed width), `printed` the code's output, `look_at` the one thing to
+    look at next, `picture` a drawing of the story (`drawn`) for notebooks.
     """
 
     exercise: str
@@ -56,7 +55,7 @@ class Verdict:
     given: str = ""
     came_back: str = ""
     where: str = ""
-    broken: str = ""
+    rule: str = ""
     seen: str = ""
     story: str = ""
     printed: str = ""
@@ -69,8 +68,8 @@ class Verdict:
         return self.outcome is Outcome.PASS
 
     def _lines(self) -> list[tuple[str, str]]:
-        labels = {"came_back": "came back", "look_at": "look at", "broken": "rule"}
-        names = ("given", "came_back", "where", "broken", "seen", "story", "printed", "look_at")
+        labels = {"came_back": "came back", "look_at": "look at"}
+        names = ("given", "came_back", "where", "rule", "seen", "story", "printed", "look_at")
         return [(labels.get(name, name), getattr(self, name)) for name in names if getattr(self, name)]
 
     def __repr__(self) -> str:
@@ -95,15 +94,15 @@ class Verdict:
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        """The three forms at once; the third is for programs, and not part of what the lab promises."""
+        """The three forms at once; the third one, for programs, may change without notice."""
         fields = asdict(self)
         del fields["picture"]
         return {"text/plain": repr(self), "text/html": self._repr_html_(), MIME: fields}
 
 
 def drawn(axes: "Axes") -> str:
-    """What these axes show, as a PNG in base64; their figure is closed."""
-    from matplotlib import pyplot  # here, because it takes longer to import than all the rest of a lesson
+    """The axes' figure as a PNG in base64; closes it."""
+    from matplotlib import pyplot  # here, because its import takes longer than the rest of a lesson
 
     png = io.BytesIO()
     axes.figure.savefig(png, format="png", dpi=72)

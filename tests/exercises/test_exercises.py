@@ -1,9 +1,10 @@
-"""Every stub, other right answer and known wrong answer, judged on a real broker.
+"""Judges every stub, other right answer and known wrong answer on a real broker.
 
-What `lab.solution` shows is judged in the lessons themselves (test_notebooks).
+The lessons themselves judge the reference answers (test_notebooks).
 """
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ ALL = list(exercises.by_id().values())
 each = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
 STYLES = [(exercise, code) for exercise in ALL for code in exercise.other_styles]
 WRONG = [(exercise, wrong) for exercise in ALL for wrong in exercise.wrong]
+WRONG_FILES = [path for exercise in ALL for path in sorted((exercise.folder / "wrong").glob("*.py"))]
 
 
 @pytest.fixture(scope="module")
 def opened(own_home):
-    """A lesson of no notebook."""
+    """A lesson that has no notebook."""
     return lesson("98")
 
 
@@ -31,7 +33,7 @@ def answer(exercise: Exercise, code: str):
 
 
 def judged(lab, exercise: Exercise, handed_in):
-    """The verdict on it. A machine that is too busy to judge is asked again, as LAB BUSY says."""
+    """The verdict on it; asks again after LAB BUSY."""
     for _ in range(5):
         verdict = lab.check(exercise.id, handed_in)
         if verdict.outcome is not Outcome.LAB_BUSY:
@@ -39,14 +41,18 @@ def judged(lab, exercise: Exercise, handed_in):
     pytest.skip(f"this machine is too busy to judge: {verdict.says}")
 
 
-def test_there_are_exercises():
-    """An empty package would pass every other test."""
-    assert len(ALL) >= 5
+def test_every_folder_is_an_exercise():
+    """A folder that `by_id` does not find would never be judged."""
+    folders = {path.parent.name for path in Path(exercises.__file__).parent.glob("*/stub.py")}
+    assert folders == set(exercises.by_id())
+    assert folders
 
 
 @each
 def test_an_exercise_is_complete(exercise):
     """Two or three hints, the first a question; two known wrong answers and another style; an explanation."""
+    assert exercise.folder.name == exercise.id
+    assert {"stub.py", "reference.py", "judge.py"} <= {path.name for path in exercise.folder.iterdir()}
     assert len(exercise.hints) in (2, 3)
     assert "?" in exercise.hints[0]
     assert len(exercise.wrong) >= 2
@@ -56,6 +62,16 @@ def test_an_exercise_is_complete(exercise):
     assert exercise.difficulty in ("easy", "medium", "hard")
     assert exercise.stub.endswith("return ...")
     assert f"def {exercise.call}:" in exercise.stub
+
+
+@pytest.mark.parametrize("path", WRONG_FILES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_a_wrong_answer_begins_with_its_misconception(path):
+    """`# misconception -> phrase`, with both; the file's name is the misconception's beginning."""
+    first, _, code = path.read_text(encoding="utf-8").partition("\n")
+    form = re.fullmatch(r"# (?P<misconception>\S.*\S) -> (?P<phrase>\S.*)", first)
+    assert form, first
+    assert re.sub(r"\W+", "_", form["misconception"].lower()).startswith(path.stem)
+    assert code.strip()
 
 
 @each
@@ -72,13 +88,13 @@ def test_a_right_answer_in_another_style_passes(exercise, code, opened):
 
 
 @pytest.mark.parametrize(("exercise", "wrong"), WRONG, ids=[f"{e.id}: {w.misconception}" for e, w in WRONG])
-def test_a_known_wrong_answer_is_told_what_is_wrong(exercise, wrong, opened):
+def test_a_known_wrong_answer_gets_its_feedback(exercise, wrong, opened):
     """TRY AGAIN or ERROR, with the phrase that names the misconception and one thing to look at."""
     verdict = judged(opened, exercise, answer(exercise, wrong.code))
     assert verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR)
     assert wrong.phrase in repr(verdict)
     assert verdict.look_at or verdict.outcome is Outcome.ERROR
-    assert "mistake of the lab's" not in repr(verdict)
+    assert "bug of the lab" not in repr(verdict)
 
 
 # Wrong in ways that no misconception needs: each takes the reference answer, and does something around it.
@@ -112,22 +128,22 @@ def {call}:
         return _right({arguments})
     except Exception:
         pass"""
-# Whose errors have to come out: a function or a client that is handed over can fail.
-RAISES = [each for each in ALL if each.id in ("04-2", "06-1", "07-1", "08-2", "09-3")]
-# Whose arguments include a list or a dict.
+# Exercises that pass a function or a client that can fail: its errors must come out.
+RAISES = [each for each in ALL if each.id in ("04-2", "06-1", "07-1", "08-2", "09-3", "10-2", "11-1", "11-3")]
+# Functions with a list or a dict among their arguments.
 MUTABLE = ("assign", "sharing", "happenings", "total", "out_of_order", "paid", "to_redrive", "whose_fault", "restore")
 
 
 def around(exercise: Exercise, code: str):
-    """The reference answer with that around it, as a learner hands it in."""
+    """The reference answer with that code around it, as a learner submits it."""
     arguments = exercise.call.partition("(")[2].rstrip(")")
     changed = code.format(function=exercise.function, call=exercise.call, arguments=arguments)
     return answer(exercise, exercise.reference + changed)
 
 
 def refused(verdict) -> bool:
-    """Whether it was told that something is wrong with it, and not with the lab."""
-    return verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR) and "mistake of the lab's" not in repr(verdict)
+    """Whether the verdict blames the answer, and not the lab."""
+    return verdict.outcome in (Outcome.TRY_AGAIN, Outcome.ERROR) and "bug of the lab" not in repr(verdict)
 
 
 @each
@@ -138,14 +154,14 @@ def test_what_was_right_once_is_not_right_again(exercise, opened):
 
 
 @pytest.mark.parametrize("exercise", [each for each in ALL if each.function in MUTABLE], ids=lambda each: each.id)
-def test_an_answer_that_changes_what_it_was_given_is_told_so(exercise, opened):
+def test_an_answer_that_changes_its_arguments_fails(exercise, opened):
     """Whatever it returns."""
     verdict = judged(opened, exercise, around(exercise, CHANGES))
     assert refused(verdict), verdict
 
 
 @pytest.mark.parametrize("exercise", RAISES, ids=lambda exercise: exercise.id)
-def test_an_answer_that_swallows_every_error_is_told_so(exercise, opened):
+def test_an_answer_that_swallows_every_error_fails(exercise, opened):
     """`try` around all of it, and `except Exception: pass`."""
     verdict = judged(opened, exercise, around(exercise, SWALLOWS))
     assert refused(verdict), verdict

@@ -92,7 +92,7 @@ def test_an_answer_that_deletes_the_topic_is_told_so(opened):
 
     verdict = opened.check("02-2", key_of)
     assert verdict.outcome is Outcome.TRY_AGAIN
-    assert "The topic that the check works on is gone" in verdict.says
+    assert "The topic of the check is gone" in verdict.says
 
 
 # A machine that stands still
@@ -150,7 +150,7 @@ SLOW = LabError("Waited 15 s for B to be let in.", "it did not happen")
         ([SLOW] * 2, [1.8, 1.9], Outcome.LAB_BUSY, "stood still for 1.9 s while offset_of was judged, twice"),
         ([SLOW, "Right."], [1.8, 0.0], Outcome.PASS, "Right."),
         ([KafkaTimeoutError()] * 2, [1.8, 1.8], Outcome.LAB_BUSY, "stood still"),
-        ([ZeroDivisionError()], [9.0], Outcome.ERROR, "mistake of the lab's"),
+        ([ZeroDivisionError()], [9.0], Outcome.ERROR, "bug of the lab"),
         ([Busy(while_="B was starting", seconds=2.34)], [9.0], Outcome.LAB_BUSY, "2.3 s while B was starting"),
     ],
 )
@@ -215,7 +215,7 @@ def test_progress_that_cannot_be_kept_does_not_stop_a_check(breakable, elsewhere
     (elsewhere.home / "progress.damaged.json").mkdir()
     (elsewhere.home / "progress.damaged.json" / "full").touch()
     assert breakable.check("00-1", reference("00-1")).passed
-    assert "This could not be kept for `lab.progress()`" in capsys.readouterr().out
+    assert "`lab.progress()` will not show this" in capsys.readouterr().out
 
 
 def test_predictions_stand_beside_what_is_measured(opened, capsys):
@@ -312,7 +312,7 @@ def test_a_file_is_made_once_and_stays(opened, tmp_path, monkeypatch, capsys):
     assert opened.file("03-2") == path
     assert "as you left it" in capsys.readouterr().out
     assert opened.check("03-2", str(path)).passed
-    with pytest.raises(LabError, match="is no file"):
+    with pytest.raises(LabError, match="is not a file"):
         opened.file("03-1")
 
 
@@ -326,7 +326,7 @@ def test_a_solved_file_can_be_used_in_later_lessons(opened, tmp_path, monkeypatc
     assert opened.solved("03-2") == path
     path.unlink()
     assert opened.solved("03-2") is None
-    with pytest.raises(LabError, match="is no file"):
+    with pytest.raises(LabError, match="is not a file"):
         opened.solved("03-1")
 
 

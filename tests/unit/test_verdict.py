@@ -21,7 +21,7 @@ TRIED = Verdict(
     "Not <b>yet</b>.",
     given="f(1)",
     came_back="2\n3",
-    broken="order is kept",
+    rule="order is kept",
     look_at="the end",
 )
 

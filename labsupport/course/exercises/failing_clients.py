@@ -1,4 +1,4 @@
-"""A client that fails once: what a learner's code calls can raise, and a check asks what becomes of that."""
+"""Clients that fail once: what a learner's code calls can raise, and a judge looks at what it does then."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,9 +9,9 @@ from labsupport.course.submission import Failed
 
 @contextlib.contextmanager
 def failing_once(client: Any, method: str, error: Exception) -> Iterator[list[Exception]]:
-    """For the body of a `with`: the first call of that method of a real client raises `error`; the next ones work.
+    """For the body of a `with`: the first call of a real client's `method` raises `error`; later calls work.
 
-    Yields a list that holds the error as soon as it was raised.
+    Yields a list that gets the error when it is raised.
     """
     real, raised = getattr(client, method), []
 
@@ -29,9 +29,9 @@ def failing_once(client: Any, method: str, error: Exception) -> Iterator[list[Ex
 
 
 def came_out(answer: Callable, *arguments: Any, **asked: Any) -> tuple[bool, Any]:
-    """Call the answer, which may let an error out: whether it did, and what it returned.
+    """Call the answer, which may raise: whether an error came out, and what it returned.
 
-    Raises Failed as the answer does where it is no error that came out: it did not end, or called exit().
+    Raises Failed if the answer did not end, or called exit().
     """
     try:
         return False, answer(*arguments, **asked)
@@ -42,7 +42,7 @@ def came_out(answer: Callable, *arguments: Any, **asked: Any) -> tuple[bool, Any
 
 
 class Noted:
-    """What send() returns, which notes itself in `waited` when its acknowledgement is waited for."""
+    """Wraps the future of a send(), and notes in `waited` that somebody waited for it."""
 
     def __init__(self, sending: Any, waited: list[object]):
         self._sending, self._waited = sending, waited

@@ -1,4 +1,4 @@
-"""Producers for checks: they note what a learner's code does with them."""
+"""Producers for judges: they record what a learner's code does with them."""
 
 import contextlib
 import threading
@@ -15,11 +15,11 @@ TICK = 0.01  # s
 
 
 class Watched(KafkaProducer):
-    """A producer that notes what `send` was called with, and how many sends have no outcome yet."""
+    """A producer that records its sends, and how many of them were in flight."""
 
     def __init__(self, **settings: Any):
-        self.sends: list[tuple[Any, Future | None]] = []  # each value with its future; None if send() raised
-        self.most = 0  # the most that were on their way at once
+        self.sends: list[tuple[Any, Future | None]] = []  # value and future; None if send() raised
+        self.most = 0  # the most that were in flight at once
         super().__init__(**settings)
 
     def send(self, topic: str, value: Any = None, *arguments: Any, **named: Any) -> Future:
@@ -42,15 +42,15 @@ class Watched(KafkaProducer):
 
     @property
     def failed(self) -> list[Any]:
-        """The values whose sends ended in an error, at once or later."""
+        """The values whose sends failed, at once or later."""
         return [value for value, sending in self.sends if sending is None or sending.failed()]
 
 
 class Held(Watched):
-    """Keeps its batches back while the window can still fill: what is on its way does not depend on the machine.
+    """Holds its batches back while the window can fill, so that the count in flight is the same on every machine.
 
-    It sends them when `limit` sends have no outcome, when all `count` values were given to it, and when nothing of that
-    has come for `patience` seconds: the caller waits for something else.
+    It sends when `limit` sends have no outcome, when it has all `count` values, and when neither happens for
+    `patience` seconds, because the caller waits for something else.
     """
 
     def __init__(self, limit: int, count: int, patience: float = 0.3, **settings: Any):
@@ -78,8 +78,8 @@ class Held(Watched):
     def _push(self) -> None:
         waited = 0
         while True:
-            # In ticks: however long the machine stands still, that is one tick for this thread and for the caller's.
-            # An answer that waits for each send would wait `patience` 200 times; after a few the point is made.
+            # in ticks: a machine that stands still costs one tick, for this thread and for the caller's
+            # an answer that waits for each send would wait `patience` 200 times; a few times prove the point
             ticks = int(self.patience / TICK) if waited < 4 else 1
             waited += not any(self._go.wait(TICK) for _ in range(ticks))
             if self._over.is_set():

@@ -1,21 +1,16 @@
-"""00-1, which offset?: the judge."""
-
-from typing import TYPE_CHECKING
+"""00-1: the function gives the offset at which Kafka stores the nth event."""
 
 from labsupport.course.exercise import Exercise, through_kafka
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 MANY = 120
 
 
-def _offset_of(answer: Submission, lab: "Lesson") -> str:
-    """Many events go to an empty topic; where it stored them is what the learner's function is compared with."""
+def _offset_of(answer: Submission, lab: Lab) -> str:
+    """Send many events to an empty topic, and compare the function with the offsets at which they were stored."""
     records = through_kafka(lab, ({"value": b"event %d" % nth} for nth in range(1, MANY + 1))).records
-    # Not in order, and one of them twice: a function that counts its calls is no answer.
+    # Out of order, and one of them twice, so that a function that counts its calls fails.
     for nth in (1, 2, 12, 7, 3, 11, 7, 4, 10, 5, 9, 6, 8, MANY):
         offset = records[nth - 1].offset
         if (came_back := answer(nth, returns=int)) != offset:
@@ -23,7 +18,7 @@ def _offset_of(answer: Submission, lab: "Lesson") -> str:
                 says=f"The broker stored event number {nth} at offset {offset}.",
                 given=answer.called(nth),
                 came_back=shown(came_back),
-                broken="offsets count from 0, one for each record",
+                rule="offsets count from 0, one per record",
                 look_at="send a few events in the second episode, and write down their offsets",
             )
     return f"The broker stored {MANY} events at exactly these offsets."
@@ -36,9 +31,10 @@ EXERCISE = Exercise(
     minutes=3,
     call="offset_of(nth)",
     hints=(
-        "Which offset did the broker answer for the first event of the first episode?",
+        "Which offset did the broker return for the first event of the first episode?",
         "Send one more event in the second episode and look at its offset. What do you subtract from 2 to get it?",
     ),
-    explanation="Offsets count from 0, one for each record. The first in an empty topic gets 0, so the nth n - 1.",
+    explanation="Offsets count from 0, one per record. The first record in an empty topic gets 0, so the nth "
+    "gets n - 1.",
     judge=_offset_of,
 )

@@ -1,23 +1,19 @@
-"""01-2, add up the money: the judge."""
+"""01-2: the total is exact, for amounts that a binary float cannot hold."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import islice
 from random import randrange
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from labsupport.course.exercise import Exercise
+from labsupport.course.exercises.payment_records import come_back, payment
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, kind_of, shown
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-from labsupport.course.exercises.lesson_01_shared import come_back, payment
-
-# What is added up, and why a wrong way of adding shows in it.
+# Each list exposes a wrong way of adding.
 AMOUNTS = (
     ["1499.99"],
     ["0.10"] * 20,
@@ -29,9 +25,9 @@ AMOUNTS = (
 )
 
 
-def _total(answer: Submission, lab: "Lesson") -> str:
-    """Amounts that a binary float cannot hold: by themselves, in a sum, and for their length."""
-    many = [f"{randrange(1, 10**7) / 100:.2f}" for _ in range(60)]  # other ones in each check
+def _total(answer: Submission, lab: Lab) -> str:
+    """Amounts that a binary float cannot hold: alone, in a sum, and because they are long."""
+    many = [f"{randrange(1, 10**7) / 100:.2f}" for _ in range(60)]  # new ones in each check
     lists = [*AMOUNTS, many, *([str(event.payload["amount"]) for event in _paid(seed)] for seed in range(3))]
     amounts = [amount for each in lists for amount in each]
     values = iter(
@@ -47,22 +43,22 @@ def _total(answer: Submission, lab: "Lesson") -> str:
 def _require_total(came_back: Decimal | float, amounts: Sequence[str]) -> None:
     right = sum(map(Decimal, amounts))
     if isinstance(came_back, float):
-        broken = "the total is exact to the cent, and a binary float cannot be"
+        rule = "the total must be exact to the cent, and a binary float cannot be"
     elif isinstance(came_back, Decimal) and not came_back.is_finite():
-        broken = "a total is a number"
+        rule = "a total is a number"
     elif came_back == right:
         return
     elif abs(came_back - right) < Decimal("0.05"):
-        broken = "somewhere on its way an amount was a binary float, or was rounded"
+        rule = "somewhere on its way an amount became a binary float, or was rounded"
     else:
-        broken = "every payment counts once, also when two have the same amount"
+        rule = "every payment counts once, even if two have the same amount"
     few = ", ".join(amounts[:3]) + (f" … ({len(amounts)} payments)" if len(amounts) > 3 else "")
     raise TryAgain(
-        says=f"These payments are {right} together.",
+        says=f"These payments add up to {right}.",
         given=f"values with the amounts {few}" if amounts else "no values at all",
         came_back=f"{shown(came_back)}, {kind_of(came_back)}",
-        broken=broken,
-        look_at="what does json.loads make of 1499.99 if nobody tells it otherwise?",
+        rule=rule,
+        look_at="what does json.loads make of 1499.99 by default?",
     )
 
 
@@ -78,11 +74,11 @@ EXERCISE = Exercise(
     call="total(values)",
     hints=(
         "What type has the amount after `json.loads(value)`, and what does that type do to 0.10?",
-        "`json.loads` has a parameter `parse_float`: it is called with the digits as they stand in the text.",
+        "`json.loads` has a parameter `parse_float`, a function that gets the digits as text.",
         "The amount is in the payload: `json.loads(value, parse_float=Decimal)['payload']['amount']`.",
     ),
-    explanation="`parse_float=Decimal` makes a Decimal from the digits themselves. Once an amount has been a "
-    "float, what was lost is lost: Decimal(1499.99) shows it, and rounding only hides it. `Event.decode` does the "
-    "same.",
+    explanation="`parse_float=Decimal` makes a Decimal from the digits themselves. A float has lost digits that "
+    "nothing brings back: Decimal(1499.99) shows the loss, and rounding only hides it. `Event.decode` also "
+    "parses this way.",
     judge=_total,
 )

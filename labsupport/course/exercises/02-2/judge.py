@@ -1,22 +1,18 @@
-"""02-2, choose the key: the judge."""
+"""02-2: events about one thing get one partition, and the load spreads over the partitions."""
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise, require_the_same_after_a_restart, through_kafka
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.experiments.watching import log
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-
 LONGEST_KEY = 200  # bytes
 
 
-def _key_of(answer: Submission, lab: "Lesson") -> str:
+def _key_of(answer: Submission, lab: Lab) -> str:
     """The shop's events, sent with the learner's keys to topics of three and of five partitions, and read back."""
     for partitions in (3, 5):
         events = (event for seed in range(partitions, partitions + 3) for event in _told_apart(seed))
@@ -24,15 +20,15 @@ def _key_of(answer: Submission, lab: "Lesson") -> str:
         held = through_kafka(lab, records, partitions)
         _require_one_partition(held)
         _require_spread(held)
-    *others, event = (each for each in _told_apart(seed=9) if "order_id" in each.payload)  # none was sent above
-    broken = "the producer's next process puts these events into another partition"
+    *others, event = (each for each in _told_apart(seed=9) if "order_id" in each.payload)  # not sent above
+    rule = "the next producer process would send these events to another partition"
 
     def after_others() -> bytes:
         return [_asked(answer, each) for each in (*others, event)][-1]
 
-    require_the_same_after_a_restart(answer, event, after_others, answer.called(event), broken)
+    require_the_same_after_a_restart(answer, event, after_others, answer.called(event), rule)
     return (
-        "In topics of 3 and 5 partitions: the events of each order and auction in one partition, and the load spread."
+        "With 3 and 5 partitions, the events of each order and auction were in one partition, and the load was spread."
     )
 
 
@@ -43,21 +39,21 @@ def _asked(answer: Submission, event: Event) -> bytes:
             says=f"This {event.event_type} has {'no' if key is None else 'an empty'} key.",
             given=answer.called(event),
             came_back="nothing (None)" if key is None else shown(key),
-            broken="a record without a key goes to any partition" if key is None else "an empty key names nothing",
-            look_at="give each event a key, the reports too: is there a `return` on every way through the function?",
+            rule="a record without a key can go to any partition" if key is None else "an empty key identifies nothing",
+            look_at="give each event a key, also the reports: is there a `return` on every path through the function?",
         )
     if len(key) > LONGEST_KEY:
         raise TryAgain(
             says=f"This key has {len(key):,} bytes.",
             given=answer.called(event),
-            broken=f"a key is stored with every record; {LONGEST_KEY} bytes are plenty",
-            look_at="a key names what the event is about, and no more",
+            rule=f"each record stores its key; {LONGEST_KEY} bytes are plenty",
+            look_at="a key only identifies what the event is about",
         )
     return key
 
 
 def _told_apart(seed: int) -> list[Event]:
-    """The shop's day, where the orders and auctions of one seed are not those of another."""
+    """The shop's day, with orders and auctions that no other seed has."""
     renamed = []
     for event in story.events(60, seed):
         payload = {name: f"{value}{seed}" if name.endswith("_id") else value for name, value in event.payload.items()}
@@ -83,14 +79,14 @@ def _require_one_partition(held: log.Log) -> None:
                 f"partition {partition} │ {event.event_type} at {event.timestamp:%H:%M:%S}"
                 for partition, event in sorted(found, key=lambda each: (each[0], each[1].timestamp))
             ),
-            broken=f"events about one thing are read in order only if they lie in one partition; "
-            f"{len(torn)} of {len(places)} orders, auctions and reports are torn apart",
+            rule=f"events about one thing are read in order only if they are in one partition; {len(torn)} of "
+            f"{len(places)} orders, auctions and reports are split",
             look_at="what do these events have in common, and is it in your key?",
         )
 
 
 def _require_spread(held: log.Log) -> None:
-    """The orders are in three partitions at least; of auctions there are so few that two must do."""
+    """Orders are in at least three partitions; there are few auctions, so two are enough for them."""
     for kind, least in (("ORD", 3), ("AUC", 2)):
         counts = dict.fromkeys(held.ends, 0)
         for record in held.records:
@@ -101,8 +97,8 @@ def _require_spread(held: log.Log) -> None:
             raise TryAgain(
                 says=f"All events of {'orders' if kind == 'ORD' else 'auctions'} are in {few}.",
                 story="\n".join(f"partition {number} │ {count} records" for number, count in sorted(counts.items())),
-                broken="three consumers could not share this work: each partition is read by one of them",
-                look_at="events that have nothing to do with each other may have different keys",
+                rule="three consumers could not share this work: each partition is assigned to one of them",
+                look_at="unrelated events may have different keys",
             )
 
 
@@ -113,11 +109,12 @@ EXERCISE = Exercise(
     minutes=8,
     call="key_of(event)",
     hints=(
-        "Which events does somebody have to read in their order: all of them, or those about one thing?",
-        "An order is created and then paid: which field do both events have? And which do all bids of an auction?",
+        "Which events must be read in order: all of them, or those about one thing?",
+        "An order is created and then paid: which field do both events have? And which field do all bids of an "
+        "auction have?",
         "Take `order_id` if the payload has one, otherwise `auction_id`, otherwise `report_id`; then `.encode()`.",
     ),
-    explanation="The key names what the event is about: what must be read in order gets the same key. The "
-    "lab's own is `story.key_of`.",
+    explanation="The key identifies what the event is about: events that must be read in order get the same "
+    "key. The lab's own function is `story.key_of`.",
     judge=_key_of,
 )

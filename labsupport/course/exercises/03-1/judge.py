@@ -1,30 +1,27 @@
-"""03-1, what became of it?: the judge."""
+"""03-1: the outcome is right for records that are stored, refused, or left unanswered by a frozen broker."""
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka.errors import KafkaError
 
 from labsupport.broker.cluster import Cluster
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.watched_producers import Watched, watched
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Failed, Submission, TryAgain, shown
 from labsupport.experiments.breaking import faults
 from labsupport.waiting import until
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-
 WORDS = "'acknowledged', 'failed' or 'unknown'"
 
 
-def _outcome(answer: Submission, lab: "Lesson") -> str:
-    """Records that are stored, at once or late; what the broker or the client refuses; and a broker that is silent."""
-    large = "refused this record, which is too large: it is not stored, for certain"
-    no_send = "send() itself raised: nothing was sent, whatever class the error has"
-    late = "the broker stored it, and said so in the third second: until the producer gives up, an answer may come"
+def _outcome(answer: Submission, lab: Lab) -> str:
+    """Records that are stored at once or late, that broker or client refuses, and that a frozen broker leaves open."""
+    large = "refused this record because it is too large: it is certainly not stored"
+    no_send = "send() itself raised: nothing was sent, whatever the class of the error"
+    late = "the broker acknowledged it in the third second: an answer may come until the producer gives up"
     for value, most_bytes, settings, right, why in (
         (b"1499.99", 2_000, {}, "acknowledged", ""),
         (b"x" * 5_000, 2_000, {}, "failed", f"the broker {large}"),
@@ -43,14 +40,14 @@ def _outcome(answer: Submission, lab: "Lesson") -> str:
         _require_one_send(producer, topic, value, came_back)
         _require_outcome(topic, value, came_back, right, why)
     _silent_broker(answer, lab)
-    return "Right for records that are stored, for those that are not, and for two whose fate nobody could know."
+    return "Right for records that are stored, records that are not, and two that nobody can know about."
 
 
 def _asked(answer: Submission, producer: Watched, topic: str, value: Any) -> str:
     try:
         return answer(producer, topic, value, returns=str, asks=WORDS)
     except Failed as failed:
-        failed.timed = False  # it never raises: which error it is does not depend on the machine, and does not matter
+        failed.timed = False  # the function must not raise at all, so a slow machine is no excuse
         raise
 
 
@@ -63,10 +60,12 @@ def _require_one_send(producer: Watched, topic: str, value: Any, came_back: str)
         raise TryAgain(
             says=f"Your function sent the record {len(producer.sends)} times.",
             given=_call(topic, value),
-            broken="one call sends one record; whether to send again is for the caller to decide",
+            rule="one call sends one record; the caller decides whether to send it again",
             look_at="do you call send() in more than one place, or in a loop?",
         )
-    refused_unsent = isinstance(value, str) and not producer.sends  # whoever sees that it is a text need not send it
+    refused_unsent = (
+        isinstance(value, str) and not producer.sends
+    )  # a function that checks the type need not send a text
     if producer.values != [value] and not refused_unsent:
         raise TryAgain(
             says=f"Your function sent {shown(producer.values[0], 60)}." if producer.sends else "Nothing was sent.",
@@ -80,26 +79,27 @@ def _require_outcome(topic: str, value: Any, came_back: str, right: str, why: st
     if came_back == right:
         return
     if came_back == "acknowledged":
-        look_at = "do you wait for the outcome with get()? send() returns before there is one"
+        look_at = "do you wait for the outcome with get()? send() returns before there is an outcome"
     elif right == "acknowledged":
-        look_at = "how long do you wait? The producer gives up by itself; do not give up before it"
+        look_at = "how long do you wait? The producer gives up by itself; do not give up earlier"
     else:
         look_at = (
-            "which call raised the error, send() or get(), and which errors say for certain that it is not stored?"
+            "which call raised the error, send() or get(), and which errors mean that the record is certainly "
+            "not stored?"
         )
     raise TryAgain(
         says=f"This record's outcome is {right!r}.",
         given=_call(topic, value),
         came_back=shown(came_back),
-        broken=why or "the broker has stored it and said so",
+        rule=why or "the broker stored it and acknowledged it",
         look_at=look_at,
     )
 
 
-def _silent_broker(answer: Submission, lab: "Lesson") -> None:
-    """A broker of its own is frozen, until the client has given up; then it goes on, with what had reached it.
+def _silent_broker(answer: Submission, lab: Lab) -> None:
+    """Freeze a private broker until the client gives up; then the broker resumes with the requests that reached it.
 
-    Once with a client that retries until its time is over, and once with one that does not retry: the two have errors
+    Once with a producer that retries until its timeout, and once with one that does not retry: they raise errors
     of different classes.
     """
     patient = {"delivery_timeout_ms": 1_000}
@@ -108,7 +108,7 @@ def _silent_broker(answer: Submission, lab: "Lesson") -> None:
         topic = kafka.topic(CHECKED)
         for value, settings, error in (
             (b"1499.99", patient, "KafkaTimeoutError"),
-            (b"1199.99", hasty, "RequestTimedOutError (this producer was told not to retry)"),
+            (b"1199.99", hasty, "RequestTimedOutError (this producer does not retry)"),
         ):
             with _connected(kafka, topic, request_timeout_ms=700, **settings) as producer:
                 producer.sends.clear()
@@ -122,15 +122,15 @@ def _silent_broker(answer: Submission, lab: "Lesson") -> None:
                     given=answer.called(producer, topic, value),
                     came_back=shown(came_back),
                     story=f"send → (the broker is frozen) → no answer in time → {error}\n"
-                    f"later, when the broker goes on: the topic holds it {stored} time{'s' * (stored != 1)}",
-                    broken="a time-out says that no answer came, and nothing about the record",
-                    look_at="which errors out of get() are a refusal? Only those are 'failed'",
+                    f"later, when the broker resumes: the topic holds it {stored} time{'s' * (stored != 1)}",
+                    rule="a timeout means that no answer came; it says nothing about the record",
+                    look_at="which errors from get() are a refusal? Only those are 'failed'",
                 )
 
 
 @contextlib.contextmanager
 def _connected(kafka: Cluster, topic: str, **settings: Any) -> Iterator[Watched]:
-    """A producer without idempotence that has sent a first record; its time-outs may be short, the machine slow."""
+    """A producer without idempotence; its first record was acknowledged, so that short timeouts suit a slow machine."""
     with watched(kafka, enable_idempotence=False, **settings) as producer:
 
         def answered() -> bool:
@@ -149,15 +149,16 @@ EXERCISE = Exercise(
     minutes=9,
     call="send_and_know(producer, topic, value)",
     hints=(
-        "`send()` returns a future, or raises. When does each error of this lesson come, and from which call?",
-        "Use two `try`: one around `send(…)`, one around `.get(…)`. If `send()` raises, whatever it raises, "
-        "nothing was sent: 'failed'.",
-        "Out of `get()` only a refusal is 'failed': `except MessageSizeTooLargeError`. Any other error is "
-        "'unknown': it does not say that nothing was stored.",
+        "`send()` returns a future, or raises. When does each error of this lesson occur, and in which call?",
+        "Use two `try`: one around `send(…)`, one around `.get(…)`. If `send()` raises anything, nothing was "
+        "sent: 'failed'.",
+        "From `get()` only a refusal is 'failed': `except MessageSizeTooLargeError`. Any other error is "
+        "'unknown': it does not mean that nothing was stored.",
     ),
-    explanation="It depends on which call raised. An error out of `send()` is certain: nothing was sent. An error "
-    "out of `get()` is certain only if it is a refusal; after any other the record may be stored: the request, or "
-    "only its answer, was lost. What is unknown may be sent again if the event's id lets readers recognise it.",
+    explanation="What matters is which call raised. After an error from `send()` nothing was sent. After a "
+    "refusal from `get()` nothing was stored; after any other error from `get()` the record may be stored, "
+    "because either the request or only its answer was lost. You may send it again if readers recognise the "
+    "event by its id.",
     judge=_outcome,
     seconds=30.0,
 )

@@ -1,19 +1,17 @@
-"""03-2, a window: the judge."""
+"""03-2: the sender fills its window and never exceeds it, loses nothing, and names what failed."""
 
 import contextlib
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.watched_producers import Held, Watched, watched
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Failed, Submission, TryAgain, shown
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-
-def _bounded(answer: Submission, lab: "Lesson") -> str:
-    """Few and many values, small and large limits, some that are refused, some twice; counted where they are sent."""
+def _bounded(answer: Submission, lab: Lab) -> str:
+    """Few and many values, small and large limits, refused and repeated values; the producer counts sends in flight."""
     good = [b"%d" % number for number in range(200)]
     refused = [b"x" * 8_000, b"y" * 8_000, b"z" * 30_000]  # two by the broker, one by the client
     for values, limit in (
@@ -29,21 +27,21 @@ def _bounded(answer: Submission, lab: "Lesson") -> str:
     ):
         with _held(lab, limit, len(values)) as producer:
             _send(answer, lab, producer, lab.topic(CHECKED, max_message_bytes=5_000), values, limit)
-    with _held(lab, limit=9, count=9, patience=1.5) as producer:  # its window of 2 does not make it send
+    with _held(lab, limit=9, count=9, patience=1.5) as producer:  # a window of 2 does not make this producer send
         _send(answer, lab, producer, lab.topic(CHECKED), good[:4], 2, late=", each acknowledged after 1.5 s")
     with _held(lab, limit=2, count=3, max_block_ms=300) as producer:
         _send(answer, lab, producer, lab.namespace + "nowhere", good[:3], 2)
-    return "Never more on their way than allowed, as many as allowed, nothing lost, and what failed was named."
+    return "The window was always used and never exceeded, nothing was lost, and every failure was reported."
 
 
-def _held(lab: "Lesson", limit: int, count: int, **settings: Any) -> contextlib.AbstractContextManager[Held]:
-    # Not idempotent: this client's idempotent producer sends nothing any more after a refusal.
+def _held(lab: Lab, limit: int, count: int, **settings: Any) -> contextlib.AbstractContextManager[Held]:
+    # Not idempotent: after a refusal, this client's idempotent producer sends nothing more.
     settings = {"batch_size": 4_000, "max_request_size": 20_000, "enable_idempotence": False} | settings
     return watched(lab, Held, limit=limit, count=count, **settings)
 
 
 def _send(
-    answer: Submission, lab: "Lesson", producer: Held, topic: str, values: list[bytes], limit: int, late: str = ""
+    answer: Submission, lab: Lab, producer: Held, topic: str, values: list[bytes], limit: int, late: str = ""
 ) -> None:
     exists = topic in lab.topics(topic)
     where = "topic" if exists else "a topic that does not exist"
@@ -51,7 +49,7 @@ def _send(
     try:
         came_back = answer(producer, topic, values, limit, returns=list, asks="a list of values")
     except Failed as failed:
-        failed.timed = failed.timed and exists  # that there is no such topic does not depend on the machine
+        failed.timed = failed.timed and exists  # a missing topic does not depend on the machine
         raise
     without_outcome = len(producer.open)
     producer.flush(timeout=10)
@@ -66,16 +64,16 @@ def _send(
         raise TryAgain(
             says=f"Your function returned while {without_outcome} of {len(values)} sends had no outcome yet.",
             given=given,
-            broken="who has returned cannot say any more which of them failed",
-            look_at="wait for what is still on its way, after the loop",
+            rule="after returning, your function can no longer report which of them failed",
+            look_at="after the loop, wait for the sends that are still in flight",
         )
     if Counter(each if isinstance(each, bytes) else shown(each) for each in came_back) != Counter(failed):
         raise TryAgain(
             says=f"{len(failed)} of these {len(values)} values ended without an acknowledgement.",
             given=given + (", of which the broker or the client refuses " + (_sizes(failed) or "none")) * exists,
             came_back=f"{len(came_back)} values" + (f": {_sizes(came_back)}" if came_back else ""),
-            broken="the list has each value that was not acknowledged, as often as it was sent, and no other",
-            look_at="a refusal can come at once, from send(), or later, from get(): is each caught, with its value?",
+            rule="the list has each value that was not acknowledged, as often as it was sent, and no other value",
+            look_at="a refusal can come at once, from send(), or later, from get(): do you catch both, with the value?",
         )
 
 
@@ -90,7 +88,7 @@ def _require_sends(producer: Watched, values: list[bytes], given: str) -> None:
         raise TryAgain(
             says=f"send() was called {too_often.total()} time{'s' * (too_often.total() != 1)} too often.",
             given=given,
-            broken="each value is sent once, as it is: whether to send again is for the caller to decide",
+            rule="send each value once, unchanged: the caller decides whether to send it again",
             look_at="what does your code do with a value that was refused?",
         )
 
@@ -100,8 +98,8 @@ def _require_none_left_out(producer: Watched, values: list[bytes], given: str) -
         raise TryAgain(
             says=f"send() was never called with {left_out.total()} of these {len(values)} values.",
             given=given,
-            broken="what is refused is for the client and the broker to say",
-            look_at="one send() for each value, whatever became of those before it",
+            rule="the client and the broker decide what to refuse",
+            look_at="call send() once for each value, whatever happened to the values before it",
         )
 
 
@@ -110,33 +108,33 @@ def _require_all(stored: list[bytes | None], wanted: list[bytes], given: str) ->
         raise TryAgain(
             says=f"{lost.total()} of {len(wanted)} good values are not in the topic.",
             given=given,
-            broken="one value that is refused must not keep the others from being sent",
-            look_at="does the loop go on after an error? Is the last window sent?",
+            rule="a refused value must not prevent the others from being sent",
+            look_at="does the loop continue after an error? Is the last window sent?",
         )
     if len(stored) > len(wanted):
-        says, look_at = "The topic holds more than was to be sent.", "send each value once, as it is"
+        says, look_at = "The topic holds more records than there are values.", "send each value once, unchanged"
         raise TryAgain(says=says, given=given, look_at=look_at)
     if stored != wanted:
-        says = "The topic holds the values in another order."
-        raise TryAgain(says=says, given=given, look_at="one loop, one producer, from the first value to the last")
+        says = "The topic holds the values in a different order."
+        raise TryAgain(says=says, given=given, look_at="send the values in one loop, from first to last")
 
 
 def _require_window(most: int, limit: int, count: int, given: str, late: str) -> None:
     if most > limit:
         raise TryAgain(
-            says=f"{most} sends were on their way at once, and {limit} {'was' if limit == 1 else 'were'} allowed.",
+            says=f"{most} sends were in flight at once, and {limit} {'was' if limit == 1 else 'were'} allowed.",
             given=given,
-            broken="send() never says stop: with a silent broker all values would pile up in memory",
-            look_at="a get() that stops waiting before the producer gives up leaves its send without an outcome"
+            rule="send() sets no limit: with a silent broker all values would pile up in memory",
+            look_at="a get() that times out before the producer gives up leaves its send without an outcome"
             if late
-            else "before the next send(), wait until fewer than `limit` have no outcome",
+            else "before the next send(), wait until fewer than `limit` sends have no outcome",
         )
     if most < min(limit, count // 2):
         raise TryAgain(
-            says=f"At most {most} {'was' if most == 1 else 'were'} on the way at once, and {limit} were allowed.",
+            says=f"At most {most} {'was' if most == 1 else 'were'} in flight at once, and {limit} were allowed.",
             given=given,
-            broken="each wait for an answer costs a way to the broker and back; that is what the window is for",
-            look_at="wait only when `limit` sends have no outcome yet, and then for the oldest",
+            rule="each wait for an answer costs a round trip to the broker; that is what the window is for",
+            look_at="wait only when `limit` sends have no outcome, and then for the oldest one",
         )
 
 
@@ -148,12 +146,13 @@ EXERCISE = Exercise(
     call="send_all(producer, topic, values, limit)",
     file="sender.py",
     hints=(
-        "How many sends may have no outcome at the moment before you call `send()` once more?",
-        "Keep a queue (deque) of pairs (value, future). When it is full, take the oldest and `get()` it.",
-        "After the loop the queue still has up to `limit` pairs. And `send()` itself can raise: catch both.",
+        "How many sends may have no outcome just before you call `send()` again?",
+        "Keep a queue (deque) of pairs (value, future). When it is full, take the oldest pair and call `get()` "
+        "on its future.",
+        "After the loop the queue still has up to `limit` pairs. And `send()` itself can raise: catch that too.",
     ),
-    explanation="The queue is the window: it never holds more than `limit`, and only its oldest is waited for, so "
-    "that the others stay on their way. The lab's own is `sending.publish`.",
+    explanation="The queue is the window: it never holds more than `limit` sends. You wait only for the oldest "
+    "one, so the others stay in flight. The lab's own function is `publish.publish`.",
     judge=_bounded,
     seconds=30.0,
 )

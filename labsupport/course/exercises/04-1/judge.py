@@ -1,24 +1,20 @@
-"""04-1, how much is left?: the judge."""
+"""04-1: the lag is right for every small log, and it is what real groups then read."""
 
 from collections.abc import Iterator
 from itertools import product
-from typing import TYPE_CHECKING
 
 from kafka import TopicPartition
 
 from labsupport.course.exercise import Exercise, through_kafka
+from labsupport.course.exercises.groups import fresh_group, reader
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import reading
 from labsupport.experiments.watching.lag import PartitionLag
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-from labsupport.course.exercises.lesson_04_shared import fresh_group, reader
-
-
-def _lag(answer: Submission, lab: "Lesson") -> str:
-    """All small logs with all that can be committed, the smallest first; then what real groups still get to read."""
+def _lag(answer: Submission, lab: Lab) -> str:
+    """Every small log with every committed offset, smallest first; then what real groups still read."""
     logs = [
         PartitionLag(0, begin, end, committed)
         for begin, end, committed in product(range(4), range(6), (None, *range(8)))
@@ -30,11 +26,11 @@ def _lag(answer: Submission, lab: "Lesson") -> str:
         if place.lag != got:
             raise AssertionError(f"{place} got {got}")
         _compare(answer, place)
-    return f"Right for all {len(logs)} small logs, and it is what four real groups then read."
+    return f"Right for all {len(logs)} small logs, and four real groups then read as many records."
 
 
 def _simplicity(place: PartitionLag) -> tuple[int, ...]:
-    """What the log holds before what it does not; whole logs before shortened and empty ones, short ones first."""
+    """Valid committed offsets first; then whole logs before shortened and empty ones, and short ones first."""
     committed = -1 if place.committed is None else place.committed
     shortened, empty = place.begin > 0, place.begin == place.end
     return (place.out_of_range, committed > place.end, shortened, empty, committed >= 0, place.end, committed)
@@ -48,28 +44,28 @@ def _compare(answer: Submission, place: PartitionLag) -> None:
         f"the log holds the offsets {place.begin} to {place.end - 1}" if place.end > place.begin else "the log is empty"
     )
     if place.committed is None:
-        broken, look_at = "nothing is committed: no record counts as done", "then every record that is there is left"
+        rule, look_at = "nothing is committed, so no record counts as done", "then every record in the log is left"
     elif place.committed < place.begin:
-        broken = f"the records before {place.begin} are gone: nobody can read them any more"
-        look_at = "from which offset can it go on at the earliest?"
+        rule = f"the records before {place.begin} are gone: nobody can read them any more"
+        look_at = "what is the earliest offset at which the group can continue?"
     elif place.committed > place.end:
-        broken = f"the log has no offset {place.committed}: it is another log than the one that was read"
-        look_at = "take it as if nothing had been committed: which records are left then?"
+        rule = f"the log has no offset {place.committed}: the offset was committed for a different log"
+        look_at = "treat it as if nothing were committed: which records are left then?"
     else:
-        broken = f"committed is the next one to read, and {place.end} is the next one to be written"
-        look_at = "how many lie from `committed` up to, but without, `end`?"
+        rule = f"`committed` is the next offset to read, and `end`, {place.end}, the next to be written"
+        look_at = "how many offsets are there from `committed` up to, but not including, `end`?"
     raise TryAgain(
         says=f"The lag is {place.lag} here.",
         given=answer.called(place.begin, place.end, place.committed),
         came_back=shown(came_back),
         story=held,
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 
 
-def _real_groups(lab: "Lesson") -> Iterator[tuple[PartitionLag, int]]:
-    """Groups whose place is known, with the number of records that each of them reads."""
+def _real_groups(lab: Lab) -> Iterator[tuple[PartitionLag, int]]:
+    """Groups with known committed offsets, and the number of records that each of them reads."""
     topic = through_kafka(lab, ({"value": b"%d" % number} for number in range(8))).topic
     lab.admin().delete_records({TopicPartition(topic, 0): 3})
     for number, committed in enumerate((None, 5, 1, 40)):
@@ -85,10 +81,10 @@ EXERCISE = Exercise(
     minutes=5,
     call="lag(begin, end, committed)",
     hints=(
-        "With begin 0, end 6 and committed 4: which offsets are still to be read?",
-        "Nothing committed, or an offset that the log does not hold: then everything that is there is left.",
+        "With begin 0, end 6 and committed 4: which offsets are left to read?",
+        "If nothing is committed, or an offset outside the log, everything in the log is left.",
     ),
-    explanation="`end` is the offset that the next record will get, `committed` the next one to read: their "
-    "difference is what is left. Without a valid committed offset it is all that the log still holds.",
+    explanation="`end` is the offset that the next record will get, and `committed` the next offset to read: "
+    "the lag is their difference. Without a valid committed offset it is everything that the log still holds.",
     judge=_lag,
 )

@@ -1,3 +1,3 @@
 def lag(begin, end, committed):
-    """How many records lie there that the group has not committed."""
+    """How many records of the log the group has not committed."""
     return ...

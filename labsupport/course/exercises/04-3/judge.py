@@ -1,24 +1,21 @@
-"""04-3, my consumer gets nothing: the judge."""
+"""04-3: the function tells from the evidence why a real consumer gets nothing."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
 from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise, through_kafka
-from labsupport.course.exercises.members_here import joined
+from labsupport.course.exercises.groups import fresh_group
+from labsupport.course.exercises.members import joined
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.waiting import until
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-from labsupport.course.exercises.lesson_04_shared import fresh_group
-
-
-def _why(answer: Submission, lab: "Lesson") -> str:
-    """Real consumers that get nothing, each for a reason of its own; the learner sees the evidence only."""
+def _why(answer: Submission, lab: Lab) -> str:
+    """Real consumers that get nothing, for various reasons; the function sees only the evidence."""
     for right, evidence in progress("Consumers that get nothing", 11, over=_silences(lab)):
         came_back = answer(evidence, returns=str, asks=f"one of {', '.join(REASONS)}")
         if came_back != right:
@@ -26,32 +23,32 @@ def _why(answer: Submission, lab: "Lesson") -> str:
                 says=f"The reason is {right!r} here.",
                 given="\n".join(f"{name} = {value}" for name, value in evidence.items()),
                 came_back=shown(came_back),
-                broken=REASONS[right],
+                rule=REASONS[right],
                 look_at=LOOK_AT[right],
             )
-    return "Right for consumers that got nothing, for each of the reasons."
+    return "Right for real consumers that got nothing, for each of the reasons."
 
 
 REASONS = {
     "no topic": "the topic does not exist",
-    "others": "it got no partition, and the group has members that have them",
-    "empty": "the log holds no record at all",
-    "all read": "what is committed is the log's end: the group has read everything",
-    "at the end": "nothing valid was committed, and its position is the end: auto_offset_reset is latest",
+    "others": "it has no partition, because other members of the group have them all",
+    "empty": "the log holds no record",
+    "all read": "the committed offset is the log's end: the group has read everything",
+    "at the end": "no valid offset was committed, and the position is the end: auto_offset_reset is latest",
 }
 
 
 LOOK_AT = {
-    "no topic": "what can `topic_exists` say before anything else?",
-    "others": "which partitions has it? Look at `assigned` before the offsets",
-    "empty": "what do `begin` and `end` say together?",
+    "no topic": "what does `topic_exists` rule out first?",
+    "others": "which partitions does it have? Look at `assigned` before the offsets",
+    "empty": "what do `begin` and `end` mean together?",
     "all read": "compare `committed` with `end`",
     "at the end": "is `committed` an offset that the log holds, from `begin` to `end`?",
 }
 
 
-def _silences(lab: "Lesson") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Reasons, and the evidence of consumers that got nothing for that reason; the quickest to make come first."""
+def _silences(lab: Lab) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each reason with the evidence of a consumer that got nothing; quick ones first."""
     yield "no topic", _evidence(lab, lab.namespace + "nowhere", fresh_group(lab, "why", {}, ""), "latest")
     topic = lab.topic(CHECKED)
     yield "empty", _evidence(lab, topic, fresh_group(lab, "why", {}, topic), "earliest")
@@ -71,13 +68,13 @@ def _silences(lab: "Lesson") -> Iterator[tuple[str, dict[str, Any]]]:
     yield "at the end", _evidence(lab, topic, fresh_group(lab, "why", {0: 13}, topic), "latest")
 
 
-def _holding(lab: "Lesson", count: int, partitions: int = 1) -> str:
-    """The name of a topic with that many records in partition 0."""
+def _holding(lab: Lab, count: int, partitions: int = 1) -> str:
+    """The name of a topic with `count` records in partition 0."""
     return through_kafka(lab, ({"value": b"x", "partition": 0} for _ in range(count)), partitions=partitions).topic
 
 
-def _evidence(lab: "Lesson", topic: str, group: str, reset: str, other: str = "") -> dict[str, Any]:
-    """What is known of a consumer, C, in that group after it got nothing; with `other`, there is another member."""
+def _evidence(lab: Lab, topic: str, group: str, reset: str, other: str = "") -> dict[str, Any]:
+    """What is known of consumer C in that group after it got nothing; `other` names a second member."""
     exists = topic in lab.topics(topic)
     names = [*filter(None, [other]), "C"]
     with joined(lab, topic, group, names, auto_offset_reset=reset) as consumers:
@@ -90,7 +87,7 @@ def _evidence(lab: "Lesson", topic: str, group: str, reset: str, other: str = ""
 
 
 def _settle(consumer: KafkaConsumer, topic: str) -> None:
-    """Poll until the position is the end: an offset out of range is noticed with the first answer to a fetch."""
+    """Poll until the position is the end: the first fetch response reveals an offset out of range."""
     place = TopicPartition(topic, 0)
     end = consumer.end_offsets([place])[place]
     until(
@@ -105,12 +102,13 @@ EXERCISE = Exercise(
     minutes=8,
     call="why_nothing(evidence)",
     hints=(
-        "Which of the five can be told without any offset?",
+        "Which of the five reasons can you tell without any offset?",
         "Then compare `begin` with `end`; then `committed` with `end`.",
-        "What is left has nothing committed, or an offset that is gone, and stands at the end all the same.",
+        "What is left has nothing committed, or an offset that is gone, and its position is the end all the same.",
     ),
-    explanation="First what can be seen without offsets: is there a topic, did the consumer get a partition? Then "
-    "the offsets: an empty log, a group that has read all, and a position at the end with nothing valid committed.",
+    explanation="First check what needs no offsets: does the topic exist, and does the consumer have a "
+    "partition? Then the offsets tell an empty log from a group that has read everything and from a position at "
+    "the end without a valid committed offset.",
     judge=_why,
     seconds=4.0,
 )

@@ -1,23 +1,20 @@
-"""05-1, who gets what?: the judge."""
+"""05-1: the function assigns partitions like the client's range assignor, and like real groups."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import permutations
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.exercises.members_here import joined
+from labsupport.course.exercises.members import joined
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, as_set, shown
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-
-def _assign(answer: Submission, lab: "Lesson") -> str:
-    """All small groups, in every order of their names, the smallest first; then what real groups get."""
+def _assign(answer: Submission, lab: Lab) -> str:
+    """All small groups, in every order of their names, smallest first; then what real groups assign."""
     sizes = [
         (list(names), partitions)
         for count in range(1, 5)
@@ -35,14 +32,14 @@ def _assign(answer: Submission, lab: "Lesson") -> str:
         if owners != _by_the_client(names, partitions):
             raise AssertionError(f"{names} of {partitions} got {owners}")
         _require_share(answer, names, partitions, owners)
-    return f"Right for {len(sizes) + len(numbered)} small groups, and it is what {len(REAL_GROUPS)} real ones then got."
+    return f"Right for {len(sizes) + len(numbered)} small groups, and {len(REAL_GROUPS)} real groups then did the same."
 
 
 REAL_GROUPS = ((["B", "A"], 3), (["C", "A", "B"], 7), (["m9", "m10"], 3))
 
 
 def _by_the_client(names: Sequence[str], partitions: int) -> dict[str, list[int]]:
-    """What the client's own range assignor says, as the group's first member calls it."""
+    """The result of the client's own range assignor, called as the group leader calls it."""
     cluster = SimpleNamespace(partitions_for_topic=lambda _: set(range(partitions)))
     subscribed = SimpleNamespace(topics=["t"])
     members = [SimpleNamespace(member_id=f"{name}-1", group_instance_id=None, metadata=subscribed) for name in names]
@@ -55,10 +52,10 @@ def _require_share(answer: Submission, names: list[str], partitions: int, due: d
     given = answer.called(names, partitions)
     if as_set(came_back) != set(names):
         raise TryAgain(
-            says="The names in your answer are not those of the members.",
+            says="The names in your result are not those of the members.",
             given=given,
             came_back=shown(came_back),
-            broken="every member is in the answer once, also one that gets no partition",
+            rule="every member is in the result once, even one without a partition",
             look_at="a member without a partition has an empty list",
         )
     for name, share in came_back.items():
@@ -66,15 +63,15 @@ def _require_share(answer: Submission, names: list[str], partitions: int, due: d
             look_at = f"{name!r} needs a list of partitions, such as [0, 1]"
             raise TryAgain(says="A share is not a list.", given=given, came_back=shown(came_back), look_at=look_at)
     yours = {name: list(came_back[name]) for name in sorted(names)}
-    if {name: sorted(share, key=str) for name, share in yours.items()} == due:  # the order inside a share is free
+    if {name: sorted(share, key=str) for name, share in yours.items()} == due:  # a share may have any order
         return
-    broken, look_at = _broken_range(names, yours, due, partitions)
+    rule, look_at = _broken_range(names, yours, due, partitions)
     raise TryAgain(
-        says="The group gives these members other partitions.",
+        says="The group assigns the partitions differently.",
         given=given,
         came_back=shown(came_back),
         story=_drawn(yours, due, partitions),
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 
@@ -82,23 +79,26 @@ def _require_share(answer: Submission, names: list[str], partitions: int, due: d
 def _broken_range(
     names: list[str], yours: dict[str, list], due: dict[str, list[int]], partitions: int
 ) -> tuple[str, str]:
-    """The rule of the range assignor that this answer breaks, and what to look at."""
+    """The rule of the range assignor that this result breaks, and what to look at."""
     times = Counter(shown(number) for share in yours.values() for number in share)
     if times != Counter(map(str, range(partitions))):
-        return "each partition is given to one member, and to one only", f"they are numbered 0 to {partitions - 1}"
+        return "each partition is assigned to exactly one member", f"they are numbered 0 to {partitions - 1}"
     if any(sorted(share) != list(range(min(share), min(share) + len(share))) for share in yours.values() if share):
-        return "under range a member's partitions lie side by side", "the first member gets the first ones, and so on"
+        return (
+            "the range assignor gives a member consecutive partitions",
+            "the first member gets the first partitions, and so on",
+        )
     sizes = {name: len(share) for name, share in yours.items()}
     if sorted(sizes.values()) != sorted(map(len, due.values())):
-        look_at = f"{partitions} // {len(names)} for each, and {partitions} % {len(names)} are left"
-        return "the shares are as even as they can be: they differ by one at most", look_at
+        look_at = f"each gets {partitions} // {len(names)}, and {partitions} % {len(names)} are left"
+        return "shares are as even as possible: they differ by at most one", look_at
     if names != sorted(names) and sorted(map(sorted, yours.values())) == sorted(due.values()):
-        return "the members are taken in the order of their names, compared as text", "sorted(names)"
-    return "what is left over goes to the first members, one each", "which member has one more?"
+        return "members are ordered by name, compared as text", "sorted(names)"
+    return "the first members get one more each until nothing is left", "which member has one more?"
 
 
 def _drawn(yours: dict[str, list], due: dict[str, list[int]], partitions: int) -> str:
-    """Partitions as columns: who has each."""
+    """Partitions as columns, with their owners."""
 
     def row(shares: dict[str, list]) -> list[str]:
         return [
@@ -118,14 +118,13 @@ EXERCISE = Exercise(
     call="assign(names, partitions)",
     hints=(
         "Seven partitions, three members: how many does each get at least, and how many are left over?",
-        "The order of the names decides, as text, and not the order in which they are given: begin with "
-        "`sorted(names)`.",
-        "`divmod(partitions, len(names))` gives both numbers. The first members get one more each; then count on "
-        "from where the last share ended.",
+        "The members are ordered by name, as text, not as they are given: begin with `sorted(names)`.",
+        "`divmod(partitions, len(names))` gives both numbers. The first members get one more each. Each share "
+        "begins where the last one ended.",
     ),
-    explanation="Range takes the members in the order of their names and gives each a stretch of partitions that "
-    "lie side by side. If they do not divide evenly, the first get one more; if there are too few, the last get "
-    "nothing.",
+    explanation="The range assignor orders the members by name and gives each a range of consecutive "
+    "partitions. If the division leaves a remainder, the first members get one more; with too few partitions, "
+    "the last members get none.",
     judge=_assign,
     seconds=3.0,
 )

@@ -1,24 +1,21 @@
-"""05-2, two services, one group: the judge."""
+"""05-2: the function finds the two services that share one of several real groups."""
 
 import contextlib
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.exercises.members_here import joined
+from labsupport.course.exercises.members import joined
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, as_set, shown
 from labsupport.waiting import until
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Groups, each with its members' names; the member that is behind, if any; the two services that share one."""
+    """Groups with their members' names; the two services that share one, and why; a member that is behind, if any."""
 
     groups: dict[str, tuple[str, ...]]
     right: tuple[str, ...]
@@ -26,13 +23,13 @@ class Shape:
     behind: str = ""
 
 
-ALONE = "each has a group of its own, and that gets everything"
+ALONE = "each service has a group of its own, and each group gets every event"
 
-TOGETHER = "two services are members of one group: each event is handled by one of them and missed by the other"
+TOGETHER = "two services are in one group: each event reaches one of them and not the other"
 
-INSTANCES = "these are instances of one service: that they share its work is what a group is for"
+INSTANCES = "these are instances of one service: a group exists to share its work"
 
-NUMBER = 'a client_id is the service, a dash and a number: "order-mail-1" is of the service "order-mail"'
+NUMBER = 'a client_id is the service, a dash and a number: "order-mail-1" belongs to "order-mail"'
 
 SHAPES = (
     Shape({"payments": ("payments-1",), "reports": ("reports-1",)}, (), ALONE),
@@ -41,10 +38,10 @@ SHAPES = (
     Shape(
         {"payments": ("payments-1",), "reports": ("reports-1",)},
         (),
-        "a service that is behind has handled less too: it has a group of its own, and will get the rest",
+        "a service that is behind has handled fewer events, too: in its own group it will get the rest",
         behind="reports-1",
     ),
-    Shape({"payments": ("reports-1",), "bids": ("payments-1",)}, (), "what a group is called says nothing: " + ALONE),
+    Shape({"payments": ("reports-1",), "bids": ("payments-1",)}, (), "a group's name means nothing: " + ALONE),
     Shape(
         {"mails": ("order-mail-1",), "orders": ("order-1", "order-archive-1")},
         ("order", "order-archive"),
@@ -53,14 +50,14 @@ SHAPES = (
     Shape(
         {"payments": ("payments-1", "payments-2", "reports-1"), "bids": ("bids-1",)},
         ("payments", "reports"),
-        f"{TOGETHER}; a member without a partition is a member too",
+        f"{TOGETHER}; a member without a partition is still a member",
     ),
     Shape({"letters": ("mail-1", "mail2-1")}, ("mail", "mail2"), f"{TOGETHER}; {NUMBER}"),
 )
 
 
-def _sharing(answer: Submission, lab: "Lesson") -> str:
-    """Real groups on a topic of two partitions, the smallest first; the learner sees what the broker says of them."""
+def _sharing(answer: Submission, lab: Lab) -> str:
+    """Real groups on a topic of two partitions, smallest first; the function sees what the broker reports."""
     for number, shape in enumerate(progress("Groups of services", len(SHAPES), over=SHAPES)):
         groups, handled = _evidence(lab, number, shape)
         came_back = answer(groups, handled, returns=Collection, asks="the two names, or an empty list")
@@ -70,14 +67,14 @@ def _sharing(answer: Submission, lab: "Lesson") -> str:
             says=f"Here {' and '.join(shape.right) or 'no two services'} share a group.",
             given=_listed(groups, handled),
             came_back=shown([*came_back]),
-            broken=shape.why,
-            look_at="the services of one group's members, each taken once",
+            rule=shape.why,
+            look_at="which different services do the members of one group belong to?",
         )
-    return f"Right for {len(SHAPES)} sets of real groups, with instances, a service that is behind, and odd names."
+    return f"Right for {len(SHAPES)} sets of real groups: several instances, a service that is behind, and odd names."
 
 
-def _evidence(lab: "Lesson", number: int, shape: Shape) -> tuple[dict[str, list[dict]], dict[str, int]]:
-    """The groups' members as the broker lists them, and how many of six new events each service has handled."""
+def _evidence(lab: Lab, number: int, shape: Shape) -> tuple[dict[str, list[dict]], dict[str, int]]:
+    """The groups' members as the broker lists them, and how many of six new events each service handled."""
     topic = lab.topic(CHECKED, partitions=2)
     real = {group: lab.group(f"{CHECKED}-{number}-{group}") for group in shape.groups}
     handled = {_service(name): 0 for names in shape.groups.values() for name in names}
@@ -130,12 +127,12 @@ EXERCISE = Exercise(
     minutes=6,
     call="sharing(groups, handled)",
     hints=(
-        "Two members of one group: when is that right, and when is it a mistake?",
-        'Of each member only the service counts: its `client_id` without the last dash and number (`rpartition("-")`).',
-        "For each group, make the set of its members' services. One service in it is right, two are a mistake.",
+        "When is it right that two members share a group, and when is it a mistake?",
+        'Only the service of a member counts: its `client_id` without the last dash and number (`rpartition("-")`).',
+        "For each group, make the set of its members' services. One service is right, two are a mistake.",
     ),
-    explanation="The evidence is who is in the group. Several instances of one service belong there; a second "
-    "service does not, even if it has no partition at the moment. How much each has handled looks the same for a "
+    explanation="The evidence is the group's membership. Several instances of one service belong there; a "
+    "second service does not, even if it has no partition at the moment. The handled counts look the same for a "
     "service that is merely behind, and a group's name is only a name.",
     judge=_sharing,
     seconds=2.0,

@@ -1,16 +1,17 @@
-"""05-3, settings for a need: the judge."""
+"""05-3: real members with these settings survive a restart, and the group notices a dead one in time."""
 
 import contextlib
 import difflib
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from labsupport.broker.advice import advice
 from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery.moments import Kind
 from labsupport.errors import LabError
@@ -19,11 +20,7 @@ from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.experiments.watching.ownership import GroupHistory
 from labsupport.waiting import until
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-
-BACK, MISSED = 2_000, 5_000  # milliseconds: a restart takes up to BACK, a dead member is missed within MISSED
+BACK, MISSED = 2_000, 5_000  # ms: a restart takes up to BACK, and a dead member must be noticed within MISSED
 
 DEFAULTS = {name: KafkaConsumer.DEFAULT_CONFIG[name] for name in ("session_timeout_ms", "heartbeat_interval_ms")}
 
@@ -33,10 +30,10 @@ SET_ALREADY = ("group_id", "client_id", "bootstrap_servers", "enable_auto_commit
 Life = dict[str, dict[str, Any]]  # by member, the settings with which it starts
 
 
-def _settings(answer: Submission, lab: "Lesson") -> str:
-    """What a client and a broker take; the worst moment to die, in figures; then real members, killed."""
+def _settings(answer: Submission, lab: Lab) -> str:
+    """What client and broker accept; the worst moment to die, in figures; then real members, killed."""
     lives = [{name: _read(answer, name) for name in "AB"}, {name: _read(answer, name) for name in "BA"}]
-    lives += _in_another_process(answer)  # a program that is started again asks for its settings anew
+    lives += _in_another_process(answer)  # a restarted program calls the function again
     topic = lab.topic(CHECKED, partitions=2)
     for life in lives:
         for name, settings in life.items():
@@ -49,7 +46,7 @@ def _settings(answer: Submission, lab: "Lesson") -> str:
 
 
 def _in_another_process(answer: Submission) -> list[Life]:
-    """The settings as a new process gets them; none if there is no telling."""
+    """The settings as a new process gets them; empty if the function cannot run there."""
     function = answer.value
     with contextlib.suppress(LabError):  # it uses something that no other process can have
         there = python_process.run(lambda: {name: function(name) for name in "AB"}, name="settings").returned
@@ -66,10 +63,10 @@ def _read(answer: Submission, name: str) -> dict[str, Any]:
             free = KafkaConsumer.DEFAULT_CONFIG.keys() - SET_ALREADY
             near = difflib.get_close_matches(shown(setting), sorted(free), n=2, cutoff=0.5)
             raise TryAgain(
-                says=f"{shown(setting)} is not a setting to choose here.",
+                says=f"{shown(setting)} is not a setting that you can choose here.",
                 given=given,
                 came_back=shown(settings),
-                broken="group, name and address are given; no other consumer setting has that name",
+                rule="group, name and address are fixed, and no other consumer setting has that name",
                 look_at=f"near: {', '.join(near)}" if near else "session_timeout_ms, heartbeat_interval_ms",
             )
         if setting.endswith("_ms") and (isinstance(value, bool) or not isinstance(value, int)):
@@ -77,7 +74,7 @@ def _read(answer: Submission, name: str) -> dict[str, Any]:
                 says=f"{setting} is {shown(value)}.",
                 given=given,
                 came_back=shown(settings),
-                broken="the client counts in whole milliseconds",
+                rule="the client counts in whole milliseconds",
                 look_at="3 s are 3_000",
             )
     instance = settings.get("group_instance_id")
@@ -86,14 +83,14 @@ def _read(answer: Submission, name: str) -> dict[str, Any]:
             says=f"group_instance_id is {shown(instance)}.",
             given=given,
             came_back=shown(settings),
-            broken="it is a text of letters, digits, dots, dashes and underscores",
-            look_at="what is different for each member, and the same after its restart?",
+            rule="it is a string of letters, digits, dots, dashes and underscores",
+            look_at="what differs between members, and is the same after a restart?",
         )
     return settings
 
 
-def _require_accepted(lab: "Lesson", topic: str, settings: dict[str, Any], given: str) -> None:
-    """Whether the client can be made and the broker lets it in: both are asked."""
+def _require_accepted(lab: Lab, topic: str, settings: dict[str, Any], given: str) -> None:
+    """Raise TryAgain unless the client can be made and the broker lets it into a group."""
     try:
         _let_in(lab, topic, "check", "settings", settings)
     except (LabError, KafkaError, TypeError, ValueError, AssertionError) as error:
@@ -109,7 +106,7 @@ def _require_accepted(lab: "Lesson", topic: str, settings: dict[str, Any], given
         lab.close_client("check")
 
 
-def _let_in(lab: "Lesson", topic: str, name: str, group: str, settings: dict[str, Any]) -> KafkaConsumer:
+def _let_in(lab: Lab, topic: str, name: str, group: str, settings: dict[str, Any]) -> KafkaConsumer:
     consumer = lab.consumer(
         topic, name=name, client_id=name, group_id=lab.group(f"{CHECKED}-{group}"), enable_auto_commit=False, **settings
     )
@@ -118,42 +115,42 @@ def _let_in(lab: "Lesson", topic: str, name: str, group: str, settings: dict[str
 
 
 def _require_times(settings: dict[str, Any], given: str) -> None:
-    """The worst moment to die: just before the next heartbeat for a restart, just after one for being missed."""
+    """The worst moment to die: just before a heartbeat for a restart, just after one for being noticed."""
     session, beat = (settings.get(name, default) for name, default in DEFAULTS.items())
     left_out = [name for name in DEFAULTS if name not in settings]
     if session < 3 * beat:
         raise TryAgain(
             says="Fewer than three heartbeats fit into a session.",
             given=given,
-            broken=f"two may be lost without harm, and {session} ms hold {session // beat} of {beat} ms each",
-            look_at="the heartbeat's interval is a third of the session time-out, or less",
+            rule=f"two may be lost without harm, and {session} ms hold only {session // beat} of {beat} ms each",
+            look_at="the heartbeat interval is at most a third of the session timeout",
         )
     if session - beat < BACK:
         raise TryAgain(
-            says="A member can be missed before it is back.",
+            says="The group can give up a member before it is back.",
             given=given,
             story=_times(
                 (0, "B sends its last heartbeat"),
-                (beat, "just before the next one B dies, and is started again"),
-                (session, "nothing heard for a session: B's partitions go to A"),
+                (beat, "just before the next one, B dies and is restarted"),
+                (session, "no heartbeat for a session: B's partitions go to A"),
                 (beat + BACK, "B is back"),
             ),
-            broken=f"a restart of {BACK} ms moves partitions",
-            look_at="what the broker counts from: the last heartbeat, which may be one interval old",
+            rule=f"a restart of {BACK} ms must not move partitions",
+            look_at="the broker counts from the last heartbeat, which may be one interval old",
         )
     if session + beat > MISSED:
         raise TryAgain(
-            says=f"A dead member can be missed later than {MISSED / 1_000:g} s after its death.",
+            says=f"The group can notice a dead member later than {MISSED / 1_000:g} s after its death.",
             given=given,
             story=_times(
-                (0, "B sends a heartbeat, and dies at once"),
-                (session, "nothing heard for a session: B is missed"),
-                (session + beat, "A hears of it, with its own next heartbeat"),
+                (0, "B sends a heartbeat and dies at once"),
+                (session, "no heartbeat for a session: the broker removes B"),
+                (session + beat, "A learns of it with its own next heartbeat"),
             ),
-            broken=f"its partitions stand still for up to {session + beat} ms",
-            look_at=f"{' and '.join(left_out)}: what you leave out is the client's default"
+            rule=f"nobody reads its partitions for up to {session + beat} ms",
+            look_at=f"{' and '.join(left_out)}: a setting that you leave out has the client's default"
             if left_out
-            else "the two add up: session_timeout_ms, and the heartbeat_interval_ms of the one that is left",
+            else "two settings add up: session_timeout_ms, and the heartbeat_interval_ms of the remaining member",
         )
 
 
@@ -161,8 +158,8 @@ def _times(*moments: tuple[int, str]) -> str:
     return "\n".join(f"{at / 1_000:6.1f} s  {what}" for at, what in sorted(moments, key=lambda moment: moment[0]))
 
 
-def _require_own_ids(lab: "Lesson", topic: str, chosen: dict[str, dict[str, Any]]) -> None:
-    """Two members with one instance id: what the broker makes of them."""
+def _require_own_ids(lab: Lab, topic: str, chosen: dict[str, dict[str, Any]]) -> None:
+    """Two members with one instance id: show what the broker makes of them."""
     ids = {settings.get("group_instance_id") for settings in chosen.values()}
     if len(ids) > 1 or None in ids:
         return
@@ -176,19 +173,19 @@ def _require_own_ids(lab: "Lesson", topic: str, chosen: dict[str, dict[str, Any]
     raise TryAgain(
         says="A and B cannot be in the group together.",
         given=f"both have the group_instance_id {shown(*ids)}",
-        came_back=f"both have joined, and the group's members are {members}",
-        broken="the group takes B for A come back, and A is turned away",
-        look_at="an instance id is of one member alone: what do you know of each?",
+        came_back=f"both joined, and the group has {members} member{'s' * (members != 1)}",
+        rule="the group takes B for a restarted A, and turns A away",
+        look_at="an instance id belongs to one member only: what do you know about each?",
     )
 
 
-def _restart_and_die(lab: "Lesson", topic: str, lives: Sequence[Life]) -> str:
-    """Real members. Whether they come back as those they were their ids decide; the members show what comes of it."""
+def _restart_and_die(lab: Lab, topic: str, lives: Sequence[Life]) -> str:
+    """Restart and kill real members. Their ids alone decide whether they come back as themselves."""
     ids = {name: [life[name].get("group_instance_id") for life in lives] for name in "BA"}
     stranger = next((name for name in ids if None in ids[name] or len(set(ids[name])) > 1), None)
     who = stranger or "B"
     first, again = lives[0], next((life for life in lives if life[who] != lives[0][who]), lives[1])
-    # Forked, a member is back at once, on a busy machine too.
+    # A forked member is back at once, even on a busy machine.
     with ForkServer() as forkserver, lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
         members.launch = forkserver.start
         for name, settings in first.items():
@@ -199,7 +196,7 @@ def _restart_and_die(lab: "Lesson", topic: str, lives: Sequence[Life]) -> str:
             if stranger or (moved and attempt == 2):
                 raise TryAgain(
                     **_moved(who, first[who], again[who], moved),
-                    timed=not stranger,  # then this machine may have been too slow for the restart
+                    timed=not stranger,  # this machine may have been too slow for the restart
                 )
             members.settle()
             if not moved:
@@ -209,12 +206,13 @@ def _restart_and_die(lab: "Lesson", topic: str, lives: Sequence[Life]) -> str:
         members.wait(lambda history: history.assignment("A") == [0, 1], "A to have B's partitions", 30)
         missed = members.history.of_kind(Kind.ASSIGNED, "A")[-1].time - killed.time
     return (
-        f"Restarted, B was back after {away:.1f} s and A kept its partition; dead, it was missed after {missed:.1f} s."
+        f"B was back {away:.1f} s after it was killed, and A kept its partition; A got a dead B's partition "
+        f"after {missed:.1f} s."
     )
 
 
 def _restart(members: Any, who: str, again: dict[str, Any]) -> tuple[float, str]:
-    """Kill A or B and start it again: how long it was away (s), and the story if the other gave something up."""
+    """Kill A or B and restart it: seconds until it was back, and the story if the other one gave up a partition."""
     (other,) = set("AB") - {who}
     members.kill(who)
     killed = members.history.interventions[-1]
@@ -233,7 +231,7 @@ def _restart(members: Any, who: str, again: dict[str, Any]) -> tuple[float, str]
     started = members.history.of_kind(Kind.STARTED, who)[-1]
     return after, _times(
         (0, f"{who} is killed"),
-        (int(1_000 * (started.time - killed.time)), f"{who} is started again"),
+        (int(1_000 * (started.time - killed.time)), f"{who} is restarted"),
         (int(1_000 * after), f"{other} gives up partition {moment.partitions[0].partition}: a rebalance"),
     )
 
@@ -242,10 +240,11 @@ def _moved(who: str, first: dict[str, Any], again: dict[str, Any], story: str) -
     (other,) = set("AB") - {who}
     return {
         "says": f"{who} was restarted, and {other} had to give up its partition.",
-        "given": f"{who} began with {shown(first)},\nand was started again with {shown(again)}",
+        "given": f"{who} started with {shown(first)},\nand restarted with {shown(again)}",
         "story": story,
-        "broken": f"the group took {who} for a new member, which it has to share with",
-        "look_at": "which setting lets a member come back as the one it was? Each member needs it, the same each time",
+        "rule": f"the group took {who} for a new member and reassigned the partitions",
+        "look_at": "which setting identifies a member after a restart? Each member needs it, with the same "
+        "value each time",
     }
 
 
@@ -256,15 +255,15 @@ EXERCISE = Exercise(
     minutes=9,
     call="settings(name)",
     hints=(
-        "The broker hears a member's last heartbeat, and then nothing. What does it wait for, and from when on?",
-        "Who comes back under the same `group_instance_id` gets its partitions back; each member needs one of its "
-        "own, and it has a name.",
-        "Think of the worst moment to die. For a restart it is just before the next heartbeat: so a session holds "
-        "the restart and one interval. For being missed it is just after one.",
+        "The broker gets a member's last heartbeat, and then nothing. How long does it wait, and from when on?",
+        "A member that comes back with the same `group_instance_id` gets its partitions back. Each member needs "
+        "its own id, and has a name.",
+        "Think of the worst moment to die. For a restart it is just before the next heartbeat: the session must "
+        "cover the restart and one interval. For being noticed it is just after a heartbeat.",
     ),
-    explanation="A static member comes back as the one it was, if the session lasts until then: 2 s and one "
-    "heartbeat's interval, since the broker counts from the last heartbeat. A dead one is missed after a session, "
-    "and the others hear of it with their own next heartbeat: together at most 5 s. Six heartbeats fit into this "
-    "session.",
+    explanation="A static member keeps its partitions if it is back before its session ends: 2 s plus one "
+    "heartbeat interval, because the broker counts from the last heartbeat. The broker removes a dead member "
+    "after a session, and the others learn of it with their own next heartbeat: together at most 5 s. Six "
+    "heartbeats fit into this session.",
     judge=_settings,
 )

@@ -1,50 +1,48 @@
-"""06-1, slow work, and still a member: the judge."""
+"""06-1: a loop around slow work stays in its group, keeps the order, and commits only what is done."""
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.console import counted
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.exercises.members_here import READS, commit, fresh_group, send
-from labsupport.course.exercises.slow_work import DROPPED, SlowWork
+from labsupport.course.exercises.groups import READS, commit, fresh_group, send
+from labsupport.course.lab import Lab
 from labsupport.course.stall import witness
 from labsupport.course.submission import Failed, Judged, Submission, TryAgain
 from labsupport.experiments.watching import log
 from labsupport.waiting import until
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
+from .slow_work import DROPPED, SlowWork
 
 POLL_INTERVAL = 1.0  # s
 
 SLOW = 1.5  # s for a record
 
 
-def _work_off(answer: Submission, lab: "Lesson") -> str:
-    """One slow record; quick ones, of which one fails; then slow ones in two partitions, of which one was begun."""
+def _work_off(answer: Submission, lab: Lab) -> str:
+    """One slow record; quick records, one of which fails; then slow ones in two partitions with an earlier commit."""
     _run(answer, lab, counts=[1], seconds=6)
     _run(answer, lab, counts=[4], seconds=5, takes=0.0, failing=1)  # the second of the two that a poll hands out
     _run(answer, lab, counts=[2], seconds=5, takes=0.0, failing=1)  # the last one
     _run(answer, lab, counts=[4, 1], earlier={0: 1}, seconds=11)
-    return f"A member all the time, with {SLOW:g} s for each record and a poll interval of {POLL_INTERVAL:g} s."
+    return f"The consumer stayed a member, with {SLOW:g} s per record and a poll interval of {POLL_INTERVAL:g} s."
 
 
 def _run(
     answer: Submission,
-    lab: "Lesson",
+    lab: Lab,
     counts: Collection[int],
     seconds: float,
     takes: float = SLOW,
     failing: int | None = None,
     earlier: Mapping[int, int] = MappingProxyType({}),
 ) -> None:
-    """Let the learner's function work off so many records in each partition, and look at what it left.
+    """Let the learner's function work off `counts[n]` records of partition n, and look at what it left.
 
-    Where this machine, and not the answer, may have let the poll interval pass, all takes three times as long.
+    If this machine, not the answer, may have exceeded the poll interval, repeat it at a third of the speed.
     """
     for slower in (1, 3):
         try:
@@ -58,7 +56,7 @@ def _run(
 
 def _run_once(
     answer: Submission,
-    lab: "Lesson",
+    lab: Lab,
     counts: Collection[int],
     seconds: float,
     takes: float,
@@ -94,7 +92,7 @@ def _run_once(
 
 
 def _as_function(slow: SlowWork) -> Any:
-    def work(record: ConsumerRecord) -> None:  # a function, which is handed over uncopied
+    def work(record: ConsumerRecord) -> None:  # a function: arguments of this kind are not copied
         slow(record)
 
     work.__name__ = "slow"
@@ -103,8 +101,8 @@ def _as_function(slow: SlowWork) -> Any:
 
 def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], given: str) -> None:
     told = {"given": given, "story": "\n".join(slow.story) or "(slow was never called)"}
-    if slow.broken:
-        raise TryAgain(**slow.broken, **told)
+    if slow.wrong:
+        raise TryAgain(**slow.wrong, **told)
     if error and "the check makes this record fail" not in error.fields.get("says", ""):
         if "had not ended" in error.fields["says"] or "LabError" in error.fields["says"]:
             _judge_standstill(slow, told)
@@ -114,8 +112,8 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
     if slow.left and not error:
         raise TryAgain(
             says=f"slow({slow.left[0]}) was still at work when work_off ended.",
-            broken="what a thread has begun is not done, and of its error nobody hears",
-            look_at="who waits for the end of each piece of work, before the next one begins?",
+            rule="work that a thread has begun is not done, and its error is lost",
+            look_at="which line waits until each piece of work is done before the next one begins?",
             **told,
         )
     for partition, count in enumerate(counts):
@@ -124,37 +122,37 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
             _judge_standstill(slow, told)
             raise TryAgain(
                 says=f"{done} of {due} records of partition {partition} were processed when work_off ended.",
-                broken="each record that lay in the topic is processed",
+                rule="each record of the topic must be processed",
                 look_at="for record in reading.to_the_end(consumer)",
                 **told,
             )
         committed = log.committed(slow.lab, slow.topic, slow.group).get(partition, 0)
         if committed != done:
             raise TryAgain(
-                says=f"In partition {partition} offset {committed} is committed, and {done} was due.",
-                broken="what was processed and not committed is processed once more after a restart"
+                says=f"In partition {partition} offset {committed} is committed; it should be {done}.",
+                rule="records that were processed and not committed are processed again after a restart"
                 if committed < done
-                else "what is committed and was not processed never comes back",
+                else "a record that is committed and was not processed is never delivered again",
                 look_at="after each piece of work: consumer.commit(reading.after(record))",
                 **told,
             )
 
 
 def _judge_standstill(slow: SlowWork, told: dict[str, str]) -> None:
-    """Why not all records came: some were dropped, or none are handed out any more."""
+    """Raise TryAgain if records were dropped, or a partition is still paused."""
     for partition, position in sorted(slow.positions.items()):
         if position > (done := slow.done[partition]):
             raise TryAgain(
-                says=f"Record {done} of partition {partition} was handed out, and slow was never called with it.",
-                broken="each record that lay in the topic is processed",
-                look_at="what becomes of the records that a poll() in between hands out? "
-                "A partition that is paused hands out none",
+                says=f"Record {done} of partition {partition} was delivered, and slow was never called with it.",
+                rule="each record of the topic must be processed",
+                look_at="what happens to records that a poll() in between returns? It returns none of a paused "
+                "partition",
                 **told,
             )
     if slow.paused:
         raise TryAgain(
-            says=f"It came to no end, and partition {', '.join(map(str, slow.paused))} is still paused.",
-            broken="what is paused hands out nothing, until it is resumed",
+            says=f"work_off did not end, and partition {', '.join(map(str, slow.paused))} is still paused.",
+            rule="a paused partition delivers nothing until it is resumed",
             look_at="consumer.resume(*consumer.paused()), after each piece of work",
             **told,
         )
@@ -167,14 +165,15 @@ EXERCISE = Exercise(
     minutes=8,
     call="work_off(consumer, slow)",
     hints=(
-        "Which call tells the group that this consumer still makes progress, and who makes it while `slow` is at work?",
-        "Let `slow(record)` run in a thread (`pool.submit`), and poll until it is `done()`. What does a poll hand "
-        "out meanwhile, if nothing is paused?",
-        "In this order: submit, `pause` all that is assigned, poll until done, `resume`, ask for the `result()`, "
-        "commit.",
+        "Which call tells the group that this consumer makes progress, and what makes this call while `slow` is "
+        "at work?",
+        "Run `slow(record)` in a thread (`pool.submit`), and poll until it is `done()`. What does a poll return "
+        "meanwhile if nothing is paused?",
+        "In this order: submit, `pause` everything that is assigned, poll until done, `resume`, call "
+        "`result()`, commit.",
     ),
-    explanation="The work runs in a thread, and the loop goes on polling: that keeps the consumer in its group. "
-    "What is paused hands out nothing meanwhile, so that no record is dropped. `result()` raises here what `slow` "
-    "raised there; only what is really done is committed, by its own offset.",
+    explanation="The work runs in a thread while the loop keeps polling, which keeps the consumer in its group. "
+    "Paused partitions deliver nothing meanwhile, so no record is dropped. `result()` raises here what `slow` "
+    "raised in the thread. Only finished work is committed, by its own offset.",
     judge=_work_off,
 )

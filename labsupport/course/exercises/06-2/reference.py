@@ -3,7 +3,7 @@ from kafka.structs import OffsetAndMetadata
 
 
 def listener(consumer, done):
-    """Commits what is done of the partitions that are taken away."""
+    """Commits what was processed of the partitions that are revoked."""
 
     class CommitsFirst(ConsumerRebalanceListener):
         before = {}  # done(), when the partitions were assigned

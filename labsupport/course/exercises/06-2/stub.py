@@ -2,5 +2,5 @@ from kafka import ConsumerRebalanceListener
 
 
 def listener(consumer, done):
-    """Commits what is done of the partitions that are taken away."""
+    """Commits what was processed of the partitions that are revoked."""
     return ...

@@ -1,14 +1,14 @@
-"""07-2, which bug was it?: the judge."""
+"""07-2: the function tells the bug of a service that really ran from its balance sheet."""
 
 import contextlib
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from kafka import KafkaConsumer
 
 from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import reading
 from labsupport.delivery.moments import Kind
@@ -19,16 +19,12 @@ from labsupport.experiments.breaking.strategies import Handle, Strategy
 from labsupport.experiments.breaking.trial_runner import Trial, TrialRunner
 from labsupport.shop import story
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-
 BUGS = {
     "commits first": "committed and not processed, because a process died in between",
-    "no memory": "processed, and processed again when it came again after a crash",
-    "skips errors": "committed and not processed, though no process died: it went on after an error",
-    "not finished": "nothing is lost: what the lag counts will be handed out, because it is not committed",
-    "no bug": "each event has one effect",
+    "no memory": "processed, and processed again when it was redelivered after a crash",
+    "skips errors": "committed and not processed, though no process died: the service skipped an error",
+    "not finished": "nothing is lost: the lag counts records that are not committed and will be delivered",
+    "no bug": "each event took effect once",
 }
 
 
@@ -70,7 +66,7 @@ def _ends_without_its_last_commit(consumer: KafkaConsumer, handle: Handle) -> No
         before = record
 
 
-# The right name, the service, and what it suffers.
+# The right answer, the service, and the faults injected into it.
 Service = tuple[str, Strategy, tuple[Fault, ...]]
 
 PLAIN: tuple[Service, ...] = (
@@ -81,7 +77,7 @@ PLAIN: tuple[Service, ...] = (
     ("skips errors", Strategy("skips errors", _skips_errors), (faults.fail(Kind.HANDLING, nth=4),)),
 )
 
-# What is told by two numbers together, and by how many there are.
+# Only two numbers together, or their size, tell these.
 MIXED: tuple[Service, ...] = (
     (
         "commits first",
@@ -121,23 +117,23 @@ MIXED: tuple[Service, ...] = (
 SERVICES = {12: PLAIN, 15: MIXED}  # by how many events there are
 
 
-def _bug(answer: Submission, lab: "Lesson") -> str:
-    """Services with a bug, or none, that really ran and died; the learner sees their sheets only."""
+def _bug(answer: Submission, lab: Lab) -> str:
+    """Services with a bug, or none, that really ran and crashed; the function sees only their balance sheets."""
     services = sum(map(len, SERVICES.values()))
     for right, evidence in progress("Services", services, "service", over=_sheets(lab)):
         came_back = answer(evidence, returns=str, asks=f"one of {', '.join(BUGS)}")
         if came_back != right:
             raise TryAgain(
-                says=f"It is {right!r} here.",
+                says=f"The right answer here is {right!r}.",
                 given="\n".join(f"{name} = {value}" for name, value in evidence.items()),
                 came_back=shown(came_back),
-                broken=BUGS[right],
-                look_at="which of these numbers is another one in the other cases?",
+                rule=BUGS[right],
+                look_at="which of these numbers differs in the other cases?",
             )
     return f"Right for {services} services."
 
 
-def _sheets(lab: "Lesson") -> Iterator[tuple[str, dict[str, int]]]:
+def _sheets(lab: Lab) -> Iterator[tuple[str, dict[str, int]]]:
     for events, services in SERVICES.items():
         trials = [Trial(strategy, suffers) for _, strategy, suffers in services]
         with (
@@ -146,7 +142,7 @@ def _sheets(lab: "Lesson") -> Iterator[tuple[str, dict[str, int]]]:
         ):
             for (right, strategy, _), ended in zip(services, played, strict=True):
                 if ended.run.problem:
-                    raise LabError(f"The service {strategy.name!r} had no end.", ended.run.problem)
+                    raise LabError(f"The service {strategy.name!r} did not end.", ended.run.problem)
                 numbers = {name: ended.sheet.count(name) for name in COUNTED}
                 yield right, numbers | {"lag": ended.lag, "crashes": len(ended.run.processes) - 1}
 
@@ -161,13 +157,13 @@ EXERCISE = Exercise(
     minutes=8,
     call="which_bug(sheet)",
     hints=(
-        "Which two bugs lose events, and what did one of them not need for it?",
-        "Is an event that waits lost? And what does a service that has crashed and lost nothing lack, if anything?",
-        "First lost (with or without a crash), then twice, then the lag; what is left is in order.",
+        "Two of the bugs lose events. Which of them needs no crash?",
+        "Is a waiting event lost? And is anything wrong with a service that crashed and lost nothing?",
+        "Look at `lost` first (with or without a crash), then at `twice`, then at the lag; the rest is in order.",
     ),
-    explanation="Lost is what was committed without being processed: after a crash it was committed too early, "
-    "without one an error was passed over. Twice shows a missing memory. What is not committed yet (the lag) is no "
-    "bug: it will be handed out, whether it waits or was processed just before the end.",
+    explanation="A lost event was committed without being processed: with a crash, it was committed too early; "
+    "without one, an error was skipped. `twice` shows a missing memory. The lag is no bug: those records are "
+    "not committed, so they will be delivered, whether they wait or were processed just before the end.",
     judge=_bug,
     seconds=3.0,
 )

@@ -1,27 +1,23 @@
-"""08-1, what to remember it by: the judge."""
+"""08-1: two records give the same text exactly if they hold the same event."""
 
 import json
 from collections.abc import Iterator
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.course.exercise import Exercise, require_the_same_after_a_restart, through_kafka
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.errors import EventError
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
+NO_EVENT = 7  # index of the first record that holds no event
 
 
-NO_EVENT = 7  # the first of the records that is none
-
-
-def _memory(answer: Submission, lab: "Lesson") -> str:
-    """Every pair of the records of a real topic, the plain ones first; then each once more, and in another topic."""
+def _memory(answer: Submission, lab: Lab) -> str:
+    """Every pair of records of a real topic, plain ones first; then each redelivered, and in another topic."""
     records = _records(lab)
     keys = [answer(record, returns=str) for record in records]
     pairs = 0
@@ -31,7 +27,7 @@ def _memory(answer: Submission, lab: "Lesson") -> str:
     if not pairs:
         raise AssertionError("there are no records")
     for record, key in zip(records, keys, strict=True):
-        _compare(record, key, record, answer(record, returns=str))  # handed out again, after a crash
+        _compare(record, key, record, answer(record, returns=str))  # redelivered after a crash
         elsewhere = record._replace(topic="elsewhere")
         _compare(record, key, elsewhere, answer(elsewhere, returns=str))
     for one, other in ((("t", 1, 12), ("t", 11, 2)), (("t1", 1, 2), ("t", 11, 2))):  # digits that run together
@@ -40,13 +36,13 @@ def _memory(answer: Submission, lab: "Lesson") -> str:
             for topic, partition, offset in (one, other)
         )
         _compare(here, answer(here, returns=str), there, answer(there, returns=str))
-    broken = "a text that the next process does not make again is never found"
-    require_the_same_after_a_restart(answer, records[0], keys[0], _described(records[0]), broken)
+    rule = "the next process will not find a text that it computes differently"
+    require_the_same_after_a_restart(answer, records[0], keys[0], _described(records[0]), rule)
     return f"Right for all {pairs} pairs of {len(records)} records."
 
 
-def _records(lab: "Lesson") -> list[ConsumerRecord]:
-    """The records as a consumer gets them, in the order in which they were sent."""
+def _records(lab: Lab) -> list[ConsumerRecord]:
+    """The records as a consumer gets them, in the order of sending."""
     created, paid, *_ = _created_and_paid()
     twin, like = (
         Event.decode(created.encode().replace(created.event_id.encode(), other.encode()))
@@ -87,7 +83,7 @@ def _created_and_paid() -> tuple[Event, ...]:
 
 
 def _without_payload(event: Event) -> bytes:
-    """A value that has an id, and that Event.decode refuses."""
+    """A value with an id that Event.decode refuses."""
     return json.dumps({name: value for name, value in json.loads(event.encode()).items() if name != "payload"}).encode()
 
 
@@ -102,22 +98,22 @@ def _compare(first: ConsumerRecord, key: str, second: ConsumerRecord, other: str
     same = _id(first) == _id(second)
     if (key == other) == same:
         return
-    broken = "two records of one event must give the same text, or the event has its effect again"
-    look_at = "what do both records have in common, and no record of another event?"
+    rule = "two records of one event must give the same text, or the event takes effect twice"
+    look_at = "what do both records have in common that no record of another event has?"
     if not same:
-        broken = "two records with the same text are taken for one event: the second would never have its effect"
-        look_at = "which of the two would be left out now?"
+        rule = "records with the same text count as one event: the second would never take effect"
+        look_at = "which of the two events would be skipped now?"
     raise TryAgain(
-        says="One event is remembered by two texts." if same else "Two events are remembered by one text.",
+        says="Your function gives two texts for one event." if same else "Your function gives one text for two events.",
         given=f"{_described(first)}\n{_described(second)}",
         came_back=f"{shown(key)} and {shown(other)}",
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 
 
 def _but_one_digit(event_id: str) -> str:
-    """Another id that begins and ends alike: 20 of the 36 characters before the digit, 15 after it."""
+    """Another id with the same beginning and end: 20 of 36 characters before the changed digit, 15 after it."""
     return event_id[:20] + ("1" if event_id[20] == "0" else "0") + event_id[21:]
 
 
@@ -138,11 +134,12 @@ EXERCISE = Exercise(
     minutes=7,
     call="memory_key(record)",
     hints=(
-        "If an event is published again, what is the same about the two records, and what is not?",
-        "`Event.decode(record.value)` gives the event. What in it was made once, for this event alone?",
-        "Where `EventError` is raised, put topic, partition and offset together.",
+        "If an event is published again, what is the same in both records, and what differs?",
+        "`Event.decode(record.value)` gives the event. Which field was made once, for this event only?",
+        "If it raises `EventError`, combine topic, partition and offset.",
     ),
-    explanation="The id was made once, by whoever published the event, and travels with it wherever it is sent. "
-    "Offset, partition, headers and spacing belong to a record, the key to an order. What has no id has a place.",
+    explanation="The publisher made the id once, and it travels with the event. Offset, partition, headers and "
+    "spacing belong to a record, the key to an order. A record without an id still has its coordinates: topic, "
+    "partition and offset.",
     judge=_memory,
 )

@@ -1,11 +1,11 @@
-"""08-2, a handler that survives: the judge."""
+"""08-2: each event takes effect once, wherever the process crashes."""
 
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Failed, Submission, TryAgain
 from labsupport.course.verdict import drawn
 from labsupport.delivery import orders
@@ -13,12 +13,9 @@ from labsupport.experiments.breaking import crash_search
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
-
-def _survives(answer: Submission, lab: "Lesson") -> str:
-    """Here first, where an error has its line; then in consumers that die."""
+def _survives(answer: Submission, lab: Lab) -> str:
+    """First in this process, where errors have line numbers; then in consumers that crash."""
     events = [each for each in story.events(30, seed=2) if each.event_type == "OrderCreated"][:4]
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
         _at_ease(answer, events[:3], Path(folder, "shop.db"))
@@ -31,30 +28,30 @@ def _survives(answer: Submission, lab: "Lesson") -> str:
             timed=found.timed_out,
             says=found.summary,
             story=crash_search.narrate(found),
-            broken=BROKEN.get(found.violation, ""),
+            rule=RULE.get(found.violation, ""),
             printed=found.printed[-600:].strip(),
             look_at=LOOK_AT.get(found.violation, "what did it print?"),
             picture=drawn(plots.spacetime(found.moments)),
         )
-    return f"{judged.tried} trials: each event has one effect, wherever the process died, froze, or was thrown out."
+    return f"{judged.tried} trials: each event took effect once, wherever the process died, froze, or left its group."
 
 
-BROKEN = {
-    "lost": "an event that is remembered, or committed, without its effect never gets it",
-    "twice": "an event that comes again has its effect again, if nobody remembers it",
-    "orphans": "a row in effects carries the id of its event",
+RULE = {
+    "lost": "an event that is marked or committed without its effect never takes effect",
+    "twice": "a redelivered event takes effect again unless the handler remembers it",
+    "orphans": "a row in effects has the id of its event",
 }
 
 LOOK_AT = {
-    "lost": "what is committed in the database at that moment: the mark, the effect, both?",
-    "twice": "what is committed in the database at that moment, and who looks before the effect?",
+    "lost": "what is committed in the database at that moment: the mark, the effect, or both?",
+    "twice": "what is committed in the database at that moment, and does the handler look before the effect?",
     "orphans": "which id do you insert?",
-    "no end": "what does your code do when an event comes a second time?",
+    "no end": "what does your code do when an event is delivered a second time?",
 }
 
 
 def _at_ease(answer: Submission, events: list[Event], database: Path) -> None:
-    """Nobody dies: what it has written is there for another connection to see."""
+    """Without a crash: another connection must see what the handler wrote."""
     with closing(orders.database(database)) as connection:
         for number, event in enumerate(events, 1):
             answer(event, connection, returns=object)
@@ -63,20 +60,20 @@ def _at_ease(answer: Submission, events: list[Event], database: Path) -> None:
                 raise TryAgain(
                     says=f"There is an effect of {orphans.pop()!r}, which is the id of no event.",
                     given=answer.called(event, connection),
-                    broken=BROKEN["orphans"],
+                    rule=RULE["orphans"],
                     look_at=LOOK_AT["orphans"],
                 )
             if sum(effects.values()) < number:
                 raise TryAgain(
                     says=f"After handle(event {number}) another connection sees {sum(effects.values())} effects.",
                     given=answer.called(event, connection),
-                    broken="what is not committed in the database is gone when the process dies",
-                    look_at="is there a row in effects, and a `with database:` around it?",
+                    rule="a process that dies loses what it has not committed in the database",
+                    look_at="do you insert a row into effects, and in a `with database:`?",
                 )
 
 
 def _locked(answer: Submission, event: Event, database: Path) -> None:
-    """It may raise or wait while the database is locked; it may not return as if the effect were there."""
+    """While the database is locked, the handler may raise or wait, but not return."""
     with closing(orders.database(database)) as other, closing(orders.database(database, patience=0.1)) as connection:
         other.execute("BEGIN IMMEDIATE")
         try:
@@ -86,8 +83,8 @@ def _locked(answer: Submission, event: Event, database: Path) -> None:
     raise TryAgain(
         says="The database was locked, nothing could be written, and yet handle returned.",
         given=answer.called(event, connection),
-        broken="its consumer then commits the event, which never has its effect: lost",
-        look_at="which errors does it catch? What cannot be written has to come out of handle, and comes again",
+        rule="its consumer then commits the event, which never takes effect: it is lost",
+        look_at="which errors does it catch? Let the error out, and the event will be delivered again",
     )
 
 
@@ -99,13 +96,13 @@ EXERCISE = Exercise(
     call="handle(event, database)",
     file="handler.py",
     hints=(
-        "If the process dies between two of your statements, what is in the database then?",
-        "Mark and effect in one `with database:`; and the effect only if the mark was not there.",
+        "If the process dies between two of your statements, what is in the database?",
+        "Write mark and effect in one `with database:`, and the effect only if the mark was not there.",
         "`database.execute('INSERT OR IGNORE INTO inbox VALUES (?, 0)', (event.event_id,)).rowcount` is 1 if it "
         "is new. Then `INSERT INTO effects VALUES (?, ?, ?)`, in the same `with`.",
     ),
-    explanation="The mark is inserted first and says whether it was new: to look and to remember are one step, so "
-    "that no other process comes in between. The effect is in the same transaction: both are there, or neither.",
+    explanation="Inserting the mark also tells whether it was new. Looking and remembering are one step, so no "
+    "other process comes between them. The effect is in the same transaction, so both exist or neither.",
     judge=_survives,
     seconds=3.0,
 )

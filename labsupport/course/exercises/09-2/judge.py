@@ -1,22 +1,18 @@
-"""09-2, poison or outage?: the judge."""
+"""09-2: the function tells poison from an outage in every story of up to five attempts."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from labsupport.course.exercise import Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 Attempts = tuple[tuple[str, bool], ...]
 
 FAULTS = "'poison', 'outage' or 'unknown'"
 
 
-def _fault(answer: Submission, _: "Lesson") -> str:
-    """All stories of up to five attempts, the shortest first; then two long ones."""
+def _fault(answer: Submission, _: Lab) -> str:
+    """All stories of up to five attempts, shortest first; then long ones."""
     tried = 0
     for length in range(1, 6):
         for story in _stories(length):
@@ -41,9 +37,9 @@ def _fault(answer: Submission, _: "Lesson") -> str:
 
 
 def _stories(length: int, begun: Attempts = ()) -> Iterator[Attempts]:
-    """Every story of that length whose last attempt failed; events are a, b, c … in the order in which they come.
+    """Every story of that length whose last attempt failed; events are a, b, c … in order of arrival.
 
-    An event that worked does not come again.
+    An event that worked is not tried again.
     """
     if len(begun) == length:
         if not begun[-1][1]:
@@ -58,7 +54,7 @@ def _stories(length: int, begun: Attempts = ()) -> Iterator[Attempts]:
 
 
 def _renamed(story: Attempts, number: int) -> Attempts:
-    """The same story of other events, whose names say nothing of their order."""
+    """The same story with other names, which do not reveal the order."""
     names = {event: event for event, _ in story}
     if number % 2 == 0:
         names = dict(zip(names, reversed([*names]), strict=True))
@@ -81,16 +77,16 @@ def _right_fault(attempts: Attempts) -> str:
 
 WHY = {
     "outage": (
-        "since the last success different events have failed: what is broken is not in one of them",
-        "which events have failed since the last one that worked?",
+        "different events have failed since the last success: the fault is not in one of them",
+        "which events have failed since the last success?",
     ),
     "poison": (
-        "it failed, another event worked, and it failed again: the system works, this event does not",
+        "this event failed, another one worked, and it failed again: the system works, this event does not",
         "what worked between two failures of this event?",
     ),
     "unknown": (
-        "one event alone has failed since the last success, and no other worked between two of its failures: whether "
-        "others would work now, nobody has tried",
+        "only one event has failed since the last success, and no other worked between two of its failures: "
+        "nobody knows whether others would work now",
         "what worked after the first failure of this event?",
     ),
 }
@@ -100,13 +96,13 @@ def _require_fault(answer: Submission, story: Attempts) -> None:
     right = _right_fault(story)
     came_back = answer(list(story), returns=str, asks=FAULTS)
     if came_back != right:
-        broken, look_at = WHY[right]
+        rule, look_at = WHY[right]
         raise TryAgain(
             says=f"This is {right!r}.",
             given=answer.called(list(story)),
             came_back=shown(came_back),
             story=" → ".join(f"{event[:8]} {'works' if worked else 'fails'}" for event, worked in story[-12:]),
-            broken=broken,
+            rule=rule,
             look_at=look_at if came_back in WHY else f"the three words are {FAULTS}",
         )
 
@@ -118,13 +114,14 @@ EXERCISE = Exercise(
     minutes=6,
     call="whose_fault(attempts)",
     hints=(
-        "When one event worked, what does that say of an outage? So what of the past is still of use?",
+        "If an event worked, what does that say about an outage? So which part of the past still matters?",
         "Go through the attempts and keep a set of the events that have failed since the last success. At each "
-        "success put them into a second set, and begin anew.",
-        "At the end: more than one in the first set is an outage; one that is in the second set, too, is poison.",
+        "success, move them into a second set.",
+        "In the end, more than one event in the first set means an outage. A single one that is also in the "
+        "second set is poison.",
     ),
-    explanation="How often an event failed says little: in an outage the first one fails as often as you try it. "
-    'What counts is what others did meanwhile. To say "outage" too early costs time, to say "poison" too early '
-    "sets aside what is healthy.",
+    explanation="How often an event failed says little: in an outage the first one fails as often as you try it. What "
+    "matters is what other events did meanwhile. Saying 'outage' too early costs time; saying 'poison' too early sets "
+    "healthy events aside.",
     judge=_fault,
 )

@@ -1,12 +1,74 @@
-"""09-3, repair the publisher: the judge."""
+"""09-3: a dead letter holds the record unchanged, and is stored before the record is committed."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import closing
 
-from labsupport.course.exercise import Exercise
-from labsupport.course.exercises.setting_aside import set_aside
+from kafka import KafkaConsumer
+from kafka.consumer.fetcher import ConsumerRecord
 
-if TYPE_CHECKING:
-    pass
+from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.exercises.groups import fresh_group, reader
+from labsupport.course.lab import Lab
+from labsupport.course.submission import Submission
+from labsupport.delivery import dead_letter
+from labsupport.errors import EventError
+from labsupport.history.librdkafka import ConfluentProducer
+from labsupport.waiting import until
+
+from .desk import LARGEST, Desk, described
+
+Wire = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]  # key, value, headers
+
+PLAIN: Wire = (b"ORD-123", b"not an event", [("event_type", b"OrderCreated"), ("trace", b"7")])
+ODD: tuple[Wire, ...] = (
+    (b"ORD-124", b"\xff\xfe", [("tag", b"1"), ("tag", b"2")]),
+    (b"ORD-125", None, []),
+    (None, b"{", [("trace", None)]),
+    (None, None, []),
+)
+LARGE: Wire = (b"ORD-124", b"x" * (LARGEST - 100), [])
+
+
+def _set_aside(answer: Submission, lab: Lab) -> str:
+    """Plain and odd records of two partitions; clients that fail once; a topic that refuses a dead letter."""
+    try:
+        consumer, records = _in_hand(lab, [PLAIN, *ODD, PLAIN, PLAIN, PLAIN, PLAIN, LARGE, PLAIN], [PLAIN] * 3)
+        desk = Desk(answer, lab, consumer)
+        plain, odd, fails, refused = records[0], records[1:6], records[6:8], records[8:11]
+        error, none = EventError("not JSON: Expecting value"), EventError("no value")
+        desk.set_aside(plain, error, f"poll() returned {len(records)} records of two partitions; this is the first")
+        large = RuntimeError("the database said: " + "x" * 2_000_000)
+        for record, why in zip(odd, [EventError("no event"), none, KeyError("amount"), none, large], strict=True):
+            desk.set_aside(record, why, f"the record: {described(record)}")
+        desk.set_aside(records[11], error, "a record of partition 1")
+        desk.fails("send", fails[0], error)
+        desk.fails("commit", fails[1], error)
+        desk.refused(refused, error)
+    finally:
+        lab.delete_topics([dead_letter.topic_of(lab.namespace + CHECKED)])
+    return "Every dead letter holds its record unchanged, and only records whose dead letter was stored were committed."
+
+
+def _in_hand(lab: Lab, first: Sequence[Wire], second: Sequence[Wire]) -> tuple[KafkaConsumer, list[ConsumerRecord]]:
+    """A topic with these records in its two partitions, and a consumer that polled all of them.
+
+    Its group is new. The records are in order, partition 0 first.
+    """
+    topic = lab.topic(CHECKED, partitions=2)
+    wires = [(*wire, number) for number, part in enumerate((first, second)) for wire in part]
+    with closing(ConfluentProducer(lab.bootstrap)) as other:
+        for sending in [other.send(topic, value, key, headers, number) for key, value, headers, number in wires]:
+            sending.get(10)
+    consumer = reader(lab, topic, fresh_group(lab, "letters"))
+    records: list[ConsumerRecord] = []
+
+    def all_there() -> bool:
+        for polled in consumer.poll(timeout_ms=200).values():
+            records.extend(polled)
+        return len(records) == len(wires)
+
+    until(all_there, 10, "the records to be set aside")
+    return consumer, sorted(records, key=lambda record: (record.partition, record.offset))
 
 
 EXERCISE = Exercise(
@@ -17,16 +79,16 @@ EXERCISE = Exercise(
     call="bury(consumer, producer, record, error)",
     file="publisher.py",
     hints=(
-        "In `careless`, what is committed by which line, and what is known at that moment about the dead letter?",
+        "In `careless`, which line commits what, and what is known about the dead letter at that moment?",
         "`dead_letter.wrap(record, error, attempts, group)` makes the letter; its `encode()` gives key, value and "
         'headers. The group is `consumer.config["group_id"]`.',
-        "Send all three, `get(timeout=10)` what `send` returns, then `consumer.commit(reading.after(record))`. No "
-        "`try`: the error shall come out.",
+        "Send all three, call `get(timeout=10)` on what `send` returns, then "
+        "`consumer.commit(reading.after(record))`. No `try`: the error must come out.",
     ),
-    explanation="The letter has the record as it was, and maps what this client cannot send. It is acknowledged "
-    "before anything is committed, and the commit names this record alone. If the letter is refused, the error "
-    "comes out, and the record will come again.",
+    explanation="The letter holds the record unchanged, and encodes what this client cannot send. It is "
+    "acknowledged before anything is committed, and the commit covers this record only. If the broker refuses "
+    "the letter, the error comes out, and the record is delivered again.",
     points_at=("ep-3", "ep-4"),
-    judge=set_aside,
+    judge=_set_aside,
     seconds=8.0,
 )

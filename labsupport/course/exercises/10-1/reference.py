@@ -2,7 +2,7 @@ from labsupport import Event
 
 
 def to_redrive(letters):
-    """Those of the dead letters that the mended service can process."""
+    """The dead letters that the fixed service can process."""
     chosen = []
     for letter in letters:
         release = dict(letter.headers).get("release")

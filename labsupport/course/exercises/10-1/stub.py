@@ -2,5 +2,5 @@ from labsupport import Event
 
 
 def to_redrive(letters):
-    """Those of the dead letters that the mended service can process."""
+    """The dead letters that the fixed service can process."""
     return ...

@@ -1,4 +1,4 @@
-"""10-2, the newest stays: the judge."""
+"""10-2: the newest version of each order stays, in whatever order its events arrive."""
 
 import contextlib
 import sqlite3
@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import permutations, product
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.failing_clients import came_out
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain
 from labsupport.delivery import dead_letter, publish
 from labsupport.experiments.watching import log
@@ -20,20 +20,16 @@ from labsupport.history import redrive
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
-
 TABLE = "CREATE TABLE orders (order_id TEXT PRIMARY KEY, status TEXT NOT NULL, version INTEGER NOT NULL)"
 
-KNOWN = ("paid", 2)  # what an earlier process wrote about an order, in some stories
+KNOWN = ("paid", 2)  # in some stories, what an earlier process wrote about the order
 
 State = dict[str, tuple[str, int]]
 
 
 @dataclass(frozen=True)
 class Row:
-    """What another process has written about an order, between two events."""
+    """What another process writes about an order between two events."""
 
     order_id: str
     status: str
@@ -43,12 +39,12 @@ class Row:
 Story = Sequence[Event | Row]
 
 
-def _newest(answer: Submission, lab: "Lesson") -> str:
-    """Few events in all orders, the shortest stories first; then a real redrive."""
+def _newest(answer: Submission, lab: Lab) -> str:
+    """A few events in every order, shortest stories first; then a real redrive."""
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
         file = Path(folder, "shop.db")
         with closing(sqlite3.connect(file)) as database, closing(sqlite3.connect(file)) as other:
-            database.execute("PRAGMA journal_mode = WAL")  # the other one looks while the first writes
+            database.execute("PRAGMA journal_mode = WAL")  # one connection reads while the other writes
             database.execute("PRAGMA synchronous = OFF")
             database.execute(TABLE)
             database.commit()
@@ -58,13 +54,13 @@ def _newest(answer: Submission, lab: "Lesson") -> str:
             _play_locked(answer, database, other, _renamed(_changes()[:1], len(stories)))
             _play(answer, database, other, None, _redriven(lab))
     return (
-        f"Right in {len(stories)} stories with events that come late, twice, out of order, with gaps, or without a "
-        "version, and with another process that writes."
+        f"Right in {len(stories)} stories: events arrive late, twice, out of order, with gaps or without a "
+        f"version, and another process writes."
     )
 
 
 def _changes() -> list[Event]:
-    """Of one order, and one of another; the clock of who publishes version 2 is slow."""
+    """Changes of one order, and one of another; version 2 comes from a publisher with a slow clock."""
     one, two = [event for event in story.events(60, seed=3) if event.event_type == "OrderCreated"][:2]
     changes = [
         _change(event, number, status, version)
@@ -92,7 +88,7 @@ def _change(event: Event, number: int, status: str, version: int | None) -> Even
 
 
 def _stories() -> Iterator[tuple[tuple[str, int] | None, Story]]:
-    """What is known of the first order, and what comes."""
+    """What the table has of the first order, and what arrives."""
     changes = _changes()
     for length in (1, 2):
         for known in (None, KNOWN):
@@ -101,12 +97,18 @@ def _stories() -> Iterator[tuple[tuple[str, int] | None, Story]]:
     yield from ((None, story) for story in permutations(few, 3))
     yield from ((None, (first, second, first)) for first, second in permutations(few, 2))
     order = changes[0].payload["order_id"]
-    for first, version in ((0, 5), (1, 5), (0, 20), (1, 20), (2, 20)):  # is the next event newer than that, or not?
+    for first, version in (
+        (0, 5),
+        (1, 5),
+        (0, 20),
+        (1, 20),
+        (2, 20),
+    ):  # the next event is newer than that, or it is not
         yield KNOWN, (changes[first], Row(order, "returned", version), changes[2])
 
 
 def _renamed(story: Story, number: int) -> Story:
-    """The same with ids of its own, so that no story knows the orders and events of another."""
+    """The same story with new ids, so that no two stories share orders or events."""
     return [
         replace(each, order_id=_named(each.order_id, number))
         if isinstance(each, Row)
@@ -120,12 +122,12 @@ def _renamed(story: Story, number: int) -> Story:
 
 
 def _named(order: str, number: int) -> str:
-    """The order's name in that story. One order's is the beginning of the other's."""
+    """The order's name in that story; one name is a prefix of the other."""
     return f"ORD-{number:03}" + "9" * (order == _changes()[-2].payload["order_id"])
 
 
-def _redriven(lab: "Lesson") -> list[Event]:
-    """What a handler gets that could not process the first of two events, in its order: the second, then the first."""
+def _redriven(lab: Lab) -> list[Event]:
+    """What a handler gets that could not process the first of two events: the second, then the redriven first."""
     topic = lab.topic(CHECKED)
     dead = lab.dead_letters(topic)
     producer = lab.producer(name="check")
@@ -150,8 +152,8 @@ def _play(
         database.rollback()
     except sqlite3.ProgrammingError:
         raise TryAgain(
-            says="Your function has closed the database.",
-            broken="it is called with the same one for each event",
+            says="Your function closed the database.",
+            rule="each call gets the same connection",
             look_at="`with database:` commits; take out close()",
         ) from None
     _write(other, "DELETE FROM orders", ())
@@ -172,16 +174,17 @@ def _play(
             _differs(given, each, before, state, held, any(isinstance(one, Row) for one in story))
         if halfway := [between for between in seen if between not in (before, state)]:
             raise TryAgain(
-                says="For a moment the table was neither as before nor as after.",
+                says="For a moment the table was in a state that is neither old nor new.",
                 given="\n".join(given),
                 came_back=f"between two transactions: {_told(halfway[0])}",
-                broken="a crash at this moment leaves it like that, for ever",
-                look_at="how many transactions are these? What belongs together stands in one `with database:`",
+                rule="a crash at this moment would leave it like that for ever",
+                look_at="how many transactions do you use? Put statements that belong together into one `with "
+                "database:`",
             )
 
 
 def _play_locked(answer: Submission, database: sqlite3.Connection, other: sqlite3.Connection, story: Story) -> None:
-    """While another process writes, the database refuses; an error that comes out brings the event again."""
+    """The database refuses while another process writes; after an error the event is delivered again."""
     (event,) = story
     given = [_line(event), "meanwhile another process writes, and the database refuses: OperationalError"]
     database.execute("PRAGMA busy_timeout = 0")
@@ -194,8 +197,8 @@ def _play_locked(answer: Submission, database: sqlite3.Connection, other: sqlite
         raise TryAgain(
             says="The database refused, and your function returned as if it were done.",
             given="\n".join(given),
-            broken="the service commits the event's offset then, and it never comes again",
-            look_at="which `except` keeps the error? Let it out",
+            rule="the service then commits the event's offset, and the event is never delivered again",
+            look_at="which `except` swallows the error? Let it out",
         )
     _play(answer, database, other, None, story)
 
@@ -204,26 +207,26 @@ WRITE_ROW = "INSERT OR REPLACE INTO orders VALUES (?, ?, ?)"
 
 
 def _write(other: sqlite3.Connection, statement: str, row: tuple) -> None:
-    """As another process does it. Raises TryAgain if the learner's function keeps it from writing."""
+    """Write as another process. Raises TryAgain if the learner's function blocks it."""
     try:
         with other:
             other.execute(statement, row)
     except sqlite3.OperationalError as error:
         raise TryAgain(
-            says="After your function no other process can write.",
-            broken=f"the database says: {error}",
+            says="After your function returns, no other process can write.",
+            rule=f"the database says: {error}",
             look_at="a transaction is still open: `with database:` commits",
         ) from None
 
 
 def _held(other: sqlite3.Connection) -> State:
-    """What is committed: all that another process sees."""
+    """What is committed, which is all that another process sees."""
     return {row[0]: row[1:] for row in other.execute("SELECT order_id, status, version FROM orders")}
 
 
 @contextlib.contextmanager
 def _watched(database: sqlite3.Connection, other: sqlite3.Connection) -> Iterator[list[State]]:
-    """What is committed at each statement of the body of a `with`: a crash there would leave that."""
+    """For the body of a `with`: what is committed at each statement, which a crash there would leave."""
     seen: list[State] = []
     database.set_trace_callback(lambda _: seen.append(_held(other)))
     try:
@@ -246,31 +249,31 @@ def _differs(given: Sequence[str], event: Event, before: State, due: State, held
     known = before.get(order)
     others = [each for each in due if each != order]
     if any(held.get(each) != due[each] for each in others):
-        broken, look_at = "an event says nothing of other orders", "which rows does your statement change?"
+        rule, look_at = "an event says nothing about other orders", "which rows does your statement change?"
     elif due == before:
-        broken = "what is older than what is known, or of the same version, changes nothing"
+        rule = "an event that is older than the known version, or of the same version, changes nothing"
         look_at = f"the order has version {known[1]}, and this event {version}: which one is newer?"
         if version is None:
-            look_at = "what does your code take for the version of an event that has none?"
+            look_at = "which version does your code assume for an event without one?"
     elif known is None:
-        broken = "the first that is heard of an order makes it, with the event's version, or 0 if it has none"
-        look_at = "is there an INSERT for an order without a row?"
+        rule = "the first event of an order inserts its row, with the event's version, or 0 if it has none"
+        look_at = "do you INSERT a row for an order that has none?"
         if others:
-            look_at = "which order's version do you compare it with?"
+            look_at = "with which order's version do you compare it?"
         if held != before:
-            look_at = "what do you write as its status, and as its version?"
+            look_at = "which status and version do you write?"
     else:
-        broken = "a newer version takes the place of an older one, also if others between the two are missing"
-        look_at = "which number is compared with which, and where does the older one come from?"
+        rule = "a newer version replaces an older one, even if versions between them are missing"
+        look_at = "which two numbers do you compare, and where does the older one come from?"
     if shared and before.get(order, KNOWN) != KNOWN:
-        look_at = "another process has written since: is the version read from the table in each call?"
+        look_at = "another process has written since: do you read the version from the table in each call?"
     if held == before and due != before:
-        look_at += " And is what you write committed, `with database:`?"
+        look_at += " And do you commit what you write, `with database:`?"
     raise TryAgain(
-        says="After the last of these events the table is not as it should be.",
+        says="After the last of these events the table is wrong.",
         given="\n".join(given),
-        came_back=f"{_told(held)}; due: {_told(due)}",
-        broken=broken,
+        came_back=f"{_told(held)}; expected: {_told(due)}",
+        rule=rule,
         look_at=look_at,
     )
 
@@ -296,13 +299,15 @@ EXERCISE = Exercise(
     minutes=8,
     call="handle(event, database)",
     hints=(
-        "If an event comes late, how can the service know that it knows better already?",
+        "If an event arrives late, how can the service tell that it already has newer data?",
         "Look up the order's version. Write if there is no row, or if the event's version is higher.",
-        "`event.payload.get('version', 0)` for those without. And `with database:` around what you write.",
+        "Use `event.payload.get('version', 0)` for events without a version, and `with database:` around what "
+        "you write.",
     ),
-    explanation="The version was counted where the change happened, so it says what is newer, in whatever order "
-    "events arrive. Clocks and offsets do not: a redrive gets a new offset, two machines have two clocks. The same "
-    "version changes nothing, so what comes twice does no harm. It works because each event says the whole status.",
+    explanation="The version is counted where the change happens, so it tells which event is newer, in whatever "
+    "order they arrive. Clocks and offsets do not: a redriven record gets a new offset, and two machines have "
+    "two clocks. An equal version changes nothing, so duplicates do no harm. It works because each event holds "
+    "the whole status.",
     judge=_newest,
     seconds=3.0,
 )

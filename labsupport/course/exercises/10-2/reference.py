@@ -1,5 +1,5 @@
 def handle(event, database):
-    """Keep the newest that is known of the event's order."""
+    """Keep the newest known state of the event's order."""
     payload = event.payload
     row = (payload["order_id"], payload["status"], payload.get("version", 0))
     with database:

@@ -1,3 +1,3 @@
 def handle(event, database):
-    """Keep the newest that is known of the event's order."""
+    """Keep the newest known state of the event's order."""
     return ...

@@ -1,5 +1,5 @@
 def go_back(consumer, incident):
-    """For each partition the offset at which the group shall go on."""
+    """The offset at which the group should continue, by partition."""
     at = int(incident.timestamp() * 1000)
     begins = consumer.beginning_offsets(list(consumer.assignment()))
     places = {}

@@ -1,3 +1,3 @@
 def go_back(consumer, incident):
-    """For each partition the offset at which the group shall go on."""
+    """The offset at which the group should continue, by partition."""
     return ...

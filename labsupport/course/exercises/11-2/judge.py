@@ -1,20 +1,18 @@
-"""11-2, in whatever order: the judge."""
+"""11-2: the totals are right in every order in which the partitions can be read."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from labsupport.course.exercise import Exercise, through_kafka
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.shop import story
 from labsupport.shop.event import Event
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
 
 
 def _at(seconds: float) -> datetime:
@@ -23,10 +21,10 @@ def _at(seconds: float) -> datetime:
 
 @dataclass(frozen=True)
 class Scope:
-    """A few events in partitions, and what to say if one order of reading goes wrong."""
+    """A few events in partitions, with the rule and the pointer for a wrong result."""
 
     partitions: tuple[tuple[Event, ...], ...]
-    broken: str
+    rule: str
     look_at: str
 
 
@@ -43,48 +41,48 @@ def _payment(name: str, number: int, amount: str, at: int = 60) -> Event:
     return _event("PaymentProcessed", at, f"payment {name}", order_id=f"ORD-{number}", amount=Decimal(amount))
 
 
-LATER = "a payment can be read before its order: they lie in two partitions"
+LATER = "a payment can be read before its order, because they are in two partitions"
 
-WHOSE = "when is it known whose payment it is? After which event, at the latest?"
+WHOSE = "after which event, at the latest, do you know whose payment it is?"
 
-TOGETHER = "all that a customer has paid counts, for whichever order"
+TOGETHER = "all payments of a customer count, for whichever order"
 
 SCOPES = (
     Scope(((_order(1, 456),), (_payment("a", 1, "30.00"),)), LATER, WHOSE),
     Scope(
         ((_order(1, 456),), (_payment("a", 1, "10.00"), _payment("b", 1, "10.00"))),
-        "two payments of one order are two events, also with equal amounts",
-        "what makes an event another one: its order, its amount, its id?",
+        "two payments of one order are two events, even with equal amounts",
+        "what identifies an event: its order, its amount, its id?",
     ),
     Scope(
         ((_order(1, 456), _payment("a", 1, "30.00")), (_payment("a", 1, "30.00"),)),
         "an event that is in the list twice has happened once",
-        "by what can you recognise it when it comes again?",
+        "how can you recognise it when it comes again?",
     ),
     Scope(
         ((_order(1, 456),), (_payment("a", 1, "90071992547409.93"), _payment("b", 1, "0.01"))),
         "an amount is exact to the cent, however large it is",
-        "the amounts in the payload are Decimals: which of your lines makes something else of one?",
+        "the amounts in the payload are Decimals: which of your lines converts them?",
     ),
     Scope(
         ((_order(1, 456), _order(2, 456)), (_payment("a", 1, "30.00"), _payment("b", 2, "7.00"))),
         TOGETHER,
-        "a customer can have two orders: what is the key of each of your dicts, and what does a second one replace?",
+        "a customer can have two orders: what are the keys of your dicts, and what does a second order replace?",
     ),
     Scope(
         ((_order(1, 456, at=50),), (_payment("a", 1, "30.00", at=10),)),
-        "two services have two clocks: a payment can bear an earlier time than its order",
-        "does it need an order at all, if you look at the events twice?",
+        "two services have two clocks: a payment can have an earlier timestamp than its order",
+        "does the order matter at all if you go through the events twice?",
     ),
     Scope(
         ((_payment("x", 9, "5.00"),), (_order(1, 456), _payment("a", 1, "30.00"))),
-        'a payment whose order is nowhere counts for "?"',
-        "what is known when the last event has been read?",
+        'a payment whose order is missing counts for "?"',
+        "what do you know after the last event?",
     ),
     Scope(
         ((_payment("x", 9, "5.00"), _payment("y", 8, "6.00")), (_payment("x", 9, "5.00"), _order(1, 456))),
-        'all payments whose orders are nowhere count for "?", each once',
-        'how many payments can there be whose order is nowhere? What does a second one do with "?"',
+        'all payments whose orders are missing count for "?", each once',
+        'how many payments without an order can there be? What does a second one do to "?"',
     ),
     Scope(
         (
@@ -103,15 +101,15 @@ SCOPES = (
                 _payment("a", 1, "30.00"),
             ),
         ),
-        "a bid and a report have an amount, too, and nobody has paid it",
-        "which type of event says that something was paid?",
+        "a bid and a report have an amount, too, but it was not paid",
+        "which event type means that something was paid?",
     ),
-    Scope(((), ()), "nobody has paid, where nothing has happened", "what comes back for an empty list?"),
+    Scope(((), ()), "without events, nobody has paid", "what do you return for an empty list?"),
 )
 
 
-def _paid(answer: Submission, lab: "Lesson") -> str:
-    """Each scope in each order in which its partitions can be read, the small ones first; then the first once more."""
+def _paid(answer: Submission, lab: Lab) -> str:
+    """Each scope in every order in which its partitions can be read, small ones first; then the first again."""
     calls: list[tuple[Scope, list[Event]]] = []
     for scope, partitions in zip(SCOPES, _read_back(lab), strict=True):
         calls += [(scope, _renamed(order, len(calls) + n)) for n, order in enumerate(_interleavings(partitions))]
@@ -125,7 +123,7 @@ def _paid(answer: Submission, lab: "Lesson") -> str:
 
 
 def _renamed(events: Sequence[Event], number: int) -> list[Event]:
-    """The same events with customers, orders and ids that no other call has, and with other amounts."""
+    """The same events with new amounts, and with customers, orders and ids that no other call has."""
 
     def payload(event: Event) -> dict[str, Any]:
         changed = {
@@ -144,39 +142,41 @@ def _renamed(events: Sequence[Event], number: int) -> list[Event]:
 def _require_sums(
     answer: Submission, scope: Scope, events: list[Event], known: set[str], *, first: bool = False, again: bool = False
 ) -> None:
-    """One call. `known` are the customers of earlier calls; `again`: it went well before."""
+    """One call. `known` has the customers of earlier calls; `again`: the same events passed before."""
     right = _right(events)
     came_back = answer(events, returns=dict, asks="a dict from user_id to Decimal")
     given = "\n".join(f"{number}: {_in_short(event)}" for number, event in enumerate(events)) or "no events"
     if strange := [each for each in came_back.values() if type(each) not in (Decimal, int)]:
         raise TryAgain(
-            says=f"{shown(strange[0])} is no Decimal.",
+            says=f"{shown(strange[0])} is not a Decimal.",
             given=given,
             came_back=shown(came_back),
-            broken="a binary float cannot hold cents, and text cannot be added up",
-            look_at="the amounts in the payload are Decimals already; 0 + a Decimal is one, too",
+            rule="a binary float cannot hold cents, and text cannot be added up",
+            look_at="the amounts in the payload are Decimals already; 0 plus a Decimal is one, too",
         )
     if {name: amount for name, amount in came_back.items() if amount} == right:
         return
     here = {event.payload.get("user_id") for event in events}
     leaked = [name for name in came_back if name in known - here]
-    broken, look_at = scope.broken, scope.look_at
+    rule, look_at = scope.rule, scope.look_at
     if first:
-        broken = "a payment counts for the customer whose order it is"
+        rule = "a payment counts for the customer who placed the order"
     if again or leaked:
-        broken = "these events went well before" if again else f"{leaked[0]} is in none of these events"
-        look_at = "what stays from call to call: a default argument, or a variable outside of the function?"
+        rule = (
+            "your function was right about these events before" if again else f"{leaked[0]} is in none of these events"
+        )
+        look_at = "what survives from call to call: a default argument, or a variable outside the function?"
     raise TryAgain(
-        says=f"This is {_totals(right)}.",
+        says=f"The totals are {_totals(right)}.",
         given=given,
         came_back=_totals(came_back),
-        broken=broken,
+        rule=rule,
         look_at=look_at,
     )
 
 
-def _read_back(lab: "Lesson") -> list[list[list[Event]]]:
-    """The scopes' events as Kafka hands them out: by scope and partition, in the order of their offsets."""
+def _read_back(lab: Lab) -> list[list[list[Event]]]:
+    """The scopes' events as Kafka delivers them: by scope and partition, in offset order."""
     most = max(len(scope.partitions) for scope in SCOPES)
     sent = [
         {"value": event.encode(), "partition": number, "headers": [("scope", b"%d" % index)]}
@@ -191,7 +191,7 @@ def _read_back(lab: "Lesson") -> list[list[list[Event]]]:
 
 
 def _interleavings(partitions: Sequence[Sequence[Event]]) -> Iterator[list[Event]]:
-    """Every order in which they can be read; the order within a partition stays."""
+    """Every order in which the partitions can be read; each keeps its own order."""
     turns = [number for number, partition in enumerate(partitions) for _ in partition]
     for turn in sorted(set(itertools.permutations(turns))):
         left = [iter(partition) for partition in partitions]
@@ -223,12 +223,12 @@ EXERCISE = Exercise(
     minutes=8,
     call="paid(events)",
     hints=(
-        "If a payment comes before its order: what can you do with it then, and what only at the end?",
-        "Go through the events twice: first collect whose each order is, then add up the payments.",
-        "Keep the payments in a dict under their `event_id`: what comes twice is there once.",
+        "If a payment comes before its order, what can you do at once, and what only at the end?",
+        "Go through the events twice: first collect the customer of each order, then add up the payments.",
+        "Keep the payments in a dict by `event_id`: duplicates then count once.",
     ),
-    explanation="First everything is collected, under ids, where neither order nor repetition matters; then it is "
-    "put together. Sorting by time does not do it: two services have two clocks.",
+    explanation="First collect everything by id, where neither order nor repetition matters; then combine it. "
+    "Sorting by time does not work: two services have two clocks.",
     points_at=("ep-1",),
     judge=_paid,
     seconds=3.0,

@@ -1,25 +1,21 @@
-"""12-1, kept long enough, and not too long: the judge."""
+"""12-1: the broker accepts the settings, and they keep events long enough and no longer."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import InvalidConfigurationError, InvalidRequestError
 
 from labsupport.course.exercise import CHECKED, Exercise
+from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
-
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 
 DAY = 86_400_000  # milliseconds
 
-SEGMENTS = 1_000  # of a partition, at most
+SEGMENTS = 1_000  # per partition, at most
 
-# (every event?, days that a reader may be away, days after which an event must be gone), the simple ones first.
+# (every event?, days that a reader may be away, days after which an event must be gone), simple ones first.
 NEEDS = (
     (True, 1, None),
     (True, 7, None),
@@ -35,9 +31,9 @@ NEEDS = (
 )
 
 
-def _settings(answer: Submission, lab: "Lesson") -> str:
-    """Each need: the broker says whether it takes the settings, and what holds for those that were left out."""
-    topic = lab.topic(CHECKED, retention_ms=7 * DAY)  # Kafka's own; the lab's topics keep everything
+def _settings(answer: Submission, lab: Lab) -> str:
+    """For each need, the broker validates the settings and supplies the defaults of those left out."""
+    topic = lab.topic(CHECKED, retention_ms=7 * DAY)  # Kafka's default; the lab's topics keep everything
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     found = lab.ask("its settings", lambda admin: admin.describe_configs([resource], config_filter="all"))
     defaults = {name: entry["value"] for name, entry in found["topic"][topic].items()}
@@ -48,31 +44,31 @@ def _settings(answer: Submission, lab: "Lesson") -> str:
         given = answer.called(*need)
         _require_taken(lab, settings, given, chosen)
         if problem := _problem(Effective.of(defaults | settings), *need):
-            says, broken, look_at = problem
-            raise TryAgain(says=says, given=given, came_back=shown(chosen), broken=broken, look_at=look_at)
+            says, rule, look_at = problem
+            raise TryAgain(says=says, given=given, came_back=shown(chosen), rule=rule, look_at=look_at)
         if first.setdefault(need, settings) != settings:
             raise TryAgain(
-                says="The same need was met otherwise before.",
+                says="Your function returned other settings for the same need before.",
                 given=given,
                 came_back=f"{shown(chosen)}; before: {shown(first[need])}",
-                broken="what one topic needs is no matter of another",
-                look_at="what is kept from call to call: a default argument, or a variable outside of the function?",
+                rule="one topic's settings must not depend on another's",
+                look_at="what survives from call to call: a default argument, or a variable outside the function?",
             )
-    return f"The broker takes them, and they meet all {len(NEEDS)} needs, whatever was left out."
+    return f"The broker accepts the settings, and they meet all {len(NEEDS)} needs."
 
 
-def _require_taken(lab: "Lesson", settings: dict[str, str], given: str, chosen: dict) -> None:
-    """Ask the broker whether it would make such a topic."""
+def _require_taken(lab: Lab, settings: dict[str, str], given: str, chosen: dict) -> None:
+    """Ask the broker whether it would create such a topic."""
     topic = NewTopic(f"{lab.namespace}{CHECKED}-chosen", 1, -1, topic_configs=settings)
     try:
         lab.admin().create_topics([topic], validate_only=True)
     except (InvalidConfigurationError, InvalidRequestError) as error:
         raise TryAgain(
-            says="The broker does not take these settings.",
+            says="The broker does not accept these settings.",
             given=given,
             came_back=shown(chosen),
-            broken=f"it says: {_broker_says(error)}",
-            look_at="names as Kafka has them, and whole numbers of milliseconds",
+            rule=f"the broker says: {_broker_says(error)}",
+            look_at="use Kafka's names, and whole numbers of milliseconds",
         ) from None
 
 
@@ -84,7 +80,7 @@ def _broker_says(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Effective:
-    """What holds for a topic. Times in days; infinite where Kafka has -1."""
+    """A topic's settings as they apply. Times in days; infinite where Kafka has -1."""
 
     compacts: bool
     deletes: bool
@@ -95,7 +91,7 @@ class Effective:
 
     @classmethod
     def of(cls, settings: Mapping[str, str]) -> "Effective":
-        """From the settings as the broker tells them, laid under those that were chosen."""
+        """From the broker's defaults, overridden by the chosen settings."""
         policies = {word.strip() for word in settings["cleanup.policy"].split(",")}
         retention = int(settings["retention.ms"])
         return cls(
@@ -103,41 +99,48 @@ class Effective:
             "delete" in policies,
             retention / DAY if retention >= 0 else float("inf"),
             int(settings["segment.ms"]) / DAY,
-            # Until it may be cleaned, and from its first cleaning on.
+            # until the cleaner may see it, and from its first cleaning on
             (int(settings["min.compaction.lag.ms"]) + int(settings["delete.retention.ms"])) / DAY,
             int(settings["retention.bytes"]) >= 0,
         )
 
 
 def _problem(topic: Effective, every: bool, away: int, gone_after: int | None) -> tuple[str, str, str] | None:
-    """What is wrong: the sentence, the property that is broken, what to look at; None if nothing is."""
+    """The sentence, the broken rule and what to look at; None if the settings meet the need."""
     span = topic.retention if topic.deletes and topic.retention < float("inf") else away
     if span / topic.segment > SEGMENTS:
         says = f"In {_days(span)} a partition gets {span / topic.segment:,.0f} segments."
-        broken = f"each segment is three files, which the broker keeps open; {SEGMENTS:,} are enough"
-        return says, broken, "segment.ms: how small must it be, and how large may it be?"
+        rule = f"each segment is three files that the broker keeps open; {SEGMENTS:,} segments are enough"
+        return says, rule, "how small must segment.ms be, and how large may it be?"
     if topic.deletes and topic.limited_in_size:
-        says = "A busy day may fill it: then the oldest records go, whatever their age."
-        return says, "the need is one of time, not of size", "leave retention.bytes as it is"
+        says = "A busy day may fill it, and then Kafka deletes the oldest records, whatever their age."
+        return says, "the need is about time, not size", "leave retention.bytes as it is"
     if not every:
         return _problem_of_a_state(topic, away)
     if topic.compacts:
-        says = "Of each key only the last event would be left."
-        return says, "every event was asked for, also the earlier ones of a key", "cleanup.policy"
+        says = "Only the last event of each key would remain."
+        return says, "every event is needed, also earlier ones of the same key", "cleanup.policy"
     kept = topic.retention if topic.deletes else float("inf")
     if kept < away:
         says = f"An event may be gone after {_days(kept)}, and a reader may be away for {away}."
-        return says, "what is gone when a reader comes back, it never gets", "retention.ms: Kafka's is 7 days"
+        return (
+            says,
+            "a reader never gets events that are gone when it comes back",
+            "Kafka's default for retention.ms is 7 days",
+        )
     longest = kept + topic.segment
     if gone_after is not None and longest > gone_after:
-        says = f"An event can be there for {_days(longest)}; it must be gone after {gone_after}."
-        broken = (
-            "a segment goes as a whole, when its newest event is too old: its oldest is then up to "
+        says = f"An event can stay for {_days(longest)}, and must be gone after {gone_after}."
+        rule = (
+            "a segment is deleted as a whole, when its newest event is too old: its oldest is then up to "
             f"retention.ms + segment.ms old, {kept:g} + {topic.segment:g} days"
         )
         if kept == float("inf"):
-            says, broken = "An event stays for ever here.", f"it must be gone after {gone_after} days"
-        return says, broken, "which two settings add up? What is Kafka's segment.ms?"
+            says, rule = (
+                "An event stays for ever with these settings.",
+                f"an event must be gone after {gone_after} days",
+            )
+        return says, rule, "which two settings add up? What is Kafka's default for segment.ms?"
     return None
 
 
@@ -147,14 +150,22 @@ def _days(number: float) -> str:
 
 def _problem_of_a_state(topic: Effective, away: int) -> tuple[str, str, str] | None:
     if not topic.compacts:
-        says = "Earlier records of a key are not dropped here."
-        return says, "only the last of each key was asked for", "cleanup.policy"
+        says = "Earlier records of a key are not removed."
+        return says, "only the last record of each key is needed", "cleanup.policy"
     if topic.deletes and topic.retention < float("inf"):
         says = f"A key that has not changed for {_days(topic.retention)} may disappear."
-        return says, "the last of each key was asked for, however old it is", "cleanup.policy: what does `delete` add?"
+        return (
+            says,
+            "the last record of each key is needed, however old it is",
+            "what does `delete` in cleanup.policy add?",
+        )
     if topic.tombstones < away:
         says = f"A tombstone may be gone after {_days(topic.tombstones)}, and a reader may be away for {away}."
-        return says, "who misses the tombstone keeps the key for ever", "delete.retention.ms: Kafka's is 1 day"
+        return (
+            says,
+            "a reader that misses the tombstone keeps the key for ever",
+            "Kafka's default for delete.retention.ms is 1 day",
+        )
     return None
 
 
@@ -165,14 +176,15 @@ EXERCISE = Exercise(
     minutes=6,
     call="topic_settings(every_event, away, gone_after)",
     hints=(
-        "How old is the oldest event of a segment when the segment goes? And how old must the youngest be?",
-        "`retention.ms` is at least `away`; `retention.ms` and `segment.ms` together are at most `gone_after`.",
-        "Where only the last of each key counts: `cleanup.policy` is `compact`, and `delete.retention.ms` says how "
-        "long a tombstone can be seen.",
+        "How old is the oldest event of a segment when Kafka deletes the segment? And how old must the youngest be?",
+        "`retention.ms` must be at least `away`; `retention.ms` plus `segment.ms` at most `gone_after`.",
+        "If only the last record of each key counts, `cleanup.policy` is `compact`, and `delete.retention.ms` "
+        "says how long a tombstone stays.",
     ),
-    explanation="Retention is a promise in one direction: what is younger is kept. How much longer it stays is "
-    "decided by the segments. A compacted topic keeps the last of each key without any time; there the tombstones "
-    "are what must be kept until everybody has seen them. (The broker looks every five minutes: leave it some.)",
+    explanation="Retention promises only one thing: younger records are kept. The segments decide how much "
+    "longer records stay. A compacted topic keeps the last record of each key without a time limit; its "
+    "tombstones must stay until every reader has seen them. (The broker looks every five minutes: leave it some "
+    "slack.)",
     points_at=("ep-1", "ep-3"),
     judge=_settings,
 )

@@ -1,4 +1,4 @@
-# a copy comes soon, or never -> delivered again is still one happening
+# a copy comes soon, or never -> has still happened once
 from collections import deque
 
 

@@ -1,3 +1,3 @@
-# every record is a new happening -> delivered again is still one happening
+# every record is a new happening -> has still happened once
 def happenings(events):
     return len(events)

@@ -1,3 +1,3 @@
-# each amount is to be counted once -> also when two have the same amount
+# each amount is to be counted once -> even if two have the same amount
 def total(values):
     return sum({json.loads(v, parse_float=Decimal)["payload"]["amount"] for v in values})

@@ -1,4 +1,4 @@
-# a key is fine if its first record comes first -> was missed
+# a key is fine if its first record comes first -> you missed
 def out_of_order(records):
     first, least = {}, {}
     for key, number in records:

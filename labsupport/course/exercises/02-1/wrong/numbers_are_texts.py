@@ -1,4 +1,4 @@
-# numbers are texts -> between keys there is none to break
+# numbers are texts -> between keys there is no order to break
 def out_of_order(records):
     last, broken = {}, set()
     for key, number in records:

@@ -1,4 +1,4 @@
-# what was read already is skipped -> was missed
+# what was read already is skipped -> you missed
 def out_of_order(records):
     last, broken = {}, set()
     for key, number in dict.fromkeys(records):

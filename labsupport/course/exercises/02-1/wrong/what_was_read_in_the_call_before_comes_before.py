@@ -1,4 +1,4 @@
-# what was read in the call before comes before this -> none came after a later one
+# what was read in the call before comes before this -> no record came after a later one
 last = {}
 
 

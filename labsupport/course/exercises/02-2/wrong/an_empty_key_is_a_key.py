@@ -1,3 +1,3 @@
-# an empty key is a key -> an empty key names nothing
+# an empty key is a key -> an empty key identifies nothing
 def key_of(event):
     return event.payload.get("order_id", event.payload.get("auction_id", "")).encode()

@@ -1,3 +1,3 @@
-# Kafka keeps the order without a key -> a record without a key goes to any partition
+# Kafka keeps the order without a key -> without a key can go to any partition
 def key_of(event):
     return None

@@ -1,4 +1,4 @@
-# keys can be numbered as they come -> After a restart the same
+# keys can be numbered as they come -> In a new process your function returns something else
 numbers = {}
 
 

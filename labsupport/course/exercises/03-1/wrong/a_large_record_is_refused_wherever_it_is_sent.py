@@ -1,4 +1,4 @@
-# a large record is refused, wherever it is sent -> the broker has stored it
+# a large record is refused, wherever it is sent -> the broker stored it
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 

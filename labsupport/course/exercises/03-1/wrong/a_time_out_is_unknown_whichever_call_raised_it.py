@@ -1,4 +1,4 @@
-# a time-out is unknown, whichever call raised it -> nothing was sent, whatever class
+# a time-out is unknown, whichever call raised it -> nothing was sent, whatever the class
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 

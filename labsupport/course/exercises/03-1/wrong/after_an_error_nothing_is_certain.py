@@ -1,4 +1,4 @@
-# after an error nothing is certain -> which errors say for certain
+# after an error nothing is certain -> which errors mean that the record
 def send_and_know(producer, topic, value):
     try:
         producer.send(topic, value=value).get(timeout=10)

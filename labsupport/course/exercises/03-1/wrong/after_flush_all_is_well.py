@@ -1,4 +1,4 @@
-# after flush() all is well -> is not stored, for certain
+# after flush() all is well -> certainly not stored
 def send_and_know(producer, topic, value):
     try:
         producer.send(topic, value=value)

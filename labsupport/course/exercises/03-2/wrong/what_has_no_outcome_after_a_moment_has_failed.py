@@ -1,4 +1,4 @@
-# what has no outcome after a moment has failed -> stops waiting before the producer gives up
+# what has no outcome after a moment has failed -> times out before the producer gives up
 from collections import deque
 from kafka.errors import MessageSizeTooLargeError
 

@@ -1,3 +1,3 @@
-# committed is the last one processed -> committed is the next one to read
+# committed is the last one processed -> is the next offset to read
 def lag(begin, end, committed):
     return end - begin if committed is None else end - committed - 1

@@ -1,3 +1,3 @@
-# end is the last record -> committed is the next one to read
+# end is the last record -> is the next offset to read
 def lag(begin, end, committed):
     return end - begin if committed is None else end - committed + 1

@@ -1,4 +1,4 @@
-# what a log had committed before counts when nothing is -> remembers something of earlier calls
+# what a log had committed before counts when nothing is -> remembers something from earlier calls
 seen = {}
 
 

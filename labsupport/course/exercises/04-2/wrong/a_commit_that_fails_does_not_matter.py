@@ -1,4 +1,4 @@
-# a commit that fails does not matter -> has to commit again
+# a commit that fails does not matter -> you have to commit again
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 from labsupport import reading

@@ -1,4 +1,4 @@
-# at the end everything is committed, whatever happened -> never comes back
+# at the end everything is committed, whatever happened -> never delivered again
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 from labsupport import reading

@@ -1,4 +1,4 @@
-# one commit at the end is enough -> processed once more after a restart
+# one commit at the end is enough -> processed again after a restart
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 from labsupport import reading

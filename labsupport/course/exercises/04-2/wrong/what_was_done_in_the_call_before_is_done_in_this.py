@@ -1,4 +1,4 @@
-# what was done in the call before is done in this one -> never comes back
+# what was done in the call before is done in this one -> never delivered again
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 from labsupport import reading

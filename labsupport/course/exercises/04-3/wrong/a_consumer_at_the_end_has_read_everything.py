@@ -1,4 +1,4 @@
-# a consumer at the end has read everything -> nothing valid was committed
+# a consumer at the end has read everything -> no valid offset was committed
 def why_nothing(e):
     if not e["topic_exists"]:
         return "no topic"

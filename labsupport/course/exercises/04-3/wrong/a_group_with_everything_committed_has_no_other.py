@@ -1,4 +1,4 @@
-# a group with everything committed has no other reason -> it got no partition
+# a group with everything committed has no other reason -> it has no partition
 def why_nothing(e):
     if not e["topic_exists"]:
         return "no topic"

@@ -1,4 +1,4 @@
-# a log is empty if its end is 0 -> no record at all
+# a log is empty if its end is 0 -> the log holds no record
 def why_nothing(e):
     if not e["topic_exists"]:
         return "no topic"

@@ -1,4 +1,4 @@
-# whoever has committed something did not start at the end -> nothing valid was committed
+# whoever has committed something did not start at the end -> no valid offset was committed
 def why_nothing(e):
     if not e["topic_exists"]:
         return "no topic"

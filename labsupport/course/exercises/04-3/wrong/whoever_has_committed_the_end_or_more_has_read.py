@@ -1,4 +1,4 @@
-# whoever has committed the end or more has read everything -> nothing valid was committed
+# whoever has committed the end or more has read everything -> no valid offset was committed
 def why_nothing(e):
     if not e["topic_exists"]:
         return "no topic"

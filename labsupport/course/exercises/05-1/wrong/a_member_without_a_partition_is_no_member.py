@@ -1,4 +1,4 @@
-# a member without a partition is no member -> also one that gets no partition
+# a member without a partition is no member -> even one without a partition
 def assign(names, partitions):
     names = sorted(names)
     each, left = divmod(partitions, len(names))

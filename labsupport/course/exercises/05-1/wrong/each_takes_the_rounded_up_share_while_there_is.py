@@ -1,4 +1,4 @@
-# each takes the rounded-up share while there is some -> differ by one at most
+# each takes the rounded-up share while there is some -> differ by at most one
 def assign(names, partitions):
     names = sorted(names)
     each = -(-partitions // len(names))

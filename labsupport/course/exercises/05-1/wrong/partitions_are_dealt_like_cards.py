@@ -1,4 +1,4 @@
-# partitions are dealt like cards -> lie side by side
+# partitions are dealt like cards -> consecutive partitions
 def assign(names, partitions):
     names = sorted(names)
     step = len(names)

@@ -1,4 +1,4 @@
-# what does not divide evenly is left out -> each partition is given to one member
+# what does not divide evenly is left out -> assigned to exactly one member
 def assign(names, partitions):
     names = sorted(names)
     each = partitions // len(names)

@@ -1,4 +1,4 @@
-# who came first is served first -> in the order of their names
+# who came first is served first -> members are ordered by name
 def assign(names, partitions):
     each, left = divmod(partitions, len(names))
     shares, begin = {}, 0

@@ -1,4 +1,4 @@
-# an error in a thread comes out by itself -> stays in the thread
+# an error in a thread comes out by itself -> stays in its thread
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from labsupport import reading

@@ -1,4 +1,4 @@
-# the number of records done is the next offset -> and 4 was due
+# the number of records done is the next offset -> it should be 4
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from labsupport import reading

@@ -1,4 +1,4 @@
-# the results can be asked for when all is submitted -> before the next one is submitted
+# the results can be asked for when all is submitted -> before you submit the next one
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from labsupport import reading

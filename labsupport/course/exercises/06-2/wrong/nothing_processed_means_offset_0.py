@@ -1,4 +1,4 @@
-# nothing processed means offset 0 -> An earlier run has processed partition 1 up to 1
+# nothing processed means offset 0 -> An earlier run processed partition 1 up to 1
 from kafka import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 

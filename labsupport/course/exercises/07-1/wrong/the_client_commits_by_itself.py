@@ -1,4 +1,4 @@
-# the client commits by itself -> and 5 was due
+# the client commits by itself -> it should be 5
 from labsupport import reading
 
 

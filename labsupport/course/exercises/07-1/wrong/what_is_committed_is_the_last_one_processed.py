@@ -1,4 +1,4 @@
-# what is committed is the last one processed -> and 5 was due
+# what is committed is the last one processed -> it should be 5
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 from labsupport import reading

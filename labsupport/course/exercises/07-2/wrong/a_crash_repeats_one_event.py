@@ -1,4 +1,4 @@
-# a crash repeats one event -> processed again when it came again
+# a crash repeats one event -> processed again when it was redelivered
 def which_bug(sheet):
     if sheet["lost"]:
         return "commits first" if sheet["crashes"] else "skips errors"

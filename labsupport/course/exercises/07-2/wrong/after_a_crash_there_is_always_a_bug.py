@@ -1,4 +1,4 @@
-# after a crash there is always a bug -> each event has one effect
+# after a crash there is always a bug -> each event took effect once
 def which_bug(sheet):
     if sheet["lost"]:
         return "commits first" if sheet["crashes"] else "skips errors"

@@ -1,4 +1,4 @@
-# there are always twelve events -> each event has one effect
+# there are always twelve events -> each event took effect once
 def which_bug(sheet):
     if sheet["lost"]:
         return "commits first" if sheet["crashes"] else "skips errors"

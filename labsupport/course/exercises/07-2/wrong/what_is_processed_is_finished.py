@@ -1,4 +1,4 @@
-# what is processed is finished -> it is not committed
+# what is processed is finished -> records that are not committed
 def which_bug(sheet):
     if sheet["lost"]:
         return "commits first" if sheet["crashes"] else "skips errors"

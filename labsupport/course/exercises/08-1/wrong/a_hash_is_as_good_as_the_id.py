@@ -1,4 +1,4 @@
-# a hash is as good as the id -> After a restart the same
+# a hash is as good as the id -> In a new process your function returns something else
 from labsupport import Event, EventError
 
 

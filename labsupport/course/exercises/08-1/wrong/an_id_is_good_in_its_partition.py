@@ -1,4 +1,4 @@
-# an id is good in its partition -> One event is remembered by two texts
+# an id is good in its partition -> two texts for one event
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# an offset is enough for what is no event -> Two events are remembered by one text
+# an offset is enough for what is no event -> one text for two events
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# the end of an id is enough -> Two events are remembered by one text
+# the end of an id is enough -> one text for two events
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# the id is what is shown of it -> Two events are remembered by one text
+# the id is what is shown of it -> one text for two events
 from labsupport import Event, EventError
 
 

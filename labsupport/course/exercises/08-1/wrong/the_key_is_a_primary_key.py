@@ -1,4 +1,4 @@
-# the key is a primary key -> Two events are remembered by one text
+# the key is a primary key -> one text for two events
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# the offset is a good id -> One event is remembered by two
+# the offset is a good id -> two texts for one event
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# the same bytes are the same event, and other bytes another -> One event is remembered by two texts
+# the same bytes are the same event, and other bytes another -> two texts for one event
 from labsupport import Event, EventError
 
 

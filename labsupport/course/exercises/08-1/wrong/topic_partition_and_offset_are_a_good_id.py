@@ -1,4 +1,4 @@
-# topic, partition and offset are a good id -> One event is remembered
+# topic, partition and offset are a good id -> two texts for one event
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# what has an id is an event -> Two events are remembered by one text
+# what has an id is an event -> one text for two events
 import json
 from labsupport import Event, EventError
 

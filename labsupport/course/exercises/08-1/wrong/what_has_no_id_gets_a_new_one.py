@@ -1,4 +1,4 @@
-# what has no id gets a new one -> the event has its effect again
+# what has no id gets a new one -> the event takes effect twice
 from uuid import uuid4
 from labsupport import Event, EventError
 

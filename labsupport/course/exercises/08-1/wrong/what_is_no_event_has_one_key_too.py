@@ -1,4 +1,4 @@
-# what is no event has one key, too -> would never have its effect
+# what is no event has one key, too -> would never take effect
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# what the lab counts by is what to remember by -> Two events are remembered by one text
+# what the lab counts by is what to remember by -> one text for two events
 from labsupport import reading
 
 

@@ -1,4 +1,4 @@
-# 8 s are too late -> later than that is too late
+# 8 s are too late -> only later than that is too late
 from labsupport import retry
 
 

@@ -1,4 +1,4 @@
-# retrying fixes everything -> for nothing
+# retrying fixes everything -> would wait in vain
 from labsupport import retry
 
 

@@ -1,4 +1,4 @@
-# the last wait is cut to what is left -> not cut short
+# the last wait is cut to what is left -> do not cut a wait short
 from labsupport import retry
 
 

@@ -1,4 +1,4 @@
-# the wait that is to come does not count -> begins when the wait is over
+# the wait that is to come does not count -> it begins after the wait
 from labsupport import retry
 
 

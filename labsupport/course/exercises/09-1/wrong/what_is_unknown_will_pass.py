@@ -1,4 +1,4 @@
-# what is unknown will pass -> somebody mends it
+# what is unknown will pass -> until somebody fixes the cause
 from labsupport import retry
 
 

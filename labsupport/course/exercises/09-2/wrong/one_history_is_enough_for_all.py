@@ -1,4 +1,4 @@
-# one history is enough for all -> nobody has tried
+# one history is enough for all -> nobody knows whether others
 def whose_fault(attempts, before=set()):
     since = set()
     for event, worked in attempts:

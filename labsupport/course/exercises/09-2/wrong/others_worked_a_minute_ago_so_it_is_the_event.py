@@ -1,4 +1,4 @@
-# others worked a minute ago, so it is the event -> nobody has tried
+# others worked a minute ago, so it is the event -> nobody knows whether others
 def whose_fault(attempts):
     since = set()
     for each, worked in attempts:

@@ -1,4 +1,4 @@
-# what fails twice is poison -> nobody has tried
+# what fails twice is poison -> nobody knows whether others
 def whose_fault(attempts):
     event = attempts[-1][0]
     since = set()

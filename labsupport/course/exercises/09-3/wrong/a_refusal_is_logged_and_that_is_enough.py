@@ -1,4 +1,4 @@
-# a refusal is logged, and that is enough -> it is waited for, and refused
+# a refusal is logged, and that is enough -> your code waited, and the broker refused
 from labsupport import dead_letter, reading
 
 

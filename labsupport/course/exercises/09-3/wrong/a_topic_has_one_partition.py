@@ -1,4 +1,4 @@
-# a topic has one partition -> is not committed
+# a topic has one partition -> but not committed
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 from labsupport import dead_letter, reading

@@ -1,4 +1,4 @@
-# commit() commits this record -> would be lost if it dies now
+# commit() commits this record -> a crash now would lose
 from labsupport import dead_letter, reading
 
 

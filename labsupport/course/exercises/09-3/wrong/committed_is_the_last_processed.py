@@ -1,4 +1,4 @@
-# committed is the last processed -> is not committed
+# committed is the last processed -> but not committed
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 from labsupport import dead_letter, reading

@@ -1,4 +1,4 @@
-# what was handed out of the other partition is done, too -> of each partition: 3 records would be lost
+# what was handed out of the other partition is done, too -> in each partition: a crash now would lose 3 records
 from kafka import TopicPartition
 from labsupport import dead_letter, reading
 

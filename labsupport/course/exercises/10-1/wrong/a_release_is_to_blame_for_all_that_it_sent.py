@@ -1,4 +1,4 @@
-# a release is to blame for all that it sent -> would be a dead letter again
+# a release is to blame for all that it sent -> would become a dead letter again
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# more than once is better than not at all -> comes back 2 times
+# more than once is better than not at all -> one dead letter 2 times
 from labsupport import Event, EventError
 
 

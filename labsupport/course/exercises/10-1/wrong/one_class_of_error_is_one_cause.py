@@ -1,4 +1,4 @@
-# one class of error is one cause -> would be a dead letter again
+# one class of error is one cause -> would become a dead letter again
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# one message is one cause -> would be a dead letter again
+# one message is one cause -> would become a dead letter again
 from labsupport import Event, EventError
 
 

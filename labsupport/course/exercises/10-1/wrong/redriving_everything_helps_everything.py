@@ -1,4 +1,4 @@
-# redriving everything helps everything -> would be a dead letter again
+# redriving everything helps everything -> would become a dead letter again
 from labsupport import Event, EventError
 
 

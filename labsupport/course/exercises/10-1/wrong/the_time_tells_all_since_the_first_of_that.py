@@ -1,4 +1,4 @@
-# the time tells: all since the first of that release -> would be a dead letter again
+# the time tells: all since the first of that release -> would become a dead letter again
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# an order begins with version 1 -> the first that is heard of an order makes it
+# an order begins with version 1 -> the first event of an order inserts its row
 def handle(event, database):
     order, status = event.payload["order_id"], event.payload["status"]
     version = event.payload.get("version", 0)

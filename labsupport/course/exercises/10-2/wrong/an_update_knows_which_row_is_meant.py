@@ -1,4 +1,4 @@
-# an UPDATE knows which row is meant -> nothing of other orders
+# an UPDATE knows which row is meant -> nothing about other orders
 def handle(event, database):
     order, status = event.payload["order_id"], event.payload["status"]
     version = event.payload.get("version", 0)

@@ -1,4 +1,4 @@
-# the event's time tells which is newer -> a newer version takes the place
+# the event's time tells which is newer -> a newer version replaces an older one
 TIMES = {}
 
 

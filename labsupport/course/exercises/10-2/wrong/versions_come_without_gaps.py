@@ -1,4 +1,4 @@
-# versions come without gaps -> a newer version takes the place
+# versions come without gaps -> a newer version replaces an older one
 def handle(event, database):
     order, status = event.payload["order_id"], event.payload["status"]
     version = event.payload.get("version", 0)

@@ -1,4 +1,4 @@
-# who has opened it closes it -> has closed the database
+# who has opened it closes it -> closed the database
 def handle(event, database):
     order, status = event.payload["order_id"], event.payload["status"]
     version = event.payload.get("version", 0)

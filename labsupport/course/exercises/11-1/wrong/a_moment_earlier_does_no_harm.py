@@ -1,4 +1,4 @@
-# a moment earlier does no harm -> comes again for nothing
+# a moment earlier does no harm -> read again needlessly
 from datetime import UTC
 
 

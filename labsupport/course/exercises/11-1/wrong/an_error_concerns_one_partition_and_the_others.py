@@ -1,4 +1,4 @@
-# an error concerns one partition, and the others go on -> There is no place for partition
+# an error concerns one partition, and the others go on -> has no offset for partition
 from datetime import UTC
 
 

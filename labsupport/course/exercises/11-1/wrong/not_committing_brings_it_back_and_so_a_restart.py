@@ -1,4 +1,4 @@
-# not committing brings it back, and so a restart is enough -> is not older than the incident, and does not come
+# not committing brings it back, and so a restart is enough -> is not older than the incident, and is not read again
 from datetime import UTC
 
 

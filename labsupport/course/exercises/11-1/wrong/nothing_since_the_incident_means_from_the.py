@@ -1,4 +1,4 @@
-# nothing since the incident means: from the beginning -> comes again for nothing
+# nothing since the incident means: from the beginning -> read again needlessly
 from datetime import UTC
 
 

@@ -1,4 +1,4 @@
-# one offset holds for all partitions -> comes again for nothing
+# one offset holds for all partitions -> read again needlessly
 from datetime import UTC
 
 

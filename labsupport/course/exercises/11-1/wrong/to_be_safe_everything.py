@@ -1,4 +1,4 @@
-# to be safe, everything -> comes again for nothing
+# to be safe, everything -> read again needlessly
 from datetime import UTC
 
 

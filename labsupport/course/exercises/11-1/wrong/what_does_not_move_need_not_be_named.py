@@ -1,4 +1,4 @@
-# what does not move need not be named -> There is no place for partition
+# what does not move need not be named -> has no offset for partition
 from datetime import UTC
 
 

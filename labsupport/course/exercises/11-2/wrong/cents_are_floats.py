@@ -1,4 +1,4 @@
-# cents are floats -> is no Decimal
+# cents are floats -> is not a Decimal
 from decimal import Decimal
 
 

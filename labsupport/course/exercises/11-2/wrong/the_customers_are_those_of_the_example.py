@@ -1,4 +1,4 @@
-# the customers are those of the example -> This is
+# the customers are those of the example -> The totals are
 from decimal import Decimal
 
 

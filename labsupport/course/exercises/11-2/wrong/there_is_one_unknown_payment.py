@@ -1,4 +1,4 @@
-# there is one unknown payment -> how many payments can there be
+# there is one unknown payment -> how many payments without an order
 from decimal import Decimal
 
 

@@ -1,4 +1,4 @@
-# what was seen once was seen in this call -> these events went well before
+# what was seen once was seen in this call -> right about these events before
 SEEN = set()
 
 

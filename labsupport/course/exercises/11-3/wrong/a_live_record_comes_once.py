@@ -1,4 +1,4 @@
-# a live record comes once -> what comes again has its mail once
+# a live record comes once -> a redelivered event must have its mail once
 from labsupport import Event, inbox, replay
 
 

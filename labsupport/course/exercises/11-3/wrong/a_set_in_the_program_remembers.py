@@ -1,4 +1,4 @@
-# a set in the program remembers -> outside of its database
+# a set in the program remembers -> outside its database
 DONE = set()
 
 

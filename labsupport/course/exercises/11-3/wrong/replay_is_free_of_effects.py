@@ -1,4 +1,4 @@
-# replay is free of effects -> it was only replayed
+# replay is free of effects -> the event was only replayed
 from labsupport import Event, inbox, replay
 
 

@@ -1,4 +1,4 @@
-# what is old is replayed -> its record is live: its mail is due
+# what is old is replayed -> the record is live: its mail is due
 from labsupport import Event, inbox, replay
 
 

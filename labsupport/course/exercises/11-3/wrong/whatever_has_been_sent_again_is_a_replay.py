@@ -1,4 +1,4 @@
-# whatever has been sent again is a replay -> a redrive is no replay
+# whatever has been sent again is a replay -> a redrive is not a replay
 from labsupport import Event, inbox, replay
 
 

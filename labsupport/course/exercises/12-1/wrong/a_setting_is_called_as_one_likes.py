@@ -1,4 +1,4 @@
-# a setting is called as one likes -> does not take these settings
+# a setting is called as one likes -> does not accept these settings
 DAY = 24 * 60 * 60 * 1000
 
 

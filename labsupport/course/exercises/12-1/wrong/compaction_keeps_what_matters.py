@@ -1,4 +1,4 @@
-# compaction keeps what matters -> only the last event
+# compaction keeps what matters -> Only the last event
 DAY = 24 * 60 * 60 * 1000
 
 

@@ -1,4 +1,4 @@
-# retention is when an event is gone -> An event can be there for 37 days
+# retention is when an event is gone -> An event can stay for 37 days
 DAY = 24 * 60 * 60 * 1000
 
 

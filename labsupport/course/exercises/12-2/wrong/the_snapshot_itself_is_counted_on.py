@@ -1,4 +1,4 @@
-# the snapshot itself is counted on -> changed what it was given
+# the snapshot itself is counted on -> changed its arguments
 def restore(snapshot, records, begins):
     if any(begin > snapshot["next"].get(number, 0) for number, begin in begins.items()):
         return None

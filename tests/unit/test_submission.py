@@ -1,4 +1,4 @@
-"""Running what learners hand in: whatever it does, a sentence comes of it."""
+"""Running what learners submit: whatever it does, the result is a sentence."""
 
 import contextlib
 import functools
@@ -21,7 +21,7 @@ from labsupport.course.submission import Failed, Judged, NotAttempted, Submissio
 
 
 def judged(value, *arguments, returns=int, call="f(x)", seconds=0.3) -> Judged | int:
-    """What comes of an answer: its verdict, or what it returned."""
+    """The verdict on an answer, or what it returned."""
     answer = Submission(value, call, seconds)
     try:
         answer.require_function()
@@ -31,7 +31,7 @@ def judged(value, *arguments, returns=int, call="f(x)", seconds=0.3) -> Judged |
 
 
 def say(verdict: Judged) -> str:
-    """All that a verdict says."""
+    """All fields of a verdict."""
     return " | ".join(verdict.fields.values())
 
 
@@ -95,8 +95,8 @@ def raising(error):
         (raising(ValueError("no such order")), Failed, "Your code raised ValueError: no such order"),
         (raising(EvilError()), Failed, "Your code raised EvilError: no message"),
         (raising(SystemExit()), Failed, "Your code called exit()"),
-        (raising(SystemExit(1)), Failed, "`raise` ends it with an error that others hear of"),
-        (lambda x: 1.5, TryAgain, "What came back has the wrong type."),
+        (raising(SystemExit(1)), Failed, "end a function with `return`"),
+        (lambda x: 1.5, TryAgain, "Your function returned the wrong type."),
         (raising(GeneratorExit()), Failed, "Your code raised GeneratorExit"),
         (lambda x: sys.exit(0), Failed, "Your code called exit()"),
         (lambda x: undefined, Failed, "run the cells above that define the name"),  # noqa: F821
@@ -115,10 +115,10 @@ def test_every_wrong_kind_of_answer_gets_its_sentence(value, kind, phrase):
 
 
 @pytest.mark.parametrize(
-    ("value", "phrase"), [(generator, "take the `yield` out"), (asynchronous, "`def`, not `async def`")]
+    ("value", "phrase"), [(generator, "remove the `yield`"), (asynchronous, "`def`, not `async def`")]
 )
 def test_code_that_has_not_run_is_told_so_where_nothing_has_to_come_back(value, phrase):
-    """Of a function that is called for what it does, anything may come back but that."""
+    """A function without a result to judge may return anything but that."""
     assert phrase in say(judged(value, returns=object))
     assert judged(lambda x: None, returns=object) is None
 
@@ -150,16 +150,16 @@ def test_the_line_that_raised_is_the_learners_own():
 
 
 def test_what_was_given_is_not_changed_for_others():
-    """The function works on copies; changing them is said."""
+    """The function gets copies; changing them is a fault."""
     given = [1, 2]
     verdict = judged(lambda x: x.append(3) or 1, given)
     assert given == [1, 2]
-    assert "Your function changed what it was given." in say(verdict)
-    assert verdict.fields["came_back"] == "f([1, 2, 3]), afterwards"
+    assert "Your function changed its arguments." in say(verdict)
+    assert verdict.fields["came_back"] == "f([1, 2, 3]), after the call"
 
 
 def test_an_error_is_handed_over_itself():
-    """A copy would not be equal to it, and the function would be told that it changed it."""
+    """A copy would not be equal, so the function would seem to have changed it."""
     error = KeyError("amount")
     assert judged(lambda given: int(given is error), error) == 1
 
@@ -304,7 +304,7 @@ def test_a_number_is_a_number_whoever_made_it(value, returns, right):
 
 @pytest.mark.parametrize("value", [True, 1.0, Decimal(1), "1", numpy.True_, numpy.float64(1)])
 def test_what_is_no_whole_number_is_told_so(value):
-    """An offset of 1.0 is none."""
+    """1.0 is not an offset."""
     assert isinstance(judged(lambda x: value), TryAgain)
 
 
@@ -316,7 +316,7 @@ def test_what_has_no_numbers_to_mend_is_handed_on_itself():
 
 
 def test_ctrl_c_is_not_swallowed():
-    """Whoever interrupts the kernel wants the cell to end."""
+    """Interrupting the kernel must end the cell."""
     with pytest.raises(KeyboardInterrupt):
         judged(raising(KeyboardInterrupt()))
 

@@ -1,42 +1,40 @@
-"""The slow work that a learner's loop is given: it looks at the group, and at what is committed, meanwhile."""
+"""The `slow` that the learner's loop calls: it watches membership and commits while it works."""
 
 import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
+from labsupport.course.lab import Lab
 from labsupport.experiments.watching import log
 from labsupport.kafka_fixes import end_iteration
 
-if TYPE_CHECKING:
-    from labsupport.course.session import Lesson
-
 WENT_ON = {
-    "broken": "when slow raises, nothing after that record is begun; an error stays in the thread, until somebody asks",
-    "look_at": "is the result() of one piece of work asked for before the next one is submitted?",
+    "rule": "when slow raises, no later record may be begun; an error stays in its thread until you ask for the result",
+    "look_at": "do you call result() of one piece of work before you submit the next one?",
 }
 DROPPED = {
-    "says": "slow raised, and work_off went on as if nothing had happened.",
-    "broken": "an error in a thread stays in the thread, until somebody asks for the result",
-    "look_at": "pool.submit(…) returns a future: its result() raises what slow raised",
+    "says": "slow raised, and work_off continued as if nothing had happened.",
+    "rule": "an error stays in its thread until you ask for the result",
+    "look_at": "pool.submit(…) returns a future; its result() raises what slow raised",
 }
 
 
 class SlowWork:
-    """Called with a record it takes `takes` seconds; at the one whose offset is `failing` it raises ValueError.
+    """A call takes `takes` seconds; at offset `failing` it raises ValueError.
 
-    `counts` is how many records each partition has, `earlier` how many of them an earlier run has committed. At the
-    first thing that is wrong it notes it in `broken`, and raises.
+    `counts` has the number of records of each partition, `earlier` how many of them an earlier run committed. The
+    first fault is kept in `wrong`, and raises.
     """
 
     def __init__(
         self,
-        lab: "Lesson",
+        lab: Lab,
         topic: str,
         consumer: KafkaConsumer,
         counts: Collection[int],
@@ -50,9 +48,9 @@ class SlowWork:
         self.poll_interval = consumer.config["max_poll_interval_ms"] / 1_000  # s
         self.done = dict.fromkeys(range(len(counts)), 0) | earlier  # by partition, the next offset
         self.story: list[str] = []
-        self.broken: dict[str, Any] = {}  # what is wrong, as TryAgain takes it; the first thing counts
-        self.errors: list[Exception] = []  # all that it has raised
-        self.earlier, self.begun = sum(earlier.values()), 0  # how many pieces of work
+        self.wrong: dict[str, Any] = {}  # the first fault, as fields of TryAgain
+        self.errors: list[Exception] = []  # everything that it raised
+        self.earlier, self.begun = sum(earlier.values()), 0  # numbers of records
         self.at_work: list[str] = []
         self.left: list[str] = []  # at the end: what was still at work
         self.paused: list[int] = []  # at the end: partitions
@@ -63,8 +61,8 @@ class SlowWork:
         consumer.poll = self._counting(consumer.poll)
 
     def __call__(self, record: ConsumerRecord) -> None:
-        """Do the work. Raises ValueError where it is to fail, and RuntimeError when the check has seen enough."""
-        if self.ended or self.broken:
+        """Do the work. Raises ValueError at the failing record, and RuntimeError when the check has seen enough."""
+        if self.ended or self.wrong:
             self._raise(RuntimeError("the check has ended"))
         name = f"record {record.offset} of partition {record.partition}"
         self._note(f"slow({name}) begins")
@@ -98,13 +96,13 @@ class SlowWork:
         return counting
 
     def _require_member(self, when: str, polled: bool) -> None:
-        """Where it polled and was thrown out all the same, a machine that stood still can be the cause."""
+        """If it polled and was removed all the same, a machine that stood still can be the cause."""
         if self.consumer.group_metadata().generation_id != self.generation:
             self._fail(
                 timed=self.poll_interval if polled else False,
                 says=f"The consumer was thrown out of its group {when}.",
-                broken=f"slow takes {self.takes:g} s, and between two polls may lie {self.poll_interval:g} s",
-                look_at="who calls consumer.poll() while slow(record) is at work?",
+                rule=f"slow takes {self.takes:g} s, and at most {self.poll_interval:g} s may pass between two polls",
+                look_at="what calls consumer.poll() while slow(record) is at work?",
             )
 
     def _look(self, record: ConsumerRecord, name: str, ends: bool = False) -> None:
@@ -112,24 +110,24 @@ class SlowWork:
         if record.offset > due:
             self._fail(
                 says=f"slow({name}) began before record {due} of that partition was done.",
-                broken="each record once, and in a partition in the order of the offsets",
-                look_at="what becomes of the records that a poll() in between hands out? "
-                "And does one piece of work end before the next one begins?",
+                rule="each record is handled once, and within a partition in the order of the offsets",
+                look_at="what happens to records that a poll() in between returns? And does one piece of work "
+                "end before the next one begins?",
             )
         if record.offset < due or (ends and record.offset != due):
             self._fail(
                 says=f"slow({name}) was called a second time.",
-                broken="each record is handled once",
-                look_at="one call of slow(record) for each record that is handed out",
+                rule="each record is handled once",
+                look_at="call slow(record) once for each record that poll() returns",
             )
         for partition, committed in log.committed(self.lab, self.topic, self.group).items():
             if committed > self.done.get(partition, 0):
                 self._note(f"at this moment {committed} is committed in partition {partition}")
                 self._fail(
                     says="At one moment more was committed than processed.",
-                    broken="a crash at this moment would lose what is committed and not processed",
-                    look_at="a piece of work that was begun in a thread is not done yet; and commit() without "
-                    "an offset commits all that was handed out",
+                    rule="a crash at this moment would lose the records that are committed and not processed",
+                    look_at="work that was begun in a thread is not done yet; and commit() without an offset "
+                    "commits everything that was delivered",
                 )
 
     def _note(self, line: str) -> None:
@@ -138,30 +136,30 @@ class SlowWork:
 
     def _fail(self, **fields: Any) -> None:
         with self._lock:
-            self.broken = self.broken or fields
+            self.wrong = self.wrong or fields
         self._raise(RuntimeError("the check has seen enough"))
 
     def _raise(self, error: Exception) -> NoReturn:
-        """Raise it; when the check has ended, end the thread of the learner's that is still at work."""
+        """Raise it; after the check's end, end the learner's thread instead."""
         if self.ended:
             raise SystemExit
         self.errors.append(error)
         raise error
 
     def ends(self) -> None:
-        """How the learner's function has left the consumer."""
+        """Note how the learner's function left the consumer."""
         with contextlib.suppress(KafkaError):  # it may have closed the consumer
             for place in self.consumer.assignment():
                 self.positions[place.partition] = self.consumer.position(place, timeout_ms=5_000)
         self.paused = sorted(place.partition for place in self.consumer.paused())
         handed_out, soon = sum(self.positions.values()), time.monotonic() + 1
-        while self.begun < handed_out - self.earlier and not (self.broken or self.raised) and time.monotonic() < soon:
-            time.sleep(0.02)  # a thread that it has started may not have begun yet
+        while self.begun < handed_out - self.earlier and not (self.wrong or self.raised) and time.monotonic() < soon:
+            time.sleep(0.02)  # a thread that it started may not have begun yet
         self.ended, self.left = True, [*self.at_work]
 
     @contextlib.contextmanager
     def not_printed(self) -> Iterator[None]:
-        """What `slow` raises in a thread in which nobody catches it is not printed, for the body of a `with`."""
+        """For the body of a `with`: an error of `slow` that ends a thread is not printed."""
         before = threading.excepthook
 
         def hook(thrown: threading.ExceptHookArgs) -> None:

@@ -1,0 +1,118 @@
+"""`Lab`: the cluster as one lesson sees it. What episodes, exercises and their judges use."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from kafka import KafkaConsumer
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from labsupport.broker.cluster import Cluster, private
+from labsupport.delivery import dead_letter, orders
+from labsupport.experiments.breaking import members, python_process
+from labsupport.experiments.watching import balance, lag, log
+from labsupport.settings import Settings
+
+
+class Lab(Cluster):
+    """The cluster as one lesson sees it: the names of its topics and groups begin with the lesson's number."""
+
+    def __init__(self, number: str, cluster: Cluster, settings: Settings):
+        super().__init__(
+            cluster.bootstrap,
+            prefix=cluster.prefix,
+            embedded=cluster.embedded,
+            deletes_topics=cluster.deletes_topics,
+        )
+        self.number, self.settings = number, settings
+        self.made: set[str] = set()  # topics that `topic` made since a check began
+
+    @property
+    def is_open(self) -> bool:
+        """Whether clients can still be made."""
+        return self._open
+
+    @property
+    def namespace(self) -> str:
+        """What the names of this lesson's topics and groups begin with, such as `05-`."""
+        return f"{self.prefix}{self.number}-"
+
+    def topic(self, name: str, partitions: int = 1, **config: Any) -> str:
+        """Create an empty topic of this lesson, replacing an earlier one; returns its full name. `config` as in `create_topic`."""
+        self.made.add(self.namespace + name)
+        return self.create_topic(self.namespace + name, partitions, **config)
+
+    def dead_letters(self, topic: str) -> str:
+        """Create an empty topic for the dead letters of `topic`, replacing an earlier one; returns its name.
+
+        It has as many partitions, accepts much larger records, and keeps them for ever.
+        """
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        _, ends = log.bounds(self, topic)
+        found = self.ask(
+            f"the settings of {topic}", lambda admin: admin.describe_configs([resource], config_filter="all")
+        )
+        largest = int(found["topic"][topic]["max.message.bytes"]["value"])
+        return self.create_topic(dead_letter.topic_of(topic), len(ends), **dead_letter.topic_settings(largest))
+
+    def group(self, name: str) -> str:
+        """The full name of a consumer group of this lesson; Kafka creates the group when the first member joins."""
+        return self.namespace + name
+
+    def clear(self) -> None:
+        """Delete this lesson's topics and groups."""
+        self.delete_groups(self.groups(self.namespace))
+        self.delete_topics(self.topics(self.namespace))
+
+    def log(self, topic: str, group: str | None = None) -> log.Log:
+        """All of `topic` as the broker holds it now, for tables and pictures; `group` adds its committed offsets."""
+        return log.read(self, topic, group)
+
+    def lag(self, topic: str, group: str, consumer: KafkaConsumer | None = None) -> lag.Lag:
+        """The progress and lag of `group` in `topic`; `consumer` adds its positions."""
+        begins, ends = log.bounds(self, topic)
+        positions = {}
+        for place in consumer.assignment() if consumer else ():
+            if place.topic == topic:
+                positions[place.partition] = consumer.position(place, timeout_ms=5_000)
+        return lag.compute(topic, begins, ends, log.committed(self, topic, group), positions)
+
+    @contextlib.contextmanager
+    def private(self, size: int = 1, **overrides: str) -> Iterator[Self]:
+        """For the body of a `with`: the lesson on `size` brokers of its own, whatever LAB_KAFKA says.
+
+        For experiments that freeze, stop or kill a broker, or look at its files; deleted afterwards. `overrides` are
+        broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
+        """
+        with private(size, self.settings, **overrides) as own, type(self)(self.number, own, self.settings) as mine:
+            yield mine
+
+    def owners(self, group: str) -> dict[str, list[int]]:
+        """By consumer name, the partitions that the broker has assigned to it; empty while the group rebalances."""
+        return members.owners(self, group)
+
+    def members(
+        self, topic: str, group: str, handle: Callable = members.nothing, **settings: Any
+    ) -> contextlib.AbstractContextManager[members.Members]:
+        """For the body of a `with`: members of `group` as processes, to `start("A")`, `kill`, `freeze` ….
+
+        They call `handle(record)` for each record; `settings` are their consumers' settings. With
+        `policy=retry.Policy()` they retry a failed record, and then write a dead letter.
+        """
+        return members.managed(self, topic, group, handle, **settings)
+
+    def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.ChildProcess]:
+        """For the body of a `with`: run `python` with these arguments, such as `"-m", "my.module"`, as a terminal does.
+
+        You can kill its `process` and read what it `printed`; it is killed at the end if it still runs.
+        """
+        return python_process.start_python(*words)
+
+    def database(self, name: str) -> Path:
+        """Create an empty database (SQLite; tables `effects` and `inbox`), replacing an earlier one; returns its file."""
+        return orders.create(self.settings.home / "databases" / f"{self.number}-{name}.db")
+
+    def balance(self, topic: str, group: str, database: Path, **more: Any) -> balance.Sheet:
+        """What became of each event of `topic` for `group`, according to broker and database; see `balance.read`."""
+        return balance.read(self, topic, group, database, **more)

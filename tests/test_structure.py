@@ -6,13 +6,14 @@ import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from labsupport.commands.main import lab
+from labsupport.commands.main import COMMANDS, lab
 from labsupport.settings import CHECKOUT
 
 DOCUMENTS = ["README.md", "DESIGN.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"]
@@ -128,8 +129,8 @@ def test_every_command_in_the_documents_exists(name):
     for words in re.findall(r"python3? lab\.py((?: [\w./:-]+)*)", text):
         command, *rest = words.split() or [None]
         if command and not command.startswith("-"):
-            assert command in lab.commands, f"{name}: lab.py {words}"
-        params = lab.commands.get(command, lab).params
+            assert command in COMMANDS, f"{name}: lab.py {words}"
+        params = (lab.get_command(click.Context(lab), command or "") or lab).params
         known = {option for param in params for option in param.opts} | {"--help", "-h", "-k", "-x"}
         for word in [command, *rest]:
             assert not (word or "").startswith("-") or word in known, f"{name}: lab.py {words}"

@@ -7,6 +7,7 @@ slower meets both; each ratio is that of neighbours, and the table shows the med
 """
 
 import contextlib
+import json
 import os
 import platform
 import socket
@@ -17,10 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import click
 import psutil
+from rich.table import Table
 
 from labsupport.broker import background, homes, training
 from labsupport.broker.cluster import Cluster, private
@@ -30,6 +33,7 @@ from labsupport.broker.processes import java_marks, python_marks
 from labsupport.broker.properties import HOST
 from labsupport.broker.runtime import ENVIRONMENT, JAVA, Runtime, new_id, prepare
 from labsupport.commands import loops
+from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.errors import LabError
 from labsupport.settings import Settings
@@ -57,6 +61,25 @@ class Row:
     other: float | None = None
     ratio: float | None = None
     against: str = ""
+
+
+@click.command(**example("python3 lab.py bench", "python3 lab.py bench --runs 5 --json"))
+@click.option(
+    "--runs", type=click.IntRange(1, 50), default=3, show_default=True, help="Pairs for each size of cluster."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+def bench(runs: int, as_json: bool) -> None:
+    """Compare the lab's broker with a stock one, and its helpers with hand-written loops, as ratios from one run."""
+    rows = measure(Settings.from_environment(), runs)
+    if as_json:
+        click.echo(json.dumps({"machine": machine(), "runs": runs, "rows": [asdict(row) for row in rows]}))
+        return
+    table = Table("", "lab", "compared with", "ratio", box=None, header_style="dim")
+    for row in rows:
+        other = "" if row.other is None else f"{row.other:.3g} {row.unit} ({row.against})"
+        table.add_row(row.what, f"{row.lab:.3g} {row.unit}", other, "" if row.ratio is None else f"{row.ratio:.2g}")
+    console.print(table)
+    console.print(f"Medians of {runs} runs on {machine()}", soft_wrap=True)
 
 
 def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3)) -> list[Row]:

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
@@ -27,6 +28,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from labsupport.broker import jars
 from labsupport.broker.process import write_atomically
 from labsupport.broker.processes import python_marks
+from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.errors import LabError
 from labsupport.files import storing
@@ -71,6 +73,28 @@ PLATFORMS = {
     "macos-arm64": Platform("Darwin", "arm64", "darwin", ("macosx_13_0_arm64",)),
     "windows-x86_64": Platform("Windows", "AMD64", "win32", ("win_amd64",)),
 }
+
+
+@click.command(
+    **example(
+        "python3 lab.py bundle /media/stick/lab-bundle",
+        "python3 lab.py bundle lab-bundle --platform windows-x86_64 --platform macos-arm64 --python 3.12 --python 3.13",
+    ),
+)
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--platform", "platforms", multiple=True, help="For these machines (default: this kind of machine).")
+@click.option("--python", "pythons", multiple=True, help="For these Pythons, such as 3.12 (default: this one).")
+def bundle(folder: Path, platforms: tuple[str, ...], pythons: tuple[str, ...]) -> None:
+    """Put the lab and all that it needs into DIR: packages, Java, Kafka. To use it: python3 lab.py --from DIR.
+
+    --platform and --python may be repeated. An interrupted bundle continues when the command is run again.
+    """
+    machines, versions = known(platforms, pythons)
+    size = make(Settings.from_environment(), folder, machines, versions)
+    console.print(
+        f"{folder} is complete: {size / 1e6:,.0f} MB, for {', '.join(machines)} and Python {', '.join(versions)}"
+    )
+    console.print("README.txt in it says what to type.")
 
 
 def here() -> str | None:

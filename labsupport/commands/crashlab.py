@@ -3,17 +3,30 @@
 import math
 from pathlib import Path
 
-from rich.console import Console
+import click
 from rich.table import Table
 
 from labsupport.broker.cluster import private
-from labsupport.commands.terminal import save
+from labsupport.commands.terminal import console, drawing, example, save
 from labsupport.experiments.breaking import crashes
 from labsupport.experiments.breaking.crashes import Matrix
 from labsupport.files import storing
 from labsupport.settings import Settings
 
 DEFAULT = "crashlab.jsonl"
+
+
+@click.command(**example("python3 lab.py crashlab --seeds 2", "python3 lab.py crashlab --seeds 12 --results my.jsonl"))
+@click.option("--seeds", type=click.IntRange(1, 1000), default=12, show_default=True, help="Trials for each cell.")
+@click.option(
+    "--results",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file of results (default: crashlab.jsonl in .lab/); trials in it are not repeated.",
+)
+@drawing("the matrix")
+def crashlab(seeds: int, results: Path | None, picture: Path | None) -> None:
+    """Run every strategy with a crash at every point, on a broker of its own. Stopped, it continues where it was."""
+    show(play(Settings.from_environment(), seeds, results), picture)
 
 
 def play(settings: Settings, seeds: int, file: Path | None) -> Matrix:
@@ -25,7 +38,7 @@ def play(settings: Settings, seeds: int, file: Path | None) -> Matrix:
         return crashes.run(kafka, seeds=seeds, file=file)
 
 
-def show(matrix: Matrix, console: Console, picture: Path | None = None) -> None:
+def show(matrix: Matrix, picture: Path | None = None) -> None:
     """The sums for each strategy, then what each crash point did, per trial; drawn too, into the file `picture`."""
     sums = Table("strategy", *("trials", "lost", "twice", "redelivered"), box=None, header_style="dim")
     for name, row in matrix.table.iterrows():

@@ -1,6 +1,6 @@
-"""Run the lessons and store what they print, as an author does before a commit.
+"""`python3 lab.py notebooks --write`: run the lessons and store their outputs.
 
-An output whose comparable text has not changed stays as it is stored, so running this twice changes nothing.
+An output stays as stored if its comparable text is unchanged, so a second run changes nothing.
 """
 
 import contextlib
@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import nbformat
-from rich.console import Console
 
 from labsupport.broker import homes
+from labsupport.commands.terminal import console, example
 from labsupport.course.copies import lessons_named
 from labsupport.errors import LabError
 from labsupport.settings import CHECKOUT
@@ -27,7 +28,17 @@ BITMAPS = ("image/png", "image/jpeg")
 CELL_TIMEOUT = 60  # seconds, as in the test run
 
 
-def write(lessons: Sequence[str], console: Console) -> None:
+@click.command(**example("python3 lab.py notebooks --write", "python3 lab.py notebooks --write 00"))
+@click.option(
+    "--write", is_flag=True, required=True, expose_value=False, help="Run the notebooks and store their outputs."
+)
+@click.argument("lessons", nargs=-1)
+def notebooks(lessons: tuple[str, ...]) -> None:
+    """For authors: run the lessons in notebooks/ and store their outputs. Without LESSONS: all of them."""
+    write(lessons)
+
+
+def write(lessons: Sequence[str]) -> None:
     """Run the notebooks of these lessons (two digits each; all, if none are given) and store their outputs.
 
     Raises LabError for a lesson that does not exist and for a cell that fails; what was run before stays written.

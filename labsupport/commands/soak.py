@@ -1,6 +1,7 @@
 """`python3 lab.py soak`: all of it again and again for an hour, and what happens when its processes are killed."""
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -12,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import nbformat
 import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from rich.console import Console
 from rich.table import Table
 
 from labsupport.broker import processes
@@ -24,6 +25,7 @@ from labsupport.broker.cluster import private
 from labsupport.broker.processes import python_marks
 from labsupport.commands import orphans, verdicts
 from labsupport.commands.notebooks import client_of, differing, own_home
+from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.course.copies import lessons_named
 from labsupport.course.verdict import Outcome
@@ -33,6 +35,7 @@ from labsupport.experiments.breaking.strategies import STRATEGIES
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.waiting import until
 
+PARTS = ("lessons", "episodes", "seeds", "kills", "owners", "lid", "verdicts")
 LID = 60.0  # seconds for which a closed lid suspends everything
 NOT_ENDED = "a cell had not ended"
 SERVICE = "a service"
@@ -54,10 +57,35 @@ class Row:
         self.problems += problems
 
 
-def soak(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kills: int, seed: int) -> Iterator[Row]:
+@click.command(**example("python3 lab.py soak", "python3 lab.py soak --only kills --kills 3"))
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Run this part only; may be repeated.")
+@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Runs of each lesson.")
+@click.option("--seeds", type=click.IntRange(1), default=200, show_default=True, help="Trials with poison and crashes.")
+@click.option("--kills", type=click.IntRange(1), default=20, show_default=True, help="Processes to kill.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides what is killed, and when.")
+@click.option("--json", "as_json", is_flag=True, help="Print each row as JSON when it is done, for programs.")
+def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int, as_json: bool) -> None:
+    """Run all lessons, episodes, crashes and poison many times, kill what runs, and print what went wrong.
+
+    It uses brokers of its own; your lab is not touched. Ctrl-C ends it with the table so far.
+    """
+    rows = []
+    try:
+        for row in play(Settings.from_environment(), only or PARTS, rounds, seeds, kills, seed):
+            rows.append(row)
+            if as_json:
+                click.echo(json.dumps(vars(row)))
+    finally:
+        if not as_json:
+            show(rows)
+    if any(row.problems for row in rows):
+        sys.exit(1)
+
+
+def play(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kills: int, seed: int) -> Iterator[Row]:
     """The rows of the table, each when it is done. `seed` decides what is killed, and when."""
     chance = random.Random(seed)
-    play: dict[str, Callable[[], Iterator[Row]]] = {
+    play_part: dict[str, Callable[[], Iterator[Row]]] = {
         "lessons": lambda: _lessons(rounds),
         "episodes": _episodes,
         "seeds": lambda: _seeds(settings, seeds),
@@ -67,10 +95,10 @@ def soak(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kill
         "verdicts": _verdicts,
     }
     for part in parts:
-        yield from play[part]()
+        yield from play_part[part]()
 
 
-def show(rows: Sequence[Row], console: Console) -> None:
+def show(rows: Sequence[Row]) -> None:
     """The table, and below it what went wrong."""
     table = Table("what", box=None, header_style="dim")
     for name in ("times", "went wrong"):

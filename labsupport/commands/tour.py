@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import click
 from kafka.consumer.fetcher import ConsumerRecord
-from rich.console import Console
 from rich.markup import escape
 
 from labsupport.broker import processes
 from labsupport.broker.advice import speaking
-from labsupport.commands.terminal import kafka_meanwhile, save
+from labsupport.commands.terminal import console, drawing, example, kafka_meanwhile, save
 from labsupport.course.session import Lesson
 from labsupport.delivery import inbox, orders, publish
 from labsupport.delivery.retry import Policy
@@ -45,6 +45,13 @@ Say = Callable[[str, str], None]  # what a line is about, and what happened
 Service = Callable[[str, bool, ConsumerRecord], object]
 
 
+@click.command(**example("python3 lab.py tour", "python3 lab.py tour --picture road.png"))
+@drawing("the path of two of its events")
+def tour(picture: Path | None) -> None:
+    """See a group, a crash, dead letters and a replay on the real Kafka, in seconds. Exit code 1 if a sum is wrong."""
+    show(Settings.from_environment(), picture)
+
+
 def service(path: str, knows_reports: bool, record: ConsumerRecord) -> None:
     """What the group does with a record: once for each event, an effect and a line of the report in one transaction."""
     event = Event.decode(record.value)
@@ -67,7 +74,7 @@ class Told:
     road: tuple[Moment, ...]
 
 
-def show(settings: Settings, console: Console, picture: Path | None) -> None:
+def show(settings: Settings, picture: Path | None) -> None:
     """Print it line by line; draw its road into the file `picture`. A broker that was started for it ends with it."""
     begin = time.monotonic()
 
@@ -203,10 +210,10 @@ def _road(lab: Lesson, topic: str, history: History, ids: Sequence[str]) -> tupl
     known: set[str] = set()
     for moment in history.moments:
         if moment.kind == "handled":
-            moments.append(replace(moment, what=f"INSERT: {'known' if moment.event_id in known else 'new'}"))
+            moments.append(replace(moment, kind=f"INSERT: {'known' if moment.event_id in known else 'new'}"))
             known.add(moment.event_id)
         if moment.kind != "frozen":
-            moments.append(replace(moment, what="crashed") if moment.kind == "killed" else moment)
+            moments.append(replace(moment, kind="crashed") if moment.kind == "killed" else moment)
     records = sorted(lab.log(topic).records, key=lambda record: record.timestamp)
     return trace.of_events(records, moments, *ids)
 

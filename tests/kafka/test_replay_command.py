@@ -14,6 +14,7 @@ from kafka import TopicPartition
 
 from labsupport import publish, reading, report, reset, story
 from labsupport.commands import main
+from labsupport.commands import replay as replay_command
 from labsupport.experiments.watching import log
 from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
@@ -38,7 +39,7 @@ def fails(run, code, *said):
     assert "Traceback" not in run.stderr
 
 
-@pytest.mark.parametrize("name", sorted(main.replay.commands))
+@pytest.mark.parametrize("name", sorted(replay_command.replay.commands))
 def test_each_has_help_with_an_example(name):
     """Which begins with what one really types."""
     shown = CliRunner().invoke(main.lab, ["replay", name, "--help"])

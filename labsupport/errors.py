@@ -64,3 +64,7 @@ class EventError(ValueError):
 
 class UnknownEventError(EventError):
     """A well-formed envelope of a type or version that this program does not know."""
+
+
+class RenamedError(LabError, ImportError):
+    """Code for an older version of the course imports an old name (raised by labsupport.renamed)."""

@@ -113,7 +113,6 @@ NAMES = {
         "hand_out": "delivered",
         "holds": "owns",
     },
-    "Plan": {"account": "report"},
     "Played": {"lives": "runs"},
     "Policy": {"first": "wait_initial", "most": "wait_max", "total": "timeout", "jitter": "wait_jitter"},
     "Replay": {"account": "report"},
@@ -154,10 +153,10 @@ def advice(error: BaseException) -> str:
 def _missing(error: BaseException) -> tuple[str, str]:
     """The module (below labsupport), class or function that lacks something, and the name of that."""
     if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
-        return error.obj.__name__.removeprefix("labsupport."), error.name
+        return error.obj.__name__.removeprefix("labsupport."), error.name or ""
     if isinstance(error, AttributeError):
         kind = error.obj if isinstance(error.obj, type) else type(error.obj)
-        return (kind.__name__, error.name) if kind.__module__.startswith("labsupport.") else ("", "")
+        return (kind.__name__, error.name or "") if kind.__module__.startswith("labsupport.") else ("", "")
     for pattern in (
         r"cannot import name '(?P<name>\w+)' from 'labsupport\.(?P<owner>[\w.]+)'",
         r"(?P<owner>\w+)(\.__init__)?\(\) got an unexpected keyword argument '(?P<name>\w+)'",

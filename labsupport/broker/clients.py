@@ -9,6 +9,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import BrokerResponseError, NodeNotReadyError
 
 from labsupport.broker.advice import DOWN, speaking
+from labsupport.broker.embedded import EmbeddedCluster
 from labsupport.broker.metadata import FOREIGN, reach
 from labsupport.broker.resting import rests
 from labsupport.errors import LabError
@@ -40,7 +41,7 @@ log = logging.getLogger("labsupport")
 class Clients:
     """The clients of one Kafka cluster. Close it, or use it as a context manager; that closes every client it made."""
 
-    def __init__(self, bootstrap: str, *, embedded: object | None = None):
+    def __init__(self, bootstrap: str, *, embedded: EmbeddedCluster | None = None):
         """`embedded`: the brokers behind it, if they are the lab's own."""
         self.bootstrap, self.embedded = bootstrap, embedded
         self._clients: dict[str, Any] = {}

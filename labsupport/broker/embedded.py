@@ -271,7 +271,8 @@ class EmbeddedCluster:
     def _choose_ports(self) -> None:
         """Two ports for each broker. A client port that was used before comes before any other free one."""
         size, before = len(self.brokers), [pair[0] for pair in self.ports.values()]
-        sockets, chosen = [], []
+        sockets: list[socket.socket] = []
+        chosen: list[int] = []
         try:
             wanted = [*self.preferred_ports, *before]
             for port in [*wanted, *[0] * (2 * size)]:

@@ -62,7 +62,8 @@ def pinned(lock: Path = LOCK) -> list[Jar]:
     for line in lock.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             coordinates, size, sha256 = line.split("\t")
-            jars.append(Jar(*coordinates.split(":"), int(size), sha256))
+            group, artifact, version = coordinates.split(":")
+            jars.append(Jar(group, artifact, version, int(size), sha256))
     return jars
 
 
@@ -108,8 +109,8 @@ def _fetch(jars: list[Jar], folder: Path, settings: Settings) -> None:
         for left_over in folder.glob(".fetch-*"):  # of a set-up that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-", ignore_cleanup_errors=True) as scratch:
-            source = _from_folder if settings.offline else _from_maven
-            _fetch_each(wanted, folder, source(settings, Path(scratch)))
+            from_folder = settings.offline and _from_folder(settings.offline, Path(scratch))
+            _fetch_each(wanted, folder, from_folder or _from_maven(settings, Path(scratch)))
 
 
 def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[int], None]], Path]) -> None:
@@ -146,15 +147,15 @@ def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[
             raise
 
 
-def _from_folder(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[int], None]], Path]:
+def _from_folder(offline: Path, scratch: Path) -> Callable[[Jar, Callable[[int], None]], Path]:
     """Jars from the folder LAB_OFFLINE, at any depth."""
-    there = {path.name: path for path in settings.offline.rglob("*.jar")}
+    there = {path.name: path for path in offline.rglob("*.jar")}
 
     def get(jar: Jar, count: Callable[[int], None]) -> Path:
         if jar.file_name not in there:
             raise LabError(
                 f"Kafka's jar {jar.file_name} is missing.",
-                f"LAB_OFFLINE={settings.offline} does not have it",
+                f"LAB_OFFLINE={offline} does not have it",
                 f"put all {len(pinned())} jars of labsupport/broker/{LOCK.name} into that folder, or unset LAB_OFFLINE",
             )
         path = Path(shutil.copy(there[jar.file_name], scratch))
@@ -188,7 +189,8 @@ def _from_maven(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[i
             try:
                 return artifact.resolve()
             except (requests.RequestException, RuntimeError) as error:
-                artifact.cached_path.unlink(missing_ok=True)  # a half file would be taken for the whole one
+                if artifact.cached_path:
+                    artifact.cached_path.unlink(missing_ok=True)  # half a file would count as the whole one
                 failure = error
         raise LabError(
             f"Could not fetch {jar.file_name}, one of Kafka's {len(pinned())} jars.",

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -104,7 +104,9 @@ class Process:
         `env` is laid over this program's environment. Raises LabError if the program cannot be started.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if WINDOWS else {"start_new_session": True}
+        own_group: dict[str, Any] = {"start_new_session": True}
+        if sys.platform == "win32":
+            own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         try:
             with log.open("ab") as output:
                 popen = subprocess.Popen(
@@ -158,7 +160,8 @@ class Process:
             self.kill()
 
     def wait(self) -> None:
-        """Wait until it ends, however long that takes. Only for the program that started it."""
+        """Wait until it ends, however long that takes. Only the program that started it may call this."""
+        assert self.popen is not None
         self.popen.wait()
 
     def kill(self) -> None:

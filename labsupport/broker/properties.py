@@ -57,4 +57,4 @@ def server_properties(number: int, ports: Mapping[int, tuple[int, int]], overrid
             "controller.quorum.fetch.timeout.ms": 1000,
             "replica.lag.time.max.ms": 2000,
         }
-    return "".join(f"{name}={value}\n" for name, value in (settings | overrides).items())
+    return "".join(f"{name}={value}\n" for name, value in {**settings, **overrides}.items())

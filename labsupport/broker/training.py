@@ -64,7 +64,8 @@ def train(settings: Settings) -> None:
         try:
             cluster.start(training=scratch)
             _exercise(cluster.bootstrap)
-            cluster.brokers[0].process.stop(120)
+            if process := cluster.brokers[0].process:
+                process.stop(120)
             install(scratch, cache)
         except (LabError, KafkaError, OSError) as error:
             write_atomically(cache.with_suffix(".failed"), f"{error}\n")

@@ -138,7 +138,8 @@ def _compare(size: int, pairs: list[tuple[Sample, Sample]]) -> list[Row]:
 @contextlib.contextmanager
 def _lab(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]]]:
     with private(size, runtime.settings) as kafka:
-        yield kafka, [broker.process for broker in kafka.embedded.brokers]
+        brokers = [kafka.broker(number) for number in range(1, size + 1)]
+        yield kafka, [broker.process for broker in brokers if broker.process]
 
 
 @contextlib.contextmanager

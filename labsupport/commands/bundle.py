@@ -33,8 +33,9 @@ from labsupport.console import progress
 from labsupport.errors import LabError
 from labsupport.files import storing
 from labsupport.settings import CHECKOUT, Settings
+from labsupport.setup import installed
 
-CONTENTS, REQUIREMENTS = "bundle.json", CHECKOUT / "requirements.txt"
+CONTENTS, REQUIREMENTS = "bundle.json", installed.REQUIREMENTS
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 AT_ONCE, TOGETHER = 4, 16  # downloads at the same time, and packages of each
 NOT_COPIED = (".git", ".venv*", ".lab", "work", "__pycache__", ".*_cache", ".hypothesis", ".ipynb_checkpoints")
@@ -154,8 +155,9 @@ def make(settings: Settings, folder: Path, platforms: Sequence[str], pythons: Se
 
 
 def pins(target: Platform, python: str) -> list[str]:
-    """What requirements.txt pins for that platform and Python, and what builds the package itself, without markers."""
-    environment = default_environment() | {
+    """Return the pins for that platform and Python, and what builds the package itself, without markers."""
+    environment = {
+        **{name: str(value) for name, value in default_environment().items()},
         "sys_platform": target.sys_platform,
         "platform_system": target.system,
         "platform_machine": target.machine,
@@ -165,11 +167,12 @@ def pins(target: Platform, python: str) -> list[str]:
         "platform_python_implementation": "CPython",
     }
     # A pin may be for the first releases of this Python only: the bundle is for all of them.
-    environments = [environment | {"python_full_version": f"{python}.{release}"} for release in (0, 99)]
-    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    wanted = [Requirement(line) for line in lines if line and not line.startswith(("#", "-e"))]
+    environments = [{**environment, "python_full_version": f"{python}.{release}"} for release in (0, 99)]
+    wanted = [Requirement(line) for line in installed.lines()]
     build = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
-    chosen = [each for each in wanted if each.marker is None or any(map(each.marker.evaluate, environments))]
+    chosen = [
+        each for each in wanted if each.marker is None or any(each.marker.evaluate(there) for there in environments)
+    ]
     return [f"{canonicalize_name(each.name)}{each.specifier}" for each in (*chosen, *map(Requirement, build))]
 
 

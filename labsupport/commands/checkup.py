@@ -47,10 +47,10 @@ def careful(what: str, check: Callable[[], Line]) -> Line:
         return Line(what, False, f"{type(error).__name__}: {error}", f"{LAB} setup" if changed else LAB)
 
 
-def python(running: Sequence[int] = sys.version_info) -> Line:
+def python(running: tuple[int, ...] = sys.version_info[:3]) -> Line:
     """Check the Python that runs the lab."""
     shown = ".".join(map(str, running[:3]))
-    good = tuple(running[:2]) >= OLDEST_PYTHON
+    good = running[:2] >= OLDEST_PYTHON
     return Line("Python", good, f"{shown} at {sys.executable}", "python3.13 lab.py")
 
 

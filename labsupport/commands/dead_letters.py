@@ -131,8 +131,9 @@ def redrive(topic: str, only_its_group: bool, widen: bool, dry_run: bool, yes: b
     with connected() as kafka:
         with telling(f"Could not read {topic}."):
             consumer = kafka.consumer(name="redrive")
-            how = {"addressed": only_its_group, "widen": widen, "allow": partial(require_ours, kafka, "send to")}
-            plan = redriving.plan(consumer, _selection(topic, chosen), **how)
+            ours = partial(require_ours, kafka, "send to")
+            letters = _selection(topic, chosen)
+            plan = redriving.plan(consumer, letters, addressed=only_its_group, widen=widen, allow=ours)
         would = plan.report
         console.print(str(would), markup=False, soft_wrap=True)
         if would.skipped.get(redriving.ADDRESSED):
@@ -159,7 +160,8 @@ def _one_at_a_time(topic: str) -> AbstractContextManager[None]:
 
 
 def _selection(topic: str, chosen: dict[str, Any]) -> Selection:
-    return redriving.selection(topic, **{name: None if value == () else value for name, value in chosen.items()})
+    given: dict[str, Any] = {name: None if value == () else value for name, value in chosen.items()}
+    return redriving.selection(topic, **given)
 
 
 def _letters(kafka: Cluster, selection: Selection) -> Letters:

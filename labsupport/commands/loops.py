@@ -121,7 +121,7 @@ def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, t
 
     read(with_helper)
     done = [(read(with_helper), read(lambda: read_by_hand(consumer, place))) for _ in range(rounds)]
-    handle = deque(maxlen=1).append  # as little work as there is
+    handle = deque[object](maxlen=1).append  # as little work as there is
     working = [
         (
             read(lambda: Worker(consumer, handle).run(until=reading.at_the_end(consumer))),

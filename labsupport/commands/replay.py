@@ -176,7 +176,8 @@ def reset(group: str, topic: str, partitions: tuple[int, ...], dry_run: bool, ye
 
 
 def _selection(topic: str, chosen: dict[str, Any]) -> Selection:
-    return Selection(topic, **{name: None if value == () else value for name, value in chosen.items()})
+    given: dict[str, Any] = {name: None if value == () else value for name, value in chosen.items()}
+    return Selection(topic, **given)
 
 
 def _replay(kafka: Cluster, selection: Selection, replay_id: str = "") -> Replay:

@@ -24,7 +24,7 @@ from labsupport.broker import processes
 from labsupport.broker.cluster import private
 from labsupport.broker.processes import python_marks
 from labsupport.commands import orphans, verdicts
-from labsupport.commands.notebooks import client_of, differing, own_home
+from labsupport.commands.notebooks import CELL_TIMEOUT, client_of, differing, own_home
 from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.course.copies import lessons_named
@@ -295,12 +295,12 @@ class _Afternoon:
 
     def _client(self) -> NotebookClient:
         client = client_of(nbformat.read(self.path, as_version=4), self.path.parent)
-        client.timeout += LID  # its clock goes on while everything sleeps
+        client.timeout = int(CELL_TIMEOUT + LID)  # its clock goes on while everything sleeps
         return client
 
     def _kernel(self) -> int | None:
         manager = self.client.km
-        return manager.provisioner.pid if manager is not None and manager.has_kernel else None
+        return getattr(manager.provisioner, "pid", None) if manager is not None and manager.has_kernel else None
 
     def _lesson(self) -> None:
         self.said = _run(self.client)

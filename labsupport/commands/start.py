@@ -6,6 +6,7 @@ import os
 import sys
 import webbrowser
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from jupyter_core.paths import SYSTEM_CONFIG_PATH, jupyter_config_dir
@@ -62,7 +63,7 @@ def _running_already(settings: Settings) -> str:
         with contextlib.suppress(LabError):
             if not each.orphan:
                 pid = each.process.pid
-                return until(lambda pid=pid: _address(settings, pid), 10, "the address of the JupyterLab that runs")
+                return until(partial(_address, settings, pid), 10, "the address of the JupyterLab that runs")
         processes.stop([each])
     return ""
 

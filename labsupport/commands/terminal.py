@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 console = Console(highlight=False)
 
 
-def example(*lines: str) -> dict[str, str]:
-    """The end of a command's help: what one types."""
+def example(*lines: str) -> dict[str, Any]:
+    """Return the end of a command's help: what to type."""
     return {"epilog": "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)}
 
 
@@ -62,7 +62,8 @@ def drawing(what: str) -> Callable[[Callable], Callable]:
 def save(axes: "Axes", file: Path, dpi: int) -> None:
     """Write the figure of these axes into the file that `--picture` names. Raises LabError if that cannot be."""
     with storing(file.resolve().parent, "--picture"):
-        axes.figure.savefig(file, dpi=dpi)
+        if figure := axes.get_figure(root=True):
+            figure.savefig(file, dpi=dpi)
 
 
 def connected() -> "Cluster":

@@ -210,10 +210,10 @@ def _road(lab: Lesson, topic: str, history: History, ids: Sequence[str]) -> tupl
     known: set[str] = set()
     for moment in history.moments:
         if moment.kind == "handled":
-            moments.append(replace(moment, what=f"INSERT: {'known' if moment.event_id in known else 'new'}"))
+            moments.append(replace(moment, kind=f"INSERT: {'known' if moment.event_id in known else 'new'}"))
             known.add(moment.event_id)
         if moment.kind != "frozen":
-            moments.append(replace(moment, what="crashed") if moment.kind == "killed" else moment)
+            moments.append(replace(moment, kind="crashed") if moment.kind == "killed" else moment)
     records = sorted(lab.log(topic).records, key=lambda record: record.timestamp)
     return trace.of_events(records, moments, *ids)
 

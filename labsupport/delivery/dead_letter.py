@@ -44,7 +44,7 @@ LONGEST_NAME = 249  # of a topic in Kafka
 MESSAGE_BYTES = 1_000
 CLASS_BYTES = 200
 
-UNKNOWN = {"timestamp": -1, "group": "", "error": "", "message": "", "attempts": 0, "cause": ""}
+UNKNOWN: dict[str, Any] = {"timestamp": -1, "group": "", "error": "", "message": "", "attempts": 0, "cause": ""}
 NULLS = "lab_dlt-nulls"
 
 
@@ -114,7 +114,13 @@ def wrap(record: ConsumerRecord, error: BaseException, attempts: int, group: str
     If the record is a dead letter itself, the new one says where it lay first, and carries its key,
     value and headers.
     """
-    why = {"group": group, "error": _class_of(error), "message": _said(error), "attempts": attempts, "cause": ""}
+    why: dict[str, Any] = {
+        "group": group,
+        "error": _class_of(error),
+        "message": _said(error),
+        "attempts": attempts,
+        "cause": "",
+    }
     try:
         first = unwrap(record)
     except NotADeadLetterError:

@@ -251,7 +251,7 @@ def lock():
 def taken(file) -> bool:
     """Try to take the lock."""
     try:
-        if WINDOWS:
+        if sys.platform == "win32":
             import msvcrt
 
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)

@@ -47,8 +47,10 @@ def install(folder: Path, requirements: Path, offline: str) -> None:
 
 def _with_uv(python: str, pip: list[str], requirements: Path, user: sources.Sources, words: list[str]) -> bool:
     """Fetch uv, and let it install; whether it did."""
-    pins = [line.split()[0] for line in requirements.read_text(encoding="utf-8").split("\n") if line.startswith("uv==")]
-    if _run([*pip, *pins], requirements.parent, user.pip, stderr=subprocess.DEVNULL).returncode:
+    from labsupport.setup import installed  # here, because every start of lab.py imports this module
+
+    pin = installed.pins(requirements).get("uv")
+    if not pin or _run([*pip, f"uv=={pin}"], requirements.parent, user.pip, stderr=subprocess.DEVNULL).returncode:
         return False
     uv = [python, "-I", "-m", "uv", "pip", "install", "--python", python, *words]
     # In a cache that somebody has written to, packages are what was made of them there: fetch them again.
@@ -61,9 +63,9 @@ def _with_uv(python: str, pip: list[str], requirements: Path, user: sources.Sour
     return False
 
 
-def _run(command: list[str], cwd: Path, env: dict[str, str], **streams: int) -> subprocess.CompletedProcess:
+def _run(command: list[str], cwd: Path, env: dict[str, str], stderr: int | None = None) -> subprocess.CompletedProcess:
     # The lock on the set-up is handed on: an installer that outlives us still holds it.
-    return subprocess.run(command, cwd=cwd, env=env, close_fds=WINDOWS, **streams)
+    return subprocess.run(command, cwd=cwd, env=env, close_fds=WINDOWS, stderr=stderr)
 
 
 def _missing(python: str) -> str:

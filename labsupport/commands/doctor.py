@@ -120,7 +120,7 @@ def kafka_jars(settings: Settings) -> Line:
     """Check that all pinned jars are there, with their checksums."""
     from labsupport.broker import jars
 
-    folder = jars.place(settings)
+    folder = jars.folder_of(settings)
     bad = [jar.file_name for jar in jars.missing(jars.pinned(), folder)]
     seen = f"{len(bad)} missing or altered: {', '.join(bad[:2])}" if bad else f"{len(jars.pinned())} verified"
     return Line("Kafka's jars", not bad, seen, f"{LAB} up")
@@ -128,9 +128,9 @@ def kafka_jars(settings: Settings) -> Line:
 
 def startup_cache(settings: Settings) -> Line:
     """Check the start-up cache. Without it everything works, more slowly."""
-    from labsupport.broker.runtime import intact, place_of_startup_cache
+    from labsupport.broker.runtime import intact, startup_cache_path
 
-    cache = place_of_startup_cache(settings)
+    cache = startup_cache_path(settings)
     failed = cache.with_suffix(".failed")
     if intact(cache):
         return Line("start-up cache", True, f"{cache.stat().st_size / 1e6:.0f} MB")

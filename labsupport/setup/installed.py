@@ -76,7 +76,7 @@ def holds(marker: str) -> bool:
 
 
 def altered(package: Distribution) -> str:
-    """Return the first module of `package` that is missing or has another size than installed; empty if there is none."""
+    """Return the first module of `package` that is missing or has changed its size; empty if there is none."""
     for name, size in _files(package):
         try:
             if size and Path(str(package.locate_file(name))).stat().st_size != int(size):

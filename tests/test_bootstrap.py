@@ -345,7 +345,7 @@ def test_a_set_up_that_works_is_never_lost(small, bundle, tmp_path):
     # What is to be installed has changed: without a network the old one goes on, and that is said.
     with (small / "requirements.txt").open("a") as file:
         file.write("# more\n")
-    assert "The lab goes on with the set-up that it has" in works(small)
+    assert "The lab keeps using its old set-up" in works(small)
     script = next((small / ".venv" / "bin").glob("markdown-it"))
     assert ".vnew" not in script.read_text()
 

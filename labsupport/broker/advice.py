@@ -85,8 +85,8 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         errors.KafkaTimeoutError,
         "Unable to bootstrap",
-        "Nothing listens at that address. Without bootstrap_servers a client asks localhost:9092, where the lab's Kafka "
-        "need not be: give it bootstrap_servers=lab.bootstrap. Is Kafka up? In a terminal: python3 lab.py status",
+        "Nothing listens at that address. Without bootstrap_servers a client asks localhost:9092, and the lab's Kafka "
+        "may be elsewhere: give it bootstrap_servers=lab.bootstrap. Is Kafka up? In a terminal: python3 lab.py status",
     ),
     (
         errors.KafkaTimeoutError,
@@ -109,7 +109,7 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         errors.KafkaConfigurationError,
         "Heartbeat interval",
-        "A session needs room for several heartbeats: make heartbeat_interval_ms a third of session_timeout_ms, or less.",
+        "A session must hold several heartbeats: make heartbeat_interval_ms a third of session_timeout_ms, or less.",
     ),
     (
         errors.FencedInstanceIdError,
@@ -130,8 +130,8 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         errors.NoOffsetForPartitionError,
         "",
-        'Nothing is committed, and auto_offset_reset is neither "earliest" nor "latest" (a misspelt word is none; '
-        "lab.warnings() tells): set one of them, or seek().",
+        'Nothing is committed, and auto_offset_reset is neither "earliest" nor "latest" (is it misspelt? '
+        "lab.warnings() shows that): set one of them, or seek().",
     ),
     (
         errors.OffsetOutOfRangeError,

@@ -15,7 +15,7 @@ from labsupport.settings import Settings
 
 @contextlib.contextmanager
 def temporary(prefix: str) -> Iterator[Path]:
-    """Give this program, and those it starts, a home of their own in the body of a `with`; no running lab is touched."""
+    """Give this program, and those it starts, a home of their own in a `with`; no running lab is touched."""
     before = dict(os.environ)
     home = make(prefix)
     try:

@@ -123,9 +123,7 @@ def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[
 
         def count(size: int) -> None:
             if interrupted.is_set():
-                raise LabError(
-                    "The download was interrupted.", "", "run the same command again: it continues"
-                )
+                raise LabError("The download was interrupted.", "", "run the same command again: it continues")
             bar.update(size)
 
         def one(jar: Jar) -> None:

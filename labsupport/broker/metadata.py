@@ -1,4 +1,4 @@
-"""Ask for metadata, as every Kafka client does first: which brokers are there?
+"""Ask for metadata, as every Kafka client does first: the list of brokers.
 
 It uses a plain socket and kafka-python's encoding, because a client that cannot connect keeps a thread that retries.
 """

@@ -30,7 +30,7 @@ def crashlab(seeds: int, results: Path | None, picture: Path | None) -> None:
 
 
 def play(settings: Settings, seeds: int, file: Path | None) -> Matrix:
-    """Play what is not in the results file yet; without `file` that is `crashlab.jsonl` in the lab's home."""
+    """Run the trials that are not in the results file yet (default: `crashlab.jsonl` in the lab's home)."""
     file = file or settings.home / DEFAULT
     with storing(file.parent, "LAB_HOME"):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def play(settings: Settings, seeds: int, file: Path | None) -> Matrix:
 
 
 def show(matrix: Matrix, picture: Path | None = None) -> None:
-    """The sums for each strategy, then what each crash point did, per trial; drawn too, into the file `picture`."""
+    """Print the sums of each strategy and the results of each crash point per trial; draw them into `picture`."""
     sums = Table("strategy", *("trials", "lost", "twice", "redelivered"), box=None, header_style="dim")
     for name, row in matrix.table.iterrows():
         sums.add_row(name, *map(str, row))

@@ -39,9 +39,9 @@ def notebooks(lessons: tuple[str, ...]) -> None:
 
 
 def write(lessons: Sequence[str]) -> None:
-    """Run the notebooks of these lessons (two digits each; all, if none are given) and store their outputs.
+    """Run the notebooks of these lessons (two digits each; default: all) and store their outputs.
 
-    Raises LabError for a lesson that does not exist and for a cell that fails; what was run before stays written.
+    Raises LabError for an unknown lesson and for a cell that fails; earlier notebooks stay written.
     """
     paths = lessons_named(lessons or ["all"])
     with own_home():
@@ -52,9 +52,9 @@ def write(lessons: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def own_home() -> Iterator[None]:
-    """A broker of its own for the kernels started in the body of a `with`; a learner's running lab is not touched."""
+    """Give kernels that start in the body of a `with` a broker of their own; a learner's lab is not touched."""
     with homes.temporary("lab-"):
-        os.environ["TQDM_DISABLE"] = "1"  # a progress bar on a slow day is not an output to store
+        os.environ["TQDM_DISABLE"] = "1"  # a progress bar, which only a slow run shows, is no output to store
         yield
 
 
@@ -65,7 +65,7 @@ def run(path: Path) -> bool:
     stored = nbformat.read(path, as_version=4)
     fresh = nbformat.from_dict(stored)
     try:
-        client_of(fresh, path.parent).execute(stderr=subprocess.DEVNULL)  # the kernel's own remarks, not a cell's
+        client_of(fresh, path.parent).execute(stderr=subprocess.DEVNULL)  # the kernel's own messages, not a cell's
     except (CellExecutionError, CellTimeoutError) as error:
         raise LabError(f"{path.name} did not run to its end.", str(error), "nothing was written") from error
     before = path.read_text(encoding="utf-8")
@@ -76,7 +76,7 @@ def run(path: Path) -> bool:
 
 
 def client_of(notebook: nbformat.NotebookNode, folder: Path) -> "NotebookClient":
-    """What executes the notebook, in `folder`, and writes the outputs into it."""
+    """Return a client that executes the notebook in `folder` and puts the outputs into it."""
     from nbclient import NotebookClient
 
     where = {"metadata": {"path": str(folder)}}
@@ -84,7 +84,7 @@ def client_of(notebook: nbformat.NotebookNode, folder: Path) -> "NotebookClient"
 
 
 def differing(stored: Sequence[nbformat.NotebookNode], fresh: Sequence[nbformat.NotebookNode]) -> list[str]:
-    """The ids of the cells that print something else now, as nbval compares."""
+    """Return the ids of the cells whose outputs differ, as nbval compares them."""
     patterns = _patterns()
     return [
         new.id
@@ -94,7 +94,7 @@ def differing(stored: Sequence[nbformat.NotebookNode], fresh: Sequence[nbformat.
 
 
 def merge(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """`fresh`, with the stored outputs of each cell that printed the same, and without what only this machine knows."""
+    """Return `fresh` with the stored outputs of cells that printed the same, and without data of this machine."""
     patterns = _patterns()
     before = {cell.id: cell for cell in stored.cells}
     merged = nbformat.from_dict(fresh)
@@ -112,7 +112,7 @@ def merge(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> nbform
 
 
 def comparable(outputs: Sequence[nbformat.NotebookNode], patterns: dict[str, str]) -> list:
-    """What nbval compares of a cell's outputs: everything but bitmaps, metadata and counts, sanitised."""
+    """Return what nbval compares of a cell's outputs: all but bitmaps, metadata and counts, sanitized."""
 
     def clean(value: object) -> object:
         if isinstance(value, str):
@@ -135,7 +135,7 @@ def _patterns() -> dict[str, str]:
 
 
 def _joined(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """As nbval sees them: what was printed in pieces is one output."""
+    """Join streams that were printed in pieces, as nbval does."""
     from nbval.plugin import coalesce_streams
 
     return coalesce_streams(outputs)

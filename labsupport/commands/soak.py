@@ -1,4 +1,4 @@
-"""`python3 lab.py soak`: all of it again and again for an hour, and what happens when its processes are killed."""
+"""`python3 lab.py soak`: run everything for an hour, and kill its processes."""
 
 import contextlib
 import json
@@ -40,19 +40,19 @@ LID = 60.0  # seconds for which a closed lid suspends everything
 NOT_ENDED = "a cell had not ended"
 SERVICE = "a service"
 STARTS = ("faults.run(", "lab.members(")  # with which a lesson starts one
-VICTIMS = ("the broker", "JupyterLab", "the kernel", SERVICE)  # in turn, so that each is hit
+VICTIMS = ("the broker", "JupyterLab", "the kernel", SERVICE)  # in turn, so that each is killed
 
 
 @dataclass
 class Row:
-    """A line of the table: what was done, how often, and what went wrong."""
+    """A row of the table: what was done, how often, and what went wrong."""
 
     what: str
     times: int = 0
     problems: list[str] = field(default_factory=list)
 
     def note(self, *problems: str) -> None:
-        """One more was done; these are its problems."""
+        """Count one more, with its problems."""
         self.times += 1
         self.problems += problems
 
@@ -83,7 +83,7 @@ def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int, 
 
 
 def play(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kills: int, seed: int) -> Iterator[Row]:
-    """The rows of the table, each when it is done. `seed` decides what is killed, and when."""
+    """Yield the rows of the table as they are done. `seed` decides what is killed, and when."""
     chance = random.Random(seed)
     play_part: dict[str, Callable[[], Iterator[Row]]] = {
         "lessons": lambda: _lessons(rounds),
@@ -99,7 +99,7 @@ def play(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kill
 
 
 def show(rows: Sequence[Row]) -> None:
-    """The table, and below it what went wrong."""
+    """Print the table, and below it what went wrong."""
     table = Table("what", box=None, header_style="dim")
     for name in ("times", "went wrong"):
         table.add_column(name, justify="right")
@@ -112,7 +112,7 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def _lessons(rounds: int) -> Iterator[Row]:
-    """Each lesson from top to bottom, compared as the tests compare it, two at a time."""
+    """Run each lesson from top to bottom, two at a time, and compare it as the tests do."""
     row = Row("a lesson from top to bottom, every output compared")
     lessons = lessons_named(["all"])
     marks = python_marks(Settings.from_environment(), "program")
@@ -128,7 +128,7 @@ def _lessons(rounds: int) -> Iterator[Row]:
 
 
 def _episodes() -> Iterator[Row]:
-    """Each episode after the setup cell alone: somebody comes back tomorrow."""
+    """Run each episode after the setup cell alone, like a learner who comes back the next day."""
     row = Row("an episode after the setup cell alone, every output compared")
     with own_home():
         for path in progress("Episodes", unit="lesson", over=lessons_named(["all"])):
@@ -143,7 +143,7 @@ def _episodes() -> Iterator[Row]:
 
 
 def _seeds(settings: Settings, seeds: int) -> Iterator[Row]:
-    """Crashes, poison, rebuilds that are killed: a story for each seed."""
+    """Run crashes, poison and killed rebuilds, one for each seed."""
     with private(1, settings) as kafka:
         inbox = crashes.run(kafka, STRATEGIES[-1:], seeds=seeds).table.iloc[0]
         broken = [f"{inbox[what]} {what}" for what in ("lost", "twice") if inbox[what]]
@@ -159,7 +159,7 @@ def _seeds(settings: Settings, seeds: int) -> Iterator[Row]:
 
 
 def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
-    """A process of the lab is killed at a random moment of a lesson; the same lesson then runs, and nothing is left."""
+    """Kill a process of the lab at a random moment of a lesson; the lesson must then run, and leave nothing."""
     rows: dict[str, Row] = {}
     lessons = lessons_named(["all"])[1:]
     for number in progress("Kills", unit="kill", over=range(kills)):
@@ -174,7 +174,7 @@ def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
 
 
 def _owners(settings: Settings, kills: int, chance: random.Random) -> Iterator[Row]:
-    """An owner is killed at a random moment; ten seconds later nothing of it is left."""
+    """Kill an owner at a random moment; ten seconds later nothing of it may be left."""
     rows: dict[str, Row] = {}
     try:
         for killed, problems in orphans.kill(settings, kills, chance):
@@ -185,7 +185,7 @@ def _owners(settings: Settings, kills: int, chance: random.Random) -> Iterator[R
 
 
 def _verdicts() -> Iterator[Row]:
-    """Every right answer, with three busy loops for each processor beside it, three times."""
+    """Judge every right answer three times, beside three busy loops for each processor."""
     judged = Row("a right answer on a busy machine: not called wrong, nor the lab down")
     passed = Row("of these, passed instead of `LAB BUSY`")
     for style, verdict in verdicts.play():
@@ -201,7 +201,7 @@ def _starts_services(lesson: Path) -> bool:
 
 
 def _lid(chance: random.Random) -> Iterator[Row]:
-    """Everything is suspended for a minute, and goes on."""
+    """Suspend everything for a minute, and resume it."""
     row = Row(f"everything suspended for {LID:g} s: the next run works")
     path = chance.choice(lessons_named(["all"])[3:])
     with _Afternoon(path) as afternoon:
@@ -217,7 +217,7 @@ def _lid(chance: random.Random) -> Iterator[Row]:
 
 
 class _Afternoon:
-    """For the body of a `with`: `lab.py` runs, and a lesson in a kernel beside it, in a home of their own."""
+    """Run `lab.py`, and a lesson in a kernel beside it, in a home of their own, for the body of a `with`."""
 
     def __init__(self, path: Path):
         self.path, self._stack = path, contextlib.ExitStack()
@@ -240,33 +240,33 @@ class _Afternoon:
         self._stack.close()
 
     def wait(self, seconds: float) -> None:
-        """So long from the kernel's start, or until the lesson is over."""
+        """Wait this long from the kernel's start, or until the lesson is over."""
         until(lambda: self._kernel() or not self.thread.is_alive(), 60, "the kernel to start")
         self.thread.join(seconds)
 
     def processes(self) -> list[tuple[str, int]]:
-        """What runs, in the words of the table, and its pid."""
+        """Return what runs, in the words of the table, with its pid."""
         words = {"background": "the broker", "private": "a private broker", "jupyter": "JupyterLab", "program": SERVICE}
         running = [each for each in processes.running(self.settings, words) if each.process.pid != self.lab.pid]
         found = [(words[each.role], each.process.pid) for each in running]
         return found + ([("the kernel", kernel)] if (kernel := self._kernel()) else [])
 
     def strike(self, wanted: str, chance: random.Random) -> str:
-        """Kill what is called so, as soon as it runs; or, if it does not until the lesson is over, anything else."""
+        """Kill `wanted` as soon as it runs; if the lesson ends first, kill another process. Returns its name."""
 
         def struck() -> str:
             over = not self.thread.is_alive()
             if found := [each for each in self.processes() if over or each[0] == wanted]:
                 killed, pid = chance.choice(found)
-                with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended by itself
+                with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
                     psutil.Process(pid).kill()
                     return killed
             return ""
 
-        return until(struck, 300, f"{wanted} to run", every=0.1)  # to look at all processes costs the lesson time
+        return until(struck, 300, f"{wanted} to run", every=0.1)  # each look at all processes slows the lesson down
 
     def problems(self) -> Iterator[str]:
-        """What is wrong then: the lesson does not end, or not run again; lab.py does not; something is left."""
+        """Yield what is wrong afterwards: a lesson or lab.py does not end or run again, or something is left."""
         self.thread.join(240)
         if self.thread.is_alive():
             yield "the lesson that was struck does not end"
@@ -295,7 +295,7 @@ class _Afternoon:
 
     def _client(self) -> NotebookClient:
         client = client_of(nbformat.read(self.path, as_version=4), self.path.parent)
-        client.timeout = int(CELL_TIMEOUT + LID)  # its clock goes on while everything sleeps
+        client.timeout = int(CELL_TIMEOUT + LID)  # its clock runs while everything is suspended
         return client
 
     def _kernel(self) -> int | None:
@@ -307,7 +307,7 @@ class _Afternoon:
 
 
 def _run(client: NotebookClient) -> str:
-    """Run it; empty if it went well, else the last line of the error."""
+    """Run it; return the last line of the error, or an empty string."""
     try:
         client.execute(stderr=subprocess.DEVNULL)
     except CellTimeoutError:

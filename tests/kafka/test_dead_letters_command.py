@@ -166,7 +166,7 @@ def test_where_nobody_can_answer_nothing_is_sent(cluster, topic, lab):
     """No terminal and no input: that is a no, and it says how to say yes."""
     run = lab("dead-letters", "redrive", DEAD)
     assert run.returncode == 1
-    assert "Nothing was sent. Nobody was there to answer: --yes" in run.stdout
+    assert "Nothing was sent. There was nobody to answer: use --yes" in run.stdout
     assert back(cluster, topic) == []
 
 

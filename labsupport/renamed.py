@@ -3,10 +3,8 @@
 Delete an entry when nobody can have a notebook from that time any more.
 """
 
-import re
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import NoReturn
@@ -152,6 +150,8 @@ def advice(error: BaseException) -> str:
 
 def _missing(error: BaseException) -> tuple[str, str]:
     """The module (below labsupport), class or function that lacks something, and the name of that."""
+    import re  # here, because every import of labsupport imports this module
+
     if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
         return error.obj.__name__.removeprefix("labsupport."), error.name or ""
     if isinstance(error, AttributeError):
@@ -166,7 +166,7 @@ def _missing(error: BaseException) -> tuple[str, str]:
     return "", ""
 
 
-class _OldPackage(Loader):
+class _OldPackage:
     """Lets `import labsupport.events.worker` get as far as its last part, so that the error can name the new module."""
 
     def create_module(self, spec: ModuleSpec) -> None:
@@ -182,12 +182,15 @@ class _OldPackage(Loader):
         module.__getattr__ = attribute  # type: ignore[method-assign]
 
 
-class _OldModules(MetaPathFinder):
+class _OldModules:
     """Comes last, and so is asked only for modules that do not exist."""
 
     def find_spec(self, name: str, _path: Sequence[str] | None, _target: ModuleType | None = None) -> ModuleSpec | None:
         refuse(name)
-        return ModuleSpec(name, _OldPackage(), is_package=True) if name == EVENTS else None
+        if name != EVENTS:
+            return None
+        # A loader by its methods: `importlib.abc` takes as long to import as all the rest here.
+        return ModuleSpec(name, _OldPackage(), is_package=True)  # type: ignore[arg-type]
 
 
 def watch() -> None:

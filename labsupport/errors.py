@@ -1,16 +1,28 @@
-"""Every error class of the lab, and who raises it."""
+"""Every error class of the lab, and who raises it.
 
-from typing import TYPE_CHECKING
+    LabError              everything in the lab: a sentence with a next step
+    DeadLetterError       delivery/error_handler: a dead letter could not be written
+    EventError            shop/event: bytes or fields are no event
+    UnknownEventError     shop/event: an event of an unknown type or version
+    TransientError        handlers, to retry an event later
+    PermanentError        handlers, to give an event up
+    NotADeadLetterError   delivery/dead_letter: a record is no dead letter
+    UnknownOriginError    delivery/dialects: headers do not say where a record lay
+    NotKafkaError         broker/metadata: something else listens there
+    FaultError            experiments/breaking/faults: on purpose
+    RenamedError          renamed: an old name of an earlier course
 
-if TYPE_CHECKING:
-    pass
+Two live where Kafka's clients are imported, because importing this module must not import them: `UnreadableError`, a
+LabError, in kafka_fixes, and `NotSentError`, a KafkaError, in history/librdkafka. `FailedError` is in setup/installer,
+which stands alone.
+"""
 
 
 class LabError(Exception):
-    """Something the lab could not do, said so that the reader knows the next step.
+    """The lab could not do something; the message names the next step.
 
-    `tried` is the sentence of what was attempted, `seen` what was met instead (may be several lines, such as the
-    end of a log), `next_step` what to type or change.
+    `tried` says in a sentence what was attempted, `seen` what happened instead (perhaps several lines, such as the end
+    of a log), `next_step` what to type or change.
     """
 
     def __init__(self, tried: str, seen: str = "", next_step: str = ""):
@@ -26,36 +38,40 @@ class LabError(Exception):
         return "\n".join(parts)
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython prints instead of a stack of the lab's own frames (its documented hook)."""
+        """IPython prints this instead of a traceback through the lab's own frames (a documented hook)."""
         return [f"LabError: {self}"]
 
 
 class FaultError(Exception):
-    """What `fail` raises: an error on purpose."""
+    """Raised on purpose, by the fault `fail`."""
 
 
 class NotKafkaError(Exception):
-    """Something listens, and what it says is not Kafka's protocol."""
+    """Something listens at the address but does not speak Kafka's protocol."""
 
 
 class TransientError(Exception):
-    """For a handler to raise: not this event's fault; the same event can be processed later."""
+    """Raised by a handler: the event is not at fault and can be processed later."""
 
 
 class PermanentError(Exception):
-    """For a handler to raise: this event can never be processed as it is."""
+    """Raised by a handler: this event can never be processed as it is."""
 
 
 class NotADeadLetterError(ValueError):
-    """A record does not carry what a dead letter carries."""
+    """A record does not have the headers of a dead letter."""
+
+
+class UnknownOriginError(ValueError):
+    """The headers of a dead letter do not say where its record lay."""
 
 
 class DeadLetterError(LabError):
-    """A dead letter could not be written, so its record is not committed: nothing is lost, and nothing goes on."""
+    """A dead letter could not be written. Its record stays uncommitted: nothing is lost, and its partition waits."""
 
 
 class EventError(ValueError):
-    """These bytes, or these fields, are no event. `value` keeps the bytes as they came, so that nothing is lost."""
+    """These bytes, or these fields, are no event. `value` keeps the bytes as they came."""
 
     def __init__(self, problem: str, value: bytes | None = None):
         super().__init__(problem)
@@ -63,8 +79,8 @@ class EventError(ValueError):
 
 
 class UnknownEventError(EventError):
-    """A well-formed envelope of a type or version that this program does not know."""
+    """A well-formed envelope whose type or version this program does not know."""
 
 
 class RenamedError(LabError, ImportError):
-    """Code for an older version of the course imports an old name (raised by labsupport.renamed)."""
+    """Code for an older version of the course imports an old name."""

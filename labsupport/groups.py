@@ -1,6 +1,7 @@
-"""A group and its members as the broker knows them, whichever protocol they speak.
+"""A group and its members as the broker knows them, in any group protocol.
 
-kafka-python's admin client describes groups of the classic protocol only: a KIP-848 group looks dead and empty to it.
+kafka-python 3.0.12's admin client describes only classic groups: a KIP-848 or share group looks dead and empty to it
+(not reported upstream that we found; confluent-kafka has it since 2.10). `protocol/` holds the missing requests.
 """
 
 import re
@@ -15,13 +16,13 @@ from labsupport.errors import LabError
 
 DESCRIBE = {"consumer": protocol.ConsumerGroupDescribeRequest, "share": protocol.ShareGroupDescribeRequest}
 HEARTBEAT = {"consumer": protocol.ConsumerGroupHeartbeatRequest, "share": protocol.ShareGroupHeartbeatRequest}
-LEAVES = -1  # the epoch with which a member says that it leaves
+LEAVES = -1  # the member epoch that means leaving
 NO_GROUP = "Dead"  # the state of a group that does not exist
 
 
 @dataclass(frozen=True)
 class Member:
-    """One member. `partitions` are the numbers that it owns, by topic; `instance` is its group.instance.id."""
+    """A member. `partitions` are the partition numbers that it owns, by topic; `instance` is its group.instance.id."""
 
     id: str
     client_id: str
@@ -31,7 +32,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """A group at one moment. `kind` is classic, consumer (KIP-848), share or streams; `state` is Kafka's own word."""
+    """A group at one moment. `kind` is classic, consumer (KIP-848), share or streams; `state` is Kafka's."""
 
     name: str
     kind: str
@@ -40,12 +41,12 @@ class Group:
 
     @property
     def stable(self) -> bool:
-        """Whether nobody joins, leaves or is given partitions at this moment."""
+        """Whether no rebalance is going on."""
         return self.state == "Stable"
 
     @property
     def owners(self) -> dict[str, list[int]]:
-        """By the members' names (their client_id), the numbers of the partitions that they own."""
+        """By member (client_id), the numbers of the partitions that it owns."""
         return {
             member.client_id: sorted(number for numbers in member.partitions.values() for number in numbers)
             for member in sorted(self.members, key=lambda member: member.client_id)
@@ -53,10 +54,10 @@ class Group:
 
 
 def describe(admin: KafkaAdminClient, name: str) -> Group:
-    """The group of that name; one that does not exist is Dead, without members.
+    """Describe the group; a group that does not exist is Dead, without members.
 
-    Raises LabError for a group of Kafka Streams' newer protocol, and the KafkaError that the broker answers, such as
-    CoordinatorLoadInProgressError from one that has just started.
+    Raises LabError for a group of Kafka Streams' newer protocol, and the broker's KafkaError, such as
+    CoordinatorLoadInProgressError from a broker that has just started.
     """
     described = admin.describe_groups([name])[name]
     if described["group_state"] != NO_GROUP:
@@ -79,19 +80,19 @@ def describe(admin: KafkaAdminClient, name: str) -> Group:
 
 
 def remove_members(admin: KafkaAdminClient, group: Group) -> None:
-    """Take the members out of the group, alive or not; one that lives joins again. What is committed stays."""
+    """Remove the members from the group, alive or not. A living one joins again. Committed offsets stay."""
     if group.kind == "classic" and group.members:
         admin.remove_group_members(group.name, [MemberToRemove(each.id, each.instance) for each in group.members])
     for member in group.members if group.kind in HEARTBEAT else ():
         instance = {"instance_id": member.instance} if group.kind == "consumer" else {}
         leaves = HEARTBEAT[group.kind](group_id=group.name, member_id=member.id, member_epoch=LEAVES, **instance)
         error = for_code(_ask(admin, group.name, leaves).error_code)
-        if error.errno and error is not UnknownMemberIdError:  # it may have left by itself meanwhile
+        if error.errno and error is not UnknownMemberIdError:  # it may have left meanwhile
             raise error(f"{member.client_id} in {group.name}")
 
 
 def _ask(admin: KafkaAdminClient, group: str, request: Any) -> Any:
-    """What the group's coordinator answers."""
+    """The response of the group's coordinator."""
 
     async def asked() -> Any:
         coordinator = await admin._find_coordinator_id(group)

@@ -1,4 +1,4 @@
-"""Loading a file of the learner's: the same everywhere, whoever asks for a function in it."""
+"""Loads a learner's file, the same way for every command and check."""
 
 import ast
 import importlib.util
@@ -15,18 +15,18 @@ EXAMPLE = "give file and function: work/mails.py:handle"
 
 
 def load(path: Path) -> ModuleType:
-    """Run a Python file, and return it as a module; what it raises comes out.
+    """Run a Python file and return it as a module. Its errors come out.
 
-    It is a module like others: it can import what lies beside it, and pickle what it defines. The file is read anew
-    each time.
+    It is a module like any other: it can import its neighbours, and what it defines can be pickled. The file is read
+    again each time.
     """
     path = path.resolve()
     module = ModuleType(_name(path))
     module.__file__ = str(path)
     if (folder := str(path.parent)) not in sys.path:
-        sys.path.append(folder)  # behind all others: a learner's kafka.py must not come before the client
+        sys.path.append(folder)  # last: a learner's kafka.py must not hide the client
     code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
-    sys.modules[module.__name__] = module  # before it runs: dataclasses look their own module up
+    sys.modules[module.__name__] = module  # before it runs, because dataclasses look up their module
     try:
         exec(code, module.__dict__)
     except BaseException:
@@ -36,7 +36,7 @@ def load(path: Path) -> ModuleType:
 
 
 def _name(path: Path) -> str:
-    """The file's name; with a prefix if that is, or could become, the name of a module that others mean."""
+    """The file's name; with a prefix if another module has that name or could be imported by it."""
     name = path.stem
     ours = getattr(sys.modules.get(name), "__file__", None) == str(path)
     if ours or not (name in sys.modules or name in sys.stdlib_module_names or _exists(name, path)):
@@ -53,9 +53,9 @@ def _exists(name: str, path: Path) -> bool:
 
 
 def function_of(text: str) -> Callable:
-    """The function that `file.py:name` means; the file is run to get it. Raises LabError if there is none.
+    """Run the file and return the function that `file.py:name` names. Raises LabError if there is none.
 
-    The path counts from the current folder, or, if nothing is there, from the lab's own.
+    A relative path starts in the current folder, or, if nothing is there, in the lab's.
     """
     file, name = _split(text)
     path = _found(file)
@@ -68,10 +68,10 @@ def function_of(text: str) -> Callable:
     try:
         module = load(path)
     except SystemExit as error:
-        seen = f"it ends the program by itself, with SystemExit: {error}"
-        raise LabError(f"{file} cannot be run.", seen, "take that out, and try again") from error
+        seen = f"it ends the program, with SystemExit: {error}"
+        raise LabError(f"{file} cannot be run.", seen, "remove that, and try again") from error
     except Exception as error:
-        raise LabError(f"{file} cannot be run.", in_short(error), "mend it, and try again") from error
+        raise LabError(f"{file} cannot be run.", in_short(error), "fix it, and try again") from error
     if not callable(function := getattr(module, name, None)):
         there = ", ".join(_functions(path)) or "none"
         raise LabError(f"{file} has no function {name!r}.", f"its functions: {there}", "is its name right?")
@@ -79,7 +79,7 @@ def function_of(text: str) -> Callable:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """File and function. A colon can belong to the path: of a drive, or of a folder."""
+    """File and function. The path too may contain a colon."""
     file, _, name = text.rpartition(":")
     if not file or not name.isidentifier():
         return (file, "") if file and not name else (text, "")
@@ -91,7 +91,7 @@ def _found(file: str) -> Path | None:
 
 
 def _functions(path: Path) -> list[str]:
-    """The names of the functions that the file defines; without running it."""
+    """The names of the functions that the file defines, without running it."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
@@ -100,8 +100,8 @@ def _functions(path: Path) -> list[str]:
 
 
 def in_short(error: Exception) -> str:
-    """What was raised, and the line that raised it."""
+    """The error, and the line that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, SyntaxError) or not frames:  # which says itself where it is
+    if isinstance(error, SyntaxError) or not frames:  # a SyntaxError names its line itself
         return f"{type(error).__name__}: {error}"
     return f"{type(error).__name__}: {error} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"

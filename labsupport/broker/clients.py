@@ -11,9 +11,8 @@ from kafka.errors import BrokerResponseError, NodeNotReadyError
 from labsupport.broker.advice import DOWN, speaking
 from labsupport.broker.embedded import EmbeddedCluster
 from labsupport.broker.metadata import FOREIGN, reach
-from labsupport.broker.resting import rests
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import readable
+from labsupport.kafka_fixes import ask_for_topics, readable, rest_when_idle
 from labsupport.settings import parse_addresses
 from labsupport.waiting import until
 
@@ -60,15 +59,14 @@ class Clients:
 
     def producer(self, *, name: str, **settings: Any) -> KafkaProducer:
         """Make a KafkaProducer with `client_id=name`. An earlier client of this name is closed first."""
-        return rests(self._make("producer", name, **settings))
+        return rest_when_idle(self._make("producer", name, **settings))
 
     def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
         """Make a KafkaConsumer of `topics` with `client_id=name`. An earlier client of this name is closed first."""
         consumer = readable(self._make("consumer", name, *topics, **settings))
-        # Now: if it joins its group before it knows them, this client (3.0.12) may never get partitions: see DESIGN.md
         with speaking(f"Could not ask for the topics {', '.join(topics)}."):
-            for topic in topics:
-                consumer.partitions_for_topic(topic)
+            if topics:
+                ask_for_topics(consumer, *topics)
         return consumer
 
     def admin(self) -> KafkaAdminClient:

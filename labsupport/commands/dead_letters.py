@@ -201,8 +201,8 @@ def table(found: Sequence[Found], most: int | None) -> list[str]:
 def _row(each: Found) -> dict[str, str]:
     letter = each.letter
     return {
-        "dead letter": each.place,
-        "of": letter.place,
+        "dead letter": each.coordinates,
+        "of": letter.coordinates,
         "group": _in_line(letter.group) or UNKNOWN,
         "tries": str(letter.attempts or UNKNOWN),
         "key": _in_line(text(letter.key)),
@@ -279,8 +279,8 @@ def _whole(found: Found) -> list[str]:
     value = text(letter.value)
     more = f" … {len(value) - VALUE_SHOWN:,} characters more" if len(value) > VALUE_SHOWN else ""
     return [
-        f"dead letter  {found.place}, written {written}",
-        f"record       {letter.place}, of {time_in_words(letter.timestamp)}",
+        f"dead letter  {found.coordinates}, written {written}",
+        f"record       {letter.coordinates}, of {time_in_words(letter.timestamp)}",
         f"group        {letter.group or UNKNOWN}, {_attempts(letter.attempts)}",
         f"error        {error or UNKNOWN}",
         *([f"cause        {letter.cause}"] if letter.cause else []),

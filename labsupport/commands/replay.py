@@ -142,16 +142,16 @@ def rebuild(topic: str, group: str, into: Path) -> None:
 @replay.command(
     short_help="Reset a group's committed offsets.",
     **example(
-        "python3 lab.py replay reset 11-reports 11-orders --to beginning --dry-run",
+        "python3 lab.py replay reset 11-reports 11-orders --to earliest --dry-run",
         "python3 lab.py replay reset 11-reports 11-orders --shift=-100 --partition 0",
     ),
 )
 @click.argument("group")
 @click.argument("topic")
-@click.option("--to", type=click.Choice(["beginning", "end"]), help="One end of the log.")
+@click.option("--to", type=click.Choice(["earliest", "latest"]), help="One end of the log.")
 @click.option("--time", type=MOMENT, help="The first record not older than this, such as 2026-04-16T10:30:00Z.")
 @click.option("--offset", type=int, help="This offset, in each partition.")
-@click.option("--shift", type=int, help="Move by this many offsets; a negative number moves back.")
+@click.option("--shift", "shift_by", type=int, help="Move by this many offsets; a negative number moves back.")
 @click.option("--partition", "partitions", type=OFFSET, multiple=True, help="Only this one; may be repeated.")
 @DRY_RUN
 @YES

@@ -21,8 +21,8 @@ from labsupport.broker.advice import speaking
 from labsupport.commands.terminal import console, drawing, example, kafka_meanwhile, save
 from labsupport.course.session import Lesson
 from labsupport.delivery import inbox, orders, publish
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.retry import Policy
-from labsupport.delivery.worker import Moment
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.members import Members
@@ -127,7 +127,7 @@ def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
             last = sheet(len(events) + 1, dead_lettered=1)
             history = team.history
         _rebuild(lab, topic, path, folder / "report.db", say)
-        ids = [_came_again(history)[0], next(each.event_id for each in history.told("retrying") if each.event_id)]
+        ids = [_came_again(history)[0], next(each.event_id for each in history.told(Kind.RETRYING) if each.event_id)]
         return Told(last, _road(lab, topic, history, ids))
 
 
@@ -143,19 +143,19 @@ def require(sheet: Sheet, produced: int, dead_lettered: int = 0) -> Sheet:
 
 def _share_and_crash(lab: Lesson, team: Members, events: Sequence[Event], say: Say) -> None:
     team.start("A", settle=False)
-    team.start("B", freeze_at="handled", nth=CRASH)  # so that the kill meets it between effect and commit
+    team.start("B", freeze_at=Kind.HANDLED, nth=CRASH)  # so that the kill meets it between effect and commit
     owners = team.owners
     say("group", "two processes share a topic: " + ", ".join(f"{who} has {_places(owners[who])}" for who in owners))
     count = publish.publish(lab.producer(name="tour-shop"), team.topic, events)
     say("produce", f"{count} events of a shop, all acknowledged")
     team.wait(lambda history: history.frozen("B"), f"B to process {CRASH} events")
     team.kill("B")
-    done, kept = len(team.history.told("handled", "B")), log.committed(lab, team.topic, team.group)
+    done, kept = len(team.history.told(Kind.HANDLED, "B")), log.committed(lab, team.topic, team.group)
     committed = sum(kept.get(number, 0) for number in owners["B"])
     say("crash", f"B is killed (kill -9): {done} events processed, {committed} committed")
     team.settle()
     _read_to_the_end(lab, team)
-    (killed,) = team.history.told("killed")
+    (killed,) = team.history.told(Kind.KILLED)
     gap = team.history.standstill(killed)
     say("takeover", f"A has {_places(team.owners['A'])}; nobody had B's for {gap:.1f} s, until its session ended")
     say("redelivery", f"{len(_came_again(team.history))} events came again, and the inbox knew them")
@@ -200,7 +200,7 @@ def _read_to_the_end(lab: Lesson, team: Members) -> None:
 
 def _came_again(history: History) -> list[str]:
     """Return the ids of the events that were handled more than once."""
-    handled = [moment.event_id for moment in history.told("handled")]
+    handled = [moment.event_id for moment in history.told(Kind.HANDLED)]
     return [each for each in dict.fromkeys(handled) if handled.count(each) > 1]
 
 
@@ -209,11 +209,12 @@ def _road(lab: Lesson, topic: str, history: History, ids: Sequence[str]) -> tupl
     moments: list[Moment] = []
     known: set[str] = set()
     for moment in history.moments:
-        if moment.kind == "handled":
-            moments.append(replace(moment, kind=f"INSERT: {'known' if moment.event_id in known else 'new'}"))
+        if moment.kind is Kind.HANDLED:
+            statement = f"INSERT: {'known' if moment.event_id in known else 'new'}"
+            moments.append(replace(moment, kind=Kind.STATEMENT, name=statement))
             known.add(moment.event_id)
-        if moment.kind != "frozen":
-            moments.append(replace(moment, kind="crashed") if moment.kind == "killed" else moment)
+        if moment.kind is not Kind.FROZEN:
+            moments.append(replace(moment, kind=Kind.CRASHED) if moment.kind is Kind.KILLED else moment)
     records = sorted(lab.log(topic).records, key=lambda record: record.timestamp)
     return trace.of_events(records, moments, *ids)
 

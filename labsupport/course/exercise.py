@@ -12,8 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaConsumer
-
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
@@ -38,15 +36,6 @@ def through_kafka(lab: "Lesson", records: Iterable[dict[str, Any]], partitions: 
     for sending in sent:
         sending.get(timeout=5)
     return log.read(lab, topic)
-
-
-def nothing_left(consumer: KafkaConsumer) -> None:
-    """`for record in consumer` may end now: the check knows that all was handed out.
-
-    Before that it waits as long as any consumer of the lab; a check that ends it by a shorter silence misjudges a right
-    answer on a busy machine.
-    """
-    consumer.config["consumer_timeout_ms"] = 100  # the client reads it anew for each record
 
 
 def require_the_same_after_a_restart(answer: Submission, argument: Any, here: Any, given: str, broken: str) -> None:

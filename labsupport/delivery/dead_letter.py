@@ -1,28 +1,26 @@
-"""What a dead letter carries, so that somebody can repair it in a week: wrap and unwrap. Pure. Lesson 09.
+"""Dead letters: wrap a record with the reason of its failure, and unwrap it. Pure. Lesson 09.
 
-A dead letter is the record as it was: key, value and headers byte for byte, and these headers behind them. The names
-and the types of the values are Spring Kafka's (but for the last one), so that others' tools can read them:
+A dead letter is the original record, with key, value and headers byte for byte, followed by these headers. Their names
+and types are Spring Kafka's (except the last), so that other tools can read them:
 
-    kafka_dlt-original-topic            text       where it lay: of a dead letter's dead letter, where it lay first
-    kafka_dlt-original-partition        int32      big endian, as all numbers here
+    kafka_dlt-original-topic            text       the record's; for a dead letter's dead letter, the first record's
+    kafka_dlt-original-partition        int32      big endian, like all numbers here
     kafka_dlt-original-offset           int64
     kafka_dlt-original-timestamp        int64      milliseconds since 1970: the record's own time
     kafka_dlt-original-consumer-group   text       the group that could not process it
     kafka_dlt-exception-fqcn            text       the error's class
-    kafka_dlt-exception-message         text       cut to MESSAGE_BYTES; a stack trace is not carried
-    kafka_deliveryAttempt               int32      how often it was tried
-    lab_dlt-nulls                       text       what kafka-python cannot send, by name; only if there is such a thing
+    kafka_dlt-exception-message         text       cut to MESSAGE_BYTES; stack traces are left out
+    kafka_deliveryAttempt               int32      the number of attempts
+    lab_dlt-nulls                       text       what kafka-python cannot send; only if there is something
 
 Text is UTF-8. `lab_dlt-nulls` lists what was null in the original and is empty bytes in the dead letter: `value` for a
-record with neither key nor value, and the positions, from 0, of headers without a value; such as `value,0,3`.
+record with neither key nor value, and the positions, from 0, of headers without a value, such as `value,0,3`.
 
-Kafka Connect's names for the same, all values text: `__connect.errors.topic`, `.partition`, `.offset`,
-`.exception.class.name`, `.exception.message`, `.exception.stacktrace`; and the connector's and task's in place of a
-group. It has none for the record's time.
+Kafka Connect names its headers `__connect.errors.topic`, `.partition`, `.offset`, `.exception.class.name`,
+`.exception.message` and `.exception.stacktrace`, and writes all values as text. It has connector and task instead of a
+group, and no header for the record's time.
 
-Dead letters of other tools are read as well: see `dialects.py`.
-
-What a record carries that was sent back stands in `marks.py`.
+`dialects.py` reads dead letters of other tools. `marks.py` describes the mark of a redriven record.
 """
 
 import contextlib
@@ -31,12 +29,12 @@ from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labsupport.delivery.dialects import SPRING, TYPES, UnreadableError, dialect_of, own, pack
-from labsupport.delivery.marks import REDRIVE_GROUP, REDRIVE_ORIGIN, Headers, by_place, cut, origin, text
-from labsupport.delivery.marks import first_place as first_place
+from labsupport.delivery.dialects import SPRING, TYPES, dialect_of, own, pack
+from labsupport.delivery.marks import REDRIVE_GROUP, REDRIVE_ORIGIN, Headers, by_coordinates, cut, origin, text
+from labsupport.delivery.marks import first_coordinates as first_coordinates
 from labsupport.delivery.marks import for_others as for_others
 from labsupport.delivery.marks import mark_of as mark_of
-from labsupport.errors import LabError, NotADeadLetterError
+from labsupport.errors import LabError, NotADeadLetterError, UnknownOriginError
 
 SUFFIX = "-dlt"
 LONGEST_NAME = 249  # of a topic in Kafka
@@ -52,10 +50,10 @@ NULLS = "lab_dlt-nulls"
 class DeadLetter:
     """A record that could not be processed, and what is known about it.
 
-    `topic`, `partition`, `offset`: where it lay first. `timestamp`: its own, in milliseconds since 1970. `group` could
-    not process it in `attempts` attempts; the last one ended with an error of class `error`, which said `message`, and
-    whose cause was of class `cause`. Not every tool writes all of it: unknown are a timestamp of -1, 0 attempts, and
-    texts that are empty.
+    `topic`, `partition` and `offset` are its first coordinates, `timestamp` its own (milliseconds since 1970). `group`
+    failed to process it in `attempts` attempts; the last one raised an error of class `error` with `message`, whose
+    cause was of class `cause`. Not every tool writes all fields: a timestamp of -1, 0 attempts and empty texts mean
+    unknown.
     """
 
     topic: str
@@ -73,26 +71,26 @@ class DeadLetter:
 
     @property
     def reason(self) -> str:
-        """The class of the error that was the reason: of the cause, where a tool wraps what was raised in its own."""
+        """The class of the actual error: the cause's, for tools that wrap errors in their own class."""
         return self.cause or self.error
 
     @property
-    def place(self) -> str:
-        """Where the record lay first: topic/partition/offset. Of one record there may be several dead letters."""
+    def coordinates(self) -> str:
+        """The record's first topic/partition/offset. One record may have several dead letters."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
     @property
     def origin(self) -> str:
-        """What tells its record from every other: place, timestamp and event id, as in `redrive_origin`."""
-        return origin(self.place, self.timestamp, self.headers, self.value)
+        """Identifies the record: coordinates, timestamp and event id, as in `redrive_origin`."""
+        return origin(self.coordinates, self.timestamp, self.headers, self.value)
 
     @property
     def origins(self) -> frozenset[str]:
-        """All forms in which a mark can name its record."""
-        return frozenset({self.origin, by_place(self.place, self.headers, self.value)})
+        """All forms in which a mark can identify the record."""
+        return frozenset({self.origin, by_coordinates(self.coordinates, self.headers, self.value)})
 
     def encode(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
-        """Key, value and headers to send it with; what this client cannot send is mapped, and named in a header."""
+        """Key, value and headers to send. What kafka-python cannot send is replaced, and named in a header."""
         values = (
             self.topic, self.partition, self.offset, self.timestamp, self.group, self.error, self.message, self.attempts
         )  # fmt: skip
@@ -102,17 +100,16 @@ class DeadLetter:
             nulls, value = ["value", *nulls], b""
         headers = [(name, b"" if each is None else each) for name, each in self.headers]
         headers += [(name, pack(kind, each)) for (name, kind), each in zip(TYPES.items(), values, strict=True)]
-        # Also if there is nothing to name, but the original has a header of that name: the last one is ours.
+        # Also added, empty, if the original has a header of that name: the last one is ours.
         if nulls or any(name == NULLS for name, _ in self.headers):
             headers.append((NULLS, ",".join(nulls).encode()))
         return self.key, value, headers
 
 
 def wrap(record: ConsumerRecord, error: BaseException, attempts: int, group: str) -> DeadLetter:
-    """The dead letter of a record that `group` could not process; `error` is what ended its last attempt.
+    """The dead letter of a record that `group` could not process; `error` ended the last attempt.
 
-    If the record is a dead letter itself, the new one says where it lay first, and carries its key,
-    value and headers.
+    If the record is itself a dead letter, the new one has the coordinates, key, value and headers of the first record.
     """
     why: dict[str, Any] = {
         "group": group,
@@ -124,17 +121,17 @@ def wrap(record: ConsumerRecord, error: BaseException, attempts: int, group: str
     try:
         first = unwrap(record)
     except NotADeadLetterError:
-        place = (record.topic, record.partition, record.offset, record.timestamp)
+        where = (record.topic, record.partition, record.offset, record.timestamp)
         headers = tuple((name, value) for name, value in record.headers)
-        return DeadLetter(*place, **why, key=record.key, value=record.value, headers=headers)
+        return DeadLetter(*where, **why, key=record.key, value=record.value, headers=headers)
     return replace(first, **why)
 
 
 def unwrap(record: ConsumerRecord) -> DeadLetter:
-    """The dead letter in a record, with key, value and headers as they were before it was wrapped.
+    """The dead letter in a record, with key, value and headers as they were before wrapping.
 
-    Of each name the last header counts: those of the original come first. Raises NotADeadLetterError if nothing says
-    where it lay, or it lies there again: then somebody sent it back with these headers, and it is a record as any.
+    The last header of each name counts, because the original's come first. Raises NotADeadLetterError if the headers
+    name no coordinates, or if the record is back in its topic: then somebody sent it back with these headers.
     """
     letter = _unwrap(record)
     if letter.topic == record.topic:
@@ -145,11 +142,11 @@ def unwrap(record: ConsumerRecord) -> DeadLetter:
 def _unwrap(record: ConsumerRecord) -> DeadLetter:
     dialect = dialect_of(record.headers)
     if dialect is None:
-        raise NotADeadLetterError(f"not a dead letter: it has no header {SPRING.place[0]}")
+        raise NotADeadLetterError(f"not a dead letter: it has no header {SPRING.coordinates[0]}")
     ours = own(dialect, record.headers)
     try:
         found = dialect.read(dict(record.headers[position] for position in ours))
-    except UnreadableError as problem:
+    except UnknownOriginError as problem:
         whose = "" if dialect is SPRING else f", by its headers one of {dialect.tool}"
         raise NotADeadLetterError(f"not a dead letter{whose}: {problem}") from problem
     if dialect.keeps_time and found["topic"] != record.topic:
@@ -172,18 +169,18 @@ def _unwrap(record: ConsumerRecord) -> DeadLetter:
 
 
 def original(record: ConsumerRecord) -> ConsumerRecord:
-    """The record of which this one is the dead letter, as it was and where it lay. Raises as `unwrap` does."""
+    """The original of this dead letter, with its first coordinates. Raises as `unwrap` does."""
     letter = unwrap(record)
-    place = {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset}
+    where = {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset}
     content = {"key": letter.key, "value": letter.value, "headers": list(letter.headers)}
-    return record._replace(timestamp=letter.timestamp, **place, **content)
+    return record._replace(timestamp=letter.timestamp, **where, **content)
 
 
-# Sent back
+# Redriving
 
 
 def redriven(letter: DeadLetter, addressed: bool = False) -> Headers:
-    """The headers of the record that goes back: the original ones and the mark; addressed to its group, or to all."""
+    """The headers of a record that is sent back: the original ones and the mark, for its group or for all."""
     headers = [each for each in letter.headers if each[0] != REDRIVE_GROUP]
     headers.append((REDRIVE_ORIGIN, letter.origin.encode()))
     if addressed:
@@ -192,21 +189,20 @@ def redriven(letter: DeadLetter, addressed: bool = False) -> Headers:
 
 
 def copied(record: ConsumerRecord) -> set[tuple[str, str | None]]:
-    """Of which records this one is a copy that was sent back (`origin`), and the only group it is for, None: for all.
+    """The records (`origin`) of which this one is a redriven copy, each with its only group; None means all groups.
 
-    It says so by its mark; or it lies where a dead letter's record lay and has the headers of that dead letter, as
-    other tools send it back.
+    A copy has a mark, or lies in its original topic with the headers of a dead letter, as other tools send it back.
     """
     copies = set()
     marks = {name: text(value) for name, value in record.headers}
     if (origin := marks.get(REDRIVE_ORIGIN)) is not None:
         if " " not in origin:
-            origin = by_place(origin, record.headers, record.value)
+            origin = by_coordinates(origin, record.headers, record.value)
         copies.add((origin, marks.get(REDRIVE_GROUP)))
     with contextlib.suppress(NotADeadLetterError):
         letter = _unwrap(record)
         if letter.topic == record.topic:
-            timeless = by_place(letter.place, letter.headers, letter.value)
+            timeless = by_coordinates(letter.coordinates, letter.headers, letter.value)
             copies.add((timeless if letter.timestamp == -1 else letter.origin, None))
     return copies
 
@@ -215,7 +211,7 @@ def copied(record: ConsumerRecord) -> set[tuple[str, str | None]]:
 
 
 def topic_of(topic: str) -> str:
-    """The name of the topic for the dead letters of `topic`, as Spring Kafka names it. Raises LabError if too long."""
+    """The dead letter topic of `topic`, named as Spring Kafka does. Raises LabError if the name is too long."""
     if len(topic) + len(SUFFIX) > LONGEST_NAME:
         raise LabError(
             f"The topic {topic[:40]}… can have no dead letter topic.",
@@ -226,18 +222,18 @@ def topic_of(topic: str) -> str:
 
 
 def topic_settings(largest: int = 1_048_588) -> dict[str, int]:
-    """Settings of a dead letter topic, with `_` for `.`; `largest` is the `max.message.bytes` of the original topic.
+    """Settings of a dead letter topic, with `_` for `.`; `largest` is the original topic's `max.message.bytes`.
 
-    It keeps its records for ever, and takes much larger ones: a dead letter has more headers than its original, and
-    one that came compressed is sent uncompressed.
+    The topic keeps its records for ever and takes much larger ones: a dead letter has more headers than its original,
+    and a compressed original is sent uncompressed.
     """
     return {"retention_ms": -1, "max_message_bytes": 10 * largest}
 
 
 def producer_settings(largest: int = 1_048_588) -> dict[str, Any]:
-    """What the producer of dead letters needs; `largest` as above.
+    """Settings of a producer of dead letters; `largest` as above.
 
-    Acknowledged by all, and given up after 10 s: well within `max_poll_interval_ms`, because the worker waits for it.
+    All replicas acknowledge. It gives up after 10 s, well within `max_poll_interval_ms`, because the worker waits.
     """
     limits = {"max_request_size": 10 * largest, "max_block_ms": 5_000, "delivery_timeout_ms": 10_000}
     return {"acks": "all", "enable_idempotence": True, "request_timeout_ms": 5_000} | limits
@@ -263,5 +259,5 @@ def _class_of(error: BaseException) -> str:
 def _said(error: BaseException) -> str:
     try:
         return cut(str(error), MESSAGE_BYTES)
-    except Exception as worse:  # an error that cannot even say itself must not keep its dead letter from being written
+    except Exception as worse:  # an error without a message must not prevent its dead letter
         return f"(its message raised {type(worse).__name__})"

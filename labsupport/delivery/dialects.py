@@ -1,7 +1,7 @@
-"""Whose dead letter it is: the headers that each tool writes, and what they say. Pure. Lessons 09 and 10.
+"""Other tools' dead letters: the headers that each tool writes, and what they mean. Pure. Lessons 09 and 10.
 
-The lab writes Spring Kafka's headers (`dead_letter.py`); dead letters of the tools below are read as well. Their names
-are those of the tools' sources.
+The lab writes Spring Kafka's headers (`dead_letter.py`) and reads those of the tools below too. The header names come
+from the tools' sources.
 """
 
 import struct
@@ -10,23 +10,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from labsupport.errors import UnknownOriginError
+
 Pairs = Sequence[tuple[str, bytes | None]]
 
-PLACE = ("topic", "partition", "offset")  # without these nobody knows where the record belongs
+COORDINATES = ("topic", "partition", "offset")  # without these the record's origin is unknown
 TEXTS = ("topic", "group", "error", "message", "cause")
 SIZES = {"partition": (4,), "offset": (8,), "timestamp": (8,), "attempts": (4, 1)}  # bytes, big endian and signed
 
 
-class UnreadableError(ValueError):
-    """Headers that do not say where a record lay."""
-
-
 @dataclass(frozen=True)
 class Dialect:
-    """How a tool writes a dead letter: the header of each field; of several names the first that is there counts.
+    """How a tool writes a dead letter: the header names of each field, of which the first that is present counts.
 
-    `others` are headers that it adds and that say nothing of these fields. `digits`: numbers are text. `keeps_time`:
-    the dead letter has the record's own timestamp. `group` makes the consumer group of what its header says.
+    `others` are headers that the tool adds for other purposes. `digits`: numbers are text. `keeps_time`: the dead
+    letter has the record's own timestamp. `group` formats the group header's value as a consumer group.
     """
 
     tool: str
@@ -37,19 +35,19 @@ class Dialect:
     group: str = "{}"
 
     @cached_property
-    def place(self) -> tuple[str, ...]:
-        """The headers that say where the record lay."""
-        return tuple(self.names[field][0] for field in PLACE)
+    def coordinates(self) -> tuple[str, ...]:
+        """The headers with topic, partition and offset of the record."""
+        return tuple(self.names[field][0] for field in COORDINATES)
 
     @cached_property
     def all(self) -> frozenset[str]:
-        """Every header that it writes."""
+        """Every header that the tool writes."""
         return frozenset(name for names in self.names.values() for name in names) | frozenset(self.others)
 
     def read(self, headers: Mapping[str, bytes | None]) -> dict[str, Any]:
-        """The fields that these headers tell; what cannot be understood is left out, but where the record lay.
+        """The fields in these headers. Fields that cannot be parsed are left out.
 
-        Raises UnreadableError if that is missing or not to be understood.
+        Raises UnknownOriginError if topic, partition or offset is missing or cannot be parsed.
         """
         found: dict[str, Any] = {}
         for field, names in self.names.items():
@@ -58,12 +56,12 @@ class Dialect:
             try:
                 found[field] = self._value(field, headers[name] or b"")
             except ValueError as problem:
-                if field in PLACE:
-                    raise UnreadableError(f"its header {name} is {headers[name]!r:.60}, not {problem}") from None
-        if missing := [self.names[field][0] for field in PLACE if field not in found]:
-            raise UnreadableError(f"it has no header {missing[0]}")
+                if field in COORDINATES:
+                    raise UnknownOriginError(f"its header {name} is {headers[name]!r:.60}, not {problem}") from None
+        if missing := [self.names[field][0] for field in COORDINATES if field not in found]:
+            raise UnknownOriginError(f"it has no header {missing[0]}")
         if not found["topic"] or min(found["partition"], found["offset"]) < 0:
-            raise UnreadableError(f"its header {self.names['topic'][0]} and those beside it name no record")
+            raise UnknownOriginError(f"its header {self.names['topic'][0]} and those beside it name no record")
         return found
 
     def _value(self, field: str, value: bytes) -> Any:
@@ -87,7 +85,7 @@ class Dialect:
 
 def _spring(tool: str, prefix: str, *more: str) -> Dialect:
     names = {
-        **{field: (f"{prefix}original-{field}",) for field in (*PLACE, "timestamp")},
+        **{field: (f"{prefix}original-{field}",) for field in (*COORDINATES, "timestamp")},
         "group": (f"{prefix}original-consumer-group", "kafka_dlt-original-consumer-group"),
         "error": (f"{prefix}exception-fqcn", f"{prefix}key-exception-fqcn"),
         "message": (f"{prefix}exception-message", f"{prefix}key-exception-message"),
@@ -104,8 +102,8 @@ def _texts(tool: str, prefix: str, names: Mapping[str, str], others: Sequence[st
     return Dialect(tool, found, tuple(prefix + each for each in others), digits=True, **more)
 
 
-_SAME = {field: field for field in PLACE}
-RETRIES = "retry_topic-"  # Spring writes these anew in each retry topic, and leaves the earlier ones
+_SAME = {field: field for field in COORDINATES}
+RETRIES = "retry_topic-"  # Spring adds these in each retry topic and keeps the earlier ones
 
 SPRING = _spring("Spring Kafka", "kafka_dlt-")
 DIALECTS = (
@@ -118,7 +116,7 @@ DIALECTS = (
     Dialect(
         "Spring Cloud Stream",
         {
-            **{field: (f"x-original-{field}",) for field in (*PLACE, "timestamp")},
+            **{field: (f"x-original-{field}",) for field in (*COORDINATES, "timestamp")},
             "error": ("x-exception-fqcn",),
             "message": ("x-exception-message",),
         },
@@ -149,7 +147,7 @@ DIALECTS = (
 
 ANY = frozenset().union(*(each.all for each in DIALECTS))
 
-# The lab's own, in this order, with the type of each value.
+# The lab's own headers, in this order, with the type of each value.
 TEXT, INT32, INT64 = "text", ">i", ">q"
 TYPES = {
     "kafka_dlt-original-topic": TEXT,
@@ -164,14 +162,14 @@ TYPES = {
 
 
 def dialect_of(headers: Pairs) -> Dialect | None:
-    """The tool that wrote the dead letter last: the one whose place comes last; None if no header is such a tool's."""
+    """The tool that wrote the dead letter last: its coordinates come last. None if no header is a known tool's."""
     last = {name: position for position, (name, _) in enumerate(headers)}
-    if ANY.isdisjoint(last):  # most records: a topic of a million is looked through
+    if ANY.isdisjoint(last):  # most records, so this must be quick
         return None
 
     def comes(dialect: Dialect) -> tuple[bool, int]:
-        positions = [last[name] for name in dialect.place if name in last]
-        return len(positions) == len(PLACE), max(positions, default=-1)
+        positions = [last[name] for name in dialect.coordinates if name in last]
+        return len(positions) == len(COORDINATES), max(positions, default=-1)
 
     best = max(DIALECTS, key=comes)
     if comes(best)[1] >= 0:
@@ -180,10 +178,10 @@ def dialect_of(headers: Pairs) -> Dialect | None:
 
 
 def own(dialect: Dialect, headers: Pairs) -> list[int]:
-    """The positions of the dead letter's own headers; the others are the record's.
+    """The positions of the dead letter's own headers; the others belong to the record.
 
-    What the lab wrote stands together, in its order: only that is its own, whatever else the record has. Of another
-    tool's headers it is the last of each name.
+    The lab's own headers are the last block of them in the lab's order, whatever else the record has. Of another tool's
+    headers the last one of each name counts.
     """
     names = [name for name, _ in headers]
     length = len(TYPES)
@@ -197,5 +195,5 @@ def own(dialect: Dialect, headers: Pairs) -> list[int]:
 
 
 def pack(kind: str, value: Any) -> bytes:
-    """The bytes of a header that the lab writes."""
+    """The bytes of a header value that the lab writes."""
     return value.encode(errors="backslashreplace") if kind == TEXT else struct.pack(kind, value)

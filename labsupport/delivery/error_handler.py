@@ -1,7 +1,7 @@
-"""What a worker does about a record that failed: its partition waits, or a dead letter is written. Lesson 09.
+"""Carries out what is decided about a failed record: its partition waits, or it becomes a dead letter. Lesson 09.
 
-To wait means: go back to the record, pause its partition, and keep polling. So the member stays in its group, and its
-other partitions are worked on; nothing behind the record in its own partition overtakes it.
+To wait means: seek back to the record, pause its partition, and keep polling. So the member stays in its group, its
+other partitions are processed, and nothing in the same partition overtakes the record.
 """
 
 import time
@@ -16,14 +16,14 @@ from labsupport.delivery import dead_letter, reading
 from labsupport.delivery.retry import Decision, Policy, decide
 from labsupport.errors import DeadLetterError
 
-ACKNOWLEDGED = 15.0  # seconds that a dead letter's acknowledgement is waited for: longer than its producer tries
+ACKNOWLEDGED = 15.0  # seconds to wait for a dead letter's acknowledgement: longer than its producer tries
 
 
 @dataclass(frozen=True)
 class Wait:
-    """A partition that waits for its next attempt: at which record, after how many attempts, since and until when.
+    """A partition waits at `offset` for its next attempt, after `attempts` attempts.
 
-    `since` and `until` are seconds of the monotonic clock.
+    `since` (the first failure) and `until` are seconds of the monotonic clock.
     """
 
     offset: int
@@ -33,11 +33,11 @@ class Wait:
 
 
 class ErrorHandler:
-    """What one worker does about its failures: `Worker(consumer, handle, error_handler=ErrorHandler(producer))`.
+    """Handles the errors of one worker: `Worker(consumer, handle, error_handler=ErrorHandler(producer))`.
 
-    `producer` writes the dead letters, to the topic that `dead_letter.topic_of` names, which must be there; it needs
-    `dead_letter.producer_settings()`, and whoever made it closes it. Attempts are counted in this process: if it is
-    started again, or the partition goes to another member, they begin anew.
+    `producer` writes dead letters to the topic that `dead_letter.topic_of` names, which must exist. It needs
+    `dead_letter.producer_settings()`, and its owner closes it. Attempts are counted in this process: after a restart,
+    or when the partition goes to another member, the count starts again.
     """
 
     def __init__(self, producer: KafkaProducer, policy: Policy | None = None):
@@ -45,49 +45,48 @@ class ErrorHandler:
         self._waits: dict[TopicPartition, Wait] = {}
 
     def decide(self, record: ConsumerRecord, error: Exception) -> tuple[Decision, int]:
-        """What to do about a record that failed just now, and how many attempts that were."""
-        place, now = TopicPartition(record.topic, record.partition), time.monotonic()
-        earlier = self._waits.get(place)
+        """Decide about a record that has just failed; returns the decision and the number of attempts."""
+        partition, now = TopicPartition(record.topic, record.partition), time.monotonic()
+        earlier = self._waits.get(partition)
         if earlier is None or earlier.offset != record.offset:
             earlier = Wait(record.offset, 0, now, now)
         attempts = earlier.attempts + 1
         name = f"{record.topic}/{record.partition}/{record.offset}"
         decision = decide(attempts, now - earlier.since, error, self.policy, name)
-        self._waits[place] = Wait(record.offset, attempts, earlier.since, now + decision.seconds)
+        self._waits[partition] = Wait(record.offset, attempts, earlier.since, now + decision.seconds)
         return decision, attempts
 
     def wait(self, consumer: KafkaConsumer, record: ConsumerRecord) -> None:
-        """Go back to the record, and fetch nothing from its partition until its wait is over."""
-        place = TopicPartition(record.topic, record.partition)
+        """Seek back to the record, and fetch nothing from its partition until its wait is over."""
+        partition = TopicPartition(record.topic, record.partition)
         try:
-            consumer.seek(place, record.offset)
-            reading.pause(consumer, place, self._waits[place].until)
+            consumer.seek(partition, record.offset)
+            reading.pause(consumer, partition, self._waits[partition].until)
         except (ValueError, KeyError):  # the partition has just gone to another member
-            self.gone([place])
+            self.gone([partition])
 
     def resume(self, consumer: KafkaConsumer) -> None:
-        """Fetch again from the partitions whose wait is over.
+        """Resume the partitions whose wait is over, and those that no longer wait.
 
-        And from those that do not wait any more: a rebalance that gives a partition back to the same member leaves it
-        paused.
+        A partition that a rebalance returns to the same member is still paused.
         """
-        waiting = {place for place, wait in list(self._waits.items()) if wait.until > time.monotonic()}
+        waiting = {partition for partition, wait in list(self._waits.items()) if wait.until > time.monotonic()}
         reading.resume(consumer, consumer.paused() - waiting)
 
-    def done(self, place: TopicPartition) -> None:
-        """The record that this partition was at is processed, or dead-lettered: nothing waits for it."""
-        self._waits.pop(place, None)
+    def done(self, partition: TopicPartition) -> None:
+        """The partition's record is processed or dead-lettered, so the partition no longer waits."""
+        self._waits.pop(partition, None)
 
-    def gone(self, places: Iterable[TopicPartition]) -> None:
-        """These partitions went to other members, which count for themselves."""
-        for place in places:
-            self._waits.pop(place, None)
+    def gone(self, partitions: Iterable[TopicPartition]) -> None:
+        """These partitions went to other members, which count their own attempts."""
+        for partition in partitions:
+            self._waits.pop(partition, None)
 
     def send_to_dead_letter(self, record: ConsumerRecord, error: Exception, attempts: int, group: str) -> None:
-        """Write the record's dead letter and wait until it is acknowledged.
+        """Write the record's dead letter and wait for its acknowledgement.
 
         It goes into the partition of the same number, if there is one. Raises DeadLetterError if it was refused, or not
-        acknowledged in time: then it may be there or not, and the same record may get a second one later.
+        acknowledged in time; in the latter case it may be stored, and the record may get a second dead letter later.
         """
         letter = dead_letter.wrap(record, error, attempts, group)
         topic = dead_letter.topic_of(record.topic)

@@ -1,12 +1,11 @@
-"""The inbox: which events a service has already processed, in the same transaction as what it did. Lesson 08.
+"""The inbox: the ids of processed events, written in the same transaction as their effects. Lesson 08.
 
-Kafka hands an event out again whenever it cannot know that it was processed. Whoever wants each effect once has to
-remember the events; and since the memory changes in the same transaction as the effect, a crash leaves both or
-neither.
+Kafka delivers an event again whenever it cannot know that the event was processed. To have each effect once, a service
+remembers the ids. Because id and effect are in one transaction, a crash leaves both or neither.
 
-How long must it remember? As long as an event can come again: as far back as the topic is kept (`retention.ms`;
-somebody may reset the group to the beginning), and as dead letters are kept and redriven. A topic that is kept for ever
-needs an inbox that is kept for ever. `forget` takes out what is older.
+Ids must be remembered as long as an event can come again: as long as the topic keeps it (`retention.ms`; somebody may
+reset the group to the beginning), and as long as dead letters are kept and redriven. A topic that keeps its records for
+ever needs an inbox that does so too. `forget` removes older ids.
 """
 
 import contextlib
@@ -21,13 +20,12 @@ TABLE = "CREATE TABLE IF NOT EXISTS inbox (event_id TEXT PRIMARY KEY, remembered
 
 
 def once(database: sqlite3.Connection, event_id: str, effect: Callable[[], object]) -> bool:
-    """Call `effect()`, which writes to `database`, once for each event; returns whether it was called now.
+    """Call `effect()`, which writes to `database`, once per event; returns whether it was called now.
 
-    Id and effect are committed together, or neither: also if `effect` raises, and if the process
-    dies. A second process with the same event waits for the first, and then finds the id. The inbox
-    belongs to one service: two that share a database need one each. Raises sqlite3.OperationalError
-    if the database is locked or full, and LabError if `effect` tries to end the transaction, which
-    stays open, or if the connection commits each statement by itself.
+    Id and effect are committed together or not at all, even if `effect` raises or the process dies. A second process
+    with the same event waits for the first and then finds the id. An inbox belongs to one service; two services that
+    share a database need one each. Raises sqlite3.OperationalError if the database is locked or full, and LabError if
+    `effect` tries to end the transaction, or if the connection commits each statement by itself.
     """
     _require_transactions(database)
     with database:
@@ -41,9 +39,9 @@ def once(database: sqlite3.Connection, event_id: str, effect: Callable[[], objec
 
 @contextlib.contextmanager
 def _kept_open(database: sqlite3.Connection, event_id: str) -> Iterator[None]:
-    """Refuse whatever would end the transaction in the body of a `with`: COMMIT, ROLLBACK, and a BEGIN after that.
+    """Deny COMMIT, ROLLBACK and BEGIN in the body of a `with`. Savepoints are allowed.
 
-    A savepoint is no harm. An authorizer that the connection had is gone afterwards.
+    An authorizer that the connection had before is removed.
     """
     if id(database) in _open:
         raise _ended(event_id)  # an inbox inside an effect
@@ -70,13 +68,13 @@ def _kept_open(database: sqlite3.Connection, event_id: str) -> Iterator[None]:
         raise _ended(event_id)
 
 
-_open: set[int] = set()  # the ids of the connections in whose transaction an effect is at work
+_open: set[int] = set()  # the ids of connections in whose transaction an effect runs
 
 
 def _ended(event_id: str) -> LabError:
     return LabError(
         f"The effect of event {event_id} ended the transaction that it was called in, or tried to.",
-        "a crash after that would leave the one without the other, so nothing of it was committed",
+        "a crash after that would leave the id without the effect, or the reverse, so nothing was committed",
         "take commit(), rollback(), executescript() and `with database` out of the effect: the inbox commits",
     )
 
@@ -91,7 +89,7 @@ def _require_transactions(database: sqlite3.Connection) -> None:
 
 
 def forget(database: sqlite3.Connection, older_than: timedelta) -> int:
-    """Take out what was remembered longer ago than that, by the system's clock; returns how many ids.
+    """Remove ids that are older than that by the system's clock; returns how many.
 
     If one of these events comes again, it is processed again.
     """

@@ -1,15 +1,15 @@
-"""The mark of a record that was sent back: of which record it is a copy, and for whom. Pure. Lesson 10.
+"""The mark of a redriven record: which record it copies, and for whom. Pure. Lesson 10.
 
-A record that was redriven has one or two headers more. `redrive_group` is the only group that is to process it; all
-others skip it. `redrive_origin` says of which record it is a copy, in three words with a space between them:
+A redriven record has one or two more headers. `redrive_group` names the only group that should process it; all others
+skip it. `redrive_origin` identifies the record that it copies, in three words separated by spaces:
 
-    topic/partition/offset   where that record lay
-    timestamp                its own time, in milliseconds since 1970, in digits; -1 if it is not known
-    id                       the event's id, at most ID_BYTES of it; missing if it has none
+    topic/partition/offset   the coordinates of that record
+    timestamp                its own, in milliseconds since 1970, in digits; -1 if unknown
+    id                       its event's id, at most ID_BYTES of it; left out if it has none
 
-A place alone would not do: when a topic is made anew, another record gets the same place. A mark with the place alone
-is understood as one of the event that it stands on. What failed again and is redriven again has an origin for each
-time, the first one in front.
+Coordinates alone would not identify it, because a recreated topic uses them again. A mark that has only coordinates
+refers to the event in its own record. A record that fails again and is redriven again has one origin per redrive, the
+first one in front.
 """
 
 from collections.abc import Iterable
@@ -24,32 +24,29 @@ REDRIVE_ORIGIN, REDRIVE_GROUP = "redrive_origin", "redrive_group"
 ID_BYTES = 100
 
 
-def origin(place: str, timestamp: int, headers: Headers, value: bytes | None) -> str:
-    """What tells a record from every other, also from one that has its place later."""
-    return " ".join(filter(None, (place, str(timestamp), _short_id(headers, value))))
+def origin(coordinates: str, timestamp: int, headers: Headers, value: bytes | None) -> str:
+    """Identifies a record, even after its topic was recreated."""
+    return " ".join(filter(None, (coordinates, str(timestamp), _short_id(headers, value))))
 
 
-def by_place(place: str, headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> str:
-    """A record by its place and its event, for marks that name no time."""
-    return f"{place} at any time {_short_id(headers, value)}"
+def by_coordinates(coordinates: str, headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> str:
+    """Identifies a record by coordinates and event, for marks without a timestamp."""
+    return f"{coordinates} at any time {_short_id(headers, value)}"
 
 
 def mark_of(headers: Iterable[tuple[str, bytes | None]]) -> tuple[str, str | None] | None:
-    """Of a redriven record: where it lay before, and the only group that it is for, None if it is for all.
-
-    None if it was not redriven.
-    """
+    """The coordinates of the copied record, and its only group (None: all groups). None if it was not redriven."""
     found = {name: text(value) for name, value in headers}
-    return (_place_in(found[REDRIVE_ORIGIN]), found.get(REDRIVE_GROUP)) if REDRIVE_ORIGIN in found else None
+    return (_coordinates_in(found[REDRIVE_ORIGIN]), found.get(REDRIVE_GROUP)) if REDRIVE_ORIGIN in found else None
 
 
-def first_place(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
-    """Where a redriven record lay at first, before it was redriven at all; None if it was not redriven."""
-    return next((_place_in(text(value)) for name, value in headers if name == REDRIVE_ORIGIN), None)
+def first_coordinates(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
+    """The first coordinates of a redriven record, before any redrive. None if it was not redriven."""
+    return next((_coordinates_in(text(value)) for name, value in headers if name == REDRIVE_ORIGIN), None)
 
 
 def for_others(record: ConsumerRecord, group: str) -> bool:
-    """Whether the record was redriven for another group than this one, which skips it."""
+    """Whether the record was redriven for another group, so that this one skips it."""
     return any(name == REDRIVE_GROUP and value != group.encode() for name, value in record.headers)
 
 
@@ -57,7 +54,7 @@ def _short_id(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) 
     return cut(id_in(headers, value), ID_BYTES)
 
 
-def _place_in(origin: str) -> str:
+def _coordinates_in(origin: str) -> str:
     return origin.partition(" ")[0]
 
 
@@ -67,6 +64,6 @@ def text(value: bytes | None) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """The text, in at most so many bytes of UTF-8, an ellipsis at its end if something is missing."""
+    """The text in at most `most` bytes of UTF-8, with an ellipsis if it was cut."""
     data = text.encode(errors="backslashreplace")
     return data.decode() if len(data) <= most else data[: most - 3].decode(errors="ignore") + "…"

@@ -1,7 +1,7 @@
-"""What of each partition is done, and so may be committed: pure. The worker keeps its accounts with it (lesson 07).
+"""Tracks which records of each partition are done, and so what may be committed. Pure. Lesson 07.
 
-Committed is one number for each partition, and it says that *all* before it is done. So it may never pass a record that
-was handed out and is not finished, even if later ones are.
+A committed offset says that *all* records before it are done. So it must never pass a record that was delivered and is
+not done, even if later ones are.
 """
 
 from collections import deque
@@ -9,54 +9,54 @@ from collections.abc import Hashable, Iterable, Mapping
 
 
 class OffsetTracker:
-    """The accounts of one consumer. Places are partitions, in whatever form the caller names them."""
+    """The offsets of one consumer. Partitions may be any hashable value."""
 
     def __init__(self) -> None:
-        self._open: dict[Hashable, deque[int]] = {}  # handed out and not finished, in order; done ones wait behind it
-        self._done: dict[Hashable, set[int]] = {}  # finished, but a record before it is not
+        self._open: dict[Hashable, deque[int]] = {}  # delivered and not done, in order
+        self._done: dict[Hashable, set[int]] = {}  # done, but an earlier record is not
         self._due: dict[Hashable, int] = {}
 
-    def delivered(self, place: Hashable, offsets: Iterable[int]) -> None:
-        """These records, in the order of their offsets, are about to be handled."""
-        self._open.setdefault(place, deque()).extend(offsets)
+    def delivered(self, partition: Hashable, offsets: Iterable[int]) -> None:
+        """Add delivered records, in the order of their offsets."""
+        self._open.setdefault(partition, deque()).extend(offsets)
 
-    def owns(self, place: Hashable, offset: int) -> bool:
-        """Whether that record was handed out and is still ours: its partition may have gone meanwhile."""
-        return offset in self._open.get(place, ())
+    def owns(self, partition: Hashable, offset: int) -> bool:
+        """Whether the record is delivered, not done, and its partition not taken away."""
+        return offset in self._open.get(partition, ())
 
-    def ack(self, place: Hashable, offset: int) -> None:
-        """That record is done. Nothing comes of it if its partition has gone: whoever has it now gets it again."""
-        waiting = self._open.get(place)
+    def ack(self, partition: Hashable, offset: int) -> None:
+        """Mark the record as done. Ignored if its partition was taken away: the new owner gets it again."""
+        waiting = self._open.get(partition)
         if not waiting or offset not in waiting:
             return
         if waiting[0] != offset:
-            self._done.setdefault(place, set()).add(offset)
+            self._done.setdefault(partition, set()).add(offset)
             return
         waiting.popleft()
-        done = self._done.get(place)
+        done = self._done.get(partition)
         while done and waiting and waiting[0] in done:
             offset = waiting.popleft()
             done.remove(offset)
-        self._due[place] = offset + 1
+        self._due[partition] = offset + 1
 
-    def take_back(self, place: Hashable, offset: int) -> None:
-        """That record and those after it will be handed out again: they are not open any more."""
-        waiting = self._open.get(place, deque())
+    def take_back(self, partition: Hashable, offset: int) -> None:
+        """Forget the record and those after it, which will be delivered again."""
+        waiting = self._open.get(partition, deque())
         while waiting and waiting[-1] >= offset:
             waiting.pop()
-        self._done[place] = {each for each in self._done.get(place, ()) if each < offset}
+        self._done[partition] = {each for each in self._done.get(partition, ()) if each < offset}
 
     @property
     def committable(self) -> dict[Hashable, int]:
-        """What to commit, by partition: the offset of the next record, below which all is done."""
+        """By partition, the offset to commit: all records before it are done."""
         return dict(self._due)
 
     def committed(self, due: Mapping[Hashable, int]) -> None:
-        """That much is committed; or was refused, and is no longer ours to commit."""
-        self._due = {place: offset for place, offset in self._due.items() if due.get(place) != offset}
+        """Forget offsets that were committed; or refused, and are no longer ours."""
+        self._due = {partition: offset for partition, offset in self._due.items() if due.get(partition) != offset}
 
-    def gone(self, places: Iterable[Hashable]) -> None:
-        """These partitions were taken away: what is open or due in them is no longer ours."""
-        for place in places:
+    def gone(self, partitions: Iterable[Hashable]) -> None:
+        """Forget partitions that were taken away."""
+        for partition in partitions:
             for accounts in (self._open, self._done, self._due):
-                accounts.pop(place, None)
+                accounts.pop(partition, None)

@@ -1,6 +1,6 @@
-"""The shop's database: what became of the events. "Processed" is a row here that one can count.
+"""The shop's database: an event is processed when it has a row here.
 
-SQLite, in one file, so that what a process wrote is there after it was killed.
+SQLite keeps it in one file, so that rows survive the process that wrote them.
 """
 
 import sqlite3
@@ -19,11 +19,11 @@ TABLE = "CREATE TABLE IF NOT EXISTS effects (event_id TEXT NOT NULL, key TEXT NO
 def database(path: Path | str, *, patience: float = 5.0) -> sqlite3.Connection:
     """Open the database, with its tables `effects` and `inbox`; the caller closes it.
 
-    `patience`: how many seconds a statement waits while another connection writes; then it raises
-    sqlite3.OperationalError ("database is locked").
+    A statement waits `patience` seconds while another connection writes, then raises sqlite3.OperationalError
+    ("database is locked").
     """
     connection = sqlite3.connect(path, timeout=patience)
-    # A process that is killed loses nothing by this; a power cut could, and would cost each transaction milliseconds.
+    # A killed process loses nothing by this, only a power cut could; each transaction is milliseconds faster.
     connection.execute("PRAGMA synchronous = OFF")
     with connection:
         connection.execute(TABLE)
@@ -32,7 +32,7 @@ def database(path: Path | str, *, patience: float = 5.0) -> sqlite3.Connection:
 
 
 def create(path: Path) -> Path:
-    """An empty database in that file, in place of an earlier one."""
+    """Create an empty database in that file, replacing an earlier one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for file in path.parent.glob(f"{path.name}*"):  # an earlier one's journal too
         file.unlink()
@@ -41,14 +41,14 @@ def create(path: Path) -> Path:
 
 
 def effect(database: sqlite3.Connection, event: Event) -> None:
-    """What processing this event does: one row, in the transaction that is open or else in a new one."""
+    """Process the event: write one row, in the open transaction or a new one."""
     row = (event.event_id, story.key_of(event).decode(), str(event.payload.get("amount", "")))
     database.execute("INSERT INTO effects VALUES (?, ?, ?)", row)
 
 
 def effects(path: Path | str) -> Counter[str]:
-    """How many effects each event has, by event id. Raises LabError if there is no such database."""
+    """The number of effects by event id. Raises LabError if there is no such database."""
     if not Path(path).is_file():
-        raise LabError(f"There is no database {path}.", "", "has the service run that writes it?")
+        raise LabError(f"There is no database {path}.", "", "has the service that writes it run?")
     with closing(sqlite3.connect(path, timeout=5.0)) as connection:
         return Counter(str(event_id) for (event_id,) in connection.execute("SELECT event_id FROM effects"))

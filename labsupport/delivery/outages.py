@@ -1,8 +1,8 @@
-"""Which errors pass by themselves: what the machine or the network did, and not what the event or the program says.
+"""Which errors pass by themselves: those caused by the machine or the network, not by the event or the program.
 
-They are recognized without importing the libraries that raise them. A library often wraps what the system said: an
-error under `reason` or among the arguments counts too. Of HTTP's answers those pass that say so: 408, 425, 429, 502,
-503 and 504. A 500 may be this event's own fault, and any other 4xx is.
+They are recognized without importing the libraries that raise them. Libraries often wrap a system error, so an error
+under `reason` or among the arguments counts too. Of HTTP's answers 408, 425, 429, 502, 503 and 504 pass. A 500 may be
+the event's fault, and any other 4xx is.
 """
 
 import errno
@@ -13,18 +13,17 @@ import ssl
 import urllib.error
 from collections.abc import Iterator
 
-# The numbers of OSError: connections, routes, time-outs; files and memory that ran out; disks that fail or are held.
+# OSError numbers: connections, routes, time-outs; exhausted files and memory; failing or busy disks.
 _NAMES = """
     EAGAIN EWOULDBLOCK EINTR EBUSY ENOLCK EDEADLK ETXTBSY ENFILE EMFILE ENOMEM ENOBUFS ENOSPC EDQUOT EIO EROFS ENXIO
     ESTALE EREMOTEIO EPIPE ENETDOWN ENETUNREACH ENETRESET EHOSTDOWN EHOSTUNREACH ENONET ECONNABORTED ECONNREFUSED
     ECONNRESET ENOTCONN ESHUTDOWN ETIMEDOUT ETIME EADDRNOTAVAIL EADDRINUSE
 """
 MACHINE = {getattr(errno, name) for name in _NAMES.split() if hasattr(errno, name)}
-HELD_BY_OTHERS = {32, 33}  # Windows: another process has the file open, or a part of it locked
+HELD_BY_OTHERS = {32, 33}  # Windows: another process has the file open or locked
 _LOOKUPS = "EAI_AGAIN EAI_FAIL EAI_MEMORY EAI_NODATA EAI_NONAME EAI_SYSTEM"
 LOOKUPS = {getattr(socket, name) for name in _LOOKUPS.split() if hasattr(socket, name)}
-# What SQLite says when the machine is to blame, and not the statement: busy, locked, out of memory, interrupted, a
-# failing disk, a full disk, a file that cannot be opened.
+# SQLite's codes for trouble with the machine instead of the statement.
 SQLITE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -35,7 +34,7 @@ SQLITE = {
     sqlite3.SQLITE_CANTOPEN,
 }
 HTTP = {408, 425, 429, 502, 503, 504}
-# By library, the classes that mean connections and time-outs; a class below one of them counts as well.
+# By library, the classes for connections and time-outs. Subclasses count too.
 LIBRARIES = {
     "requests": {"ConnectionError", "Timeout", "ChunkedEncodingError", "RetryError"},
     "urllib3": {"TimeoutError", "ProtocolError", "NewConnectionError", "ProxyError"},
@@ -53,14 +52,14 @@ LIBRDKAFKA = {"_TRANSPORT", "_TIMED_OUT", "_MSG_TIMED_OUT", "_ALL_BROKERS_DOWN",
 
 
 def passes(error: BaseException) -> bool:
-    """Whether the error is of the kind that passes, or what it carries as its reason. Its `__cause__` is another."""
+    """Whether the error, or the one it carries as its reason, passes by itself. Its `__cause__` does not count."""
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in _within(error, "__cause__", "reason")):
-        return False  # a certificate does not get better; libraries call it a failed connection
+        return False  # a bad certificate stays bad, although libraries call it a failed connection
     return any(map(_passes, _within(error, "reason")))
 
 
 def _within(error: BaseException, *names: str, seen: frozenset[int] = frozenset()) -> Iterator[BaseException]:
-    """The error, and those that it carries: under these names, or as an argument."""
+    """The error and those that it carries, under these names or as arguments."""
     if id(error) in seen:
         return
     yield error
@@ -77,7 +76,7 @@ def _passes(error: BaseException) -> bool:
     if _retriable(error) or _of_a_library(error):
         return True
     match error:
-        case ssl.SSLError():  # before OSError: its numbers are other ones
+        case ssl.SSLError():  # before OSError, because its numbers have other meanings
             return isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
         case socket.gaierror():
             return error.errno in LOOKUPS
@@ -91,7 +90,7 @@ def _passes(error: BaseException) -> bool:
 
 
 def _status(error: BaseException) -> int | None:
-    """What an HTTP server answered, if this error is about that."""
+    """The HTTP status, if the error has one."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code
     answer = getattr(error, "response", None)
@@ -102,7 +101,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _retriable(error: BaseException) -> bool:
-    """Whether a Kafka client says so itself: kafka-python and aiokafka by an attribute, confluent-kafka by a code."""
+    """Whether a Kafka client calls it retriable: kafka-python and aiokafka by attribute, confluent-kafka by code."""
     if _root(type(error)) == "cimpl":
         return any(said.retriable() or said.name() in LIBRDKAFKA for said in error.args if hasattr(said, "retriable"))
     return getattr(error, "retriable", False) is True

@@ -1,4 +1,4 @@
-"""Publishing events so that each one's outcome is known: the loop that lesson 03 writes by hand, for later lessons."""
+"""Publish events so that each one's outcome is known: the loop that lesson 03 writes by hand."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -21,12 +21,11 @@ def publish(
     in_flight: int = 1_000,
     dated: bool = False,
 ) -> int:
-    """Send the events in their order, with their keys and headers, and wait until all are acknowledged.
+    """Send the events in order, with their keys and headers, and wait until all are acknowledged; returns their number.
 
-    At most `in_flight` are on their way at once: `send()` itself has no limit. Returns how many
-    there were. Raises the client's error for the first that was not acknowledged, with a note which
-    it was: all before it are stored, and those after it that were on their way may be. With `dated`
-    a record's timestamp is its event's, and not the time of sending.
+    At most `in_flight` are on their way; `send()` itself has no limit. Raises the client's error for the first event
+    that was not acknowledged, with a note that names it: all earlier ones are stored, and later ones that were on their
+    way may be. With `dated`, a record has its event's timestamp instead of the time of sending.
     """
     require_window(in_flight)
     waiting: deque[tuple[Event, Future]] = deque()
@@ -42,10 +41,10 @@ def publish(
 
 
 def require_window(in_flight: int) -> None:
-    """Raise LabError if that is no number of records that may be on their way."""
+    """Raise LabError unless `in_flight` is a whole number from 1."""
     if not isinstance(in_flight, int) or in_flight < 1:
         raise LabError(
-            f"in_flight is {in_flight!r}.", "it is how many may be on their way", "give a whole number from 1"
+            f"in_flight is {in_flight!r}.", "it limits the records on their way", "give a whole number from 1"
         )
 
 

@@ -1,6 +1,5 @@
-"""Reading to the end: the poll loop that lesson 04 writes by hand, for all later lessons."""
+"""Read to the end, pause and resume: the poll loop that lesson 04 writes by hand."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakKeyDictionary
@@ -10,20 +9,22 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
+from labsupport import kafka_fixes
 from labsupport.console import progress
-from labsupport.delivery.dead_letter import first_place
+from labsupport.delivery.dead_letter import first_coordinates
 from labsupport.errors import LabError
 from labsupport.kafka_fixes import readable
 from labsupport.shop.event import id_in
 
-# Until when (monotonic) partitions wait on purpose, by consumer: to whoever watches one, they do not stand still.
+# By consumer, until when (monotonic) partitions wait on purpose, so that they do not count as stuck.
 _WAITS: WeakKeyDictionary[KafkaConsumer, dict[TopicPartition, float]] = WeakKeyDictionary()
 
 
 def require_no_auto_commit(consumer: KafkaConsumer, who: str, *, group: bool = True) -> None:
-    """Raise LabError unless `who`, such as "A worker", alone decides what the consumer's group commits.
+    """Raise LabError if the consumer commits by itself; `who`, such as "A worker", decides what is committed.
 
-    With `group` there has to be one. Everything in the lab that reads and commits asks this before its first poll.
+    With `group` the consumer must have one. Everything in the lab that reads and commits checks this before its first
+    poll.
     """
     name = consumer.config["group_id"]
     if consumer._closed:
@@ -44,10 +45,10 @@ def require_no_auto_commit(consumer: KafkaConsumer, who: str, *, group: bool = T
 
 
 def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[ConsumerRecord]:
-    """Yield the records of the consumer's partitions up to what were their ends when it got them.
+    """Yield the records of the consumer's partitions, up to the ends that these had when they were assigned.
 
-    It commits nothing. Raises LabError when nothing has moved for `patience` seconds: no partition
-    was assigned, or Kafka does not answer.
+    Commits nothing. Raises LabError when nothing has moved for `patience` seconds: no partition was assigned, or Kafka
+    does not answer.
     """
     with _Ends(consumer, patience) as ends:
         while not ends.reached():
@@ -56,56 +57,51 @@ def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[Cons
 
 
 def at_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Callable[[], bool]:
-    """The same end as a condition that can be asked between two polls; it raises as `to_the_end` does."""
+    """The same end as a condition to check between polls; it raises as `to_the_end` does."""
     return _Ends(consumer, patience).reached
 
 
 def after(record: ConsumerRecord) -> dict[TopicPartition, OffsetAndMetadata]:
-    """What to commit when this record and all before it in its partition are done: the next offset."""
+    """What to commit once this record and all earlier ones in its partition are done: the next offset."""
     return {TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "", -1)}
 
 
 def id_of(record: ConsumerRecord) -> str:
-    """The id of the event in a record: its header `event_id`, else its value's, else topic-partition-offset.
+    """The id of the record's event: from the header `event_id`, else from the value, else topic-partition-offset.
 
-    The latter is where a redriven record lay first. Never raises: what is counted by it may be no event at all.
+    The latter are a redriven record's first coordinates. Never raises, because the record may be no event.
     """
     if event_id := id_in(record.headers, record.value):
         return event_id
-    if place := first_place(record.headers):
-        return place.replace("/", "-")
+    if coordinates := first_coordinates(record.headers):
+        return coordinates.replace("/", "-")
     return f"{record.topic}-{record.partition}-{record.offset}"
 
 
-def pause(consumer: KafkaConsumer, place: TopicPartition, until: float) -> None:
-    """Fetch nothing from this partition; `until` (s, monotonic) it waits on purpose, and `at_the_end` does not mind.
+def pause(consumer: KafkaConsumer, partition: TopicPartition, until: float) -> None:
+    """Fetch nothing from this partition. Until `until` (s, monotonic), `at_the_end` does not count it as stuck.
 
-    Raises KeyError or ValueError if the consumer does not have it.
+    Raises KeyError or ValueError if the partition is not assigned.
     """
-    consumer.pause(place)
-    _WAITS.setdefault(consumer, {})[place] = until
+    consumer.pause(partition)
+    _WAITS.setdefault(consumer, {})[partition] = until
 
 
-def resume(consumer: KafkaConsumer, places: Iterable[TopicPartition]) -> None:
-    """Fetch again from partitions that were paused, as `consumer.resume` should; those that are gone are left alone."""
-    # kafka-python 3.0.12 puts records aside that it had fetched from a partition before it was paused. If other
-    # partitions were read meanwhile, it neither hands them out later nor fetches there again: the partition stands
-    # still, without an error. So what was put aside is thrown away here; it is fetched again, from the same position.
-    put_aside = consumer._fetcher._paused_partition_records
-    for place in places:
-        put_aside.pop(place, None)
-        _WAITS.get(consumer, {}).pop(place, None)
-        with contextlib.suppress(KeyError):
-            consumer.resume(place)
+def resume(consumer: KafkaConsumer, partitions: Iterable[TopicPartition]) -> None:
+    """Fetch again from partitions that were paused. Partitions that the consumer no longer has are left alone."""
+    partitions = tuple(partitions)
+    for partition in partitions:
+        _WAITS.get(consumer, {}).pop(partition, None)
+    kafka_fixes.resume(consumer, partitions)
 
 
 class _Ends:
-    """Where each partition ended when the consumer got it; and whether anything has moved in the last `patience` s."""
+    """Keeps where each partition ended when it was assigned, and whether anything moved in the last `patience` s."""
 
     def __init__(self, consumer: KafkaConsumer, patience: float):
         self.consumer, self.patience = readable(consumer), patience
         self.ends: dict[TopicPartition, int] = {}
-        self.beyond: dict[TopicPartition, int] = {}  # positions past the end: auto_offset_reset will move them
+        self.beyond: dict[TopicPartition, int] = {}  # positions past the end, which auto_offset_reset will move
         self.positions: dict[TopicPartition, int] = {}
         self.moved = time.monotonic()
         self.bar = progress("Reading", 0, "record")
@@ -117,49 +113,53 @@ class _Ends:
         self.bar.close()
 
     def reached(self) -> bool:
-        """Whether all has been handed out. Raises LabError if nothing moves."""
-        places = self.consumer.assignment()
+        """Whether everything was delivered. Raises LabError if nothing moves."""
+        partitions = self.consumer.assignment()
         try:
-            for place in places - self.ends.keys():  # at first, and after a rebalance
-                self._add(place)
-            # The position, not the last record seen: a transaction's marker has an offset and is no record.
-            at = {place: self._position(place) for place in places}
+            for partition in partitions - self.ends.keys():  # at first, and after a rebalance
+                self._add(partition)
+            # The position, not the last record: a transaction marker has an offset but is no record.
+            at = {partition: self._position(partition) for partition in partitions}
         except KafkaTimeoutError as error:
             raise _stuck(self.consumer, self.patience) from error
         if at != self.positions:
-            self.bar.update(sum(at[place] - self.positions.get(place, at[place]) for place in at))
+            self.bar.update(sum(at[partition] - self.positions.get(partition, at[partition]) for partition in at))
             self.positions, self.moved = at, time.monotonic()
-        if at and all(at[place] >= self.ends[place] and at[place] != self.beyond.get(place) for place in at):
+        if at and all(
+            at[partition] >= self.ends[partition] and at[partition] != self.beyond.get(partition) for partition in at
+        ):
             return True
         waits = _WAITS.get(self.consumer, {})
-        self.moved = max([self.moved, *(min(time.monotonic(), waits[place]) for place in places & waits.keys())])
+        self.moved = max(
+            [self.moved, *(min(time.monotonic(), waits[partition]) for partition in partitions & waits.keys())]
+        )
         if time.monotonic() - self.moved > self.patience:
             raise _stuck(self.consumer, self.patience)
         return False
 
-    def _add(self, place: TopicPartition) -> None:
-        (end,) = self.consumer.end_offsets([place], timeout_ms=1_000 * self.patience).values()
-        position = self._position(place)
+    def _add(self, partition: TopicPartition) -> None:
+        (end,) = self.consumer.end_offsets([partition], timeout_ms=1_000 * self.patience).values()
+        position = self._position(partition)
         if position > end:
-            self.beyond[place] = position
-        self.ends[place] = end
+            self.beyond[partition] = position
+        self.ends[partition] = end
         self.bar.total += max(0, end - position)
 
-    def _position(self, place: TopicPartition) -> int:
-        return self.consumer.position(place, timeout_ms=1_000 * self.patience)
+    def _position(self, partition: TopicPartition) -> int:
+        return self.consumer.position(partition, timeout_ms=1_000 * self.patience)
 
 
 def _stuck(consumer: KafkaConsumer, patience: float) -> LabError:
-    topics = ", ".join(sorted(consumer.subscription() or {place.topic for place in consumer.assignment()}))
+    topics = ", ".join(sorted(consumer.subscription() or {partition.topic for partition in consumer.assignment()}))
     if not consumer.assignment():
         missing = sorted(topic for topic in consumer.subscription() or () if not consumer.partitions_for_topic(topic))
         seen = f"there is no topic {', '.join(missing)}" if missing else "other members of its group have them all"
         return LabError(
             f"Got no partition of {topics or 'any topic'} in {patience:g} s.",
             seen,
-            "is its name right, and was it made?" if missing else "close the other consumers, or use another group_id",
+            "is its name right, and was it created?" if missing else "close the others, or use another group_id",
         )
-    if paused := ", ".join(f"{place.topic}/{place.partition}" for place in sorted(consumer.paused())):
+    if paused := ", ".join(f"{partition.topic}/{partition.partition}" for partition in sorted(consumer.paused())):
         return LabError(
             f"Nothing came from {topics} in {patience:g} s, though it is not read to its end.",
             f"paused, and so not read: {paused}",

@@ -1,12 +1,13 @@
-"""What to do after an attempt that failed: try again, give up, or wait for the end of an outage. Pure. Lesson 09.
+"""Decides what to do after a failed attempt: retry, dead letter, or wait for the end of an outage. Pure. Lesson 09.
 
-Three kinds of error, and what each says about the event:
+There are three kinds of error:
 
-    transient   not its fault: the same event can be processed later. After the last retry the worker pauses and goes
-                on trying; if the database is down, every event would fail, and a dead letter of each helps nobody.
-                An outage that outlasts the policy's `outage` is reported, at each attempt, until somebody hears it.
-    permanent   its fault: no attempt will end otherwise. A dead letter, at once.
-    unknown     nobody can say. Some retries, then a dead letter, so that nothing stands still behind it.
+    transient   The event is not at fault and can be processed later. After the last retry the worker pauses and keeps
+                trying: if the database is down, every event would fail, and dead letters would help nobody. Beyond the
+                policy's `outage`, each attempt reports the event as overdue.
+    permanent   The event is at fault, and every attempt will fail. It becomes a dead letter at once.
+    unknown     Either is possible. It becomes a dead letter after some retries, so that its partition does not stand
+                still.
 """
 
 import random
@@ -21,10 +22,10 @@ RETRY, DEAD_LETTER, PAUSE, STOP = "retry", "dead letter", "pause", "stop"
 
 
 def classify(error: BaseException) -> str:
-    """Whether the error is transient, permanent or unknown; an unknown one with a cause is what its cause is.
+    """Whether the error is transient, permanent or unknown. An unknown error with a cause is of its cause's kind.
 
-    Transient is what `outages.passes` says of: a connection, a time-out, a full disk, a locked database, HTTP's 503. A
-    missing file, an address that makes no sense or a 404 is not.
+    `outages.passes` says which errors are transient: failed connections, time-outs, full disks, locked databases, HTTP
+    503, but not missing files, malformed addresses or HTTP 404.
     """
     seen: set[int] = set()
     while id(error) not in seen:
@@ -39,17 +40,17 @@ def classify(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Policy:
-    """How patient to be. Raises LabError for what makes no sense.
+    """How patient to be. Raises LabError for values that make no sense.
 
-    `attempts`: how often an event is tried at most, the first time included, before a dead letter is written or the
-    worker pauses. `total`: the longest time (s) from the first failure to the last retry; whichever comes first.
-    The wait before the second attempt is `first` (s), each further one twice as long, none longer than `most`. Chance
-    takes away up to the part `jitter` (0 to 1) of each, so that many workers do not come back in the same moment; the
-    same `seed` gives the same waits. `classify` says of an error which of the three kinds it is.
+    `attempts` is the largest number of attempts, the first included, and `timeout` the longest time (s) from the first
+    failure to the last retry; whichever is reached first. The wait before the second attempt is `wait_initial` (s); it
+    doubles each time, up to `wait_max`. Each wait is multiplied by a random factor between 1 − `wait_jitter` and 1, so
+    that many workers do not retry at the same moment; the same `seed` gives the same waits. `classify` returns an
+    error's kind.
 
-    `outage`: how long (s) a transient error may last, from the first failure on, before the worker reports it as
-    overdue at each attempt. `then` says what it does besides: PAUSE and go on trying, write a DEAD_LETTER, or STOP
-    with the error, the event uncommitted.
+    `outage`: how long (s) a transient error may last, from the first failure, before each attempt is reported as
+    overdue. `then` is what the worker does from then on: PAUSE and keep trying, write a DEAD_LETTER, or STOP with the
+    error and leave the event uncommitted.
     """
 
     attempts: int = 5
@@ -87,16 +88,16 @@ class Policy:
             raise LabError(f"then is {self.then!r}.", "", "give retry.PAUSE, retry.DEAD_LETTER or retry.STOP")
 
     def longest(self, attempt: int) -> float:
-        """The wait (s) after this attempt, counted from 1, before chance takes its part."""
+        """The wait (s) after this attempt, counted from 1, before the jitter."""
         return min(self.wait_max, self.wait_initial * 2.0 ** min(attempt - 1, 64))
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with an event after an attempt that failed: `what` is RETRY, DEAD_LETTER, PAUSE or STOP.
+    """What to do with an event after a failed attempt: `what` is RETRY, DEAD_LETTER, PAUSE or STOP.
 
-    `seconds`: how long to wait before the next attempt; 0 if there is none. `kind`: of the error, as classified.
-    `overdue`: how long (s) the event has failed, once that is longer than the policy's `outage`; else 0.
+    `seconds` is the wait before the next attempt, 0 if there is none. `kind` is the error's. `overdue` is how long (s)
+    the event has failed if that exceeds the policy's `outage`, else 0.
     """
 
     what: str
@@ -106,12 +107,12 @@ class Decision:
 
 
 def decide(
-    attempt: int, waited: float, error: BaseException, policy: Policy | None = None, place: str = ""
+    attempt: int, waited: float, error: BaseException, policy: Policy | None = None, coordinates: str = ""
 ) -> Decision:
-    """What to do after attempt number `attempt`, from 1, `waited` seconds after the event failed for the first time.
+    """Decide after attempt number `attempt` (from 1), `waited` seconds after the event first failed.
 
-    `place` is where the event lies; it gives each event other jitter. Raises LabError if the policy's `classify` says
-    something that is none of the three kinds.
+    `coordinates` (topic/partition/offset) give each event its own jitter. Raises LabError if the policy's `classify`
+    returns anything but the three kinds.
     """
     policy = policy or Policy()
     kind = policy.classify(error)
@@ -126,7 +127,7 @@ def decide(
     overdue = waited if kind == TRANSIENT and waited >= policy.outage else 0.0
     if overdue and policy.then != PAUSE:
         return Decision(policy.then, 0.0, kind, overdue)
-    part = 1 - policy.wait_jitter * random.Random(f"{policy.seed}/{place}/{attempt}").random()
+    part = 1 - policy.wait_jitter * random.Random(f"{policy.seed}/{coordinates}/{attempt}").random()
     wait = policy.longest(attempt) * part
     if attempt < policy.attempts and waited + wait <= policy.timeout:
         return Decision(RETRY, wait, kind, overdue)

@@ -1,14 +1,13 @@
 """The consumer that a service runs: poll, decode, handle, decide, act, commit.
 
-Lesson 05 runs it as a member, lesson 07 kills it, in lesson 09 it learns what to do about what it cannot process.
+Lesson 05 runs it as a member of a group, lesson 07 kills it, lesson 09 teaches it to handle errors.
 
-One thread, one loop. What it does it tells, moment by moment, to the hooks it was given; it does not know whether they
-write a log, draw a picture or kill it.
+It has one thread and one loop. It reports each step to its hooks as a `Moment`, and does not know whether they write a
+log, draw a picture or kill it.
 """
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -18,59 +17,27 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport.delivery.dead_letter import for_others
 from labsupport.delivery.error_handler import ErrorHandler
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.offsets import OffsetTracker
-from labsupport.delivery.reading import id_of, require_no_auto_commit
+from labsupport.delivery.reading import require_no_auto_commit
 from labsupport.delivery.retry import DEAD_LETTER, RETRY, STOP
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import readable
+from labsupport.kafka_fixes import listen, pattern_of, readable
 
-POLL_MS = 200  # how long one poll waits for records, and so how long a request to stop goes unheard
-# With a pattern the group is joined again when a topic appears; if a poll ends in the middle of that, this client
-# (3.0.12) may stay without partitions.
+POLL_MS = 200  # how long a poll waits for records, and so how long a stop can take
+# With a pattern the consumer rejoins when a topic appears. If a short poll ends in the middle of that, it may stay
+# without partitions: see kafka_fixes.ask_for_topics.
 PATTERN_POLL_MS = 5_000
 COMMIT_MS = 5_000
 
 
-@dataclass(frozen=True)
-class Moment:
-    """Something that a worker did.
-
-    `what`: handling, handled, failed, retrying, paused, overdue, dead-lettered, skipped (a record); committing,
-    committed, refused, unanswered (a commit); assigned, revoked, lost (partitions). `at`: seconds of the monotonic
-    clock, which all processes of a machine share. `who`: the consumer's client_id. `places`: the partitions it is
-    about. `offset`: the record's, or of one partition what is committed. `key` and `event_id`: the record's, as text.
-    `generation`: the group's, which counts its rebalances; of assigned only. `seconds`: how long its partition waits
-    for the next attempt, of retrying and paused; how long the record has failed, of overdue. `why`: the error's class;
-    of failed and overdue.
-    """
-
-    kind: str
-    time: float
-    client_id: str
-    partitions: tuple[TopicPartition, ...] = ()
-    offset: int | None = None
-    key: str = ""
-    event_id: str = ""
-    generation: int | None = None
-    seconds: float | None = None
-    error: str = ""
-
-    @classmethod
-    def of(cls, what: str, who: str, record: ConsumerRecord, **more: Any) -> "Moment":
-        """A moment of this record, now."""
-        place = TopicPartition(record.topic, record.partition)
-        key = "" if record.key is None else record.key.decode(errors="backslashreplace")
-        return cls(what, time.monotonic(), who, (place,), record.offset, key, id_of(record), **more)
-
-
 class Worker:
-    """Handles each record of a consumer's partitions, then commits it; never past one that is not handled.
+    """Handles each record of a consumer's partitions, then commits it; it never commits past an unhandled record.
 
-    `decode(record)` makes what `handle` gets; without it that is the record itself. The consumer needs a group, topics
-    or partitions, and auto-commit switched off, and it hands out bytes; whoever made it closes it, and so leaves the
-    group. Each of `hooks` is called with each Moment; those of assigned, revoked and lost come on the client's own
-    thread, and take the place of a rebalance listener that the consumer had. `recovery` says what becomes of a record
-    that fails; without it the worker stops there.
+    `handle` gets `decode(record)`, by default the record. The consumer needs a group, topics or partitions, no
+    deserializers, and auto-commit switched off; its owner closes it, and so leaves the group. Each of `hooks` gets each
+    Moment; assigned, revoked and lost come on the client's own thread, from a listener that replaces the consumer's.
+    `error_handler` deals with records that fail; without one the worker stops there.
     """
 
     def __init__(
@@ -86,19 +53,19 @@ class Worker:
         self.error_handler = error_handler
         self.offsets = OffsetTracker()
         self._group = consumer.config["group_id"]
-        self._generation: int | None = None  # of the group, when what is in hand was handed out
+        self._generation: int | None = None  # the group's, when the records in hand were delivered
         self._stopping = False
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Work until `stop()`, or until `until()` says so between two polls.
+        """Work until `stop()`, or until `until()` is true between two polls.
 
-        What `decode` or `handle` raises comes out: that record is not committed, all before it are. With a recovery
-        (lesson 09) only DeadLetterError does, or what its policy stops at. UnreadableError comes out where a record
-        lies that the client cannot read. FencedInstanceIdError comes out too: another consumer has this one's
-        `group_instance_id`, and nothing it does counts. Raises LabError, before the first poll, for a consumer that
-        a worker cannot stand on.
+        An error of `decode` or `handle` comes out: its record is not committed, all earlier ones are. With an error
+        handler (lesson 09) only DeadLetterError comes out, or the error at which its policy stops. UnreadableError
+        comes out at a record that the client cannot read, FencedInstanceIdError if another consumer has the same
+        `group_instance_id`: then nothing of this one counts. Raises LabError, before the first poll, if the consumer
+        is unsuitable.
         """
-        self._require_foundations()
+        self._check_consumer()
         self._listen()
         while not (self._stopping or until()):
             if self.error_handler:
@@ -106,60 +73,62 @@ class Worker:
             try:
                 polled = self.consumer.poll(timeout_ms=PATTERN_POLL_MS if self._pattern else POLL_MS)
                 self._generation = self._generation_now()
-                for place, records in polled.items():
-                    self.offsets.delivered(place, [record.offset for record in records])
+                for partition, records in polled.items():
+                    self.offsets.delivered(partition, [record.offset for record in records])
                     for record in records:
-                        # Not behind a record that is tried again, nor for a group that has thrown this member out.
-                        if not self._stopping and self.offsets.owns(place, record.offset) and self._is_member():
-                            self._work_off(place, record)
+                        # Not after a record that will be retried, nor in a group that has removed this member.
+                        if not self._stopping and self.offsets.owns(partition, record.offset) and self._is_member():
+                            self._process(partition, record)
             finally:
                 self._commit()
 
     def stop(self) -> None:
-        """End after the record in hand, with everything committed that is handled. For a signal handler too."""
+        """Stop after the record in hand and commit what is handled. Safe in a signal handler."""
         self._stopping = True
 
-    def _work_off(self, place: TopicPartition, record: ConsumerRecord) -> None:
+    def _process(self, partition: TopicPartition, record: ConsumerRecord) -> None:
         if for_others(record, self._group):
-            self._tell_of("skipped", record)
+            self._report_record(Kind.SKIPPED, record)
         else:
             if self.hooks:
-                self._tell_of("handling", record)
+                self._report_record(Kind.HANDLING, record)
             try:
                 self.handle(self.decode(record))
             except Exception as error:
-                self._tell_of("failed", record, why=type(error).__name__)
+                self._report_record(Kind.FAILED, record, error=type(error).__name__)
                 if self.error_handler is None:
                     raise
-                if not self._recover(self.error_handler, place, record, error):
+                if not self._handle_error(self.error_handler, partition, record, error):
                     return
             else:
                 if self.hooks:
-                    self._tell_of("handled", record)
+                    self._report_record(Kind.HANDLED, record)
                 if self.error_handler:
-                    self.error_handler.done(place)
-        self.offsets.ack(place, record.offset)
+                    self.error_handler.done(partition)
+        self.offsets.ack(partition, record.offset)
 
-    def _recover(self, recovery: ErrorHandler, place: TopicPartition, record: ConsumerRecord, error: Exception) -> bool:
-        """Decide, and act; whether that was the end of the record."""
+    def _handle_error(
+        self, handler: ErrorHandler, partition: TopicPartition, record: ConsumerRecord, error: Exception
+    ) -> bool:
+        """Decide and act; returns whether the record is done."""
         if not self._is_member():
-            return False  # its partition goes to another member, which decides for itself
-        decision, attempts = recovery.decide(record, error)
+            return False  # the partition goes to another member, which decides for itself
+        decision, attempts = handler.decide(record, error)
         if decision.overdue:
-            self._tell_of("overdue", record, seconds=decision.overdue, why=type(error).__name__)
+            self._report_record(Kind.OVERDUE, record, seconds=decision.overdue, error=type(error).__name__)
         if decision.what == STOP:
             raise error
         if decision.what == DEAD_LETTER:
-            recovery.send_to_dead_letter(record, error, attempts, self._group)
-            self._tell_of("dead-lettered", record)
-            recovery.done(place)
+            handler.send_to_dead_letter(record, error, attempts, self._group)
+            self._report_record(Kind.DEAD_LETTERED, record)
+            handler.done(partition)
             return True
-        self.offsets.take_back(place, record.offset)
-        recovery.wait(self.consumer, record)
-        self._tell_of("retrying" if decision.what == RETRY else "paused", record, seconds=decision.seconds)
+        self.offsets.take_back(partition, record.offset)
+        handler.wait(self.consumer, record)
+        self._report_record(Kind.RETRYING if decision.what == RETRY else Kind.PAUSED, record, seconds=decision.seconds)
         return False
 
-    def _require_foundations(self) -> None:
+    def _check_consumer(self) -> None:
         require_no_auto_commit(self.consumer, "A worker")
         for name in ("key_deserializer", "value_deserializer"):
             if self.consumer.config[name] is not None:
@@ -177,23 +146,18 @@ class Worker:
 
     @property
     def _pattern(self) -> Any:
-        return self.consumer._subscription.subscribed_pattern
+        return pattern_of(self.consumer)
 
     def _listen(self) -> None:
-        if self._pattern:
-            # To subscribe again would make the client forget which topics the pattern has found.
-            self.consumer._subscription.rebalance_listener = _Listener(self)
-            self.consumer.topics()  # it has to know what fits before it joins
-        elif topics := self.consumer.subscription():
-            self.consumer.subscribe(list(topics), listener=_Listener(self))
+        listen(self.consumer, _Listener(self))
 
     def _generation_now(self) -> int:
         return self.consumer.group_metadata().generation_id
 
     def _is_member(self) -> bool:
-        """Whether what is in hand is still this member's: the client hears within a heartbeat that it is not.
+        """Whether the records in hand still belong to this member: the client learns within a heartbeat if not.
 
-        It tells its listener in the next poll() and no earlier. Partitions that were assigned by hand nobody takes.
+        Its listener is called only in the next poll(). Manually assigned partitions are never taken away.
         """
         now = self._generation_now()
         return now == self._generation and (now >= 0 or not self.consumer.subscription())
@@ -202,50 +166,52 @@ class Worker:
         due = self.offsets.committable
         if not due:
             return
-        self._tell("committing", due)
+        self._report(Kind.COMMITTING, due)
         try:
-            offsets = {place: OffsetAndMetadata(offset, "", -1) for place, offset in due.items()}
+            offsets = {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in due.items()}
             self.consumer.commit(offsets, timeout_ms=COMMIT_MS)
         except (CommitFailedError, RebalanceInProgressError):
-            self._tell("refused", due)  # others have these partitions, and get the records again
+            self._report(Kind.REFUSED, due)  # other members have these partitions, and get the records again
         except FencedInstanceIdError:
-            self._tell("refused", due)
+            self._report(Kind.REFUSED, due)
             raise
         except KafkaTimeoutError:
-            self._tell("unanswered", due)  # committed or not: nobody knows, so it is said again after the next poll
+            self._report(Kind.UNANSWERED, due)  # committed or not: so it is committed again after the next poll
             return
         else:
-            self._tell("committed", due)
+            self._report(Kind.COMMITTED, due)
         self.offsets.committed(due)
 
-    def gone(self, what: str, places: Iterable[TopicPartition]) -> None:
-        """Partitions that were taken away: others commit there now."""
-        self.offsets.gone(places)
+    def gone(self, kind: Kind, partitions: Iterable[TopicPartition]) -> None:
+        """Forget partitions that were taken away: other members commit there now."""
+        self.offsets.gone(partitions)
         if self.error_handler:
-            self.error_handler.gone(places)
-        self._tell(what, places)
+            self.error_handler.gone(partitions)
+        self._report(kind, partitions)
 
-    def assigned(self, places: Iterable[TopicPartition]) -> None:
-        """Partitions that were given."""
-        self._tell("assigned", places, generation=self.consumer.group_metadata().generation_id)
+    def assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        """Report partitions that were assigned."""
+        self._report(Kind.ASSIGNED, partitions, generation=self.consumer.group_metadata().generation_id)
 
-    def _tell_of(self, what: str, record: ConsumerRecord, **more: Any) -> None:
+    def _report_record(self, kind: Kind, record: ConsumerRecord, **more: Any) -> None:
         if self.hooks:
-            self._say(Moment.of(what, self.consumer.config["client_id"], record, **more))
+            self._call_hooks(Moment.of(kind, self.consumer.config["client_id"], record, **more))
 
-    def _tell(self, what: str, places: Iterable[TopicPartition] | dict[TopicPartition, int], **more: Any) -> None:
+    def _report(
+        self, kind: Kind, partitions: Iterable[TopicPartition] | dict[TopicPartition, int], **more: Any
+    ) -> None:
         if self.hooks:
-            offset = next(iter(places.values())) if isinstance(places, dict) and len(places) == 1 else None
+            offset = next(iter(partitions.values())) if isinstance(partitions, dict) and len(partitions) == 1 else None
             who = self.consumer.config["client_id"]
-            self._say(Moment(what, time.monotonic(), who, tuple(sorted(places)), offset, **more))
+            self._call_hooks(Moment(kind, time.monotonic(), who, tuple(sorted(partitions)), offset, **more))
 
-    def _say(self, moment: Moment) -> None:
+    def _call_hooks(self, moment: Moment) -> None:
         for hook in self.hooks:
             hook(moment)
 
 
 class _Listener(ConsumerRebalanceListener):
-    """It hears of rebalances on the client's own thread, while the worker waits in poll()."""
+    """Called by the client during rebalances, on its own thread, while the worker waits in poll()."""
 
     def __init__(self, worker: Worker):
         self.worker = worker
@@ -254,7 +220,7 @@ class _Listener(ConsumerRebalanceListener):
         self.worker.assigned(assigned)
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        self.worker.gone("revoked", revoked)
+        self.worker.gone(Kind.REVOKED, revoked)
 
     def on_partitions_lost(self, lost: set[TopicPartition]) -> None:
-        self.worker.gone("lost", lost)
+        self.worker.gone(Kind.LOST, lost)

@@ -1,7 +1,7 @@
-"""A producer that sends a record exactly as it is, also what kafka-python's refuses. Redrive uses it. Lesson 10.
+"""A producer that sends records which kafka-python refuses. Redrive uses it. Lesson 10.
 
-It is another client, confluent-kafka, behind the same `send`: that one takes a record with neither key nor value, and
-headers without a value.
+It wraps another client, confluent-kafka (librdkafka), behind the same `send`. That client sends records with
+neither key nor value, and headers without a value.
 """
 
 import time
@@ -18,12 +18,12 @@ SETTINGS = {
     "enable.idempotence": True,
     "partitioner": "murmur2_random",  # keys go to the same partitions as with kafka-python and Java
     "message.timeout.ms": 10_000,
-    "topic.metadata.propagation.max.ms": 5_000,  # before that: a topic that is not there is a topic, not a time-out
+    "topic.metadata.propagation.max.ms": 5_000,  # must be shorter: otherwise a missing topic becomes a time-out
     "allow.auto.create.topics": False,
-    "log_level": 0,  # what goes wrong is raised, not printed
+    "log_level": 0,  # errors are raised, not printed
 }
-FULL = 10.0  # seconds that a full queue is waited for
-# librdkafka's own errors in kafka-python's words. What is not here was not sent: see NotSentError.
+FULL = 10.0  # seconds to wait for room in a full queue
+# librdkafka's own errors as kafka-python's. Any other error means that the record was not sent: NotSentError.
 KINDS: dict[int, type[errors.KafkaError]] = {
     Refusal._UNKNOWN_TOPIC: errors.UnknownTopicOrPartitionError,
     Refusal._UNKNOWN_PARTITION: errors.UnknownTopicOrPartitionError,
@@ -37,8 +37,8 @@ KINDS: dict[int, type[errors.KafkaError]] = {
     Refusal._PURGE_INFLIGHT: errors.Cancelled,
     Refusal._GAPLESS_GUARANTEE: errors.Cancelled,
 }
-# What keeps a client from speaking with any broker. The records then wait, and are given up with a time-out that says
-# nothing of the cause.
+# Errors that keep a client from reaching any broker. The records then wait and fail with a time-out that does not name
+# the cause.
 UNHEARD = (Refusal._SSL, Refusal._AUTHENTICATION, Refusal._RESOLVE, Refusal._FATAL, Refusal._UNSUPPORTED_FEATURE)
 
 
@@ -47,7 +47,7 @@ class NotSentError(errors.KafkaError):
 
 
 class Stored(NamedTuple):
-    """Where the broker has put a record."""
+    """The coordinates of a stored record."""
 
     topic: str
     partition: int
@@ -55,15 +55,15 @@ class Stored(NamedTuple):
 
 
 class ConfluentProducer:
-    """Has the `send`, `flush` and `close` of a KafkaProducer. It opens its connections at the first record.
+    """Has the `send`, `flush` and `close` of a KafkaProducer, and connects when the first record is sent.
 
-    `largest` is the size (bytes) of the largest record that it sends; `settings` are librdkafka's own.
+    `largest` is the size (bytes) of the largest record that it sends. `settings` are librdkafka's.
     """
 
     def __init__(self, bootstrap: str, *, largest: int = 10 * 1_048_588, **settings: Any):
         own = {"bootstrap.servers": bootstrap, "message.max.bytes": largest}
         given = {name.replace("_", "."): value for name, value in settings.items()}
-        self._spoken = False  # whether a broker has ever answered
+        self._spoken = False  # whether a broker has answered
         self._unheard: Refusal | None = None
         self._producer = Producer(SETTINGS | own | given | {"error_cb": self._heard})
 
@@ -80,9 +80,9 @@ class ConfluentProducer:
         partition: int | None = None,
         timestamp_ms: int | None = None,
     ) -> Future:
-        """Send a record; `get(timeout)` of what comes back waits for its acknowledgement, and raises as kafka-python's.
+        """Send a record; without a partition the key decides.
 
-        Without a partition the key decides.
+        `get(timeout)` of the returned future waits for the acknowledgement and raises kafka-python's errors.
         """
         answer = _Answer(self._producer, self._as_kafka_python_says)
         where = {} if partition is None else {"partition": partition}
@@ -94,7 +94,7 @@ class ConfluentProducer:
                 try:
                     self._producer.produce(topic, value, key, **more)
                     break
-                except BufferError:  # its queue is full: some of what waits there has to go first
+                except BufferError:  # the queue is full: wait until some records have left it
                     if time.monotonic() > end:
                         answer.failure(NotSentError(f"the client's queue stayed full for {FULL:g} s"))
                         break
@@ -105,9 +105,9 @@ class ConfluentProducer:
         return answer
 
     def _as_kafka_python_says(self, refused: Refusal | None) -> errors.KafkaError | None:
-        """The same error in the words of the other client: a broker's by its number, librdkafka's own by its meaning.
+        """The error as kafka-python's: a broker's error by its number, librdkafka's own by its meaning.
 
-        None for none. A time-out is called so only if a broker has ever answered, or nothing is known to prevent it.
+        A time-out stays one only if a broker has answered before, or no cause is known. None if there is no error.
         """
         if refused is None or refused.code() > 0:
             self._spoken = True
@@ -119,17 +119,17 @@ class ConfluentProducer:
         return KINDS.get(refused.code(), NotSentError)(refused.str())
 
     def flush(self, timeout: float = 10.0) -> None:
-        """Wait until every record is acknowledged, or given up. Raises KafkaTimeoutError after `timeout` seconds."""
+        """Wait until every record is acknowledged or has failed. Raises KafkaTimeoutError after `timeout` seconds."""
         if left := self._producer.flush(timeout):
             raise errors.KafkaTimeoutError(f"Timeout after waiting for {timeout:g} s: {left} records are on their way")
 
     def close(self, timeout: float = 10.0) -> None:
-        """As `flush`; nothing else needs to be closed."""
+        """Flush. Nothing else needs to be closed."""
         self.flush(timeout)
 
 
 class _Answer(Future):
-    """What becomes of one record. The client tells it while somebody waits for an answer, or sends another record."""
+    """The outcome of one record. librdkafka reports it while somebody waits for one, or sends another record."""
 
     def __init__(self, producer: Producer, says: Callable[[Refusal | None], errors.KafkaError | None]):
         super().__init__()
@@ -142,7 +142,7 @@ class _Answer(Future):
             self.success(Stored(message.topic(), message.partition(), message.offset()))
 
     def get(self, timeout: float = 60.0) -> Stored:
-        """Wait for the acknowledgement, `timeout` seconds at most."""
+        """Wait for the acknowledgement, for at most `timeout` seconds."""
         end = time.monotonic() + timeout
         while not self.is_done and (left := end - time.monotonic()) > 0:
             self.producer.poll(min(left, 0.1))

@@ -1,4 +1,4 @@
-"""A stretch of each partition, with both ends fixed before it is read: where it lies in the log, and reading it."""
+"""Offset ranges: resolve both ends of a partition first, then read up to them."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +14,10 @@ from labsupport.kafka_fixes import UnreadableError, readable
 
 @dataclass(frozen=True)
 class OffsetRange:
-    """The offsets of one partition from `start` up to `stop`, which does not belong to it, as in `range`.
+    """The offsets of one partition from `start` up to, but not including, `stop`.
 
-    `begin` and `end` are the log's own, at the moment when the stretch was fixed. `notes` say where `start` or `stop`
-    is not what was asked for.
+    `log_start` and `log_end` are those of the log when the range was resolved. `notes` say where `start` or `stop`
+    differs from what was asked for.
     """
 
     partition: int
@@ -29,15 +29,15 @@ class OffsetRange:
 
     @property
     def empty(self) -> bool:
-        """Whether no offset belongs to it."""
+        """Whether the range holds no offset."""
         return self.start >= self.stop
 
 
-# Where something lies in the log: pure
+# Resolving: pure
 
 
 def inside(offset: int, begin: int, end: int) -> tuple[int, str]:
-    """The offset, or the end of the log that is nearest to it; and a note if that is another one."""
+    """The offset, moved to the nearest end of the log if it lies outside; and a note if it was moved."""
     if offset < begin:
         return begin, f"offset {offset} is not there any more: the log begins at {begin}"
     if offset > end:
@@ -46,9 +46,10 @@ def inside(offset: int, begin: int, end: int) -> tuple[int, str]:
 
 
 def since(found: int | None, first: int | None, end: int) -> tuple[int, str]:
-    """Where a time lies: `found` is the first record that is not older, `first` the log's first; None if there is none.
+    """The offset of a time, and a note if the whole log lies on one side of it.
 
-    With a note if the whole log lies on one side of it.
+    `found` is the first offset whose record is not older than the time, `first` that of the log's first record; None if
+    there is no such record.
     """
     if first is None:
         return end, "the log is empty"
@@ -60,26 +61,26 @@ def since(found: int | None, first: int | None, end: int) -> tuple[int, str]:
 def read(
     consumer: KafkaConsumer,
     topic: str,
-    stretches: Sequence[OffsetRange],
+    ranges: Sequence[OffsetRange],
     expired: Callable[[int, int, int], object],
     unreadable: Callable[[int, int, int, UnreadableError], object],
     patience: float = 10.0,
 ) -> Iterator[tuple[int, list[ConsumerRecord], int]]:
-    """Yield (partition, records, position) until every stretch has been read; `position` is the next offset.
+    """Yield (partition, records, position) until every range has been read; `position` is the next offset.
 
-    The end is where the position says so: the marker of a transaction has an offset and is no record, and a compacted
-    log has gaps. What was deleted before it could be read is told: `expired(partition, start, stop)`; and what the
-    client cannot read, which is left: `unreadable(partition, start, stop, error)`. The consumer is given the partitions
-    that are left to read, and keeps the last ones; nothing is committed. Raises LabError when nothing has moved for
-    `patience` seconds, and when the topic was made anew meanwhile.
+    The position decides whether the end is reached, because transaction markers have offsets but are no records, and a
+    compacted log has gaps. `expired(partition, start, stop)` is called for offsets that were deleted before they could
+    be read, `unreadable(partition, start, stop, error)` for records that the client cannot read and that are passed
+    over. The consumer is assigned the partitions that are left to read; nothing is committed. Raises LabError when
+    nothing has moved for `patience` seconds, and when the topic was recreated meanwhile.
     """
-    reader = _Reader(consumer, topic, stretches, expired, unreadable)
+    reader = _Reader(consumer, topic, ranges, expired, unreadable)
     moved = time.monotonic()
     while reader.left:
         idle = True
         for step in reader.poll():
             yield step
-            idle, moved = False, time.monotonic()  # after the yield: what is done with the records does not count
+            idle, moved = False, time.monotonic()  # after the yield: the caller's work on the records does not count
         if idle:
             reader.require_ends()
         if time.monotonic() - moved > patience:
@@ -91,90 +92,91 @@ def read(
 
 
 class _Reader:
-    """Where the reading of each partition is: what is `left`, and the next offset that is due."""
+    """Keeps the ranges that are `left` to read, and for each partition the next offset that is `due`."""
 
     def __init__(
         self,
         consumer: KafkaConsumer,
         topic: str,
-        stretches: Sequence[OffsetRange],
+        ranges: Sequence[OffsetRange],
         expired: Callable[[int, int, int], object],
         unreadable: Callable[[int, int, int, UnreadableError], object],
     ):
         self.consumer, self.topic = readable(consumer), topic
         self.expired, self.unreadable = expired, unreadable
-        self.left = {TopicPartition(topic, each.partition): each for each in stretches if not each.empty}
-        self.due = {place: stretch.start for place, stretch in self.left.items()}
+        self.left = {TopicPartition(topic, each.partition): each for each in ranges if not each.empty}
+        self.due = {partition: offset_range.start for partition, offset_range in self.left.items()}
         if self.left:
             consumer.assign(list(self.left))
-        for place, offset in self.due.items():
-            consumer.seek(place, offset)
+        for partition, offset in self.due.items():
+            consumer.seek(partition, offset)
 
     def poll(self) -> Iterator[tuple[int, list[ConsumerRecord], int]]:
-        """One poll: of each partition that has moved, the records and the new position."""
+        """Poll once; for each partition that has moved, yield its records and new position."""
         out_of_range: set[TopicPartition] = set()
         polled: dict[TopicPartition, list[ConsumerRecord]] = {}
         try:
             polled = self.consumer.poll(timeout_ms=200)
-        except OffsetOutOfRangeError as error:  # with auto_offset_reset="none"; otherwise the client moves by itself
+        except OffsetOutOfRangeError as error:  # with auto_offset_reset="none"; else the client moves by itself
             out_of_range = set(error.args[0])
         except UnreadableError as error:
             self._go_past(error)
-        for place, stretch in list(self.left.items()):
-            records, position = self._moved(place, polled.get(place, []), place in out_of_range)
-            if position == self.due[place]:
+        for partition, offset_range in list(self.left.items()):
+            records, position = self._moved(partition, polled.get(partition, []), partition in out_of_range)
+            if position == self.due[partition]:
                 continue
-            self.due[place] = position
-            if position >= stretch.stop:
-                del self.left[place]
+            self.due[partition] = position
+            if position >= offset_range.stop:
+                del self.left[partition]
                 if self.left:
-                    # What was added since is not fetched, however much it is, while the others are read. It is not
-                    # paused: this client can leave a partition standing after it was resumed.
+                    # So that records added since are not fetched while the others are read. Unassigned, not paused:
+                    # this client can leave a resumed partition standing (see kafka_fixes.resume).
                     self.consumer.assign(list(self.left))
-                records = [record for record in records if record.offset < stretch.stop]
-            yield place.partition, records, min(position, stretch.stop)
+                records = [record for record in records if record.offset < offset_range.stop]
+            yield partition.partition, records, min(position, offset_range.stop)
 
     def _go_past(self, error: UnreadableError) -> None:
-        if (stretch := self.left.get(error.place)) and error.start < stretch.stop:
-            self.unreadable(error.place.partition, error.start, min(error.stop, stretch.stop), error)
-        self.consumer.seek(error.place, error.stop)
+        if (offset_range := self.left.get(error.partition)) and error.start < offset_range.stop:
+            self.unreadable(error.partition.partition, error.start, min(error.stop, offset_range.stop), error)
+        self.consumer.seek(error.partition, error.stop)
 
     def _moved(
-        self, place: TopicPartition, records: list[ConsumerRecord], out_of_range: bool
+        self, partition: TopicPartition, records: list[ConsumerRecord], out_of_range: bool
     ) -> tuple[list[ConsumerRecord], int]:
-        """The records that count, and the position after them; a gap before them is looked into."""
-        due = self.due[place]
+        """The records that belong to the range, and the position after them. Explains a gap before them."""
+        due = self.due[partition]
         try:
-            position = self.consumer.position(place, timeout_ms=1_000)
+            position = self.consumer.position(partition, timeout_ms=1_000)
             first = records[0].offset if records else position
             if first == due and not out_of_range:
                 return records, position
-            (begin,) = self.consumer.beginning_offsets([place], timeout_ms=5_000).values()
+            (begin,) = self.consumer.beginning_offsets([partition], timeout_ms=5_000).values()
         except KafkaTimeoutError:
-            self.consumer.seek(place, due)
+            self.consumer.seek(partition, due)
             return [], due
         if begin > due:
-            # The client has moved to where auto_offset_reset says; "latest" would skip what is still there.
-            self.expired(place.partition, due, min(begin, self.left[place].stop))
-            self.consumer.seek(place, begin)
+            # The client has reset the position by auto_offset_reset; "latest" would skip records that still exist.
+            self.expired(partition.partition, due, min(begin, self.left[partition].stop))
+            self.consumer.seek(partition, begin)
             return [], begin
         if first < due or out_of_range:
-            raise self._made_anew(place)
-        return records, position  # markers, or what compaction took out
+            raise self._recreated(partition)
+        return records, position  # transaction markers, or records that compaction removed
 
     def require_ends(self) -> None:
-        """Raise LabError if a partition ends before its stretch does. Harmless if Kafka does not answer."""
+        """Raise LabError if a log ends before its range. Does nothing if Kafka does not answer."""
         try:
             ends = self.consumer.end_offsets(list(self.left), timeout_ms=1_000)
         except KafkaTimeoutError:
             return
-        for place, stretch in self.left.items():
-            if ends[place] < stretch.stop:
-                raise self._made_anew(place)
+        for partition, offset_range in self.left.items():
+            if ends[partition] < offset_range.stop:
+                raise self._recreated(partition)
 
-    def _made_anew(self, place: TopicPartition) -> LabError:
+    def _recreated(self, partition: TopicPartition) -> LabError:
+        stop = self.left[partition].stop
         return LabError(
-            f"{self.topic}, partition {place.partition}, ends before offset {self.left[place].stop - 1}, which it had.",
-            "the topic was deleted and made anew while it was read",
+            f"{partition.topic}, partition {partition.partition}, ends before offset {stop - 1}, which it had.",
+            "the topic was deleted and created again while it was read",
             "begin again",
         )

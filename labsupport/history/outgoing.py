@@ -1,4 +1,4 @@
-"""Records on their way to a topic: through a window, each answered for. Replay and redrive send through it."""
+"""Sends records through a window and counts what became of each. Replay and redrive send this way."""
 
 import contextlib
 import time
@@ -12,11 +12,11 @@ from labsupport.errors import LabError
 from labsupport.history.librdkafka import ConfluentProducer
 from labsupport.history.replay_report import ReplayCounter, coordinates_of, is_refusal
 
-ACKNOWLEDGED = 60.0  # seconds that an acknowledgement is waited for
+ACKNOWLEDGED = 60.0  # seconds to wait for an acknowledgement
 
 
-class Skip(Exception):  # noqa: N818 - no error, but what a function says about a record
-    """Raised by `decode` or `to`: this record is not to be handled or sent. It is counted by `reason`."""
+class Skip(Exception):  # noqa: N818 - a function's decision about a record, not an error
+    """Raised by `decode` or `to` to skip this record. The report counts skipped records by `reason`."""
 
     def __init__(self, reason: str, detail: str = ""):
         super().__init__(detail or reason)
@@ -25,7 +25,7 @@ class Skip(Exception):  # noqa: N818 - no error, but what a function says about 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A record on its way out. `timestamp` in milliseconds since 1970, or None for the time of sending.
+    """A record to send. `timestamp` is in milliseconds since 1970; None means the time of sending.
 
     Without a `partition` the key decides.
     """
@@ -39,28 +39,28 @@ class Outgoing:
 
 
 class Sender:
-    """Sends records and notes in `tally` what became of each; at most `in_flight` are on their way at once."""
+    """Sends records and counts what became of each. At most `in_flight` are on their way."""
 
     def __init__(
         self,
         consumer: KafkaConsumer,
         producer: KafkaProducer | ConfluentProducer,
-        tally: ReplayCounter,
+        counter: ReplayCounter,
         in_flight: int = 1_000,
     ):
         require_window(in_flight)
-        self.consumer, self.producer, self.tally, self.in_flight = consumer, producer, tally, in_flight
+        self.consumer, self.producer, self.counter, self.in_flight = consumer, producer, counter, in_flight
         self._topics: set[str] = set()
 
     def require_topic(self, topic: str) -> None:
         """Raise LabError if there is no such topic."""
         if topic not in self._topics:
             if not self.consumer.partitions_for_topic(topic):
-                raise LabError(f"There is no topic {topic!r} to send to.", "", "is its name right, and was it made?")
+                raise LabError(f"There is no topic {topic!r} to send to.", "", "is its name right, and was it created?")
             self._topics.add(topic)
 
     def check(self, out: Outgoing) -> None:
-        """Raise Skip for what this producer cannot send, LabError if there is no such topic."""
+        """Raise Skip if this producer cannot send the record, LabError if there is no such topic."""
         self.require_topic(out.topic)
         if isinstance(self.producer, KafkaProducer):
             if out.key is None and out.value is None:
@@ -69,31 +69,31 @@ class Sender:
                 raise Skip("this client cannot send it", f"the header {nameless[0]!r} has no value")
 
     def send(self, record: ConsumerRecord, out: Outgoing) -> None:
-        """Send what was made of this record. Raises as `finish`, for an earlier one."""
-        if len(self.tally.waiting) >= self.in_flight:
+        """Send `out`, which was made from `record`. Raises as `finish` does, for an earlier record."""
+        if len(self.counter.waiting) >= self.in_flight:
             self._settle()
         sending = self.producer.send(out.topic, out.value, out.key, list(out.headers), out.partition, out.timestamp)
-        self.tally.waiting.append((record, sending))
+        self.counter.waiting.append((record, sending))
 
     def finish(self) -> None:
-        """Wait for all answers. Raises the client's error for the first record that was not acknowledged."""
-        while self.tally.waiting:
+        """Wait for all acknowledgements. Raises the client's error for the first record without one."""
+        while self.counter.waiting:
             self._settle()
 
     def _settle(self) -> None:
-        record, sending = self.tally.waiting[0]
+        record, sending = self.counter.waiting[0]
         try:
             sending.get(timeout=ACKNOWLEDGED)
         except Exception as error:
-            if is_refusal(error):  # then Kafka answers: what became of the others can be known, too
-                self._hear_the_others()
+            if is_refusal(error):  # Kafka answers, so the outcome of the others can be known too
+                self._await_the_others()
             error.add_note(f"the first record that was not acknowledged: {coordinates_of(record)}")
             raise
-        self.tally.waiting.popleft()
-        self.tally.done += 1
+        self.counter.waiting.popleft()
+        self.counter.done += 1
 
-    def _hear_the_others(self) -> None:
+    def _await_the_others(self) -> None:
         end = time.monotonic() + ACKNOWLEDGED
-        for _, sending in self.tally.waiting:
+        for _, sending in self.counter.waiting:
             with contextlib.suppress(Exception):
                 sending.get(timeout=max(0.0, end - time.monotonic()))

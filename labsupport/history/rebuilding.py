@@ -1,4 +1,4 @@
-"""Building a state anew from all that a topic holds, in a group of its own that can then go on live. Lesson 11."""
+"""Rebuild a state from all of a topic, in a new group that then continues live. Lesson 11."""
 
 import contextlib
 import tempfile
@@ -18,12 +18,13 @@ from kafka.structs import OffsetAndMetadata
 from labsupport.errors import LabError
 from labsupport.files import digest
 from labsupport.history.offset_range import OffsetRange, inside
-from labsupport.history.replay import Replay, Selection, choose
+from labsupport.history.replay import Replay, choose
 from labsupport.history.replay_report import ReplayReport
+from labsupport.history.selection import Selection
 
-EVERY = 1.0  # seconds between two commits
+EVERY = 1.0  # seconds between commits
 COMMIT_MS = 5_000
-UNFINISHED = "rebuilding"  # stands beside a committed offset until the rebuild has come to its end; then, who does it
+UNFINISHED = "rebuilding"  # the commit metadata of an unfinished rebuild begins with this; its own id follows
 
 
 def rebuild(
@@ -36,16 +37,16 @@ def rebuild(
     every: float = EVERY,
     patience: float = 10.0,
 ) -> ReplayReport:
-    """Hand all that `topic` holds now to `handle(decode(record))`, for the consumer's group, a new one.
+    """Call `handle(decode(record))` for everything that `topic` holds now, for the consumer's group, a new one.
 
-    Every `every` seconds, and at the end, `keep()` makes the state durable, and then the group's
-    place is committed. So it can be killed and run again: it goes on where it was, and what was not
-    kept comes again. Afterwards a service with this group goes on with what came since. `decode` as
-    in `Replay.handle`; the replay's id is the group's name.
+    Every `every` seconds, and at the end, `keep()` makes the state durable, and then the offsets are committed. A
+    killed rebuild can be run again: it continues where it was, and events that were not kept come again. Afterwards a
+    service with this group continues with newer records. `decode` is as in `Replay.handle`; the replay's id is the
+    group's name.
 
-    The consumer has no topics of its own, and auto-commit switched off. Raises LabError if the
-    group has members, or a place that no unfinished rebuild has left, and if another rebuild of it
-    runs: on this machine at once, on another one before the next commit of one of the two.
+    The consumer has no topics of its own, and auto-commit switched off. Raises LabError if the group has members, or
+    committed offsets that no unfinished rebuild left, or if another rebuild of the group runs: on this machine at once,
+    on another one before the next commit of one of the two.
     """
     group = consumer.config["group_id"]
     if group is None:
@@ -56,19 +57,19 @@ def rebuild(
         )
     with _alone(consumer, group):
         replaying = choose(consumer, Selection(topic), replay_id=group, patience=patience)
-        starts = tuple(_started(consumer, topic, each) for each in replaying.stretches)
-        replaying = Replay(consumer, replaying.choice, starts, group, patience)
+        starts = tuple(_started(consumer, topic, each) for each in replaying.ranges)
+        replaying = Replay(consumer, replaying.selection, starts, group, patience)
         saving = _Saving(consumer, topic, keep, every)
-        # If the group has members, this is refused, before anything is handled.
+        # Refused if the group has members, before anything is handled.
         saving.begin({each.partition: each.start for each in starts})
-        account = replaying.handle(handle, decode=decode, between=saving.now_and_then)
-        saving.end(account.reached)
-    return account
+        report = replaying.handle(handle, decode=decode, between=saving.now_and_then)
+        saving.end(report.reached)
+    return report
 
 
 @contextlib.contextmanager
 def _alone(consumer: KafkaConsumer, group: str) -> Iterator[None]:
-    """Hold a lock of this machine for the group; the system takes it back from a program that dies."""
+    """Hold this machine's lock for the group. The system releases the lock of a program that dies."""
     where = digest(str(consumer.config["bootstrap_servers"]), group)
     lock = FileLock(Path(tempfile.gettempdir(), f"kafka-lab-rebuild-{where}.lock"), mode=0o666)
     try:
@@ -82,27 +83,27 @@ def _alone(consumer: KafkaConsumer, group: str) -> Iterator[None]:
 
 
 def _occupied(group: str, seen: str) -> LabError:
-    return LabError(f"{group} is being rebuilt already.", seen, "let that one come to its end, or stop it first")
+    return LabError(f"{group} is being rebuilt already.", seen, "let that one finish, or stop it first")
 
 
-def _started(consumer: KafkaConsumer, topic: str, stretch: OffsetRange) -> OffsetRange:
-    """The stretch, from where an earlier run that was interrupted has come to."""
-    stored = consumer.committed(TopicPartition(topic, stretch.partition), metadata=True, timeout_ms=COMMIT_MS)
+def _started(consumer: KafkaConsumer, topic: str, offset_range: OffsetRange) -> OffsetRange:
+    """The range without what an earlier, interrupted run has done."""
+    stored = consumer.committed(TopicPartition(topic, offset_range.partition), metadata=True, timeout_ms=COMMIT_MS)
     if stored is None:
-        return stretch
+        return offset_range
     if not stored.metadata.startswith(UNFINISHED):
         raise LabError(
-            f"{consumer.config['group_id']} has its place in {topic} already.",
-            f"it goes on at offset {stored.offset} of partition {stretch.partition}; to rebuild would lose that",
-            "take the name of a new group; or stop its members, reset it to the beginning, and let them read again",
+            f"{consumer.config['group_id']} has committed offsets in {topic} already.",
+            f"it continues at offset {stored.offset} of partition {offset_range.partition}; a rebuild would lose that",
+            "use a new group; or stop its members, reset it to the beginning, and let them read again",
         )
-    start, note = inside(stored.offset, stretch.log_start, stretch.log_end)
-    notes = (f"goes on at {start}", note) if start > stretch.log_start else (note,)
-    return replace(stretch, start=start, notes=(*stretch.notes, *(each for each in notes if each)))
+    start, note = inside(stored.offset, offset_range.log_start, offset_range.log_end)
+    notes = (f"goes on at {start}", note) if start > offset_range.log_start else (note,)
+    return replace(offset_range, start=start, notes=(*offset_range.notes, *(each for each in notes if each)))
 
 
 class _Saving:
-    """First the state is kept, then the place is committed: a crash in between hands some events out twice."""
+    """Keeps the state first and commits the offsets then: a crash in between delivers some events twice."""
 
     def __init__(self, consumer: KafkaConsumer, topic: str, keep: Callable[[], object], every: float):
         self.consumer, self.topic, self.keep, self.every = consumer, topic, keep, every
@@ -110,11 +111,11 @@ class _Saving:
         self.note = f"{UNFINISHED} {uuid.uuid4().hex}"
 
     def begin(self, reached: Mapping[int, int]) -> None:
-        """Take the group's place; a rebuild elsewhere that has it notices before its next commit."""
+        """Commit the starts as this rebuild's. A rebuild elsewhere notices before its next commit."""
         self.commit(reached, self.note)
 
     def now_and_then(self, reached: Mapping[int, int]) -> None:
-        """Save, if it is time to."""
+        """Save, if `every` seconds have passed."""
         if time.monotonic() - self.last >= self.every:
             self.keep()
             self.require_ours(reached)
@@ -122,7 +123,7 @@ class _Saving:
             self.last = time.monotonic()
 
     def end(self, reached: Mapping[int, int]) -> None:
-        """Save, and hand the place over to the group's service."""
+        """Save, and leave the committed offsets to the group's service."""
         self.keep()
         self.require_ours(reached)
         self.commit(reached, "")
@@ -130,8 +131,8 @@ class _Saving:
     def require_ours(self, partitions: Iterable[int]) -> None:
         """Raise LabError if somebody else has committed for the group since."""
         for each in partitions:
-            place = TopicPartition(self.topic, each)
-            stored = self.consumer.committed(place, metadata=True, timeout_ms=COMMIT_MS)
+            partition = TopicPartition(self.topic, each)
+            stored = self.consumer.committed(partition, metadata=True, timeout_ms=COMMIT_MS)
             if stored is None or stored.metadata != self.note:
                 seen = (
                     f"somebody else has committed for it in {self.topic}, partition {each}: another rebuild, or a reset"
@@ -147,6 +148,6 @@ class _Saving:
         except (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError) as error:
             raise LabError(
                 f"{self.consumer.config['group_id']} cannot be rebuilt now.",
-                "it has members, and its place is theirs",
-                "stop them first, or take the name of a new group",
+                "it has members, which commit for it",
+                "stop them first, or use a new group",
             ) from error

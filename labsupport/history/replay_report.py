@@ -1,4 +1,4 @@
-"""The account of a replay: what became of each record in the chosen stretches, counted while it runs."""
+"""The report of a replay or redrive: what became of each record in the selected ranges."""
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import pandas
 
 UNREADABLE = "this client cannot read it"
-EXAMPLES = 3  # of what was skipped; all are counted, and few are kept, so that a long replay needs no more memory
+EXAMPLES = 3  # of skipped records; all are counted, but few kept, so that memory does not grow
 
-# After these a record may be stored or not.
+# After one of these errors nobody knows whether the record is stored.
 NO_ANSWER = (
     errors.KafkaTimeoutError,
     errors.RequestTimedOutError,
@@ -31,13 +31,13 @@ NO_ANSWER = (
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """What became of the records; all numbers are records, but `expired`, which are offsets.
+    """What became of the records. All numbers count records, except `expired`, which counts offsets.
 
-    `read` = `chosen` + `left_out` (by what they did not fit). `chosen` = `done` + `skipped` (by reason) + `refused`
-    (sent, and not stored; by the error's class) + `unanswered` (sent and not acknowledged: stored or not) and, if it
-    did not come to the end, one that was in hand, of a redrive all that were left. `verb` is handled or
-    sent; with `dry_run` nothing was. `reached` is the next offset by partition, and `expired` what was deleted before
-    it could be read.
+    `read` = `chosen` + `left_out` (by the condition that failed). `chosen` = `done` + `skipped` (by reason) + `refused`
+    (sent but not stored, by the error's class) + `unanswered` (sent without an acknowledgement: stored or not). After
+    an interrupt, `chosen` also counts the record in hand, or all remaining ones of a redrive. `verb` is handled or
+    sent; a dry run did neither. `reached` is the next offset by partition; `expired` counts, by partition, offsets
+    that were deleted before they could be read.
     """
 
     topic: str
@@ -58,14 +58,14 @@ class ReplayReport:
 
     @property
     def complete(self) -> bool:
-        """Whether it came to the end of every stretch."""
+        """Whether every range was read to its end and every sent record is stored."""
         return not (self.unanswered or self.refused) and all(
             self.reached[each.partition] >= each.stop for each in self.ranges
         )
 
     @property
     def table(self) -> "pandas.DataFrame":
-        """A row for each partition: begin and end of the log, start, stop and reached (offsets), expired, notes."""
+        """A row per partition: begin and end of the log, start, stop and reached (offsets), expired, notes."""
         import pandas  # here, because it takes longer to import than all the rest of a lesson
 
         columns = ["partition", "begin", "end", "start", "stop", "reached", "expired", "notes"]
@@ -101,34 +101,34 @@ class ReplayReport:
 
 
 class ReplayCounter:
-    """An account while it is drawn up: `account` is how it stands."""
+    """Counts while records are worked on; `report` is the state so far."""
 
     def __init__(
-        self, topic: str, replay_id: str, stretches: Sequence[OffsetRange], verb: str = "handled", dry_run: bool = False
+        self, topic: str, replay_id: str, ranges: Sequence[OffsetRange], verb: str = "handled", dry_run: bool = False
     ):
-        self._fixed = {"topic": topic, "replay_id": replay_id, "stretches": tuple(stretches)}
+        self._fixed = {"topic": topic, "replay_id": replay_id, "ranges": tuple(ranges)}
         self._fixed |= {"verb": verb, "dry_run": dry_run}
         self.dry_run = dry_run
         self.read = self.chosen = self.done = 0
         self.left_out: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         self.expired: Counter[int] = Counter()
-        self.reached = {each.partition: each.start for each in stretches}
-        self.waiting: deque[tuple[ConsumerRecord, Future]] = deque()  # sent, and not known to be acknowledged
+        self.reached = {each.partition: each.start for each in ranges}
+        self.waiting: deque[tuple[ConsumerRecord, Future]] = deque()  # sent, not yet acknowledged
         self._examples: list[str] = []
 
     @classmethod
-    def on(cls, account: ReplayReport, verb: str, dry_run: bool) -> "ReplayCounter":
-        """What is done with the records of this account, which were only looked at."""
-        tally = cls(account.topic, account.replay_id, account.ranges, verb, dry_run)
-        tally.read, tally.chosen = account.read, account.chosen
-        tally.left_out, tally.skipped = Counter(account.left_out), Counter(account.skipped)
-        tally.expired, tally._examples = Counter(account.expired), list(account.examples)
-        return tally
+    def on(cls, seen: ReplayReport, verb: str, dry_run: bool) -> "ReplayCounter":
+        """A counter for records that the report `seen` has only looked at."""
+        counter = cls(seen.topic, seen.replay_id, seen.ranges, verb, dry_run)
+        counter.read, counter.chosen = seen.read, seen.chosen
+        counter.left_out, counter.skipped = Counter(seen.left_out), Counter(seen.skipped)
+        counter.expired, counter._examples = Counter(seen.expired), list(seen.examples)
+        return counter
 
     @property
     def report(self) -> ReplayReport:
-        """The account as it stands now."""
+        """The report so far."""
         acknowledged = sum(future.succeeded() for _, future in self.waiting)
         failed = [future.exception for _, future in self.waiting if future.is_done and not future.succeeded()]
         refused = Counter(type(error).__name__ for error in failed if is_refusal(error))
@@ -147,14 +147,14 @@ class ReplayCounter:
         )
 
     def skip(self, record: ConsumerRecord, why: Exception) -> None:
-        """Count a record that is not to be handled or sent."""
+        """Count a record that is neither handled nor sent."""
         reason = getattr(why, "reason", "unknown type" if isinstance(why, UnknownEventError) else "undecodable")
         self.skipped[reason] += 1
         if len(self._examples) < EXAMPLES:
             self._examples.append(f"{coordinates_of(record)}: {why}")
 
     def unread(self, partition: int, start: int, stop: int, why: LabError) -> None:
-        """Count records that the client cannot read; what they are, and so whether they were chosen, nobody knows."""
+        """Count records that the client cannot read. They count as chosen, because nobody knows what they are."""
         count = stop - start
         self.read += count
         self.chosen += count
@@ -168,10 +168,10 @@ class ReplayCounter:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether a record that was answered with this error is certainly not stored; without an answer nobody knows."""
+    """Whether this error proves that the record is not stored. Without an answer nobody knows."""
     return not isinstance(error, NO_ANSWER)
 
 
 def coordinates_of(record: ConsumerRecord) -> str:
-    """Where a record lies: topic/partition/offset."""
+    """The record's topic/partition/offset."""
     return f"{record.topic}/{record.partition}/{record.offset}"

@@ -1,8 +1,8 @@
-"""A read model: what each customer ordered, paid and bid on each day, made from events and nothing else. Lesson 11.
+"""A read model: what each customer ordered, paid and bid per day, built from events only. Lesson 11.
 
-It keeps each event that counts as one row, under the event's id, and adds up when it is asked. A set does not care in
-which order it was filled, nor how often with the same: duplicates are harmless, and a payment may come before its
-order. It is a file (SQLite), so that what was kept survives a kill, and a long history needs no more memory.
+The report keeps each relevant event as one row under the event's id, and adds up when it is asked. The rows are a set:
+duplicates and order make no difference, so a payment may come before its order. SQLite keeps them in a file, which
+survives a kill and holds long histories.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ CREATE TABLE IF NOT EXISTS facts (
     amount TEXT NOT NULL
 ) WITHOUT ROWID
 """
-# What counts, as kind and what it is about. A payment names no customer: its order does.
+# The event types that count, each with its kind and its subject. A payment names no customer; its order does.
 KINDS = {
     "OrderCreated": ("order", "order_id"),
     "PaymentProcessed": ("payment", "order_id"),
     "BidSubmitted": ("bid", "auction_id"),
 }
-# Should an order have two events, the earlier one says whose it is, whichever of them came first.
+# If an order has two events, the earlier one names the customer, whichever arrived first.
 LINES = """
 WITH customers AS (SELECT about, user_id, MIN(at || event_id) FROM facts WHERE kind = 'order' GROUP BY about)
 SELECT COALESCE(facts.user_id, customers.user_id, '?') AS customer, SUBSTR(at, 1, 10) AS day,
@@ -60,9 +60,9 @@ class Line:
 
 
 def database(path: Path | str) -> sqlite3.Connection:
-    """Open the report's file, made if it is not there; the caller closes it. `:memory:` keeps it nowhere."""
+    """Open the report's file, creating it if necessary; the caller closes it. `:memory:` stores nothing."""
     connection = sqlite3.connect(path, timeout=5.0)
-    # A process that is killed loses nothing by this; a power cut could, and would cost each commit milliseconds.
+    # A killed process loses nothing by this, only a power cut could; each commit is milliseconds faster.
     connection.execute("PRAGMA synchronous = OFF")
     connection.create_aggregate("exact_sum", 1, _Sum)
     with connection:
@@ -71,9 +71,9 @@ def database(path: Path | str) -> sqlite3.Connection:
 
 
 def add(database: sqlite3.Connection, event: Event) -> bool:
-    """Add an event, in the transaction that is open or else in a new one; the caller commits.
+    """Add an event, in the open transaction or a new one; the caller commits.
 
-    Returns whether it counts and is new: what was added before, or is of another type, changes nothing.
+    Returns whether the report changed: an event that was added before, or is of another type, changes nothing.
     """
     if event.event_type not in KINDS:
         return False
@@ -85,7 +85,7 @@ def add(database: sqlite3.Connection, event: Event) -> bool:
 
 
 def rebuild(consumer: KafkaConsumer, topic: str, database: sqlite3.Connection) -> ReplayReport:
-    """The report made anew, in `database`, from all that `topic` holds; `consumer` and errors as in `rebuilding`."""
+    """Rebuild the report in `database` from all of `topic`; `consumer` and errors are as in `rebuilding`."""
     return rebuilding.rebuild(
         consumer,
         topic,
@@ -96,7 +96,7 @@ def rebuild(consumer: KafkaConsumer, topic: str, database: sqlite3.Connection) -
 
 
 def lines(database: sqlite3.Connection) -> list[Line]:
-    """The report as it is now, by customer and day."""
+    """The report's lines, by customer and day."""
     return [
         Line(customer, day, orders, Decimal(ordered), payments, Decimal(paid), bids)
         for customer, day, orders, ordered, payments, paid, bids in database.execute(LINES)
@@ -104,7 +104,7 @@ def lines(database: sqlite3.Connection) -> list[Line]:
 
 
 def digest(database: sqlite3.Connection) -> str:
-    """A hash of the report: equal if and only if every line is."""
+    """A hash of all lines: two reports with the same lines have the same hash."""
     written = hashlib.sha256()
     for line in lines(database):
         written.update(repr(tuple(map(str, astuple(line)))).encode())
@@ -112,7 +112,7 @@ def digest(database: sqlite3.Connection) -> str:
 
 
 def table(database: sqlite3.Connection) -> "pandas.DataFrame":
-    """A row for each customer and day: orders, payments, bids as numbers of events, ordered and paid as amounts."""
+    """A row per customer and day: orders, payments, bids as numbers of events, ordered and paid as amounts."""
     import pandas  # here, because it takes longer to import than all the rest of a lesson
 
     columns = ["customer", "day", "orders", "ordered", "payments", "paid", "bids"]

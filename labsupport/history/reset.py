@@ -1,6 +1,6 @@
-"""Setting a group to another place: the beginning, the end, a time, an offset, or so many records on. Lesson 11.
+"""Reset a group's offsets: to an end of the log, a time, an offset, or by a shift. Lesson 11.
 
-Only while nobody reads with the group: a member keeps its own position, and would commit over the new place.
+The group must have no members: a member keeps its own position, and would commit over the reset.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Where:
-    """Where a group shall go on, in one of these ways. Raises LabError for none or several, and for a naive time.
+    """Where a group continues, in one of these ways. Raises LabError for none or several, and for a naive time.
 
-    `to` is "beginning" or "end"; `time` a moment in a time zone: the first record that is not older; `offset` the same
-    in each partition; `shift` so many offsets on from what is committed, or back if it is negative.
+    `to` is "earliest" or "latest". `time` needs a time zone and means the first record that is not older. `offset` is
+    the same in each partition. `shift_by` counts offsets from the committed one, backwards if negative.
     """
 
     to: str | None = None
@@ -39,12 +39,12 @@ class Where:
         given = {name: value for name, value in vars(self).items() if value is not None}
         if len(given) != 1:
             raise LabError(
-                "A group goes on at one place.",
+                "A group continues at one offset per partition.",
                 f"given: {', '.join(given) or 'nothing'}",
-                'say one of to="beginning", to="end", time=…, offset=…, shift_by=…',
+                'give one of to="earliest", to="latest", time=…, offset=…, shift_by=…',
             )
-        if self.to not in (None, "beginning", "end"):
-            raise LabError(f"to is {self.to!r}.", "", 'give to="beginning" or to="end"')
+        if self.to not in (None, "earliest", "latest"):
+            raise LabError(f"to is {self.to!r}.", "", 'give to="earliest" or to="latest"')
         if self.time is not None:
             milliseconds(self.time, "time")
         for name in ("offset", "shift_by"):
@@ -54,9 +54,9 @@ class Where:
 
 @dataclass(frozen=True)
 class Target:
-    """Where a group goes on in one partition; numbers are offsets. `committed` is what was before, None if nothing.
+    """The `offset` at which a group continues in one partition. `committed` is the offset before, None if none.
 
-    `note` says why `offset` is not what was asked for.
+    `begin` and `end` are the log's. `note` says why `offset` differs from what was asked for.
     """
 
     partition: int
@@ -69,7 +69,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Reset:
-    """What was set, or with `dry_run` what would be."""
+    """What was reset, or what a dry run would reset."""
 
     group: str
     topic: str
@@ -78,7 +78,7 @@ class Reset:
 
     @property
     def table(self) -> "pandas.DataFrame":
-        """A row for each partition: begin, end, committed before, the new offset, and a note."""
+        """A row per partition: begin, end, committed before, the new offset, and a note."""
         import pandas  # here, because it takes longer to import than all the rest of a lesson
 
         columns = ["partition", "begin", "end", "committed", "offset", "note"]
@@ -101,11 +101,12 @@ class Reset:
 def target(
     where: Where, partition: int, begin: int, end: int, committed: int | None, found: int | None, first: int | None
 ) -> Target:
-    """Where to in one partition: pure. `found` and `first` are needed for a time, as `stretches.since` takes them.
+    """The target in one partition. Pure. A time needs `found` and `first`, as in `offset_range.since`.
 
-    What lies outside the log becomes its nearest end, with a note. Raises LabError for a shift from nothing.
+    An offset outside the log is moved to its nearest end, with a note. Raises LabError for a shift without a committed
+    offset.
     """
-    offset, note = (begin if where.to == "beginning" else end), ""
+    offset, note = (begin if where.to == "earliest" else end), ""
     if where.time is not None:
         offset, note = since(found, first, end)
     elif where.offset is not None:
@@ -114,8 +115,8 @@ def target(
         if committed is None:
             raise LabError(
                 f"Partition {partition} cannot be shifted by {where.shift_by}.",
-                "the group has committed nothing there, so there is no place to count from",
-                "say where it shall be: the beginning, the end, a time or an offset",
+                "the group has committed nothing there, so there is no offset to count from",
+                "give an end of the log, a time or an offset",
             )
         offset, note = inside(committed + where.shift_by, begin, end)
     return Target(partition, begin, end, committed, offset, note)
@@ -133,33 +134,33 @@ def reset_offsets(
     partitions: Collection[int] | None = None,
     dry_run: bool = False,
 ) -> Reset:
-    """Set where `group` goes on in `topic`, in one of the ways of Where; in all partitions, or in these.
+    """Set where `group` continues in `topic`, in one of the ways of `Where`; in all partitions, or in these.
 
-    A group that does not exist is made. Raises LabError, and changes nothing, while the group has
-    members, if there is no such topic or partition, and for a shift from nothing.
+    Creates the group if it does not exist. Raises LabError, and changes nothing, while the group has members, if there
+    is no such topic or partition, and for a shift without a committed offset.
     """
     where = Where(to, time, offset, shift_by)
-    places = _places(admin, topic, partitions)
+    partitions = _partitions_of(admin, topic, partitions)
     _require_nobody(admin, group)
-    targets = _targets(admin, group, places, where)
+    targets = _targets(admin, group, partitions, where)
     planned = Reset(group, topic, tuple(targets), dry_run=True)
     return planned if dry_run else _set(admin, planned)
 
 
 def apply(admin: KafkaAdminClient, planned: Reset) -> Reset:
-    """Set a group to exactly what a dry run has shown.
+    """Reset the group to exactly what a dry run has shown.
 
-    Raises LabError, and changes nothing, while the group has members, and if its place has changed since.
+    Raises LabError, and changes nothing, while the group has members, and if its committed offsets have changed since.
     """
-    places = [TopicPartition(planned.topic, each.partition) for each in planned.targets]
-    committed = _committed(admin, planned.group, places)
-    for place, each in zip(places, planned.targets, strict=True):
-        if committed.get(place) != each.committed:
-            before, now = ("nothing" if at is None else at for at in (each.committed, committed.get(place)))
+    partitions = [TopicPartition(planned.topic, each.partition) for each in planned.targets]
+    committed = _committed(admin, planned.group, partitions)
+    for partition, each in zip(partitions, planned.targets, strict=True):
+        if committed.get(partition) != each.committed:
+            before, now = ("nothing" if at is None else at for at in (each.committed, committed.get(partition)))
             raise LabError(
-                f"{planned.group} was not set: it has moved meanwhile.",
+                f"{planned.group} was not reset: its offsets have changed meanwhile.",
                 f"in partition {each.partition} {before} was committed, and now {now}",
-                "look at it once more: is somebody working with it?",
+                "look at it again: is somebody using it?",
             )
     _require_nobody(admin, planned.group)
     return _set(admin, planned)
@@ -171,25 +172,25 @@ def _set(admin: KafkaAdminClient, planned: Reset) -> Reset:
         TopicPartition(topic, each.partition): OffsetAndMetadata(each.offset, "", -1) for each in planned.targets
     }
     answers = admin.alter_group_offsets(group, offsets)
-    refused = {place.partition: error for place, error in answers.items() if error is not NoError}
+    refused = {partition.partition: error for partition, error in answers.items() if error is not NoError}
     if refused:
-        _require_nobody(admin, group)  # the likeliest reason: somebody has joined since
+        _require_nobody(admin, group)  # the likeliest reason: a member has joined since
         raise LabError(
-            f"{group} was not set in {', '.join(f'partition {each}' for each in sorted(refused))}.",
+            f"{group} was not reset in {', '.join(f'partition {each}' for each in sorted(refused))}.",
             ", ".join(sorted({error.__name__ for error in refused.values()})),
-            "look at where it is now, and set it again",
+            "look at where it is now, and reset it again",
         )
     return replace(planned, dry_run=False)
 
 
-def _places(admin: KafkaAdminClient, topic: str, partitions: Collection[int] | None) -> list[TopicPartition]:
+def _partitions_of(admin: KafkaAdminClient, topic: str, partitions: Collection[int] | None) -> list[TopicPartition]:
     try:
         (described,) = admin.describe_topics([topic])
     except UnknownTopicOrPartitionError:
         described = {"partitions": []}
     numbers = sorted(each["partition_index"] for each in described["partitions"])
     if not numbers:
-        raise LabError(f"There is no topic {topic!r}.", "", "is its name right, and was it made?")
+        raise LabError(f"There is no topic {topic!r}.", "", "is its name right, and was it created?")
     if missing := sorted(set(partitions or ()) - set(numbers)):
         raise LabError(
             f"{topic} has no partition {', '.join(map(str, missing))}.",
@@ -203,32 +204,32 @@ def _require_nobody(admin: KafkaAdminClient, group: str) -> None:
     if members := groups.describe(admin, group).members:
         names = ", ".join(sorted(member.client_id for member in members))
         raise LabError(
-            f"{group} cannot be set to another place now.",
-            f"it has members: {names}. Each keeps its own position, and would commit over the new place",
-            "stop them first (close their consumers; a killed one is missed after its session), then again",
+            f"{group} cannot be reset now.",
+            f"it has members: {names}. Each keeps its own position, and would commit over the new offset",
+            "stop them first (close their consumers; a killed one leaves when its session ends), then try again",
         )
 
 
-def _targets(admin: KafkaAdminClient, group: str, places: list[TopicPartition], where: Where) -> list[Target]:
-    begins = _offsets(admin, dict.fromkeys(places, OffsetSpec.EARLIEST))
-    ends = _offsets(admin, dict.fromkeys(places, OffsetSpec.LATEST))
+def _targets(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition], where: Where) -> list[Target]:
+    begins = _offsets(admin, dict.fromkeys(partitions, OffsetSpec.EARLIEST))
+    ends = _offsets(admin, dict.fromkeys(partitions, OffsetSpec.LATEST))
     found: Mapping[TopicPartition, int | None] = {}
     firsts: Mapping[TopicPartition, int | None] = {}
     if where.time is not None:
-        found = _offsets(admin, dict.fromkeys(places, max(0, milliseconds(where.time, "time"))))
-        firsts = _offsets(admin, dict.fromkeys(places, 0))
-    committed = _committed(admin, group, places)
+        found = _offsets(admin, dict.fromkeys(partitions, max(0, milliseconds(where.time, "time"))))
+        firsts = _offsets(admin, dict.fromkeys(partitions, 0))
+    committed = _committed(admin, group, partitions)
     return [
         target(where, each.partition, begins[each], ends[each], committed.get(each), found.get(each), firsts.get(each))
-        for each in places
+        for each in partitions
     ]
 
 
-def _committed(admin: KafkaAdminClient, group: str, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-    stored = admin.list_group_offsets({group: places})[group]
-    return {place: each.offset for place, each in stored.items() if each.offset >= 0}  # -1: nothing
+def _committed(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    stored = admin.list_group_offsets({group: partitions})[group]
+    return {partition: each.offset for partition, each in stored.items() if each.offset >= 0}  # -1: nothing committed
 
 
 def _offsets(admin: KafkaAdminClient, asked: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
     answers = admin.list_partition_offsets(dict(asked), timeout_ms=5_000)
-    return {place: each.offset if each.offset >= 0 else None for place, each in answers.items()}
+    return {partition: each.offset if each.offset >= 0 else None for partition, each in answers.items()}

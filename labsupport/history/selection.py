@@ -1,4 +1,4 @@
-"""Which records of a topic: by partition, offset, time, key, type, or whatever a function says. For replay, redrive."""
+"""Which records of a topic: by partition, offset, time, key, type, or a function. Replay and redrive select with it."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -17,12 +17,12 @@ ASK_MS = 5_000
 
 @dataclass(frozen=True)
 class Selection:
-    """Records of `topic` to which all of this applies; what is left out does not restrict them.
+    """The records of `topic` to which every given condition applies.
 
-    `start` and `stop` are offsets, as in `range`: from the one up to but not with the other, in each partition. `since`
-    and `before` are moments in a time zone, and compared with the records' own timestamps: from the one up to but not
-    with the other. `keys` as text or bytes; `types` are event types. `where(record)` is true for the records to take,
-    and so is each of `tests`, which the account calls by its name. Raises LabError for what cannot be meant.
+    `start` and `stop` are offsets in each partition, `since` and `before` datetimes with a time zone, compared with the
+    records' timestamps; each pair includes the first and excludes the second. `keys` are text or bytes, `types` event
+    types. `where(record)` and each of `tests` must be true; the report names a test by its key. Raises LabError for
+    conditions that make no sense.
     """
 
     topic: str
@@ -56,7 +56,7 @@ class Selection:
                 )
 
     def missed_by(self) -> Callable[[ConsumerRecord], str]:
-        """A function from a record to why it does not belong to the choice: "time", "key", … or ""."""
+        """A function that says why a record is not selected: "time", "key", …, or "" if it is."""
         tests: list[tuple[str, Callable[[ConsumerRecord], object]]] = []
         if self.since is not None or self.before is not None:
             first = 0 if self.since is None else milliseconds(self.since, "since")
@@ -77,7 +77,7 @@ class Selection:
 
 
 def type_of(record: ConsumerRecord) -> str:
-    """The type of the event in a record: its header `event_type`, else its value's, else nothing. Never raises."""
+    """The type of the record's event: from the header `event_type`, else from the value, else "". Never raises."""
     for name, value in record.headers:
         if name == "event_type" and value:
             return value.decode(errors="backslashreplace")
@@ -88,50 +88,52 @@ def type_of(record: ConsumerRecord) -> str:
     return found if isinstance(found, str) else ""
 
 
-def resolve(consumer: KafkaConsumer, choice: Selection) -> tuple[OffsetRange, ...]:
-    """Where the choice lies in each partition now: what is added later does not belong to it.
+def resolve(consumer: KafkaConsumer, selection: Selection) -> tuple[OffsetRange, ...]:
+    """Resolve the selection to an offset range per partition. Records that are added later do not belong to it.
 
-    Offsets and times outside the log are brought to its nearest end, with a note. Raises LabError if there is no such
-    topic or partition. A record can be older than those before it, so `before` does not end a stretch.
+    Offsets and times outside the log are moved to its nearest end, with a note. `before` does not end a range, because
+    a record can be older than those before it. Raises LabError if there is no such topic or partition.
     """
-    numbers = sorted(consumer.partitions_for_topic(choice.topic) or ())
+    numbers = sorted(consumer.partitions_for_topic(selection.topic) or ())
     if not numbers:
-        raise LabError(f"There is no topic {choice.topic!r}.", "", "is its name right, and was it made?")
-    if missing := sorted(set(choice.partitions or ()) - set(numbers)):
+        raise LabError(f"There is no topic {selection.topic!r}.", "", "is its name right, and was it created?")
+    if missing := sorted(set(selection.partitions or ()) - set(numbers)):
         raise LabError(
-            f"{choice.topic} has no partition {', '.join(map(str, missing))}.",
+            f"{selection.topic} has no partition {', '.join(map(str, missing))}.",
             f"it has {len(numbers)}, counted from 0",
             "choose among these, or name none to have all",
         )
-    places = [TopicPartition(choice.topic, each) for each in numbers if each in (choice.partitions or numbers)]
-    begins = consumer.beginning_offsets(places, timeout_ms=ASK_MS)
-    ends = consumer.end_offsets(places, timeout_ms=ASK_MS)
+    partitions = [
+        TopicPartition(selection.topic, each) for each in numbers if each in (selection.partitions or numbers)
+    ]
+    begins = consumer.beginning_offsets(partitions, timeout_ms=ASK_MS)
+    ends = consumer.end_offsets(partitions, timeout_ms=ASK_MS)
     found, firsts = {}, {}
-    if choice.since is not None:
-        at = max(0, milliseconds(choice.since, "since"))
-        found = consumer.offsets_for_times(dict.fromkeys(places, at), timeout_ms=ASK_MS)
-        firsts = consumer.offsets_for_times(dict.fromkeys(places, 0), timeout_ms=ASK_MS)
+    if selection.since is not None:
+        at = max(0, milliseconds(selection.since, "since"))
+        found = consumer.offsets_for_times(dict.fromkeys(partitions, at), timeout_ms=ASK_MS)
+        firsts = consumer.offsets_for_times(dict.fromkeys(partitions, 0), timeout_ms=ASK_MS)
     return tuple(
         offset_range(
-            choice, place.partition, begins[place], ends[place], _offset(found.get(place)), _offset(firsts.get(place))
+            selection, each.partition, begins[each], ends[each], _offset(found.get(each)), _offset(firsts.get(each))
         )
-        for place in places
+        for each in partitions
     )
 
 
 def offset_range(
-    choice: Selection, partition: int, begin: int, end: int, found: int | None, first: int | None
+    selection: Selection, partition: int, begin: int, end: int, found: int | None, first: int | None
 ) -> OffsetRange:
-    """The choice in one partition: pure. `found` and `first` as `stretches.since` takes them."""
+    """The selection's range in one partition. Pure. `found` and `first` are as in `offset_range.since`."""
     notes = []
     start, stop = begin, end
-    if choice.start is not None:
-        start, note = inside(choice.start, begin, end)
+    if selection.start is not None:
+        start, note = inside(selection.start, begin, end)
         notes.append(note)
-    if choice.stop is not None:
-        stop, note = inside(choice.stop, begin, end)
+    if selection.stop is not None:
+        stop, note = inside(selection.stop, begin, end)
         notes.append(note)
-    if choice.since is not None:
+    if selection.since is not None:
         at, note = since(found, first, end)
         start = max(start, at)
         notes.append(note)

@@ -1,4 +1,4 @@
-"""What was sent back already, as the dead letters' original topics tell it. Redrive asks. Lesson 10."""
+"""Which dead letters were sent back before. The original topics tell. Lesson 10."""
 
 import time
 from collections import defaultdict
@@ -11,26 +11,26 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labsupport.delivery.dead_letter import DeadLetter, copied
 from labsupport.delivery.record_time import moment
 from labsupport.history.offset_range import OffsetRange
-from labsupport.history.replay import Replay
+from labsupport.history.scan import look
 from labsupport.history.selection import Selection, resolve
 
 PATIENCE = 10.0  # seconds
-EARLIER_MS = 60_000  # by so much two machines' clocks may differ
+EARLIER_MS = 60_000  # two machines' clocks may differ by this much
 
 Pair = tuple[ConsumerRecord, DeadLetter]  # a dead letter, and the record that it lies in
-Marks = Mapping[str, set[str | None]]  # by origin: to which groups it was sent back, None for all
+Marks = Mapping[str, set[str | None]]  # by origin, the groups to which it was sent back; None means all
 
 
 class Sent:
-    """What was sent back to the original topics of these dead letters: `marks`. A topic that is not there holds none.
+    """Finds what was sent back to the original topics of these dead letters: `marks`. A missing topic holds nothing.
 
-    Each is read from a minute before the first of its dead letters was written, for no copy can be older; if that is
-    not known, from its beginning.
+    Each topic is read from a minute before its first dead letter was written, because no copy can be older. If that
+    time is unknown, the topic is read from its beginning.
     """
 
     def __init__(self, consumer: KafkaConsumer, pairs: Iterable[Pair]):
         self.consumer, self.marks = consumer, defaultdict(set)
-        # By topic: from when on it is read, in milliseconds since 1970, 0 for all of it; and up to where it was.
+        # By topic: the time from which it is read (ms since 1970; 0: all of it), and what was read of it.
         self._since: dict[str, int] = {}
         self._read: dict[str, tuple[OffsetRange, ...]] = {}
         latest = int(1_000 * time.time()) + EARLIER_MS
@@ -40,23 +40,23 @@ class Sent:
         self.read()
 
     def read(self) -> None:
-        """Read the topics; again: what has come since."""
+        """Read the topics. A second call reads only the records that came since."""
         for topic, since in self._since.items():
             if not self.consumer.partitions_for_topic(topic):
                 continue
             if topic in self._read:
                 known = {each.partition: each.stop for each in self._read[topic]}
-                stretches = tuple(
+                ranges = tuple(
                     replace(
                         each, start=stop if (stop := known.get(each.partition, 0)) <= each.log_end else each.log_start
                     )
                     for each in resolve(self.consumer, Selection(topic))
                 )
             else:
-                # Only where it begins is a matter of time: what lies behind that counts, whatever its own time is.
-                stretches = resolve(self.consumer, Selection(topic, since=moment(since) if since > 0 else None))
-            Replay(self.consumer, Selection(topic), stretches, "", PATIENCE).look(self._look)
-            self._read[topic] = stretches
+                # The time only decides where to begin: after that every record counts, whatever its own time.
+                ranges = resolve(self.consumer, Selection(topic, since=moment(since) if since > 0 else None))
+            look(self.consumer, Selection(topic), ranges, self._look, PATIENCE)
+            self._read[topic] = ranges
 
     def _look(self, record: ConsumerRecord) -> None:
         for origin, group in copied(record):
@@ -64,5 +64,5 @@ class Sent:
 
 
 def groups_of(letter: DeadLetter, before: Marks) -> set[str | None]:
-    """To which groups its record was sent back, None for all."""
+    """The groups to which the letter's record was sent back; None means all."""
     return set().union(*(before.get(origin, ()) for origin in letter.origins))

@@ -1,6 +1,6 @@
-"""Four requests of Kafka's that kafka-python 3.0.12 does not know: describe and heartbeat of KIP-848 and share groups.
+"""Four requests that kafka-python 3.0.12 lacks: describe and heartbeat of KIP-848 and of share groups.
 
-Each JSON file names fields and types as Kafka's protocol guide does, for the one version that the lab speaks.
+Each JSON file has the fields and types of Kafka's protocol guide, for the one version that the lab uses.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""The envelope of every event, and its way to bytes and back. Lesson 01 builds it by hand.
+"""The envelope of every event, and its conversion to bytes and back. Lesson 01 builds it by hand.
 
-An `Event` that exists is a valid one: whether it was made in a program or decoded from a record, the same rules hold.
+An `Event` that exists is valid: the same rules hold for one made in a program and for one decoded from a record.
 """
 
 import json
@@ -16,8 +16,8 @@ import simplejson
 
 from labsupport.errors import EventError, UnknownEventError
 
-# What the shop's services have agreed on: the fields of each type's payload, by version. More fields may come; they
-# are kept. A field that is missing, or of another kind, is an error.
+# What the shop's services have agreed on: the payload fields of each type and version. Additional fields are kept; a
+# missing field, or one of another type, is an error.
 PAYLOADS: dict[tuple[str, int], dict[str, type]] = {
     ("OrderCreated", 1): {"order_id": str, "user_id": str, "amount": Decimal},
     ("PaymentProcessed", 1): {"order_id": str, "amount": Decimal},
@@ -25,13 +25,13 @@ PAYLOADS: dict[tuple[str, int], dict[str, type]] = {
     ("ReportGenerated", 1): {"report_id": str, "orders": int, "amount": Decimal},
 }
 ENVELOPE = ("event_type", "event_version", "event_id", "timestamp", "payload")
-MAX_DIGITS = 18  # of an amount, before the point and after it
-MAX_DEPTH = 50  # of dicts and lists in each other
-MAX_BYTES = 1_000_000  # Kafka refuses a batch over 1,048,588 bytes by default (`max.message.bytes`); headers need some
+MAX_DIGITS = 18  # of an amount, on either side of the point
+MAX_DEPTH = 50  # of nested dicts and lists
+MAX_BYTES = 1_000_000  # Kafka's default limit is 1,048,588 (`max.message.bytes`), headers included
 
 
 class ReadOnly(dict):
-    """A dict that does not change: a fact stays what it was."""
+    """A dict that does not change, like a fact."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("an event is a fact and does not change: publish another event that says what is new")
@@ -46,9 +46,9 @@ class ReadOnly(dict):
 class Event:
     """Something that has happened. Raises EventError if a field is missing or wrong.
 
-    `event_type` names it in the past tense, `event_version` the form of its payload; `event_id` is a UUID that no other
-    event has; `timestamp` says when, in UTC; `payload` about what (read only, amounts as Decimal). `extra` keeps the
-    envelope's fields that this program does not know.
+    `event_type` names it in the past tense, `event_version` the form of its payload. `event_id` is a UUID of its own.
+    `timestamp` is in UTC. `payload` is read-only and has amounts as Decimal. `extra` keeps fields of the envelope that
+    this program does not know.
     """
 
     event_type: str
@@ -72,10 +72,10 @@ class Event:
         return f"<{self.event_type} {self.event_version} · {self.event_id[:8]}… · {when} · {dict(self.payload)}>"
 
     def __deepcopy__(self, _memo: dict) -> "Event":
-        return self  # nothing in it can change
+        return self  # it is immutable
 
     def encode(self) -> bytes:
-        """The value of its record: one JSON object in UTF-8. Raises EventError if it is too large for Kafka."""
+        """The record's value: one JSON object in UTF-8. Raises EventError if it is too large for Kafka."""
         envelope = {name: getattr(self, name) for name in ENVELOPE}
         envelope["timestamp"] = self.timestamp.isoformat().replace("+00:00", "Z")
         try:
@@ -87,12 +87,12 @@ class Event:
         return value
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Its record's headers: type and id again, so that a program can route it without reading the value."""
+        """The record's headers: type and id, so that a program can route the event without parsing the value."""
         return [("event_type", self.event_type.encode()), ("event_id", self.event_id.encode())]
 
     @classmethod
     def decode(cls, value: bytes | None) -> "Event":
-        """The event in a record's value. Raises EventError, which keeps the bytes, for anything that is none."""
+        """The event in a record's value. Raises EventError, which keeps the bytes, if it is no event."""
         try:
             envelope = _parse(value)
             known = {name: envelope.pop(name) for name in ENVELOPE}
@@ -103,7 +103,7 @@ class Event:
 
 
 def _parse(value: bytes | None) -> dict[str, Any]:
-    """The JSON object in these bytes, with all of an envelope's fields; numbers with a point as Decimal."""
+    """The JSON object in these bytes, which has all fields of an envelope; numbers with a point as Decimal."""
     if not isinstance(value, bytes):
         raise EventError("no value" if value is None else f"not bytes but {type(value).__name__}")
     try:
@@ -111,7 +111,7 @@ def _parse(value: bytes | None) -> dict[str, Any]:
         envelope = json.loads(
             text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates
         )
-        if b"\\u" in value:  # an escape can be half a surrogate pair, which cannot be sent on
+        if b"\\u" in value:  # an escape can be half a surrogate pair, which cannot be encoded again
             json.dumps(envelope, ensure_ascii=False, default=str).encode()
     except UnicodeDecodeError as error:
         raise EventError(f"not UTF-8: byte {error.start} is 0x{value[error.start]:02x}") from error
@@ -121,7 +121,7 @@ def _parse(value: bytes | None) -> dict[str, Any]:
         raise
     except RecursionError as error:
         raise EventError("not JSON that can be read: nested too deeply") from error
-    except (ValueError, ArithmeticError) as error:  # the latter: more digits in an exponent than Decimal can take
+    except (ValueError, ArithmeticError) as error:  # the latter for an exponent too large for Decimal
         raise EventError(f"not JSON: {error or 'a number out of all bounds'}"[:200]) from error
     if not isinstance(envelope, dict):
         raise EventError(f"not a JSON object but {type(envelope).__name__}")
@@ -135,7 +135,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON allows a name twice, and readers differ in which value they take."""
+    """Refuse a repeated name: JSON allows it, but readers differ in which value they take."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
@@ -172,11 +172,11 @@ def _check_envelope(event: Event) -> None:
             f"event_id: {_shown(event.event_id)} is not a UUID in its usual form, small letters and dashes"
         )
     if clash := set(event.extra) & set(ENVELOPE):
-        raise EventError(f"extra: {', '.join(sorted(clash))} has a place of its own")
+        raise EventError(f"extra: {', '.join(sorted(clash))} belongs to the envelope itself")
 
 
 def _checked_payload(event: Event) -> dict[str, Any]:
-    """The payload as its type wants it: a whole number where an amount is due becomes a Decimal."""
+    """The payload, checked against its type; a whole number as amount becomes a Decimal."""
     wanted = PAYLOADS.get((event.event_type, event.event_version))
     if wanted is None:
         versions = sorted(version for name, version in PAYLOADS if name == event.event_type)
@@ -195,14 +195,14 @@ def _checked_payload(event: Event) -> dict[str, Any]:
 
 
 def _is_money(amount: Decimal) -> bool:
-    """Up to 18 digits on either side of the point: 1e999999999 is a number, and writing it out fills the memory."""
+    """At most 18 digits on either side of the point: writing out 1e999999999 would fill the memory."""
     if not amount.is_finite():
         return False
     return amount.as_tuple().exponent >= -MAX_DIGITS and amount.adjusted() < MAX_DIGITS
 
 
 def _require(name: str, value: Any, kind: type) -> None:
-    # To Python True is an int, and 1499.99 no Decimal: the one has to be said, the other to be explained.
+    # In Python True is an int; and a float for an amount deserves an explanation.
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         wanted = "dict" if kind is Mapping else kind.__name__
         why = ", which cannot hold cents exactly" if kind is Decimal and isinstance(value, float) else ""
@@ -215,9 +215,9 @@ def _shown(value: Any) -> str:
 
 
 def _read_only(name: str, value: Any, depth: int = 0) -> Any:
-    """The same, with dicts that do not change and tuples for lists, all the way down; numbers with a point as Decimal.
+    """The value with read-only dicts and tuples at every level, and numbers with a point as Decimal.
 
-    Raises EventError for what would not come back from JSON as it was.
+    Raises EventError for anything that JSON would not return unchanged.
     """
     if depth > MAX_DEPTH:
         raise EventError(f"{name.partition('.')[0]}: nested too deeply, more than {MAX_DEPTH} levels")
@@ -237,7 +237,7 @@ def _read_only(name: str, value: Any, depth: int = 0) -> Any:
 
 
 def id_in(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> str:
-    """The id of the event in a record: its header `event_id`, else its value's, else nothing. Never raises."""
+    """The id of a record's event: from the header `event_id`, else from the value, else "". Never raises."""
     for name, each in headers:
         if name == "event_id" and each:
             return each.decode(errors="backslashreplace")

@@ -1,6 +1,6 @@
-"""The story of all lessons: one shop with auctions. Its events, as many as needed, always the same.
+"""The story of all lessons: a shop with auctions, and any number of its events, always the same.
 
-Four services publish them: orders, payments, bids and reports. Nothing here knows of Kafka.
+Four services publish them: orders, payments, bids and reports. Nothing here knows Kafka.
 """
 
 import random
@@ -14,28 +14,28 @@ from uuid import NAMESPACE_URL, uuid5
 from labsupport.settings import Settings
 from labsupport.shop.event import Event
 
-OPENING = datetime(2026, 4, 16, 10, 30, tzinfo=UTC)  # the story's clock: one second from each event to the next
+OPENING = datetime(2026, 4, 16, 10, 30, tzinfo=UTC)  # events follow each other by one second
 CUSTOMERS = tuple(f"USR-{number}" for number in range(456, 462))
 AUCTIONS = ("AUC-7", "AUC-8", "AUC-9")
 KEYS = {"OrderCreated": "order_id", "PaymentProcessed": "order_id", "BidSubmitted": "auction_id"}
 
 
 def events(count: int, seed: int | None = None) -> list[Event]:
-    """The first `count` events of the shop's day, in the order in which they happened.
+    """The first `count` events of the shop's day, in order.
 
-    The same for the same `seed`; without one it is `LAB_SEED` (an integer; 2026 by default). Every order is paid, once,
-    some events later. Raises LabError if LAB_SEED is not an integer.
+    The same `seed` gives the same events; it defaults to `LAB_SEED` (an integer, 2026 by default). Every order is paid
+    once, some events later. Raises LabError if LAB_SEED is not an integer.
     """
     return list(islice(_day(Settings.from_environment().seed if seed is None else seed), count))
 
 
 def key_of(event: Event) -> bytes:
-    """What the event is about, as a record's key: its order, its auction, or its report."""
+    """The record's key: the event's order, auction or report."""
     return event.payload[KEYS.get(event.event_type, "report_id")].encode()
 
 
 def _day(seed: int) -> Iterator[Event]:
-    """Orders, payments, bids, and after every nineteen of them a report."""
+    """Orders, payments and bids, with a report after every nineteen."""
     chance = random.Random(seed)
     unpaid: list[dict[str, Any]] = []
     orders, turnover, number = 0, Decimal(0), 0

@@ -180,7 +180,12 @@ def test_a_dead_letter_that_is_itself_poison_keeps_its_first_origin(lab, topic, 
     work(lab, topic + "-dlt", "97-repair", repair, dead_letter.unwrap)
     (record,) = log.read(lab, topic + "-dlt-dlt").records
     letter = dead_letter.unwrap(record)
-    assert (letter.place, letter.group, letter.error, letter.attempts) == (f"{topic}/0/0", "97-repair", "KeyError", 2)
+    assert (letter.coordinates, letter.group, letter.error, letter.attempts) == (
+        f"{topic}/0/0",
+        "97-repair",
+        "KeyError",
+        2,
+    )
     assert (letter.key, letter.value, list(letter.headers)) == (key, value, headers)
     assert redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(topic + "-dlt-dlt")).done == 1
     assert log.read(lab, topic).records[-1].value == value

@@ -191,7 +191,7 @@ def test_what_was_asked_about_is_what_is_sent(cluster, topic):
         for record in (records[5], foreign):
             key, value, headers = dead_letter.wrap(record, ValueError(), 3, "98-payments-0").encode()
             cluster.producer(name="p").send(DEAD, value, key, headers).get(timeout=10)
-        first = redrive.choice(DEAD, start=0, stop=1)
+        first = redrive.selection(DEAD, start=0, stop=1)
         assert redrive.redrive(cluster.consumer(name="r"), cluster.producer(name="p"), first).done == 1
         printed, _ = asking.communicate("y\n", timeout=60)
     finally:
@@ -239,13 +239,13 @@ def test_the_place_is_never_cut(columns, topic_of):
     found = [Found(f"{topic_of}-dlt/0/{number}", None, letter) for number in (8, 1_000_000)]
     lines = commands.table(found, int(columns))
     for each in found:
-        assert [line for line in lines if each.place in line.split()]
+        assert [line for line in lines if each.coordinates in line.split()]
     assert all(cell_len(line) <= int(columns) or line.endswith(("/0/8", "/0/1000000")) for line in lines)
     assert "ORD-1" in "".join(lines)
     assert any("amount" in line or "ValueErr" in line for line in lines)
     assert "\x1b" not in "".join(lines)
     piped = commands.table(found, None)
-    assert all(each.place in "".join(piped) for each in found)
+    assert all(each.coordinates in "".join(piped) for each in found)
     assert "amount: missing  [31mred 金額" in piped[1]
 
 

@@ -86,8 +86,8 @@ def test_a_lesson_opens_at_once_over_members_that_were_left_open(settings, clust
 def test_a_group_with_members_of_a_newer_protocol_is_not_reset(cluster, topic):
     """They are named, before anything is asked of the broker."""
     with joined(cluster, topic, "consumer", "A", "B"), pytest.raises(LabError, match="it has members: A, B"):
-        reset.reset_offsets(cluster.admin(), GROUP, topic, to="beginning")
-    reset.reset_offsets(cluster.admin(), GROUP, topic, to="beginning")
+        reset.reset_offsets(cluster.admin(), GROUP, topic, to="earliest")
+    reset.reset_offsets(cluster.admin(), GROUP, topic, to="earliest")
 
 
 def test_who_keeps_a_group_from_being_deleted_is_named(cluster, topic, monkeypatch):

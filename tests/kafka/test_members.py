@@ -118,7 +118,7 @@ def test_a_static_member_gets_its_partitions_back_without_a_rebalance(lab):
         (killed,) = team.history.told("killed")
         team.start("A", group_instance_id="A")
         assert team.owners == before == {"A": [0, 1], "B": [2]}
-        assert not [moment for moment in team.history.told("revoked", "B") if moment.time > killed.at]
+        assert not [moment for moment in team.history.told("revoked", "B") if moment.time > killed.time]
         assert len(team.history.rebalances) == 2
 
 

@@ -178,7 +178,7 @@ def test_what_cannot_be_read_is_named_and_how_to_go_on(cluster, topic, tmp_path,
     command = re.search(r"reset\.reset\(.*?\)$", said, re.DOTALL | re.MULTILINE)[0]
     eval(command, {"reset": reset, "lab": cluster, "group": GROUP})
     with pytest.raises(ZeroDivisionError):  # its end: there is nobody to send it a signal
-        monkeypatch.setattr(payments, "_say", lambda moment: moment.kind == "committed" and 1 / 0)
+        monkeypatch.setattr(payments, "_print", lambda moment: moment.kind == "committed" and 1 / 0)
         payments.main(words)
     assert log.committed(cluster, topic, GROUP)[1] == 5
 

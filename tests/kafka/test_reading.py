@@ -97,15 +97,6 @@ def test_without_a_partition_it_says_why(cluster):
     assert "other members of its group" in caught.value.seen
 
 
-def test_a_consumer_joins_however_short_its_polls_are(cluster):
-    """With a pause between them: a join in two steps would hang in this client, so it knows its topics before."""
-    topic = filled(cluster, 3)
-    for number in range(5):
-        consumer = cluster.consumer(topic, name="A", group_id=f"98-short-{number}", **EARLIEST)
-        found = until(lambda consumer=consumer: consumer.poll(timeout_ms=30), 20, "the records", every=0.03)
-        assert found
-
-
 def test_a_broker_that_stops_and_comes_back(runtime):
     """Reading goes on by itself; while it is away, the reader says so after its patience, and in a sentence."""
     with private(settings=runtime.settings) as kafka:
@@ -180,27 +171,3 @@ def test_publishing_is_bounded_while_the_broker_is_frozen(runtime):
             publish.publish(producer, topic, events(), in_flight=50)
         assert len(asked) <= 51
         assert time.monotonic() - begin < 60
-
-
-def test_a_partition_that_was_paused_is_read_on(cluster):
-    """Paused in the middle of what was fetched, while another one is read to its end; the client alone would not."""
-    topic = filled(cluster, 60, 2)
-    consumer = cluster.consumer(name="A", **EARLIEST, max_poll_records=1)
-    places = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
-    consumer.assign(places)
-    first = until(lambda: consumer.poll(timeout_ms=200), 10, "a record")
-    (paused,) = first
-    (other,) = set(places) - {paused}
-    consumer.pause(paused)
-    end = consumer.end_offsets([other], timeout_ms=5_000)[other]
-    read = []
-
-    def read_to_its_end() -> bool:
-        read.extend(record for records in consumer.poll(timeout_ms=200).values() for record in records)
-        return consumer.position(other, timeout_ms=5_000) == end
-
-    until(read_to_its_end, 10, "the other partition to be read")
-    assert {record.partition for record in read} == {other.partition}
-    reading.resume(consumer, [paused, TopicPartition(topic, 7)])
-    rest = list(reading.to_the_end(consumer))
-    assert values([*first[paused], *read, *rest]) == list(range(60))

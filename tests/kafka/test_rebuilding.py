@@ -114,10 +114,10 @@ def test_a_group_with_a_place_of_its_own_is_refused(cluster, topic):
     rebuild(cluster, topic, str)
     for group in ("98-other", GROUP):
         before = log.committed(cluster, topic, group)
-        with pytest.raises(LabError, match="has its place in 98-orders already"):
+        with pytest.raises(LabError, match="has committed offsets in 98-orders already"):
             rebuild(cluster, topic, pytest.fail, group=group)
         assert log.committed(cluster, topic, group) == before
-    reset.reset(cluster.admin(), "98-other", topic, to="beginning")  # the way that the message names
+    reset.reset_offsets(cluster.admin(), "98-other", topic, to="earliest")  # the way that the message names
     live = cluster.consumer(topic, name="other", group_id="98-other", enable_auto_commit=False)
     assert len(list(reading.to_the_end(live))) == 300
 
@@ -190,7 +190,7 @@ def test_two_rebuilds_of_one_group_at_once_on_one_machine(cluster, topic):
 
     assert rebuild(cluster, topic, handle).done == 300
     assert refused == []
-    fails = pytest.raises(LabError, match="has its place in 98-orders already")
+    fails = pytest.raises(LabError, match="has committed offsets in 98-orders already")
     with fails:  # and the lock is free again
         rebuild(cluster, topic, print)
 
@@ -219,7 +219,7 @@ def test_a_group_that_is_reset_under_a_rebuild_stops_it(cluster, topic):
 
     def handle(event):
         if event == EVENTS[0]:
-            reset.reset(cluster.admin(), GROUP, topic, to="end")
+            reset.reset_offsets(cluster.admin(), GROUP, topic, to="latest")
 
     with pytest.raises(LabError, match="is being rebuilt already") as caught:
         rebuild(cluster, topic, handle)

@@ -193,7 +193,7 @@ def test_a_list_says_what_somebody_needs_and_whether_it_was_sent(lab, topic, pro
     work(lab, topic, lab.group("payments-2"), failing(8, error=PermanentError("other")))
     redrive.redrive(reader(lab), producer, redrive.selection(DEAD, error="other"))
     listed = redrive.letters(reader(lab), redrive.selection(DEAD))
-    assert listed.by_error == {"labsupport.delivery.retry.PermanentError": 3}
+    assert listed.by_error == {"labsupport.errors.PermanentError": 3}
     assert sorted(listed.table["message"]) == ["a bug", "a bug", "other"]
     assert {row.message: row.sent for row in listed.table.itertuples()} == {"a bug": False, "other": True}
     assert all(place.startswith(f"{DEAD}/") for place in listed.table.index)
@@ -259,7 +259,7 @@ def test_a_topic_made_anew_has_other_records_at_the_same_places(lab, topic, prod
         publish.publish(lab.producer(name="shop"), topic, EVENTS[place : place + 1])
         work(lab, topic, lab.group("payments"), failing(place))
     listed = redrive.letters(reader(lab), redrive.selection(DEAD))
-    assert {found.letter.place for found in listed.found} == {f"{topic}/0/0"}
+    assert {found.letter.coordinates for found in listed.found} == {f"{topic}/0/0"}
     once = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (once.done, once.skipped) == (2, {})
     assert ids(redriven(lab, topic)) == sorted([EVENTS[0].event_id, EVENTS[5].event_id])
@@ -282,11 +282,11 @@ def test_a_mark_of_before_counts_for_the_event_that_it_stands_on(lab, topic, pro
     """Marks were places alone, and whoever writes them by hand may do so still."""
     work(lab, topic, lab.group("payments"), failing(1, 6))
     first, second = redrive.letters(reader(lab), redrive.selection(DEAD)).found
-    headers = [*first.letter.headers, ("redrive_origin", first.letter.place.encode())]
+    headers = [*first.letter.headers, ("redrive_origin", first.letter.coordinates.encode())]
     producer.send(topic, first.letter.value, first.letter.key, headers).get()
     account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (account.done, account.skipped) == (1, {"sent before": 1})
-    headers = [*second.letter.headers, ("redrive_origin", first.letter.place.encode())]
+    headers = [*second.letter.headers, ("redrive_origin", first.letter.coordinates.encode())]
     assert not dead_letter.copied(log.read(lab, DEAD).records[1]) & {(first.letter.origin, None)}
     producer.send(topic, second.letter.value, second.letter.key, headers).get()  # another event at that place
     assert [found.sent for found in redrive.letters(reader(lab), redrive.selection(DEAD)).found] == [True, True]
@@ -302,7 +302,7 @@ def test_what_another_tool_sent_back_with_all_headers_can_fail_again_and_come_ba
     work(lab, topic, lab.group("payments"), failing(1))
     again = redrive.letters(reader(lab), redrive.selection(DEAD)).found[-1].letter
     resent = log.read(lab, topic).records
-    assert again.place in {f"{topic}/{each.partition}/{each.offset}" for each in resent if len(each.headers) > 2}
+    assert again.coordinates in {f"{topic}/{each.partition}/{each.offset}" for each in resent if len(each.headers) > 2}
     account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (account.done, account.skipped) == (1, {"sent before": 1})
     (back,) = redriven(lab, topic)

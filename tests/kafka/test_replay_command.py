@@ -109,17 +109,17 @@ def test_what_is_chosen_is_what_the_options_say(cluster, topic, lab):
     (["send", "98-orders", "98-again", "--start", "-1"], 2, "not in the range"),
     (["send", "98-orders"], 2, "Missing argument 'TARGET'"),
     (["reset", "98-reports", "98-orders"], 2, "one of --to, --time, --offset, --shift"),
-    (["reset", "98-reports", "98-orders", "--to", "end", "--shift", "1"], 2, "one of --to"),
-    (["reset", "98-reports", "98-orders", "--to", "start"], 2, "not one of 'beginning', 'end'"),
+    (["reset", "98-reports", "98-orders", "--to", "latest", "--shift", "1"], 2, "one of --to"),
+    (["reset", "98-reports", "98-orders", "--to", "start"], 2, "not one of 'earliest', 'latest'"),
     (["rebuild", "98-orders", "--group", "98-rebuilt"], 2, "Missing option '--into'"),
     (["send", "98-orders", "foreign"], 1, "does not send to 'foreign'"),
-    (["reset", "foreign", "98-orders", "--to", "end"], 1, "does not reset 'foreign'"),
+    (["reset", "foreign", "98-orders", "--to", "latest"], 1, "does not reset 'foreign'"),
     (["rebuild", "98-orders", "--group", "foreign", "--into", "x.db"], 1, "does not commit for 'foreign'"),
     (["send", "98-orders", "98-nowhere"], 1, "no topic '98-nowhere'"),
     (["send", "98-nowhere", "98-orders"], 1, "no topic '98-nowhere'"),
     (["send", "98-orders", "98-orders", "--partition", "7"], 1, "no partition 7"),
     (["send", "98-orders", "98-orders", "--start", "4", "--stop", "4"], 1, "nothing lies between"),
-    (["reset", "98-reports", "98-nowhere", "--to", "end"], 1, "no topic '98-nowhere'"),
+    (["reset", "98-reports", "98-nowhere", "--to", "latest"], 1, "no topic '98-nowhere'"),
     (["reset", "98-reports", "98-orders", "--shift", "-1"], 1, "cannot be shifted"),
     (["handle", "98-orders", "nowhere.py:handle"], 1, "no Python file 'nowhere.py'"),
     (["handle", "98-orders", "handle"], 1, "give file and function"),
@@ -176,7 +176,7 @@ def test_rebuild(topic, lab, tmp_path):
     assert run.returncode == 0
     with closing(report.database(tmp_path / "r.db")) as database:
         assert f"hash {report.digest(database)}" in run.stdout
-    fails(lab(*words, str(tmp_path / "r.db")), 1, "has its place in 98-orders already")
+    fails(lab(*words, str(tmp_path / "r.db")), 1, "has committed offsets in 98-orders already")
     fails(lab(*words, str(tmp_path / "other.db")), 1, "98-rebuilt has begun already")
     assert not (tmp_path / "other.db").exists()
     (tmp_path / "text").write_text("no database" * 100)
@@ -190,20 +190,20 @@ def test_reset(cluster, topic, lab):
     consumer = cluster.consumer(topic, name="A", group_id="98-reports", auto_offset_reset="earliest")
     for record in reading.to_the_end(consumer):
         consumer.commit(reading.after(record))
-    fails(lab("replay", "reset", "98-reports", topic, "--to", "beginning"), 1, "it has members: A")
+    fails(lab("replay", "reset", "98-reports", topic, "--to", "earliest"), 1, "it has members: A")
     cluster.close_client("A")
     before = log.committed(cluster, topic, "98-reports")
-    assert "would go on" in lab("replay", "reset", "98-reports", topic, "--to", "beginning", "--dry-run").stdout
+    assert "would go on" in lab("replay", "reset", "98-reports", topic, "--to", "earliest", "--dry-run").stdout
     assert log.committed(cluster, topic, "98-reports") == before
     words = ["replay", "reset", "98-reports", topic, "--yes"]
-    assert "partition 0: at offset 0" in lab(*words, "--to", "beginning").stdout
+    assert "partition 0: at offset 0" in lab(*words, "--to", "earliest").stdout
     assert log.committed(cluster, topic, "98-reports") == {0: 0, 1: 0}
     assert "log begins at 0" in lab(*words, "--time", "2020-01-01T00:00:00Z").stdout
 
 
 def test_reset_asks_and_sets_what_it_asked_about(cluster, topic, lab):
     """The end is the end that was shown, whatever comes meanwhile; if the group has moved, nothing is set."""
-    words = [sys.executable, "-m", "labsupport", "replay", "reset", "98-reports", topic, "--to", "end"]
+    words = [sys.executable, "-m", "labsupport", "replay", "reset", "98-reports", topic, "--to", "latest"]
     ends = log.edges(cluster, topic)[1]
     no = lab(*words[3:], stdin="n\n")
     assert (no.returncode, "Nothing was changed." in no.stdout) == (1, True)
@@ -217,7 +217,7 @@ def test_reset_asks_and_sets_what_it_asked_about(cluster, topic, lab):
                 printed += asking.stdout.read(1)
                 assert asking.poll() is None, printed
             if moved:
-                reset.reset(cluster.admin(), "98-reports", topic, to="beginning")
+                reset.reset_offsets(cluster.admin(), "98-reports", topic, to="earliest")
             else:
                 publish.publish(cluster.producer(name="p"), topic, EVENTS[:10])
             _, told = asking.communicate("y\n", timeout=60)
@@ -225,7 +225,7 @@ def test_reset_asks_and_sets_what_it_asked_about(cluster, topic, lab):
             asking.kill()
             asking.wait()
         assert asking.returncode == code
-        assert ("98-reports was not set: it has moved meanwhile" in told) == moved
+        assert ("98-reports was not reset: its offsets have changed meanwhile" in told) == moved
         assert log.committed(cluster, topic, "98-reports") == (dict.fromkeys(ends, 0) if moved else ends)
 
 
@@ -265,12 +265,14 @@ def test_interrupted_it_says_how_far_it_came(cluster, lab, tmp_path, way):
 def test_elsewhere_only_names_of_ones_own_are_touched(broker_elsewhere, lab):
     """On somebody else's Kafka: with the learner's prefix."""
     there = {"LAB_KAFKA": broker_elsewhere.bootstrap, "LAB_LEARNER": "anna"}
-    fails(lab("replay", "reset", "98-reports", "98-orders", "--to", "end", **there), 1, "lab-anna-NN-name")
+    fails(lab("replay", "reset", "98-reports", "98-orders", "--to", "latest", **there), 1, "lab-anna-NN-name")
 
 
 def test_without_kafka_it_is_a_sentence(lab):
     """Nobody listens there."""
-    fails(lab("replay", "reset", "98-reports", "98-orders", "--to", "end", LAB_KAFKA="127.0.0.1:1"), 1, "127.0.0.1:1")
+    fails(
+        lab("replay", "reset", "98-reports", "98-orders", "--to", "latest", LAB_KAFKA="127.0.0.1:1"), 1, "127.0.0.1:1"
+    )
 
 
 def test_what_was_deleted_is_told(cluster, topic, lab):

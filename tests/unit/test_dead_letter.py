@@ -56,7 +56,7 @@ def test_a_dead_letter_says_what_somebody_needs_in_a_week():
         "09-orders", 2, 17, 1_776_335_400_000, "09-payments", "ValueError", "amount: missing", 3,
         b"ORD-123", b"poison", (("event_id", b"7"), ("trace", b"\xff\x00"), ("event_id", b"8")),
     )  # fmt: skip
-    assert letter.place == "09-orders/2/17"
+    assert letter.coordinates == "09-orders/2/17"
     assert unwrap(sent(letter)) == letter
 
 
@@ -92,7 +92,7 @@ def test_a_dead_letter_of_a_dead_letter_keeps_the_first_origin(key, value, heade
     first = letter = wrap(record(key=key, value=value, headers=headers), ValueError("first"), 1, "payments")
     for number in range(times):
         letter = wrap(sent(letter, offset=number), TypeError(f"again {number}"), 2, "repair")
-        assert letter.place == first.place
+        assert letter.coordinates == first.coordinates
         assert (letter.key, letter.value, letter.headers) == (key, value, tuple(headers))
         assert (letter.error, letter.message, letter.group) == ("TypeError", f"again {number}", "repair")
     assert len(letter.encode()[2]) <= len(headers) + len(dead_letter.TYPES) + 1  # and does not grow
@@ -157,7 +157,7 @@ def test_the_errors_message_is_bounded(error, said):
 def test_an_errors_class_has_its_module():
     """Two classes of one name can be told apart; a builtin needs no module."""
     long = type("X" * 300, (Exception,), {"__module__": "m"})
-    assert wrap(record(), NotADeadLetterError(), 1, "g").error == "labsupport.delivery.dead_letter.NotADeadLetterError"
+    assert wrap(record(), NotADeadLetterError(), 1, "g").error == "labsupport.errors.NotADeadLetterError"
     assert wrap(record(), KeyError(), 1, "g").error == "KeyError"
     assert len(wrap(record(), long(), 1, "g").error.encode()) == dead_letter.CLASS_BYTES
 
@@ -196,7 +196,7 @@ def test_springs_own_dead_letters_can_be_read():
         ("kafka_dlt-original-topic", b"orders"),
     ]
     letter = unwrap(record(headers=headers))
-    assert (letter.place, letter.message, letter.attempts) == ("orders/2/17", "no", 0)
+    assert (letter.coordinates, letter.message, letter.attempts) == ("orders/2/17", "no", 0)
     assert letter.headers == (("event_id", b"7"),)
 
 
@@ -205,8 +205,8 @@ def test_a_redriven_record_is_marked_and_otherwise_as_it_was():
     letter = wrap(record(headers=[("a", None), ("redrive_origin", b"old/0/1")]), ValueError(), 1, "payments")
     origins = (("redrive_origin", b"old/0/1"), ("redrive_origin", b"09-orders/2/17 1776335400000"))
     assert dead_letter.redriven(letter) == (("a", None), *origins)
-    assert dead_letter.first_place(dead_letter.redriven(letter)) == "old/0/1"
-    assert dead_letter.first_place([("a", None)]) is None
+    assert dead_letter.first_coordinates(dead_letter.redriven(letter)) == "old/0/1"
+    assert dead_letter.first_coordinates([("a", None)]) is None
     addressed = dead_letter.redriven(letter, addressed=True)
     assert addressed[-1] == ("redrive_group", b"payments")
     assert dead_letter.mark_of(addressed) == ("09-orders/2/17", "payments")

@@ -111,7 +111,7 @@ def test_it_is_read_and_nothing_of_it_stays_behind(tool):
     """Where the record lay, who failed, the cause's class; its headers exactly as they were."""
     headers, group, reason, attempts, timestamp = KNOWN[tool]
     letter = unwrap(dead([*OWN, *headers]))
-    assert (letter.place, letter.group, letter.reason) == ("orders/2/17", group, reason)
+    assert (letter.coordinates, letter.group, letter.reason) == ("orders/2/17", group, reason)
     assert (letter.attempts, letter.timestamp) == (attempts, timestamp)
     assert letter.headers == tuple(OWN)
     assert dead_letter.redriven(letter)[:-1] == tuple(OWN)
@@ -121,7 +121,7 @@ def test_it_is_read_and_nothing_of_it_stays_behind(tool):
 def test_if_the_labs_worker_cannot_process_it_either_it_says_where_it_lay_first(tool):
     """And carries the record, not the other tool's headers."""
     letter = wrap(dead([*OWN, *KNOWN[tool][0]]), KeyError("user"), 3, "repair")
-    assert (letter.place, letter.group, letter.reason, letter.headers) == (
+    assert (letter.coordinates, letter.group, letter.reason, letter.headers) == (
         "orders/2/17", "repair", "KeyError", tuple(OWN),
     )  # fmt: skip
     key, value, headers = letter.encode()
@@ -133,7 +133,7 @@ def test_an_original_with_the_headers_of_a_tool_keeps_them(tool):
     """What another tool sent back with all headers is a record as any: the lab's dead letter takes only its own."""
     original = record([*OWN, *KNOWN[tool][0]], topic="orders", offset=90)
     letter = wrap(original, KeyError("user"), 3, "payments")
-    assert letter.place == "orders/2/90"
+    assert letter.coordinates == "orders/2/90"
     key, value, headers = letter.encode()
     again = unwrap(dead(headers, key=key, value=value))
     assert again == letter
@@ -155,7 +155,7 @@ def test_headers_in_any_order_and_cut_anywhere_never_raise_anything_else(order, 
         return
     key, value, encoded = letter.encode()
     again = unwrap(dead(encoded, key=key, value=value))
-    assert (again.place, again.headers) == (letter.place, letter.headers)
+    assert (again.coordinates, again.headers) == (letter.coordinates, letter.headers)
 
 
 @pytest.mark.parametrize(

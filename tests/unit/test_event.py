@@ -220,7 +220,7 @@ def test_unknown_fields_are_kept_and_sent_on():
         ({"payload": None}, "payload: None is NoneType; dict is needed"),
         ({"payload": {}}, "payload.order_id: missing"),
         ({"event_id": "ORD-123"}, "is not a UUID"),
-        ({"extra": {"payload": 1}}, "extra: payload has a place of its own"),
+        ({"extra": {"payload": 1}}, "extra: payload belongs to the envelope itself"),
         ({"extra": {1: 2}}, "extra: the name 1 is int; str is needed"),
         ({"payload": ORDER | {"note": {"a": [{1, 2}]}}}, "payload.note.a: {1, 2} is set and cannot be written as JSON"),
         ({"payload": ORDER | {"note": bytearray(b"x")}}, "payload.note: bytearray(b'x') is bytearray"),

@@ -2,7 +2,7 @@
 
 from kafka import TopicPartition
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Moment
 from labsupport.experiments.watching import plots
 from labsupport.experiments.watching.ownership import History, Span
 

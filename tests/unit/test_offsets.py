@@ -169,7 +169,7 @@ TestService.settings = settings(max_examples=150, stateful_step_count=30, deadli
 class CommitsFirst(OffsetTracker):
     """What was handed out counts as done."""
 
-    def hand_out(self, place, offsets):
+    def delivered(self, place, offsets):
         super().delivered(place, offsets)
         for offset in offsets:
             self._due[place] = offset + 1
@@ -178,7 +178,7 @@ class CommitsFirst(OffsetTracker):
 class CommitsPastGaps(OffsetTracker):
     """The last one that is done is what is committed."""
 
-    def finish(self, place, offset):
+    def ack(self, place, offset):
         if self.owns(place, offset):
             self._due[place] = max(self._due.get(place, 0), offset + 1)
 

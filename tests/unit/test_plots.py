@@ -4,7 +4,7 @@ import pandas
 from kafka import TopicPartition
 from matplotlib import pyplot
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Moment
 from labsupport.experiments.watching import plots
 from labsupport.experiments.watching.ownership import History
 

@@ -215,8 +215,8 @@ def test_the_account_says_what_there_is_to_say():
 
 
 @pytest.mark.parametrize(("asked", "said"), [
-    ({}, "at one place"),
-    ({"to": "end", "shift_by": 1}, "at one place"),
+    ({}, "at one offset"),
+    ({"to": "latest", "shift_by": 1}, "at one offset"),
     ({"to": "start"}, "to is 'start'"),
     ({"time": datetime(2026, 4, 16)}, "time is"),  # noqa: DTZ001
     ({"offset": 1.5}, "offset is 1.5"),
@@ -229,8 +229,8 @@ def test_a_group_goes_on_at_one_place_that_can_be_meant(asked, said):
 
 
 @pytest.mark.parametrize(("where", "committed", "offset", "said"), [
-    (Where(to="beginning"), 7, 4, ""),
-    (Where(to="end"), None, 9, ""),
+    (Where(to="earliest"), 7, 4, ""),
+    (Where(to="latest"), None, 9, ""),
     (Where(offset=6), None, 6, ""),
     (Where(offset=0), 7, 4, "offset 0 is not there any more: the log begins at 4"),
     (Where(offset=99), 7, 9, "offset 99 is not there yet: the log ends at 9"),

@@ -39,11 +39,11 @@ policies = st.builds(
 kinds = st.sampled_from([TRANSIENT, PERMANENT, UNKNOWN])
 
 
-def story(policy, kind, place=""):
+def story(policy, kind, coordinates=""):
     """The decisions about an event that fails each time, up to the first that is no retry."""
     decisions, waited = [], 0.0
     while not decisions or decisions[-1].what == RETRY:
-        decisions.append(decide(len(decisions) + 1, waited, ERRORS[kind], policy, place))
+        decisions.append(decide(len(decisions) + 1, waited, ERRORS[kind], policy, coordinates))
         waited += decisions[-1].seconds
     return decisions
 
@@ -55,7 +55,7 @@ def test_retries_end_within_attempts_and_total_time(policy, kind):
     assert len(retries) < policy.attempts
     assert sum(decision.seconds for decision in retries) <= policy.timeout
     for attempt, decision in enumerate(retries, start=1):
-        assert policy.longest(attempt) * (1 - policy.jitter) <= decision.seconds <= policy.longest(attempt)
+        assert policy.longest(attempt) * (1 - policy.wait_jitter) <= decision.seconds <= policy.longest(attempt)
     assert policy.longest(len(retries) + 1) <= policy.wait_max
     assert last.what != RETRY
 
@@ -74,14 +74,14 @@ def test_a_pause_is_no_longer_than_the_longest_wait(policy, attempt, waited):
     """So that the end of an outage is noticed; and only a dead letter waits for nothing."""
     decision = decide(attempt, waited, ERRORS[TRANSIENT], policy)
     assert 0 <= decision.seconds <= policy.wait_max
-    if policy.jitter < 1:
+    if policy.wait_jitter < 1:
         assert decision.seconds > 0
 
 
 @given(policies, kinds, st.text(max_size=5))
-def test_the_same_seed_gives_the_same_decisions(policy, kind, place):
-    """On every machine, in every process: chance comes from the policy's seed and the event's place."""
-    assert story(policy, kind, place) == story(policy, kind, place)
+def test_the_same_seed_gives_the_same_decisions(policy, kind, coordinates):
+    """On every machine, in every process: chance comes from the policy's seed and the event's coordinates."""
+    assert story(policy, kind, coordinates) == story(policy, kind, coordinates)
 
 
 def test_waits_double_up_to_the_longest():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Moment
 from labsupport.errors import LabError
 from labsupport.experiments.breaking.crash_search import _broken
 from labsupport.experiments.breaking.trial import Played

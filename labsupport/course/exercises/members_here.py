@@ -11,6 +11,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
 from labsupport.course.exercise import CHECKED
+from labsupport.kafka_fixes import ask_for_topics
 from labsupport.waiting import until
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def joined(
 ) -> Iterator[list[KafkaConsumer]]:
     """For the body of a `with`: consumers of these names (their client_id) in this process; each has its share.
 
-    They poll at the same time, each in a thread of its own: polled in turn this client (3.0.12) can join for ever,
-    because a join that was answered between two polls is begun anew.
+    They poll at the same time, each in a thread of its own, as members in processes of their own do.
     """
     keys = [f"{CHECKED} {group} {name}" for name in names]
     enough = threading.Event()
@@ -93,7 +93,7 @@ def joined(
 def subscribe(consumer: KafkaConsumer, topic: str, listener: Any = None) -> None:
     """Subscribe to this one topic."""
     consumer.subscribe([topic], listener=listener)
-    consumer.topics()  # asks: what it subscribes to it has to know before it joins (see DESIGN.md)
+    ask_for_topics(consumer)
 
 
 class Other:

@@ -12,7 +12,7 @@ from labsupport.course.exercise import CHECKED
 from labsupport.course.exercises.failing_clients import Noted, came_out, failing_once
 from labsupport.course.submission import Failed, Submission, TryAgain, shown
 from labsupport.delivery import dead_letter
-from labsupport.errors import EventError
+from labsupport.errors import EventError, NotADeadLetterError
 from labsupport.history.librdkafka import ConfluentProducer
 from labsupport.waiting import until
 
@@ -246,7 +246,7 @@ def _in_hand(
 def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Exception, group: str, given: str) -> None:
     try:
         letter = dead_letter.unwrap(held)
-    except dead_letter.NotADeadLetterError as problem:
+    except NotADeadLetterError as problem:
         raise TryAgain(
             says="dead_letter.unwrap cannot read what you wrote.",
             given=given,
@@ -256,7 +256,7 @@ def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Excepti
         ) from problem
     found = {"key": letter.key, "value": letter.value, "headers": list(letter.headers), "time": letter.timestamp}
     was = {"key": record.key, "value": record.value, "headers": list(record.headers), "time": record.timestamp}
-    found |= {"place": letter.place, "group": letter.group, "attempts": letter.attempts}
+    found |= {"place": letter.coordinates, "group": letter.group, "attempts": letter.attempts}
     was |= {"place": f"{record.topic}/{record.partition}/{record.offset}", "group": group, "attempts": 1}
     for name, right in was.items():
         if found[name] != right:

@@ -18,7 +18,7 @@ from kafka import KafkaConsumer
 
 from labsupport.broker.cluster import Cluster
 from labsupport.console import counted, progress
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import NO_CRASH_POINTS, Kind, Moment
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults, strategies
 from labsupport.experiments.breaking.faults import Fault
@@ -27,9 +27,6 @@ from labsupport.experiments.breaking.trial_runner import Ended, Job, TrialRunner
 from labsupport.experiments.watching.balance import Sheet
 from labsupport.shop import story
 from labsupport.shop.event import Event
-
-# Where a process can crash; of what else is told, the one is a name for the other, or no crash of its own.
-SKIPPED = ("writing", "second write", "assigned", "revoked", "lost")
 
 
 @dataclass(frozen=True)
@@ -118,11 +115,11 @@ def told(story: Story) -> str:
     """What the processes of the story did, a line for each: by event, counted from 1, and by committed offset."""
     lines: dict[str, list[str]] = {}
     for moment in story.moments:
-        if moment.kind in ("handling", "handled"):
+        if moment.kind in (Kind.HANDLING, Kind.HANDLED):
             lines.setdefault(moment.client_id, []).append(f"{moment.kind} {_number(moment)}")
-        elif moment.kind == "committed":
+        elif moment.kind is Kind.COMMITTED:
             lines.setdefault(moment.client_id, []).append(f"committed {moment.offset}")
-        elif moment.kind in ("refused", "frozen", "lost"):
+        elif moment.kind in (Kind.REFUSED, Kind.FROZEN, Kind.LOST):
             lines.setdefault(moment.client_id, []).append(moment.kind)
     return "\n".join(f"process {who}: {', '.join(does)}" for who, does in lines.items() if who != "producer")
 
@@ -154,19 +151,19 @@ def _trials(calm: Sequence[Moment], seeds: int) -> list[_Trial]:
     """What to suffer, the smallest first: `calm` is where a process was that suffered nothing."""
     points: list[tuple[str, Fault]] = []
     passed: Counter[str] = Counter()
-    told = [moment for moment in calm if moment.kind not in SKIPPED]
+    told = [moment for moment in calm if moment.kind not in NO_CRASH_POINTS]
     for moment, following in pairwise([*told, None]):
-        passed[moment.kind] += 1
-        points.append((_where(moment, following), faults.crash(moment.kind, passed[moment.kind])))
+        passed[moment.point] += 1
+        points.append((_where(moment, following), faults.crash(moment.point, passed[moment.point])))
     trials = [_Trial(f"The process died {where}.", (crash,)) for where, crash in points]
-    for number in range(1, passed["handling"] + 1):
-        trials.append(_Trial(f"The handler failed once, at event {number}.", (faults.fail("handling", nth=number),)))
-    for number in range(1, sum(moment.kind == "writing" for moment in calm) + 1):
+    for number in range(1, passed[Kind.HANDLING] + 1):
+        trials.append(_Trial(f"The handler failed once, at event {number}.", (faults.fail(Kind.HANDLING, nth=number),)))
+    for number in range(1, sum(moment.kind is Kind.WRITING for moment in calm) + 1):
         says = f"The process was frozen before it wrote for event {number}; another took over, and then it was woken."
-        trials.append(_Trial(says, (faults.freeze("writing", number),)))
-    for number in range(1, passed["handled"] + 1):
+        trials.append(_Trial(says, (faults.freeze(Kind.WRITING, number),)))
+    for number in range(1, passed[Kind.HANDLED] + 1):
         says = f"The process was thrown out of its group after it had handled event {number}, and died coming back."
-        trials.append(_Trial(says, (faults.throw_out("handled", number), faults.crash("lost"))))
+        trials.append(_Trial(says, (faults.throw_out(Kind.HANDLED, number), faults.crash(Kind.LOST))))
     for seed in range(1, seeds + 1) if points else ():
         chance = random.Random(seed)
         (where, crash), (elsewhere, other) = (points[chance.randrange(len(points))] for _ in range(2))
@@ -175,12 +172,12 @@ def _trials(calm: Sequence[Moment], seeds: int) -> list[_Trial]:
 
 
 def _where(moment: Moment, following: Moment | None) -> str:
-    if moment.kind in ("committing", "committed"):
+    if moment.kind in (Kind.COMMITTING, Kind.COMMITTED):
         return f"{'before' if moment.kind == 'committing' else 'after'} it committed offset {moment.offset}"
     number = _number(moment)
-    around = {"handling": f"before it handled event {number}", "handled": f"after it had handled event {number}"}
+    around = {Kind.HANDLING: f"before it handled event {number}", Kind.HANDLED: f"after it had handled event {number}"}
     # Of itself BEGIN says nothing: there may be several.
-    statement = f"BEGIN (then {following.kind})" if moment.kind == "BEGIN" and following else moment.kind
+    statement = f"BEGIN (then {following.point})" if moment.name == "BEGIN" and following else moment.point
     return around.get(moment.kind, f"while it handled event {number}, just before its SQL statement {statement}")
 
 
@@ -223,9 +220,9 @@ def _again(moments: Sequence[Moment]) -> tuple[int, int] | None:
     committed, at_begin = 0, dict[str, int]()
     for moment in moments:
         begin = at_begin.setdefault(moment.client_id, committed)
-        if moment.kind == "handling" and (moment.offset or 0) < begin:
+        if moment.kind is Kind.HANDLING and (moment.offset or 0) < begin:
             return _number(moment), begin
-        if moment.kind == "committed":
+        if moment.kind is Kind.COMMITTED:
             committed = max(committed, moment.offset or 0)
     return None
 
@@ -238,7 +235,7 @@ def _numbers(sheet: Sheet, outcome: str) -> list[int]:
 def _story(trial: _Trial, ended: Ended, broken: str, result: str, events: Sequence[Event]) -> Story:
     begin = ended.played.moments[0].time if ended.played.moments else 0.0
     sent = [
-        Moment("sent", begin, "producer", (), offset, story.key_of(event).decode(), event.event_id)
+        Moment(Kind.SENT, begin, "producer", (), offset, story.key_of(event).decode(), event.event_id)
         for offset, event in enumerate(events)
     ]
     printed = "".join(life.ended.printed for life in ended.played.runs)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from labsupport.broker.cluster import Cluster
 from labsupport.console import progress
+from labsupport.delivery.moments import Kind
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults
 from labsupport.experiments.breaking.faults import Fault
@@ -29,13 +30,13 @@ COUNTED = ("lost", "twice", "redelivered")
 
 # What happens to the process when it is at a point the nth time.
 POINTS: dict[str, Callable[[int], tuple[Fault, ...]]] = {
-    "before handling": lambda nth: (faults.crash("handling", nth),),
-    "between effect and mark": lambda nth: (faults.crash("second write", nth),),
-    "after handling": lambda nth: (faults.crash("handled", nth),),
-    "before commit": lambda nth: (faults.crash("committing", nth),),
-    "after commit": lambda nth: (faults.crash("committed", nth),),
-    "inside a rebalance": lambda nth: (faults.throw_out("handled", nth), faults.crash("lost")),
-    "zombie": lambda nth: (faults.freeze("writing", nth),),
+    "before handling": lambda nth: (faults.crash(Kind.HANDLING, nth),),
+    "between effect and mark": lambda nth: (faults.crash(Kind.SECOND_WRITE, nth),),
+    "after handling": lambda nth: (faults.crash(Kind.HANDLED, nth),),
+    "before commit": lambda nth: (faults.crash(Kind.COMMITTING, nth),),
+    "after commit": lambda nth: (faults.crash(Kind.COMMITTED, nth),),
+    "inside a rebalance": lambda nth: (faults.throw_out(Kind.HANDLED, nth), faults.crash(Kind.LOST)),
+    "zombie": lambda nth: (faults.freeze(Kind.WRITING, nth),),
 }
 
 

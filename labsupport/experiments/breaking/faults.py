@@ -20,7 +20,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.embedded import EmbeddedBroker
 from labsupport.broker.process import Process
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.errors import FaultError, LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.watching import moment_file
@@ -54,11 +54,11 @@ def stopped(broker: EmbeddedBroker) -> Iterator[None]:
 class Fault:
     """Something that happens when a program is at `point` the `nth` time, and the next `times` - 1 times. Then no more.
 
-    The times are counted over all lives of the program that share a folder. `called` is what the journal calls it.
+    The times are counted over all lives of the program that share a folder. `kind` is what the journal calls it.
     """
 
     point: str
-    called: str
+    kind: Kind
     does: Callable[["At"], object]
     nth: int = 1
     times: int = 1
@@ -76,22 +76,22 @@ class Fault:
 
 def crash(point: str, nth: int = 1) -> Fault:
     """The process dies there, as by kill -9: nothing is closed, committed or tidied up."""
-    return Fault(point, "crashed", _crash, nth)
+    return Fault(point, Kind.CRASHED, _crash, nth)
 
 
 def fail(point: str, times: int = 1, nth: int = 1) -> Fault:
     """A FaultError is raised there, `times` times."""
-    return Fault(point, "failed on purpose", _fail, nth, times)
+    return Fault(point, Kind.FAILED_ON_PURPOSE, _fail, nth, times)
 
 
 def slow(point: str, seconds: float, times: int = 1, nth: int = 1) -> Fault:
     """It takes so many seconds longer there, `times` times."""
-    return Fault(point, "slowed", partial(_slow, seconds=seconds), nth, times)
+    return Fault(point, Kind.SLOWED, partial(_slow, seconds=seconds), nth, times)
 
 
 def freeze(point: str, nth: int = 1) -> Fault:
     """The process is frozen there (SIGSTOP), until somebody wakes it: `wake` does."""
-    return Fault(point, "frozen", _freeze, nth)
+    return Fault(point, Kind.FROZEN, _freeze, nth)
 
 
 def throw_out(point: str, nth: int = 1) -> Fault:
@@ -99,7 +99,7 @@ def throw_out(point: str, nth: int = 1) -> Fault:
 
     The program says which group that is: `at.group = group`.
     """
-    return Fault(point, "thrown out", _throw_out, nth)
+    return Fault(point, Kind.THROWN_OUT, _throw_out, nth)
 
 
 def _crash(_: "At") -> None:
@@ -119,7 +119,7 @@ def _freeze(at: "At") -> None:
     psutil.Process().suspend()
     # Other threads may get the signal first, and this one a few steps ahead: it waits to be woken on purpose.
     until(at.woken.exists, 60, "somebody to wake this process", every=0.01)
-    at("woken")
+    at(Kind.WOKEN)
 
 
 def wake(folder: Path, process: Process) -> None:
@@ -143,24 +143,30 @@ class At:
         self.kafka, self.faults, self.who = kafka, tuple(faults), who
         self.group = ""
         self.woken = folder / WOKEN
-        self.passed = Counter(moment.kind for moment in moment_file.read(folder / JOURNAL))
+        self.passed = Counter(moment.point for moment in moment_file.read(folder / JOURNAL))
         self._append = moment_file.appending(folder / JOURNAL)
 
     def __call__(self, point: str, record: ConsumerRecord | None = None, offset: int | None = None) -> None:
-        """The program is at this point; `record` is the one in hand, if any, `offset` what it commits."""
+        """The program is at this point, a `Kind` or a name of its own; `record` is in hand, `offset` is committed."""
+        kind = Kind(point) if point in set(Kind) else Kind.POINT
+        name = point if kind is Kind.POINT else ""
         if record is None:
-            self.hook(Moment(point, time.monotonic(), self.who, offset=offset))
+            self.hook(Moment(kind, time.monotonic(), self.who, offset=offset, name=name))
         else:
-            self.hook(Moment.of(point, self.who, record))
+            self.hook(Moment.of(kind, self.who, record, name=name))
+
+    def statement(self, words: str, record: ConsumerRecord) -> None:
+        """The program is just before an SQL statement, which a fault calls by these words."""
+        self.hook(Moment.of(Kind.STATEMENT, self.who, record, name=words))
 
     def hook(self, moment: Moment) -> None:
         """The program is at the point that this moment is called by."""
         moment = replace(moment, client_id=self.who)
         self._append(moment)
-        self.passed[moment.kind] += 1
+        self.passed[moment.point] += 1
         for fault in self.faults:
-            if fault.strikes(moment.kind, self.passed[moment.kind]):
-                self._append(replace(moment, what=fault.called))
+            if fault.strikes(moment.point, self.passed[moment.point]):
+                self._append(replace(moment, kind=fault.kind, name=""))
                 fault.does(self)
 
 
@@ -202,7 +208,7 @@ def run(kafka: Cluster, service: Callable, *arguments: Any, kill_at: str = "", n
     if ended.code:
         raise LabError(f"{name} raised.", ended.printed[-1500:], "mend it, and run the cell again")
     if kill_at:
-        passed = Counter(moment.kind for moment in moments)
+        passed = Counter(moment.point for moment in moments)
         seen = ", ".join(f"{point!r} {times} times" for point, times in passed.items()) or "no point at all"
         raise LabError(
             f"{name} was to be killed at {kill_at!r}, time {nth}, and ended before.",

@@ -19,8 +19,9 @@ from labsupport.broker.cluster import Cluster
 from labsupport.broker.process import tail, write_atomically
 from labsupport.delivery import dead_letter
 from labsupport.delivery.error_handler import ErrorHandler
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.retry import Policy
-from labsupport.delivery.worker import Moment, Worker
+from labsupport.delivery.worker import Worker
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults, python_process
 from labsupport.experiments.breaking.faults import At
@@ -117,13 +118,13 @@ class Members:
         for name in names:
             if name in self._running:
                 raise LabError(f"{name} is running.", "", f'members.stop("{name}") or kill("{name}") ends it')
-            self._tell("started", name)
+            self._tell(Kind.STARTED, name)
             own = self.settings | settings | {"name": name}
             work = (self.topic, self.group, self.handle, self.policy, own, self._pace(name))
             suffers = []
             if freeze_at:
                 passed = sum(
-                    each.kind == freeze_at for each in moment_file.read(self._journal(name))
+                    each.kind is Kind(freeze_at) for each in moment_file.read(self._journal(name))
                 )  # in earlier lives
                 suffers = [faults.freeze(freeze_at, passed + nth)]
             journal_of = self._journal(name).parent
@@ -138,19 +139,19 @@ class Members:
 
     def stop(self, *names: str) -> None:
         """Ask these to end (SIGTERM): each finishes the record in hand, commits, leaves the group. Waits for that."""
-        running = [self._take(name, "asked to stop") for name in names]
+        running = [self._take(name, Kind.ASKED_TO_STOP) for name in names]
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda each: each.process.stop(30), running))
 
     def kill(self, *names: str) -> None:
         """End these at once (SIGKILL): nothing is committed, and nobody tells the group."""
         for name in names:
-            self._take(name, "killed").process.kill()
+            self._take(name, Kind.KILLED).process.kill()
 
     def freeze(self, name: str) -> None:
         """Freeze the whole process (SIGSTOP): it stays in the group until the broker misses its heartbeats."""
         member = self._find(name)
-        self._tell("frozen", name)
+        self._tell(Kind.FROZEN, name)
         self._held.add(name)
         member.process.pause()
 
@@ -158,14 +159,14 @@ class Members:
         """Let a frozen member go on. It does not know that it was away."""
         member = self._find(name)
         if name in self._held:
-            self._tell("woken", name)
+            self._tell(Kind.WOKEN, name)
             self._held.discard(name)
         faults.wake(self._journal(name).parent, member.process)
 
     def slow(self, name: str, seconds: float) -> None:
         """From now on this member takes so many seconds longer for each record; 0 ends that."""
         self._find(name)
-        self._tell("slowed", name)
+        self._tell(Kind.SLOWED, name)
         write_atomically(self._pace(name), repr(float(seconds)))
 
     def settle(self, timeout: float = 30.0) -> None:
@@ -213,9 +214,9 @@ class Members:
             raise LabError(f"There is no member {name!r}.", f"running: {', '.join(self._running) or 'none'}")
         return self._running[name]
 
-    def _take(self, name: str, what: str) -> python_process.Running:
+    def _take(self, name: str, kind: Kind) -> python_process.Running:
         self._find(name)
-        self._tell(what, name)
+        self._tell(kind, name)
         return self._running.pop(name)
 
     def _journal(self, name: str) -> Path:
@@ -227,8 +228,8 @@ class Members:
     def _pace(self, name: str) -> Path:
         return self._folder / name / "pace"
 
-    def _tell(self, what: str, name: str) -> None:
-        self._tell_own(Moment(what, time.monotonic(), name))
+    def _tell(self, kind: Kind, name: str) -> None:
+        self._tell_own(Moment(kind, time.monotonic(), name))
 
     def _read(self) -> tuple[Moment, ...]:
         return tuple(moment for file in self._folder.glob(f"*/{faults.JOURNAL}") for moment in moment_file.read(file))
@@ -247,7 +248,7 @@ def _work(
     """In a member's process: work until SIGTERM."""
 
     def slowed(moment: Moment) -> None:
-        if moment.kind == "handling" and pace.exists():
+        if moment.kind is Kind.HANDLING and pace.exists():
             time.sleep(float(pace.read_text()))
 
     consumer = kafka.consumer(topic, group_id=group, **settings)
@@ -259,4 +260,4 @@ def _work(
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     worker.run()
     kafka.close_client(settings["name"])
-    at("left")
+    at(Kind.LEFT)

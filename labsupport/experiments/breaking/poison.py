@@ -19,8 +19,9 @@ from labsupport.broker.cluster import Cluster
 from labsupport.console import progress
 from labsupport.delivery import dead_letter, inbox, orders, reading
 from labsupport.delivery.error_handler import ErrorHandler
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.retry import Policy
-from labsupport.delivery.worker import Moment, Worker
+from labsupport.delivery.worker import Worker
 from labsupport.errors import TransientError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.watching import balance, log
@@ -161,12 +162,12 @@ def _judged(
     expected = {"processed": len(held.records) - len(poison), "dead-lettered": len(poison), "twice": 0}
     if any(sheet.count(outcome) != count for outcome, count in expected.items()):
         problems.append(f"{sheet} Expected: {expected}")
-    if rebalances := sum(moment.kind == "assigned" for moment in moments) - 1:
+    if rebalances := sum(moment.kind is Kind.ASSIGNED for moment in moments) - 1:
         problems.append(f"the group rebalanced {rebalances} times")
-    retries = Counter(moment.event_id for moment in moments if moment.kind == "retrying")
+    retries = Counter(moment.event_id for moment in moments if moment.kind is Kind.RETRYING)
     if retries != Counter(failing):
         problems.append(f"retried by event: {dict(retries)}, and failed for the moment: {dict(failing)}")
-    waits = [moment.seconds or 0 for moment in moments if moment.kind == "retrying"]
+    waits = [moment.seconds or 0 for moment in moments if moment.kind is Kind.RETRYING]
     if not all(QUICK.wait_initial * (1 - QUICK.wait_jitter) <= wait <= QUICK.wait_max for wait in waits):
         problems.append(f"waits outside their bounds: {waits}")
     return Trial(seed, len(poison), kinds, sheet, retries.total(), tuple(problems))
@@ -188,7 +189,7 @@ def _unlike(poison: Sequence[ConsumerRecord], letters: Sequence[ConsumerRecord])
     """Poison without exactly one dead letter that is what it was, and dead letters of something else."""
     found: dict[str, list[ConsumerRecord]] = {}
     for letter in letters:
-        found.setdefault(dead_letter.unwrap(letter).place, []).append(dead_letter.original(letter))
+        found.setdefault(dead_letter.unwrap(letter).coordinates, []).append(dead_letter.original(letter))
     for record in poison:
         place = f"{record.topic}/{record.partition}/{record.offset}"
         match found.pop(place, []):

@@ -9,6 +9,7 @@ from pathlib import Path
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
+from labsupport.delivery.moments import Kind
 from labsupport.delivery.reading import at_the_end
 from labsupport.delivery.worker import Worker
 from labsupport.experiments.breaking import faults, python_process
@@ -50,9 +51,9 @@ def trial(kafka: Cluster, seed: int, events: int = 600) -> Trial:
         live, rebuilt = folder / "live.db", folder / "rebuilt.db"
         _keep_live(kafka, topic, groups[0], live)
         nth = chance.randint(produced // 3, produced - 1)
-        faults.run(kafka, rebuild, topic, groups[1], str(rebuilt), kill_at="handled", nth=nth)
+        faults.run(kafka, rebuild, topic, groups[1], str(rebuilt), kill_at=Kind.HANDLED, nth=nth)
         again = faults.run(kafka, rebuild, topic, groups[1], str(rebuilt))
-        read_again = sum(moment.kind == "handled" for moment in again.moments)
+        read_again = sum(moment.kind is Kind.HANDLED for moment in again.moments)
         return Trial(seed, _digest(live), _digest(rebuilt), produced, read_again)
 
 
@@ -63,7 +64,7 @@ def rebuild(kafka: Cluster, at: faults.At, topic: str, group: str, path: str) ->
 
         def handle(event: Event) -> None:
             report.add(database, event)
-            at("handled")
+            at(Kind.HANDLED)
 
         rebuilding.rebuild(consumer, topic, handle, decode=_event, keep=database.commit, every=0)
 

@@ -21,7 +21,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from labsupport.broker.cluster import Cluster
 from labsupport.console import counted
 from labsupport.delivery import orders
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Kind, Moment
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.faults import JOURNAL, At, Fault, serve, wake
@@ -61,12 +61,12 @@ class Played:
     @property
     def redelivered(self) -> int:
         """How often a record was handed to a handler once more."""
-        handed = Counter((moment.partitions, moment.offset) for moment in self.moments if moment.kind == "handling")
+        handed = Counter((moment.partitions, moment.offset) for moment in self.moments if moment.kind is Kind.HANDLING)
         return sum(times - 1 for times in handed.values())
 
     def passed(self, point: str) -> int:
         """How often the processes were at that point."""
-        return sum(moment.kind == point for moment in self.moments)
+        return sum(moment.point == point for moment in self.moments)
 
 
 Start = Callable[..., AbstractContextManager[Running]]
@@ -137,27 +137,27 @@ def _handling(strategy: Strategy, database: sqlite3.Connection, at: At) -> Calla
     """The strategy's handler, for a record; it and each of its statements are told."""
 
     def handle(record: ConsumerRecord) -> None:
-        at("handling", record)
+        at(Kind.HANDLING, record)
         writes = Counter[str]()
 
         def executing(statement: str) -> None:
             verb, words = in_short(statement)
             if verb not in READS:
                 if not writes:
-                    at("writing", record)
+                    at(Kind.WRITING, record)
                 writes["any"] += 1
             if verb in CHANGES:
                 writes["changes"] += 1
                 if writes["changes"] == 2:
-                    at("second write", record)
-            at(words, record)
+                    at(Kind.SECOND_WRITE, record)
+            at.statement(words, record)
 
         database.set_trace_callback(executing)
         try:
             strategy.handle(Event.decode(record.value), database)
         finally:
             database.set_trace_callback(None)
-        at("handled", record)
+        at(Kind.HANDLED, record)
 
     return handle
 
@@ -176,16 +176,16 @@ def _telling(consumer: KafkaConsumer, at: At) -> Callable[..., Any]:
 
     @functools.wraps(commit)
     def telling(offsets: Any = None, *rest: Any, **named: Any) -> Any:
-        at("committing", offset=_offset(consumer, offsets))
+        at(Kind.COMMITTING, offset=_offset(consumer, offsets))
         try:
             committed = commit(offsets, *rest, **named)
         except KafkaTimeoutError:
-            at("unanswered")
+            at(Kind.UNANSWERED)
             raise
         except KafkaError:
-            at("refused")
+            at(Kind.REFUSED)
             raise
-        at("committed", offset=_offset(consumer, offsets))
+        at(Kind.COMMITTED, offset=_offset(consumer, offsets))
         return committed
 
     return telling
@@ -211,17 +211,17 @@ class _Told(ConsumerRebalanceListener):
         self.at, self.listener = at, listener
 
     def on_partitions_assigned(self, assigned: set) -> None:
-        self.at("assigned")
+        self.at(Kind.ASSIGNED)
         if self.listener:
             self.listener.on_partitions_assigned(assigned)
 
     def on_partitions_revoked(self, revoked: set) -> None:
         if revoked:
-            self.at("revoked")
+            self.at(Kind.REVOKED)
         if self.listener:
             self.listener.on_partitions_revoked(revoked)
 
     def on_partitions_lost(self, lost: set) -> None:
-        self.at("lost")
+        self.at(Kind.LOST)
         if self.listener:
             self.listener.on_partitions_lost(lost)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kafka import TopicPartition
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Moment
 
 
 def appending(path: Path) -> Callable[[Moment], None]:
@@ -32,4 +32,4 @@ def read(path: Path) -> tuple[Moment, ...]:
 
 def _moment(line: str) -> Moment:
     fields = json.loads(line)
-    return Moment(**fields | {"places": tuple(TopicPartition(*place) for place in fields["places"])})
+    return Moment(**fields | {"partitions": tuple(TopicPartition(*each) for each in fields["partitions"])})

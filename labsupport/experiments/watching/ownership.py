@@ -4,10 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from labsupport.delivery.worker import Moment
-
-ENDS = ("revoked", "lost", "left", "killed")  # after each of these a member does not have its partitions any more
-DONE_TO = ("asked to stop", "killed", "frozen", "woken", "slowed")
+from labsupport.delivery.moments import DONE_TO_MEMBERS, OWNERSHIP_ENDS, Kind, Moment
 
 
 @dataclass(frozen=True)
@@ -41,9 +38,10 @@ class History:
         """From moments in any order."""
         return cls(tuple(sorted(moments, key=lambda moment: moment.time)))
 
-    def told(self, what: str, member: str = "") -> list[Moment]:
-        """The moments of that kind; those of one member, if it is named."""
-        return [each for each in self.moments if each.kind == what and member in ("", each.client_id)]
+    def told(self, kind: str, member: str = "") -> list[Moment]:
+        """The moments of that kind; those of one member, if it is named. Raises LabError if there is no such kind."""
+        kind = Kind(kind)
+        return [each for each in self.moments if each.kind is kind and member in ("", each.client_id)]
 
     def after(self, moment: Moment) -> "History":
         """What came after that moment."""
@@ -54,11 +52,13 @@ class History:
         owned = None
         for moment in self.moments:
             if moment.client_id == member:
-                if moment.kind == "started":
+                if moment.kind is Kind.STARTED:
                     owned = None
-                elif moment.kind == "assigned":
+                elif moment.kind is Kind.ASSIGNED:
                     owned = sorted({*(owned or ()), *(place.partition for place in moment.partitions)})
-                elif moment.kind in ENDS and owned is not None:  # before its first join it is told to give up nothing
+                elif (
+                    moment.kind in OWNERSHIP_ENDS and owned is not None
+                ):  # before its first join it is told to give up nothing
                     gone = {place.partition for place in moment.partitions} or set(owned)
                     owned = [number for number in owned if number not in gone]
         return owned
@@ -68,9 +68,9 @@ class History:
         last = [
             each.kind
             for each in self.moments
-            if each.client_id == member and each.kind in ("started", "frozen", "woken")
+            if each.client_id == member and each.kind in (Kind.STARTED, Kind.FROZEN, Kind.WOKEN)
         ]
-        return last[-1:] == ["frozen"]
+        return last[-1:] == [Kind.FROZEN]
 
     @property
     def zero(self) -> float:
@@ -80,7 +80,7 @@ class History:
     @property
     def done_to(self) -> list[Moment]:
         """What was done to members, but for starting them."""
-        return [each for each in self.moments if each.kind in DONE_TO]
+        return [each for each in self.moments if each.kind in DONE_TO_MEMBERS]
 
     @property
     def spans(self) -> list[Span]:
@@ -88,10 +88,10 @@ class History:
         spans: list[Span] = []
         begun: dict[tuple[str, int], float] = {}
         for moment in self.moments:
-            if moment.kind == "assigned":
+            if moment.kind is Kind.ASSIGNED:
                 for place in moment.partitions:
                     begun.setdefault((moment.client_id, place.partition), moment.time)
-            elif moment.kind in ENDS:
+            elif moment.kind in OWNERSHIP_ENDS:
                 mine = [number for who, number in begun if who == moment.client_id]
                 for number in [place.partition for place in moment.partitions] or mine:
                     if (moment.client_id, number) in begun:
@@ -124,7 +124,7 @@ class History:
     def rebalances(self) -> list[float]:
         """When each rebalance was done (s): the last of its members had been told what it has."""
         told: dict[tuple[int | None, str], float] = {}  # the first time in a generation: a static member may come back
-        for moment in self.told("assigned"):
+        for moment in self.told(Kind.ASSIGNED):
             told.setdefault((moment.generation, moment.client_id), moment.time - self.zero)
         ends: dict[int | None, float] = {}
         for (generation, _), at in told.items():
@@ -133,9 +133,11 @@ class History:
 
     def handled(self, member: str = "") -> Counter[tuple[int, int]]:
         """How often each record, (partition, offset), was handled; by one member, if it is named."""
-        return Counter((each.partitions[0].partition, each.offset) for each in self.told("handled", member))
+        return Counter((each.partitions[0].partition, each.offset) for each in self.told(Kind.HANDLED, member))
 
     @property
     def by_member(self) -> dict[str, int]:
         """How many records each member handled."""
-        return {name: len(self.told("handled", name)) for name in sorted({moment.client_id for moment in self.moments})}
+        return {
+            name: len(self.told(Kind.HANDLED, name)) for name in sorted({moment.client_id for moment in self.moments})
+        }

@@ -9,12 +9,8 @@ from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.delivery.dead_letter import mark_of
+from labsupport.delivery.moments import COMMITS, DONE_TO_PROCESSES, RECORD_DONE, Kind, Moment
 from labsupport.delivery.reading import id_of
-from labsupport.delivery.worker import Moment
-
-ENDED = ("handled", "dead-lettered", "skipped")  # after these a record may be committed
-COMMITS = ("committing", "committed", "refused", "unanswered")
-ALWAYS = ("crashed", "frozen", "woken", "thrown out")
 
 
 def of_events(records: Iterable[ConsumerRecord], moments: Iterable[Moment], *ids: str) -> tuple[Moment, ...]:
@@ -28,9 +24,9 @@ def of_events(records: Iterable[ConsumerRecord], moments: Iterable[Moment], *ids
         place = TopicPartition(record.topic, record.partition)
         if not ids or id_of(record) in ids:
             if mark_of(record.headers):
-                back[place, record.offset] = Moment.of("redriven", "", record)
+                back[place, record.offset] = Moment.of(Kind.REDRIVEN, "", record)
             else:
-                first.append(Moment.of("sent", "", record))
+                first.append(Moment.of(Kind.SENT, "", record))
     return (*first, *_followed(moments, ids, back), *back.values())
 
 
@@ -46,12 +42,12 @@ def _followed(
             if arrival := back.pop((moment.partitions[0], moment.offset), None):
                 story.append(arrival)
             story.append(moment)
-            if moment.kind in ENDED:
+            if moment.kind in RECORD_DONE:
                 ended |= own
         elif moment.kind in COMMITS and own & ended:
             story.append(moment)
-            if moment.kind == "committed":
+            if moment.kind is Kind.COMMITTED:
                 ended -= own
-        elif moment.kind in ALWAYS:
+        elif moment.kind in DONE_TO_PROCESSES:
             story.append(moment)
     return story

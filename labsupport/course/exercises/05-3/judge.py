@@ -12,6 +12,7 @@ from kafka.errors import KafkaError
 from labsupport.broker.advice import advice
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.submission import Submission, TryAgain, shown
+from labsupport.delivery.moments import Kind
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.forkserver import ForkServer
@@ -206,7 +207,7 @@ def _restart_and_die(lab: "Lesson", topic: str, lives: Sequence[Life]) -> str:
         members.kill("B")
         killed = members.history.done_to[-1]
         members.wait(lambda history: history.owned("A") == [0, 1], "A to have B's partitions", 30)
-        missed = members.history.told("assigned", "A")[-1].time - killed.time
+        missed = members.history.told(Kind.ASSIGNED, "A")[-1].time - killed.time
     return (
         f"Restarted, B was back after {away:.1f} s and A kept its partition; dead, it was missed after {missed:.1f} s."
     )
@@ -223,16 +224,16 @@ def _restart(members: Any, who: str, again: dict[str, Any]) -> tuple[float, str]
         return [moment for moment in history.after(killed).told(what, name) if moment.partitions]
 
     def over(history: History) -> list:
-        return told(history, "revoked", other) or told(history, "assigned", who)
+        return told(history, Kind.REVOKED, other) or told(history, Kind.ASSIGNED, who)
 
     moment = members.wait(over, f"{who} to be back", 60)[0]
-    after = moment.time - killed.at
+    after = moment.time - killed.time
     if moment.client_id == who:
         return after, ""
-    started = members.history.told("started", who)[-1]
+    started = members.history.told(Kind.STARTED, who)[-1]
     return after, _times(
         (0, f"{who} is killed"),
-        (int(1_000 * (started.at - killed.at)), f"{who} is started again"),
+        (int(1_000 * (started.time - killed.time)), f"{who} is started again"),
         (int(1_000 * after), f"{other} gives up partition {moment.partitions[0].partition}: a rebalance"),
     )
 

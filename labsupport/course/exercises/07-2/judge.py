@@ -11,6 +11,7 @@ from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import reading
+from labsupport.delivery.moments import Kind
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import faults, strategies
 from labsupport.experiments.breaking.faults import Fault
@@ -73,11 +74,11 @@ def _ends_without_its_last_commit(consumer: KafkaConsumer, handle: Handle) -> No
 Service = tuple[str, Strategy, tuple[Fault, ...]]
 
 PLAIN: tuple[Service, ...] = (
-    ("commits first", Strategy("commits first", strategies.commit_first), (faults.crash("committed", 5),)),
-    ("no memory", Strategy("processes first", strategies.process_then_commit), (faults.crash("handled", 5),)),
+    ("commits first", Strategy("commits first", strategies.commit_first), (faults.crash(Kind.COMMITTED, 5),)),
+    ("no memory", Strategy("processes first", strategies.process_then_commit), (faults.crash(Kind.HANDLED, 5),)),
     ("not finished", Strategy("ends early", _ends_early), ()),
     ("no bug", Strategy("undisturbed", strategies.process_then_commit), ()),
-    ("skips errors", Strategy("skips errors", _skips_errors), (faults.fail("handling", nth=4),)),
+    ("skips errors", Strategy("skips errors", _skips_errors), (faults.fail(Kind.HANDLING, nth=4),)),
 )
 
 # What is told by two numbers together, and by how many there are.
@@ -85,34 +86,34 @@ MIXED: tuple[Service, ...] = (
     (
         "commits first",
         Strategy("commits a poll first", strategies.commit_the_batch_first, settings={"max_poll_records": 3}),
-        (faults.crash("committed", 2),),
+        (faults.crash(Kind.COMMITTED, 2),),
     ),
-    ("no bug", Strategy("inbox", strategies.worker, strategies.inbox_and_effect), (faults.crash("committing", 5),)),
+    ("no bug", Strategy("inbox", strategies.worker, strategies.inbox_and_effect), (faults.crash(Kind.COMMITTING, 5),)),
     (
         "commits first",
         Strategy("commits first, ends early", _commits_first_and_ends_early),
-        (faults.crash("committed", 2), faults.crash("committed", 4)),
+        (faults.crash(Kind.COMMITTED, 2), faults.crash(Kind.COMMITTED, 4)),
     ),
     (
         "no memory",
         Strategy("processes first, ends early", _ends_early),
-        (faults.crash("handled", 2), faults.crash("handled", 4)),
+        (faults.crash(Kind.HANDLED, 2), faults.crash(Kind.HANDLED, 4)),
     ),
     (
         "no memory",
         Strategy("processes a poll first", strategies.worker, settings={"max_poll_records": 3}),
-        (faults.crash("handled", 5),),
+        (faults.crash(Kind.HANDLED, 5),),
     ),
     (
         "skips errors",
         Strategy("skips two errors", _skips_errors),
-        (faults.fail("handling", nth=4), faults.fail("handling", nth=6)),
+        (faults.fail(Kind.HANDLING, nth=4), faults.fail(Kind.HANDLING, nth=6)),
     ),
     ("not finished", Strategy("ends before its commit", _ends_early_without_a_last_commit), ()),
     (
         "not finished",
         Strategy("inbox, ends early", _ends_early, strategies.inbox_and_effect),
-        (faults.crash("committing", 3),),
+        (faults.crash(Kind.COMMITTING, 3),),
     ),
     ("not finished", Strategy("ends without its last commit", _ends_without_its_last_commit), ()),
 )  # fmt: skip

@@ -30,7 +30,7 @@ def _chosen(answer: Submission, lab: "Lesson") -> str:
     for given in [*([letter] for letter in alone), *mixed, letters]:
         places = _places(answer, given)
     before = len(letters)
-    chosen = redrive.selection(dead, where=lambda record: dead_letter.unwrap(record).place in places)
+    chosen = redrive.selection(dead, where=lambda record: dead_letter.unwrap(record).coordinates in places)
     account = redrive.redrive(lab.consumer(name="redrive"), lab.producer(name="check"), chosen)
     incident.work(lab, topic, incident.mended)
     if again := len(log.read(lab, dead).records) - before:
@@ -47,9 +47,9 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
             came_back=shown(strange[0]),
             look_at="return those dead letters themselves, in a list that is new in each call",
         )
-    places = {each.place for each in came_back}
+    places = {each.coordinates for each in came_back}
     if len(places) < len(came_back):
-        often, count = Counter(each.place for each in came_back).most_common(1)[0]
+        often, count = Counter(each.coordinates for each in came_back).most_common(1)[0]
         raise TryAgain(
             says=f"One dead letter comes back {count} times.",
             given=f"{len(given)} dead letter{'s' * (len(given) != 1)}",
@@ -59,7 +59,7 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
         )
     for letter in given:
         refusal = _refusal(letter)
-        if refusal and letter.place in places:
+        if refusal and letter.coordinates in places:
             raise TryAgain(
                 says="One that you send back would be a dead letter again.",
                 given=_described(letter),
@@ -67,7 +67,7 @@ def _places(answer: Submission, given: Sequence[DeadLetter]) -> set[str]:
                 broken=f"the mended service refuses it: {refusal}",
                 look_at="what does this one have in common with those that can be helped, and what not?",
             )
-        if not refusal and letter.place not in places:
+        if not refusal and letter.coordinates not in places:
             raise TryAgain(
                 says="One that you leave can be processed now.",
                 given=_described(letter),

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import ATTEMPTS, Kind, Moment
 from labsupport.experiments.watching.ownership import History, Span
 from labsupport.experiments.watching.plots.figure import ALARM, GROUND, INK, describe, described_axes, legend, look
 
@@ -21,7 +21,7 @@ def timeline(history: History, ax: Axes | None = None) -> Axes:
     spans = history.spans
     halves = _halves(spans)
     names, rows = (
-        sorted({each.client_id for each in history.told("assigned")}),
+        sorted({each.client_id for each in history.told(Kind.ASSIGNED)}),
         sorted({span.partition for span in spans}),
     )
     last = max((span.end for span in spans), default=0.0)
@@ -85,17 +85,17 @@ def attempts(runs: Mapping[str, Sequence[Moment]], ax: Axes | None = None) -> Ax
         zero = min(moment.time for moment in runs[name])
         for moment, then in zip(tried, (*tried[1:], None), strict=True):
             at = moment.time - zero
-            if moment.kind == "failed":
+            if moment.kind is Kind.FAILED:
                 ax.plot(at, height, marker="x", markersize=9, markeredgewidth=2, color=ALARM, zorder=3)
                 if then:
-                    ax.barh(height, then.time - moment.time, 0.5, left=at, facecolor="none", edgecolor=INK, hatch="////",
-                            linewidth=0.6)  # fmt: skip
+                    wait = then.time - moment.time
+                    ax.barh(height, wait, 0.5, left=at, facecolor="none", edgecolor=INK, hatch="////", linewidth=0.6)
             else:
                 ax.plot(at, height, marker="o", markersize=7, markeredgecolor=INK, color=look(2)["facecolor"], zorder=3)
-        for handled, together in groupby(tried, lambda moment: moment.kind == "handled"):
+        for handled, together in groupby(tried, lambda moment: moment.kind is Kind.HANDLED):
             offsets = [moment.offset for moment in together]
             if handled and tried:
-                first = next(moment for moment in tried if moment.kind == "handled" and moment.offset == offsets[0])
+                first = next(moment for moment in tried if moment.kind is Kind.HANDLED and moment.offset == offsets[0])
                 ax.text(first.time - zero, height - 0.3, _span(offsets), fontsize=8, color=INK, ha="left", va="bottom")
     ax.set_ylim(len(lanes) - 0.4, -0.8)
     ax.set_yticks(range(len(lanes)), [f"{name}, partition {place}" for name, place, _ in lanes])
@@ -116,13 +116,13 @@ def attempts(runs: Mapping[str, Sequence[Moment]], ax: Axes | None = None) -> Ax
 
 def _places(moments: Sequence[Moment]) -> list[int]:
     """The partitions of these moments, the one that failed first in front."""
-    failed = [moment.partitions[0].partition for moment in moments if moment.kind == "failed"]
+    failed = [moment.partitions[0].partition for moment in moments if moment.kind is Kind.FAILED]
     return sorted({each.partitions[0].partition for each in moments if each.offset is not None},
                   key=lambda place: (place not in failed, place))  # fmt: skip
 
 
 def _tried(moments: Sequence[Moment], partition: int) -> list[Moment]:
-    own = [each for each in moments if each.kind in ("failed", "handled")]
+    own = [each for each in moments if each.kind in ATTEMPTS]
     return [each for each in own if each.partitions[0].partition == partition]
 
 
@@ -134,6 +134,6 @@ def _story(tried: Sequence[Moment]) -> str:
     parts = []
     for what, together in groupby(tried, lambda moment: moment.kind):
         offsets = [moment.offset for moment in together]
-        times = f" {len(offsets)} times" if what == "failed" and len(set(offsets)) == 1 < len(offsets) else ""
+        times = f" {len(offsets)} times" if what is Kind.FAILED and len(set(offsets)) == 1 < len(offsets) else ""
         parts.append(f"{_span(offsets if not times else offsets[:1])} {what}{times}")
     return ", ".join(parts)

@@ -10,12 +10,10 @@ from collections.abc import Collection, Sequence
 
 from matplotlib.axes import Axes
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import ARRIVALS, UNMARKED, Kind, Moment
 from labsupport.experiments.watching.plots.figure import COLOURS, GROUND, INK, describe, described_axes
 
-QUIET = ("assigned", "revoked", "committing", "writing", "second write", "handled", "slowed")  # no mark of their own
-ARRIVALS = ("sent", "redriven")  # nobody's own: a record comes into the topic
-WORDS = {"retrying": "retry", "paused": "pause"}
+LABELS = {Kind.RETRYING: "retry", Kind.PAUSED: "pause"}
 
 
 def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
@@ -24,12 +22,14 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
     An event has the same colour in all lanes, and after a redrive the number that it had before; a cross marks a crash.
     Without `ax` a new figure is made.
     """
-    told = any(_is_statement(moment.kind) for moment in moments)
-    quiet = QUIET if told else tuple(what for what in QUIET if what != "handled")
-    shown = [moment for moment, then in zip(moments, (*moments[1:], None), strict=True) if _shows(moment, then, quiet)]
-    dead = ["dead letters"] if any(each.kind in ("dead-lettered", "redriven") for each in shown) else []
+    statements = any(moment.kind is Kind.STATEMENT for moment in moments)
+    unmarked = UNMARKED if statements else UNMARKED - {Kind.HANDLED}
+    shown = [
+        moment for moment, then in zip(moments, (*moments[1:], None), strict=True) if _shows(moment, then, unmarked)
+    ]
+    dead = ["dead letters"] if any(each.kind in (Kind.DEAD_LETTERED, Kind.REDRIVEN) for each in shown) else []
     consumers = dict.fromkeys(_lane(each) for each in shown if each.kind not in ARRIVALS)
-    lanes = ["producer", "broker", *consumers, *dead, *(["database"] if told else [])]
+    lanes = ["producer", "broker", *consumers, *dead, *(["database"] if statements else [])]
     heights = {lane: -number for number, lane in enumerate(lanes)}
     numbers = _numbers(shown)
     ids = list(dict.fromkeys(each.event_id for each in shown if each.event_id))
@@ -49,7 +49,7 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
             above = tip > tail
             text = {"fontsize": 7, "color": INK, "ha": "left" if above else "right", "rotation": 60}
             ax.text(step + 0.2, tip + (0.08 if above else -0.08), label, va="bottom" if above else "top", **text)
-        elif moment.kind == "crashed":
+        elif moment.kind is Kind.CRASHED:
             ax.plot(step, here, marker="X", markersize=13, color=COLOURS[5], markeredgecolor=INK, zorder=3)
             ax.text(step, here + 0.22, "crash", fontsize=8, ha="center", color=INK)
         else:
@@ -66,17 +66,13 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
 
 
 def _lane(moment: Moment) -> str:
-    return {"sent": "producer", "redriven": "dead letters"}.get(moment.kind, f"consumer {moment.client_id}")
+    return {Kind.SENT: "producer", Kind.REDRIVEN: "dead letters"}.get(moment.kind, f"consumer {moment.client_id}")
 
 
-def _shows(moment: Moment, then: Moment | None, quiet: Collection[str]) -> bool:
+def _shows(moment: Moment, then: Moment | None, unmarked: Collection[Kind]) -> bool:
     """A statement before which the process crashed was never sent."""
-    crashed = then is not None and then.kind == "crashed" and then.client_id == moment.client_id
-    return moment.kind not in quiet and not (crashed and _is_statement(moment.kind))
-
-
-def _is_statement(what: str) -> bool:
-    return what.partition(" ")[0].isupper()
+    crashed = then is not None and then.kind is Kind.CRASHED and then.client_id == moment.client_id
+    return moment.kind not in unmarked and not (crashed and moment.kind is Kind.STATEMENT)
 
 
 def _numbers(shown: Sequence[Moment]) -> dict[tuple, int]:
@@ -94,7 +90,7 @@ def _numbers(shown: Sequence[Moment]) -> dict[tuple, int]:
     numbers: dict[tuple, int] = {}
     for moment in shown:
         number = (moment.offset or 0) + 1
-        if moment.event_id and (clash or moment.kind == "redriven"):
+        if moment.event_id and (clash or moment.kind is Kind.REDRIVEN):
             number = first[moment.event_id]
         numbers.setdefault(_place(moment), number)
     return numbers
@@ -107,19 +103,19 @@ def _place(moment: Moment) -> tuple:
 def _arrow(moment: Moment, numbers: dict[tuple, int]) -> tuple[str, str, str]:
     """From which lane to which, with which label; a moment that goes nowhere stays in its own."""
     lane, number = _lane(moment), numbers[_place(moment)]
-    if moment.kind == "sent":
+    if moment.kind is Kind.SENT:
         return lane, "broker", f"send {number}"
-    if moment.kind == "redriven":
+    if moment.kind is Kind.REDRIVEN:
         return lane, "broker", f"redrive {number}"
-    if moment.kind == "handling":
+    if moment.kind is Kind.HANDLING:
         return "broker", lane, f"event {number}"
-    if moment.kind == "dead-lettered":
+    if moment.kind is Kind.DEAD_LETTERED:
         return lane, "dead letters", f"dead letter {number}"
-    if moment.kind == "committed":
+    if moment.kind is Kind.COMMITTED:
         return lane, "broker", "commit" if moment.offset is None else f"commit {moment.offset}"
-    if _is_statement(moment.kind):
-        return lane, "database", moment.kind
-    return lane, lane, WORDS.get(moment.kind, moment.kind)
+    if moment.kind is Kind.STATEMENT:
+        return lane, "database", moment.name
+    return lane, lane, LABELS.get(moment.kind, moment.point)
 
 
 def _in_words(shown: Sequence[Moment], numbers: dict[tuple, int]) -> str:

@@ -3,7 +3,7 @@
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labsupport.delivery.worker import Moment
+from labsupport.delivery.moments import Moment
 from labsupport.experiments.watching import plots, trace
 
 P0 = TopicPartition("09-orders", 0)

@@ -132,7 +132,7 @@ def test_waiting_longer_than_the_poll_interval_keeps_the_member_in_its_group(lab
     assert not told(moments, "lost") + told(moments, "refused")
     mine = [moment for moment in told(moments, "handled") if moment.partitions == waiting.partitions]
     others = [moment for moment in told(moments, "handled") if moment.partitions != waiting.partitions]
-    assert mine[0].at > max(moment.time for moment in others)
+    assert mine[0].time > max(moment.time for moment in others)
     assert [moment.offset for moment in mine] == list(range(len(mine)))
 
 
@@ -146,7 +146,7 @@ def test_a_dead_letter_is_there_before_the_offset_moves(lab):
         if moment.kind == "dead-lettered":
             (letter,) = log.read(lab, dead_letter.topic_of(topic)).records
             seen.append((letter.partition, log.committed(lab, topic, group).get(moment.partitions[0].partition, 0)))
-            assert dead_letter.unwrap(letter).place == f"{topic}/{moment.partitions[0].partition}/{moment.offset}"
+            assert dead_letter.unwrap(letter).coordinates == f"{topic}/{moment.partitions[0].partition}/{moment.offset}"
             assert seen[-1] == (moment.partitions[0].partition, min(seen[-1][1], moment.offset))
 
     handle = Failing(PermanentError("no such customer"), 99, events[11])
@@ -273,7 +273,7 @@ def test_without_a_dead_letter_topic_the_worker_stops_and_nothing_is_lost(lab):
         lambda: lab.create_topic(dead_letter.topic_of(topic), 3, **dead_letter.topic_settings()),
     )  # fmt: skip
     assert "is there a topic 97-orders-dlt" in error.next_step
-    assert "it is the dead letter of labsupport.delivery.retry.PermanentError: no" in error.seen
+    assert "it is the dead letter of labsupport.errors.PermanentError: no" in error.seen
 
 
 def test_a_dead_letter_topic_that_is_deleted_under_the_worker_stops_it(lab):

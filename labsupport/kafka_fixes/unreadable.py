@@ -1,13 +1,4 @@
-"""Works around faults of kafka-python 3.0.12 in reading records; every consumer of the lab goes through `readable`.
-
-    1. A record that cannot be read ends the generator that unpacks its batch. The error comes out of one poll(); the
-       next one asks the ended generator for records, gets none, and asks again, without a pause: it never returns.
-    2. A header's name is bytes in the log, and clients in Go and C write any. One that is not UTF-8 makes the whole
-       record unreadable.
-
-With it, each poll() raises the same error again, until the consumer goes past the record; and such a name is read, with
-a question mark for each byte that is not UTF-8. What a deserializer raises stays as it is, with a note where it was.
-"""
+"""A workaround for records that the client cannot read. Every consumer of the lab goes through it."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -22,27 +13,39 @@ from labsupport.errors import LabError
 
 
 class UnreadableError(LabError):
-    """Records lie in the log that this client cannot read; `__cause__` is what it says about them.
+    """The client cannot read records of `partition`, from offset `start`; `__cause__` is its own error.
 
-    `place` is their partition, `start` the first offset of them, and `stop` the one at which a consumer can go on.
+    A consumer can go on at offset `stop`.
     """
 
-    def __init__(self, place: TopicPartition, start: int, stop: int, error: Exception):
-        self.place, self.start, self.stop = place, start, stop
+    def __init__(self, partition: TopicPartition, start: int, stop: int, error: Exception):
+        self.partition, self.start, self.stop = partition, start, stop
         which, it = (f"offset {start}", "it") if stop - start == 1 else (f"offsets {start} to {stop - 1}", "them")
         said, name = str(error), type(error).__name__
-        missing = "python3 lab.py sets the environment up again, with the library that is missing; or\n"
-        reset = f'resetting.reset(lab.admin(), group, "{place.topic}", offset={stop}, partitions=[{place.partition}])'
+        missing = "python3 lab.py installs the missing library; or\n"
+        where = f'"{partition.topic}", offset={stop}, partitions=[{partition.partition}]'
         super().__init__(
-            f"Could not read {place.topic}, partition {place.partition}, {which}.",
+            f"Could not read {partition.topic}, partition {partition.partition}, {which}.",
             said if said.startswith(name) else f"{name}: {said}",
             f"{missing if isinstance(error, UnsupportedCodecError) else ''}to go on without {it}: "
-            f"{_past(place, stop)};\nfor a group, with its members stopped: {reset}",
+            f"{_past(partition, stop)};\n"
+            f"for a group, with its members stopped: reset.reset_offsets(lab.admin(), group, {where})",
         )
 
 
 def readable(consumer: KafkaConsumer) -> KafkaConsumer:
-    """The consumer, which reads what it can, and says of what it cannot where it lies. Harmless a second time."""
+    """Make each poll name an unreadable record until the consumer goes past it; returns the consumer.
+
+    An error of a deserializer stays as it is, with a note that says where its record is. A second call does nothing.
+
+    Fault (3.0.12): an unreadable record ends the generator that unpacks its batch. One poll() raises the error; the
+    next one asks the ended generator for records in a busy loop and never returns.
+    Older forms: https://github.com/dpkp/kafka-python/issues/1443, /1033 and /541.
+
+    Fault (3.0.12): header names are bytes in the log, and clients in Go and C write any. The client decodes them
+    strictly, so one name that is not UTF-8 makes its record unreadable. Here such a name is read with a question mark
+    for each byte that is not UTF-8. Not reported that we found.
+    """
     fetcher = consumer._fetcher
     if not issubclass(fetcher.PartitionRecords, _Repaired):
         fetcher.PartitionRecords = type("PartitionRecords", (_Repaired, fetcher.PartitionRecords), {})
@@ -50,7 +53,7 @@ def readable(consumer: KafkaConsumer) -> KafkaConsumer:
 
 
 class _Repaired:
-    """What was fetched from one partition; laid over the client's own class."""
+    """The records fetched from one partition; mixed into the client's own class."""
 
     topic_partition: TopicPartition
     fetch_offset: int
@@ -58,7 +61,7 @@ class _Repaired:
     drain: Callable[[], None]
 
     def take(self, n: int | None = None) -> list:
-        """The next `n` records. After an error there are none: they are fetched anew."""
+        """Return the next `n` records. After an error the rest is dropped, so that it is fetched again."""
         try:
             return super().take(n)
         except Exception:
@@ -79,21 +82,20 @@ class _Repaired:
         try:
             return super()._deserialize(deserializer, topic, headers, data)
         except Exception as error:
-            place, offset = self.topic_partition, self._batches.offset()
+            partition, offset = self.topic_partition, self._batches.offset()
             if offset < self.fetch_offset:
-                return None  # a batch is unpacked from its beginning: what was read before is dropped
-            error.add_note(
-                f"{topic}, partition {place.partition}, offset {offset}; past it: {_past(place, offset + 1)}"
-            )
+                return None  # the client unpacks a batch from its beginning, and drops what was read before
+            number = partition.partition
+            error.add_note(f"{topic}, partition {number}, offset {offset}; past it: {_past(partition, offset + 1)}")
             raise _Deserializing from error
 
 
 class _Deserializing(Exception):  # noqa: N818 - carries an error through the client's code
-    """What a deserializer raised is its `__cause__`."""
+    """Its `__cause__` is the error of a deserializer."""
 
 
 class _Batches:
-    """The batches of what was fetched, one after the other, and where the last one lies."""
+    """The fetched batches, one after the other, and the offsets of the last one."""
 
     def __init__(self, records: Any):
         self._records = records
@@ -111,14 +113,14 @@ class _Batches:
         return batch
 
     def offset(self) -> int:
-        """That of the record that was unpacked last; it is unpacked again, because the client keeps no account."""
+        """The offset of the record that was unpacked last. Unpacks it again, because the client does not keep it."""
         again = DefaultRecordBatch(self._raw)
         again.__class__ = _Batch
         return next(islice(again, self._batch._next_record_index - 1, None)).offset
 
 
 class _Batch(DefaultRecordBatch):
-    """A batch whose records may have headers with any name."""
+    """A batch whose header names may be any bytes."""
 
     __slots__ = ()
 
@@ -130,7 +132,7 @@ class _Batch(DefaultRecordBatch):
             return super()._read_msg(*rest)
 
     def _make_names_text(self) -> None:
-        """In the record that comes next: as many bytes, but for UTF-8's sake."""
+        """Replace, in the next record, each byte of a header name that is not UTF-8."""
         buffer, at = self._buffer, self._pos
         for _ in ("length", "attributes", "timestamp", "offset"):
             _, at = decode_varint(buffer, at)
@@ -147,5 +149,5 @@ class _Batch(DefaultRecordBatch):
             at += max(0, size)
 
 
-def _past(place: TopicPartition, offset: int) -> str:
-    return f'consumer.seek(TopicPartition("{place.topic}", {place.partition}), {offset})'
+def _past(partition: TopicPartition, offset: int) -> str:
+    return f'consumer.seek(TopicPartition("{partition.topic}", {partition.partition}), {offset})'

@@ -47,19 +47,19 @@ def test_a_group_reads_again_from_where_it_was_set_to(cluster, topic):
 
     def check(expected, **where):
         before = log.committed(cluster, topic, GROUP)
-        would = reset.reset(cluster.admin(), GROUP, topic, dry_run=True, **where)
+        would = reset.reset_offsets(cluster.admin(), GROUP, topic, dry_run=True, **where)
         assert log.committed(cluster, topic, GROUP) == before
-        done = reset.reset(cluster.admin(), GROUP, topic, **where)
+        done = reset.reset_offsets(cluster.admin(), GROUP, topic, **where)
         assert done.targets == would.targets
         assert all(each.committed == before[each.partition] for each in done.targets)
         assert places(read_on(cluster, topic)) == expected
 
-    check(everything, to="beginning")
-    check(set(), to="end")
+    check(everything, to="earliest")
+    check(set(), to="latest")
     check({(place, offset) for place, offset in everything if offset >= 20}, offset=20)
-    check({(place, offset) for place, offset in everything if offset >= ends[place] - 3}, shift=-3)
-    check({(0, offset) for place, offset in everything if place == 0}, to="beginning", partitions=[0])
-    reset.reset(cluster.admin(), GROUP, topic, time=OPENING + timedelta(seconds=50))
+    check({(place, offset) for place, offset in everything if offset >= ends[place] - 3}, shift_by=-3)
+    check({(0, offset) for place, offset in everything if place == 0}, to="earliest", partitions=[0])
+    reset.reset_offsets(cluster.admin(), GROUP, topic, time=OPENING + timedelta(seconds=50))
     again = read_on(cluster, topic)
     assert len(again) == 10
     assert all(each.timestamp >= (OPENING + timedelta(seconds=50)).timestamp() * 1_000 for each in again)
@@ -71,13 +71,13 @@ def test_a_group_reads_again_from_where_it_was_set_to(cluster, topic):
     ({"time": OPENING + timedelta(days=1)}, "ends", "every record is older"),
     ({"offset": 0}, "begins", "not there any more: the log begins at 5"),
     ({"offset": 1_000}, "ends", "not there yet"),
-    ({"shift": -1_000}, "begins", "not there any more"),
-    ({"shift": 1}, "ends", "not there yet"),
+    ({"shift_by": -1_000}, "begins", "not there any more"),
+    ({"shift_by": 1}, "ends", "not there yet"),
 ])  # fmt: skip
 def test_what_lies_outside_the_log_becomes_its_nearest_end_and_is_said(cluster, topic, where, offsets, said):
     """Before what was deleted, and after what is there."""
     cluster.admin().delete_records({TopicPartition(topic, each): 5 for each in range(2)})
-    done = reset.reset(cluster.admin(), GROUP, topic, **where)
+    done = reset.reset_offsets(cluster.admin(), GROUP, topic, **where)
     begins, ends = log.edges(cluster, topic)
     assert log.committed(cluster, topic, GROUP) == {"begins": begins, "ends": ends}[offsets]
     assert all(said in each.note for each in done.targets)
@@ -88,7 +88,7 @@ def test_what_lies_outside_the_log_becomes_its_nearest_end_and_is_said(cluster, 
 def test_a_time_without_a_zone_is_refused(cluster, topic):
     """Before Kafka is asked."""
     with pytest.raises(LabError, match="time is"):
-        reset.reset(cluster.admin(), GROUP, topic, time=datetime(2026, 4, 16))  # noqa: DTZ001
+        reset.reset_offsets(cluster.admin(), GROUP, topic, time=datetime(2026, 4, 16))  # noqa: DTZ001
 
 
 def test_a_group_with_members_is_left_alone_with_the_reason(cluster, topic):
@@ -97,13 +97,13 @@ def test_a_group_with_members_is_left_alone_with_the_reason(cluster, topic):
     consumer = cluster.consumer(topic, name="A", **SETTINGS)
     until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "A to be a member")
     for dry_run in (True, False):
-        with pytest.raises(LabError, match="cannot be set to another place now") as caught:
-            reset.reset(cluster.admin(), GROUP, topic, to="beginning", dry_run=dry_run)
+        with pytest.raises(LabError, match="cannot be reset now") as caught:
+            reset.reset_offsets(cluster.admin(), GROUP, topic, to="earliest", dry_run=dry_run)
         assert "it has members: A" in caught.value.seen
         assert "stop them first" in caught.value.next_step
     assert log.committed(cluster, topic, GROUP) == before
     cluster.close_client("A")
-    reset.reset(cluster.admin(), GROUP, topic, to="beginning")
+    reset.reset_offsets(cluster.admin(), GROUP, topic, to="earliest")
     assert set(log.committed(cluster, topic, GROUP).values()) == {0}
 
 
@@ -116,7 +116,7 @@ def test_the_broker_itself_refuses_too(cluster, topic, monkeypatch):
     require = reset._require_nobody
     monkeypatch.setattr(reset, "_require_nobody", lambda *who: asked.append(who) if not asked else require(*who))
     with pytest.raises(LabError, match="it has members: A"):
-        reset.reset(cluster.admin(), GROUP, topic, to="beginning")
+        reset.reset_offsets(cluster.admin(), GROUP, topic, to="earliest")
     assert log.committed(cluster, topic, GROUP) == before
 
 
@@ -124,9 +124,9 @@ def test_a_group_that_is_new_can_be_given_its_first_place(cluster, topic):
     """But it cannot be shifted: nothing is changed then, in no partition."""
     cluster.delete_groups([GROUP])
     with pytest.raises(LabError, match="cannot be shifted by -1"):
-        reset.reset(cluster.admin(), GROUP, topic, shift=-1)
+        reset.reset_offsets(cluster.admin(), GROUP, topic, shift_by=-1)
     assert GROUP not in cluster.groups()
-    done = reset.reset(cluster.admin(), GROUP, topic, offset=20)
+    done = reset.reset_offsets(cluster.admin(), GROUP, topic, offset=20)
     assert {each.committed for each in done.targets} == {None}
     assert "nothing was committed" in str(done)
     assert all(offset >= 20 for _, offset in places(read_on(cluster, topic)))
@@ -135,6 +135,6 @@ def test_a_group_that_is_new_can_be_given_its_first_place(cluster, topic):
 def test_a_topic_or_partition_that_is_not_there_is_refused(cluster, topic):
     """With its name."""
     with pytest.raises(LabError, match="no topic '98-nowhere'"):
-        reset.reset(cluster.admin(), GROUP, "98-nowhere", to="end")
+        reset.reset_offsets(cluster.admin(), GROUP, "98-nowhere", to="latest")
     with pytest.raises(LabError, match="no partition 5"):
-        reset.reset(cluster.admin(), GROUP, topic, to="end", partitions=[0, 5])
+        reset.reset_offsets(cluster.admin(), GROUP, topic, to="latest", partitions=[0, 5])

@@ -1,0 +1,36 @@
+"""What kafka-python 3.0.12 does wrong, and the workarounds, one function a fault. They are nowhere else.
+
+    fault of the client                                     workaround              reported upstream
+    the second poll at an unreadable record never returns   readable                #1443, #1033, #541: older forms
+    a header name that is not UTF-8 hides its record        readable                not that we found
+    records of a paused partition never come after resume   resume                  #3131, since pull #2981
+    a join that outlasts a short poll is never finished     ask_for_topics          not that we found; #1237 is close
+    subscribing again forgets what a pattern has found      listen                  not that we found
+    members polled in turn can join for ever: the same      ask_for_topics
+    nothing can end a running `for record in consumer`      end_iteration           not that we found
+    an idle producer requests metadata in a busy loop       rest_when_idle          not that we found
+
+Three faults are avoided instead:
+
+    a client that cannot connect keeps a thread             broker/metadata.py      not that we found
+    KIP-848 and share groups look dead                      groups.py, protocol/    not that we found
+    null key and value, null headers cannot be sent         history/librdkafka.py   pull #2004 mentions it
+
+Numbers belong to https://github.com/dpkp/kafka-python. Each fault has a test in tests/kafka/test_kafka_fixes.py against
+the bare client. When that test fails on a new version, delete the workaround.
+"""
+
+from labsupport.kafka_fixes.consumers import ask_for_topics, end_iteration, listen, pattern_of, resume
+from labsupport.kafka_fixes.producers import rest_when_idle
+from labsupport.kafka_fixes.unreadable import UnreadableError, readable
+
+__all__ = [
+    "UnreadableError",
+    "ask_for_topics",
+    "end_iteration",
+    "listen",
+    "pattern_of",
+    "readable",
+    "rest_when_idle",
+    "resume",
+]

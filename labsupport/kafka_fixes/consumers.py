@@ -1,0 +1,67 @@
+"""Workarounds for consumers: joining a group, resuming a partition, ending an iteration."""
+
+import contextlib
+from collections.abc import Iterable
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+
+
+def ask_for_topics(consumer: KafkaConsumer, *topics: str) -> None:
+    """Request the metadata of the topics, or of all, between subscribing and the first poll.
+
+    Fault (3.0.12): without metadata the consumer joins its group twice. The first join assigns nothing, because the
+    leader knows no partitions; the second follows when metadata comes. The client remembers the pending rejoin only as
+    "subscription differs", and the JoinGroup response clears that. If `poll()` returns before SyncGroup is answered, no
+    later poll finishes the join: the member stays without partitions. With members that one thread polls in turn, for
+    100 ms each, this happens again and again.
+    Not reported that we found; https://github.com/dpkp/kafka-python/issues/1237 has the symptom, with a pattern.
+    """
+    for topic in topics:
+        consumer.partitions_for_topic(topic)
+    if not topics:
+        consumer.topics()
+
+
+def pattern_of(consumer: KafkaConsumer) -> Any:
+    """The pattern that the consumer subscribes to; None if it has none. The client has no public way to ask."""
+    return consumer._subscription.subscribed_pattern
+
+
+def listen(consumer: KafkaConsumer, listener: ConsumerRebalanceListener) -> None:
+    """Set the rebalance listener of a consumer that has subscribed already.
+
+    Fault (3.0.12): the only public way is to subscribe again, and with a pattern that forgets which topics the pattern
+    has found. Not reported that we found.
+    """
+    if pattern_of(consumer):
+        consumer._subscription.rebalance_listener = listener
+        ask_for_topics(consumer)
+    elif topics := consumer.subscription():
+        consumer.subscribe(list(topics), listener=listener)
+
+
+def resume(consumer: KafkaConsumer, partitions: Iterable[TopicPartition]) -> None:
+    """Resume partitions, as `consumer.resume` should. Partitions that the consumer no longer has are left alone.
+
+    Fault (3.0.12): records that were fetched before a pause are parked, and while they are, the partition is not
+    fetched. `fetched_records` hands them out only if `_next_partition_records is None`, but after another partition was
+    read to its end it is an empty object. So the partition stands still, without an error. Here the parked records are
+    dropped, and the client fetches them again from the same position.
+    Parking came with https://github.com/dpkp/kafka-python/pull/2981 (KAFKA-7548); the symptom in 3.0.7 and 3.0.8 is
+    https://github.com/dpkp/kafka-python/issues/3131.
+    """
+    parked = consumer._fetcher._paused_partition_records
+    for partition in partitions:
+        parked.pop(partition, None)
+        with contextlib.suppress(KeyError):
+            consumer.resume(partition)
+
+
+def end_iteration(consumer: KafkaConsumer, silence_ms: int = 100) -> None:
+    """Let a running `for record in consumer` end after `silence_ms` without a record.
+
+    Fault (3.0.12): the limit, `consumer_timeout_ms`, is fixed when the consumer is made, and there is no public way to
+    end an iteration. The client reads its own setting again for each record. Not reported that we found.
+    """
+    consumer.config["consumer_timeout_ms"] = silence_ms

@@ -1,0 +1,366 @@
+"""Each fault of kafka-python that the lab works around: the bare client has it, and with the workaround it is gone."""
+
+import contextlib
+import json
+import sys
+import threading
+
+import pytest
+from confluent_kafka import Consumer
+from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition, codec
+from kafka.errors import CorruptRecordError
+
+from labsupport import kafka_fixes
+from labsupport.kafka_fixes import UnreadableError, readable
+from labsupport.waiting import until
+
+READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
+
+
+@pytest.fixture
+def bare(cluster):
+    """`bare(KafkaConsumer, topic, …)`: a client without the lab's workarounds, closed after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def client(kind, *topics, **settings):
+            made = kind(*topics, bootstrap_servers=cluster.bootstrap.split(","), **settings)
+            stack.callback(made.close, **({"timeout": 5} if kind is KafkaProducer else {"timeout_ms": 5_000}))
+            return made
+
+        yield client
+
+
+# Records that the client cannot read
+
+
+def compressed(cluster, name, how, values):
+    """A topic of one partition with a batch of its own for each value, compressed by `how`."""
+    topic = cluster.create_topic(name)
+    producer = cluster.producer(name="p", compression_type=how)
+    for value in values:
+        producer.send(topic, value).get(timeout=10)
+    return topic
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """`without("snappy")`: as in an environment that has not got that library."""
+    return lambda name: monkeypatch.setattr(codec, name, None)
+
+
+@pytest.mark.parametrize("how", ["gzip", "snappy", "lz4", "zstd"])
+def test_what_others_compress_is_read(cluster, how):
+    """Each codec that Kafka knows, also a batch that is many times larger when it is unpacked."""
+    large = b"x" * 900_000
+    topic = compressed(cluster, "98-packed", how, [b"1", large])
+    consumer = cluster.consumer(topic, name="c", **READS)
+    found = [record.value for records in polled(consumer, 2) for record in records]
+    assert found == [b"1", large]
+
+
+def poll(consumer):
+    """One that waits for what comes."""
+    return consumer.poll(timeout_ms=5_000)
+
+
+def polled(consumer, count):
+    """Poll until so many records have come; the lists in which they came."""
+    lists, left = [], count
+    while left > 0:
+        for records in consumer.poll(timeout_ms=1_000).values():
+            lists.append(records)
+            left -= len(records)
+    return lists
+
+
+@pytest.mark.parametrize("how", ["snappy", "lz4", "zstd"])
+def test_each_poll_says_what_cannot_be_read_and_how_to_go_on(cluster, without, how):
+    """The first, the second, a `for` loop and the one after that; then past it, as the error says."""
+    topic = compressed(cluster, "98-packed", how, [b"x" * 500, b"y" * 500])
+    cluster.producer(name="p").send(topic, b"plain").get(timeout=10)
+    without(how)
+    consumer = cluster.consumer(topic, name="c", **READS)
+    for start in (0, 1):
+        for read in (poll, poll, next, next, poll):
+            with pytest.raises(UnreadableError, match=f"(?s)partition 0, offset {start}.*{how}.*seek") as caught:
+                read(consumer)
+        assert (caught.value.start, caught.value.stop) == (start, start + 1)
+        consumer.seek(caught.value.partition, caught.value.stop)
+    assert [record.value for records in polled(consumer, 1) for record in records] == [b"plain"]
+
+
+def test_what_lies_before_it_is_handed_out_first(cluster, without):
+    """And nothing twice, also when the partition was paused in the very moment."""
+    topic = cluster.create_topic("98-packed")
+    for how, value in ((None, b"1"), (None, b"2"), ("lz4", b"x" * 500), (None, b"4")):
+        cluster.producer(name="p", compression_type=how).send(topic, value).get(timeout=10)
+    without("lz4")
+    place = TopicPartition(topic, 0)
+    consumer = cluster.consumer(name="c", **READS)
+    consumer.assign([place])
+    assert [record.offset for records in polled(consumer, 2) for record in records] == [0, 1]
+    consumer.pause(place)
+    assert consumer.poll(timeout_ms=500) == {}
+    consumer.resume(place)
+    for _ in range(2):
+        with pytest.raises(UnreadableError, match="offset 2"):
+            consumer.poll(timeout_ms=5_000)
+    assert consumer.position(place) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of processor time")
+def test_bare_the_second_poll_at_an_unreadable_record_never_returns(cluster, without, python):
+    """The first one raises the error."""
+    topic = compressed(cluster, "98-packed", "lz4", [b"x" * 500])
+    run = python(
+        f"""
+import os, time
+from kafka import KafkaConsumer, codec
+codec.lz4 = None
+consumer = KafkaConsumer({topic!r}, bootstrap_servers={cluster.bootstrap!r}, auto_offset_reset="earliest")
+try:
+    while True:
+        consumer.poll(timeout_ms=1000)
+except Exception as error:
+    print(type(error).__name__, flush=True)
+import resource
+limit = int(time.process_time()) + 2  # processor time: being slow is not enough to meet it
+resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+consumer.poll(timeout_ms=500)
+print("came back", flush=True)
+os._exit(0)
+""",
+        timeout=300,
+    )
+    assert run.stdout.splitlines() == ["UnsupportedCodecError"]
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"na\xefve", "größe".encode("latin-1"), b"ok\xc3"])
+@pytest.mark.parametrize("how", [None, "zstd"])
+def test_a_header_may_have_any_name(cluster, header_name, name, how):
+    """It is read with question marks for what is not UTF-8; key, value and the other headers as they are."""
+    topic = cluster.create_topic("98-names")
+    headers = [("größe", b"\xff"), (header_name(name), b"1"), ("none", b"")]
+    producer = cluster.producer(name="p", compression_type=how, linger_ms=100)
+    producer.send(topic, value=name, key=name, headers=headers)
+    producer.send(topic, value=b"next", headers=[("h", b"2")]).get(timeout=10)
+    first, second = (record for records in polled(cluster.consumer(topic, name="c", **READS), 2) for record in records)
+    assert (first.key, first.value) == (name, name)
+    legible = "".join("?" if "\udc80" <= each <= "\udcff" else each for each in name.decode(errors="surrogateescape"))
+    assert first.headers == [("größe", b"\xff"), (legible, b"1"), ("none", b"")]
+    assert (second.value, second.headers) == (b"next", [("h", b"2")])
+
+
+@pytest.mark.parametrize("how", [None, "snappy"])
+def test_what_a_deserializer_raises_comes_again_and_can_be_passed(cluster, how):
+    """Its own error, with a note where; the records before it in the same batch are not unpacked by it again."""
+    topic = cluster.create_topic("98-json")
+    producer = cluster.producer(name="p", compression_type=how, linger_ms=200)
+    for value in (b"1", b"no", b"2", b"neither", b"3"):
+        sending = producer.send(topic, value)
+    sending.get(timeout=10)
+    consumer = cluster.consumer(topic, name="c", value_deserializer=json.loads, **READS)
+    found = []
+    for offset in (1, 3):
+        found += [record.value for records in polled(consumer, 1) for record in records]
+        for _ in range(2):
+            with pytest.raises(ValueError, match="Expecting value") as caught:
+                consumer.poll(timeout_ms=5_000)
+            assert f"partition 0, offset {offset}; past it" in caught.value.__notes__[0]
+        consumer.seek(TopicPartition(topic, 0), offset + 1)
+    found += [record.value for records in polled(consumer, 1) for record in records]
+    assert found == [1, 2, 3]
+
+
+def test_it_is_done_once(cluster):
+    """A consumer that went through several hands."""
+    consumer = cluster.consumer(name="c")
+    assert readable(readable(consumer)) is consumer
+    assert len([each for each in consumer._fetcher.PartitionRecords.__mro__ if each.__name__ == "_Repaired"]) == 1
+
+
+def test_bare_a_header_name_that_is_not_utf_8_hides_its_record(cluster, bare, header_name):
+    """The name, and not the record, is what cannot be decoded."""
+    topic = cluster.create_topic("98-names")
+    cluster.producer(name="p").send(topic, b"v", headers=[(header_name(b"\xff"), b"1")]).get(timeout=10)
+    consumer = bare(KafkaConsumer, topic, **READS)
+    with pytest.raises(CorruptRecordError, match="UnicodeDecodeError"):
+        until(lambda: consumer.poll(timeout_ms=1_000), 20, "the record")
+
+
+# Pausing
+
+
+def paused_amid_a_batch(cluster, consumer):
+    """Read one record of a partition, pause it, read the other one to its end; returns the paused one, and what came.
+
+    Each of the two partitions of `98-paused` has 30 records.
+    """
+    topic = cluster.create_topic("98-paused", 2)
+    producer = cluster.producer(name="p", linger_ms=200)
+    for number in range(60):
+        producer.send(topic, b"%d" % number, partition=number % 2)
+    producer.flush(timeout=10)
+    partitions = {TopicPartition(topic, 0), TopicPartition(topic, 1)}
+    consumer.assign(partitions)
+    first = until(lambda: consumer.poll(timeout_ms=200), 10, "a record")
+    (paused,) = first
+    (other,) = partitions - {paused}
+    consumer.pause(paused)
+    came = list(first[paused])
+
+    def read_to_its_end():
+        came.extend(record for records in consumer.poll(timeout_ms=200).values() for record in records)
+        return consumer.position(other, timeout_ms=5_000) == 30
+
+    until(read_to_its_end, 20, "the other partition to be read")
+    assert {record.partition for record in came[1:]} == {other.partition}
+    return paused, came
+
+
+def test_bare_a_resumed_partition_stands_still(cluster, bare):
+    """Its records are in the client already, so that one poll would be enough to hand them out."""
+    consumer = bare(KafkaConsumer, max_poll_records=1, **READS)
+    paused, _ = paused_amid_a_batch(cluster, consumer)
+    consumer.resume(paused)
+    assert [consumer.poll(timeout_ms=300) for _ in range(5)] == [{}] * 5
+    assert consumer.position(paused, timeout_ms=5_000) == 1
+
+
+def test_a_resumed_partition_is_read_on(cluster, bare):
+    """From where it was paused; a partition that the consumer has not got is left alone."""
+    consumer = bare(KafkaConsumer, max_poll_records=1, **READS)
+    paused, came = paused_amid_a_batch(cluster, consumer)
+    kafka_fixes.resume(consumer, [paused, TopicPartition(paused.topic, 7)])
+    came += [record for records in polled(consumer, 29) for record in records]
+    assert sorted(int(record.value) for record in came) == list(range(60))
+
+
+# Joining a group
+
+
+class Noting(ConsumerRebalanceListener):
+    """Keeps how many partitions each rebalance assigned."""
+
+    def __init__(self):
+        self.assigned = []
+
+    def on_partitions_assigned(self, assigned):
+        self.assigned.append(len(assigned))
+
+    def on_partitions_revoked(self, revoked):
+        pass
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_consumer_that_knows_its_topics_gets_partitions_in_its_first_join(cluster, bare, asks):
+    """The bare client may get none and join again: if a poll ends in the middle of that, it stays without."""
+    topic, firsts = cluster.create_topic("98-joins", 3), set()
+    for number in range(40):  # whether the metadata comes before the first join is a race
+        consumer, noted = bare(KafkaConsumer, group_id=f"98-joins-{asks}-{number}", **READS), Noting()
+        consumer.subscribe([topic], listener=noted)
+        if asks:
+            kafka_fixes.ask_for_topics(consumer, topic)
+        until(lambda consumer=consumer, noted=noted: consumer.poll(timeout_ms=300) or noted.assigned, 30, "it")
+        firsts.add(noted.assigned[0])
+        if firsts == {0, 3} or (asks and number == 7):
+            break
+    assert (0 in firsts) is not asks
+
+
+def test_a_consumer_joins_however_short_its_polls_are(cluster):
+    """With a pause between them."""
+    topic = cluster.create_topic("98-short")
+    for number in range(5):
+        consumer = cluster.consumer(topic, name="A", group_id=f"98-short-{number}", **READS)
+        until(lambda consumer=consumer: consumer.poll(timeout_ms=30) or consumer.assignment(), 20, "it", every=0.03)
+
+
+def test_a_listener_can_be_set_without_forgetting_what_a_pattern_has_found(cluster, bare):
+    """To subscribe again, which is the bare client's only way, forgets it."""
+    topic = cluster.create_topic("98-pattern-a")
+    consumer = bare(KafkaConsumer, group_id="98-pattern", **READS)
+    consumer.subscribe(pattern="98-pattern-.*")
+    until(lambda: consumer.poll(timeout_ms=1_000) or consumer.assignment(), 20, "the partition")
+    kafka_fixes.listen(consumer, Noting())
+    assert consumer.subscription() == {topic}
+    consumer.subscribe(pattern="98-pattern-.*", listener=Noting())
+    assert not consumer.subscription()
+
+
+# Ending
+
+
+def test_an_iteration_can_be_ended(cluster, bare):
+    """By itself it would wait for ever."""
+    topic = cluster.create_topic("98-ends")
+    cluster.producer(name="p").send(topic, b"v").get(timeout=10)
+    consumer = bare(KafkaConsumer, topic, **READS)
+    assert consumer.config["consumer_timeout_ms"] == float("inf")
+    ended = threading.Event()
+
+    def iterate():
+        for _ in consumer:
+            kafka_fixes.end_iteration(consumer)
+        ended.set()
+
+    threading.Thread(target=iterate, daemon=True).start()
+    assert until(ended.is_set, 60, "the iteration to end")
+
+
+# Producers
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_an_idle_producer_whose_partition_is_gone_asks_for_no_leader(cluster, bare, caplog, rests):
+    """The bare client asks in a busy loop, and a processor is never idle again."""
+    topic = cluster.create_topic("92-shrinks", 2)
+    producer = bare(KafkaProducer, metadata_max_age_ms=200)
+    if rests:
+        assert kafka_fixes.rest_when_idle(producer) is producer
+    producer.send(topic, b"x", partition=1).get(timeout=10)
+    cluster.create_topic(topic, 1)
+    until(lambda: producer.partitions_for(topic) == {0}, 10, "the producer to hear that partition 1 is gone")
+    with caplog.at_level("DEBUG", logger="kafka.producer.sender"):
+        assert producer.send(topic, b"y", partition=0).get(timeout=10).offset == 0
+        later = cluster.create_topic("92-later")
+        assert producer.send(later, b"z").get(timeout=10).offset == 0
+    assert bool([each for each in caplog.messages if "Unknown leaders" in each]) is not rests
+    cluster.delete_topics([topic, later])
+
+
+@pytest.mark.parametrize("record", [{}, {"value": b"v", "headers": [("name", None)]}])
+def test_bare_nulls_cannot_be_sent(cluster, bare, record):
+    """Neither a record without key and value, nor a header without value: `librdkafka.py` sends them."""
+    topic = cluster.create_topic("98-nulls")
+    with pytest.raises((AssertionError, TypeError, ValueError)):
+        bare(KafkaProducer).send(topic, **record)
+
+
+# Administration
+
+
+def test_bare_a_group_of_the_newer_protocol_looks_dead(cluster):
+    """`groups.py` asks in the group's own protocol."""
+    topic, group = cluster.create_topic("98-newer"), "98-newer"
+    member = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": group, "group.protocol": "consumer"})
+    with contextlib.closing(member):
+        member.subscribe([topic])
+        until(lambda: member.poll(0.1) or member.assignment(), 20, "the partition")
+        assert cluster.admin().describe_groups([group])[group]["group_state"] == "Dead"
+        assert len(cluster.describe(group).members) == 1
+
+
+def test_bare_a_client_that_cannot_connect_keeps_a_thread(python):
+    """It can never be closed, because its constructor raised: `metadata.py` asks first, over a plain socket."""
+    run = python("""
+import os, threading
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+try:
+    KafkaAdminClient(bootstrap_servers="127.0.0.1:1", bootstrap_timeout_ms=500)
+except KafkaError as error:
+    print(type(error).__name__, threading.active_count() > 1, flush=True)
+os._exit(0)
+""")
+    assert run.stdout.split()[1:] == ["True"], run.stdout + run.stderr

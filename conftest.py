@@ -1,6 +1,6 @@
-"""For every test and every notebook: a home of their own for the lab, so that a learner's running lab is never touched.
+"""Gives every test and notebook a home of its own, so that a learner's running lab is never touched.
 
-It stands here so that it also holds for `python3 lab.py test notebooks/01_events.ipynb`.
+It lies here so that it also applies to `python3 lab.py test notebooks/01_events.ipynb`.
 """
 
 import dataclasses
@@ -22,9 +22,9 @@ TEST_HOME = "lab-test-"
 
 
 def pytest_configure(config):
-    """Before anything is collected: own home, own broker, and no progress bars in what nbval compares.
+    """Before collection: set a home and so a broker of its own, and no progress bars in what nbval compares.
 
-    Each of pytest-xdist's workers has a home of its own inside that of the program that started it.
+    Each pytest-xdist worker has its home inside that of the program that started it.
     """
     for name in ("LAB_KAFKA", "LAB_LEARNER", "LAB_OFFLINE", "LAB_MAVEN", "LAB_SEED"):
         os.environ.pop(name, None)
@@ -35,7 +35,7 @@ def pytest_configure(config):
         processes.end_with(os.getppid())
         processes.register(Settings.from_environment())
     else:
-        if not config.option.basetemp:  # the folders of the tests go with the home
+        if not config.option.basetemp:  # the tests' folders are deleted with the home
             config.option.basetemp = str(home / "tests")
         marked = [sys.executable, *processes.python_marks(Settings.from_environment(), "program")]
         config.option.tx = ["popen//python=" + shlex.join(marked) if tx == "popen" else tx for tx in config.option.tx]
@@ -46,7 +46,7 @@ def pytest_configure(config):
 
 
 class ByNotebook(LoadScopeScheduling):
-    """The cells of a notebook need its kernel: one worker runs them all. Everything else is dealt out test by test."""
+    """One worker runs all cells of a notebook, because they share a kernel. Other tests are distributed one by one."""
 
     def _split_scope(self, nodeid):
         file = nodeid.split("::")[0]
@@ -54,12 +54,12 @@ class ByNotebook(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """How the workers share the work. (The groups of xdist 3.8 are lost on pytest 9.2: it keeps node ids elsewhere)."""
+    """Distribute by notebook. (xdist 3.8's own groups do not work with pytest 9.2, which keeps node ids elsewhere)."""
     return ByNotebook(config, log)
 
 
 def pytest_unconfigure():
-    """Leave nothing running and nothing lying about, of a worker that was killed neither."""
+    """Leave no process and no file behind, not even of a killed worker."""
     home = Path(os.environ["LAB_HOME"])
     if home.name.startswith(TEST_HOME):
         settings = Settings.from_environment()
@@ -70,7 +70,7 @@ def pytest_unconfigure():
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
-    """A notebook's cell that is expected to fail has failed: nbval marks all cells after a time-out so."""
+    """Report an expected failure of a notebook cell as a failure: nbval marks all cells after a time-out that way."""
     outcome = yield
     report = outcome.get_result()
     if type(item).__name__ == "IPyNbCell" and hasattr(report, "wasxfail"):

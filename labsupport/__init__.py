@@ -1,90 +1,55 @@
-"""The helper package of the lab: what its notebooks and its tests share.
+"""What the lab's notebooks, commands and tests share.
 
     from labsupport import lesson
     lab = lesson("00")
 
-Rooms with arrows in one direction: base <- broker, events <- experiments <- course <- commands. DESIGN.md has the map.
+Rooms, with arrows in one direction: broker, shop <- delivery <- history <- experiments <- course <- commands.
+They stand on the modules beside this one. DESIGN.md has the map.
 """
 
+# Standard library only, as in setup/: lab.py imports this file before any package is installed.
 from typing import Any
 
-__all__ = [
-    "ErrorHandler",
-    "Event",
-    "EventError",
-    "LabError",
-    "Worker",
-    "advice",
-    "balance",
-    "crash_search",
-    "crashes",
-    "dead_letter",
-    "faults",
-    "inbox",
-    "incident",
-    "lesson",
-    "librdkafka",
-    "orders",
-    "plots",
-    "poison",
-    "publish",
-    "reading",
-    "rebuilding",
-    "redrive",
-    "replay",
-    "report",
-    "reset",
-    "retry",
-    "story",
-    "strategies",
-    "trace",
-    "until",
-]
+from labsupport import renamed
 
-_HOMES = {
-    "LabError": "labsupport.errors",
-    "lesson": "labsupport.course.session",
-    "advice": "labsupport.broker.advice",
-    "Event": "labsupport.shop.event",
-    "EventError": "labsupport.errors",
-    "ErrorHandler": "labsupport.delivery.error_handler",
-    "Worker": "labsupport.delivery.worker",
-    "dead_letter": "labsupport.delivery",
-    "librdkafka": "labsupport.history",
-    "redrive": "labsupport.history",
-    "retry": "labsupport.delivery",
-    "inbox": "labsupport.delivery",
-    "orders": "labsupport.delivery",
-    "story": "labsupport.shop",
-    "until": "labsupport.waiting",
-    "publish": "labsupport.delivery",
-    "reading": "labsupport.delivery",
-    "replay": "labsupport.history",
-    "rebuilding": "labsupport.history",
-    "reset": "labsupport.history",
-    "report": "labsupport.history",
-    "plots": "labsupport.experiments.watching",
-    "balance": "labsupport.experiments.watching",
-    "crashes": "labsupport.experiments.breaking",
-    "faults": "labsupport.experiments.breaking",
-    "incident": "labsupport.experiments.breaking",
-    "poison": "labsupport.experiments.breaking",
-    "trace": "labsupport.experiments.watching",
-    "strategies": "labsupport.experiments.breaking",
-    "crash_search": "labsupport.experiments.breaking",
+# What a notebook imports from here, by the module or package that holds it.
+_EXPORTS = {
+    "broker.advice": ["advice"],
+    "course.session": ["lesson"],
+    "delivery": ["dead_letter", "inbox", "orders", "publish", "reading", "retry"],
+    "delivery.error_handler": ["ErrorHandler"],
+    "delivery.worker": ["Worker"],
+    "errors": ["EventError", "LabError"],
+    "experiments.breaking": ["crash_search", "crashes", "faults", "incident", "poison", "strategies"],
+    "experiments.watching": ["balance", "plots", "trace"],
+    "history": ["librdkafka", "rebuilding", "redrive", "replay", "report", "reset"],
+    "shop": ["story"],
+    "shop.event": ["Event"],
+    "waiting": ["until"],
 }
+_HOMES = {name: f"{__name__}.{home}" for home, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOMES)
+
+renamed.watch()
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for: the command line shall not wait for the Kafka client (PEP 562)."""
+    """Import a name when it is used (PEP 562), so that the command line does not wait for the Kafka client."""
     if name not in _HOMES:
+        renamed.refuse(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+    from importlib import import_module
 
     from labsupport.setup import obstacles
 
     if name == "lesson":
         obstacles.refuse_hidden()
     with obstacles.explained("then restart the kernel (menu Kernel), and run this cell again"):
-        home = importlib.import_module(_HOMES[name])
-        return getattr(home, name, None) or importlib.import_module(f"{_HOMES[name]}.{name}")
+        home = import_module(_HOMES[name])
+        return getattr(home, name, None) or import_module(f"{_HOMES[name]}.{name}")
+
+
+def __dir__() -> list[str]:
+    """List the names that are not imported yet, too: editors and notebooks complete them."""
+    return sorted({*globals(), *__all__})

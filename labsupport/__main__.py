@@ -3,7 +3,7 @@
 import sys
 
 if not sys.flags.safe_path:
-    del sys.path[0]  # the current folder: a file random.py or click.py in it is not what is meant
+    del sys.path[0]  # the current folder: its random.py or click.py must not be imported
 
 from labsupport.errors import LabError
 from labsupport.settings import CHECKOUT
@@ -15,7 +15,7 @@ try:
         from labsupport.commands.main import lab
 
         run(lab)
-except LabError as error:  # what prints errors could not be imported
+except LabError as error:  # the modules that print errors could not be imported
     if sys.argv[1:2] == ["doctor"]:
         from labsupport.commands import checkup
 

@@ -10,6 +10,7 @@
     UnknownOriginError    delivery/dialects: headers do not say where a record lay
     NotKafkaError         broker/metadata: something else listens there
     FaultError            experiments/breaking/faults: on purpose
+    RenamedError          renamed: an old name of an earlier course
 
 Two live where Kafka's clients are imported, because importing this module must not import them: `UnreadableError`, a
 LabError, in kafka_fixes, and `NotSentError`, a KafkaError, in history/librdkafka. `FailedError` is in setup/installer,
@@ -79,3 +80,7 @@ class EventError(ValueError):
 
 class UnknownEventError(EventError):
     """A well-formed envelope whose type or version this program does not know."""
+
+
+class RenamedError(LabError, ImportError):
+    """Code for an older version of the course imports an old name."""

@@ -1,21 +1,18 @@
-"""Files of the lab and of the learner."""
+"""Writing files, and digests."""
 
 import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
 from labsupport.errors import LabError
 
 
 @contextlib.contextmanager
 def storing(folder: Path, variable: str) -> Iterator[None]:
-    """Turn an OSError in the body of a `with` into a LabError: a full disk, or a folder that may not be written to.
+    """Turn an OSError in the body of a `with` into a LabError: a full disk, or a folder without write permission.
 
-    `variable` is the environment variable that would move the folder elsewhere.
+    `variable` is the environment variable that moves the folder.
     """
     try:
         yield
@@ -28,5 +25,5 @@ def storing(folder: Path, variable: str) -> Iterator[None]:
 
 
 def digest(*parts: str) -> str:
-    """Twelve hex digits that name this combination of `parts`."""
+    """Return twelve hex digits that identify this combination of `parts`."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What the environment says: the variables that begin with LAB_."""
+"""The settings: environment variables that begin with LAB_."""
 
 import getpass
 import os
@@ -7,20 +7,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
 from labsupport.errors import LabError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-
 
 ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
 
 
 def parse_addresses(text: str) -> list[tuple[str, int]]:
-    """The (host, port) pairs of `host:port[,host:port]`; raises LabError for anything else."""
+    """Parse `host:port[,host:port]` into (host, port) pairs; raises LabError for anything else."""
     pairs = []
     for part in text.split(","):
         match = ADDRESS.fullmatch(part.strip())
@@ -35,7 +31,7 @@ def parse_addresses(text: str) -> list[tuple[str, int]]:
 
 
 def default_learner() -> str:
-    """`user_machine` in small letters: two people on one shared broker, or two containers, must not share names."""
+    """Return `user_machine` in lower case: two people or containers on one broker must not share names."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):
@@ -43,27 +39,27 @@ def default_learner() -> str:
     return "_".join(re.sub(r"[^a-z0-9]", "", part.lower())[:24] or "x" for part in (user, platform.node()))
 
 
-def _cache(said: str) -> Path:
-    """The folder that all checkouts of this user share; raises LabError if Java could not find jars in it."""
+def _cache(given: str) -> Path:
+    """Return the folder that all checkouts of this user share; raises LabError if Java cannot use it."""
     import platformdirs
 
-    folder = Path(said or platformdirs.user_cache_dir("kafka-lab", appauthor=False)).resolve()
+    folder = Path(given or platformdirs.user_cache_dir("kafka-lab", appauthor=False)).resolve()
     if os.pathsep in str(folder):
         raise LabError(
             f"The lab's cache cannot be in {folder}.",
-            f"Java takes {os.pathsep!r} in a path for the end of it",
-            "set LAB_CACHE to a folder without it",
+            f"Java reads {os.pathsep!r} as the end of a path",
+            "set LAB_CACHE to a folder without that character",
         )
     return folder
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says, read once at the edge and handed on as a value.
+    """The settings, read once at the edge and passed on as a value.
 
-    `kafka` is "embedded" or "host:port[,host:port]"; `home` holds this checkout's broker, `cache` what all checkouts
-    of this user share; `offline` is a folder with wheels and jars, `maven` the address of a mirror. `seed` decides
-    which events the shop of the lessons has.
+    `kafka` is "embedded" or "host:port[,host:port]". `home` has this checkout's broker; `cache` is shared by all
+    checkouts of this user. `offline` is a folder with wheels and jars, `maven` the address of a mirror. `seed` decides
+    which events the lessons' shop has.
     """
 
     home: Path
@@ -76,7 +72,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the variables that begin with LAB_ (the README lists them); raises LabError if one is bad."""
+        """Read the variables (the README lists them); raises LabError if one is invalid."""
         kafka = environ.get("LAB_KAFKA", "").strip() or "embedded"
         if kafka != "embedded":
             parse_addresses(kafka)
@@ -112,5 +108,5 @@ class Settings:
 
     @property
     def prefix(self) -> str:
-        """What the names of topics and groups begin with: nothing on the lab's own broker, the learner elsewhere."""
+        """The prefix of topic and group names: empty on the lab's own broker, with the learner's name elsewhere."""
         return "" if self.embedded else f"lab-{self.learner}-"

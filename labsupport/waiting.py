@@ -1,28 +1,26 @@
-"""Waits that end: until a condition holds, or until another program is done."""
+"""Waits with a deadline: for a condition, or for another program."""
 
 import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    pass
 from labsupport.console import QUIET
 from labsupport.errors import LabError
 
 T = TypeVar("T")
 
 
-# What asks a program to end: Ctrl-C, `kill`, a closed terminal (which Windows does not know).
+# The signals of Ctrl-C, `kill` and a closed terminal (Windows has no SIGHUP).
 INTERRUPTS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def until(condition: Callable[[], T], timeout: float, what: str, *, every: float = 0.02, next_step: str = "") -> T:
-    """Call `condition` until it returns something true, and return that; from 1.5 s on, say what is waited for.
+    """Call `condition` until it returns something true, and return that; after 1.5 s say what it waits for.
 
-    `timeout` and `every` are seconds on the monotonic clock. Raises LabError, naming `what`, when time is up.
+    `timeout` and `every` are seconds on the monotonic clock. Raises LabError, which names `what`, after `timeout`.
     """
     from tqdm import tqdm
 
@@ -41,7 +39,7 @@ def until(condition: Callable[[], T], timeout: float, what: str, *, every: float
 def only_one(lock: Path, what: str, timeout: float = 600) -> Iterator[None]:
     """Hold the file `lock` for the body of a `with`, so that one program at a time does `what`.
 
-    The system takes the lock back from a program that dies. Raises LabError after `timeout` seconds.
+    The system releases the lock of a program that dies. Raises LabError after `timeout` seconds.
     """
     from filelock import FileLock, Timeout
 

@@ -1,4 +1,6 @@
-"""The machine room: processes, files and sockets. It has never heard of an event.
+"""Brokers, the processes behind them, and clients. What an event is does not belong here.
 
-Read it in this order: process → jars → runtime → properties → embedded → background → cluster.
+Processes: identity → process → owners → processes → warden → homes.
+Brokers: jars → java_ended → runtime → training → properties → metadata → embedded → background.
+Clients: advice → clients → cluster.
 """

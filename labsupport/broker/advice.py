@@ -1,4 +1,4 @@
-"""What the Kafka client's errors mean, in a sentence with the next step: pure. A notebook shows it below an error."""
+"""What the Kafka client's errors mean, and what to do (pure). A notebook shows it below an error."""
 
 import contextlib
 import re
@@ -13,7 +13,7 @@ from labsupport.errors import LabError
 
 DOWN = "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status"
 
-# (error, what its message begins with or contains, what it means and what to do); the first that fits is taken.
+# (error, pattern in its message, what it means and what to do); the first that fits counts.
 MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         TypeError,
@@ -50,7 +50,7 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         ValueError,
         "Unassigned partition",
-        "The consumer does not have this partition: assign([…]) it, or poll() until the group gave it one.",
+        "The consumer does not have this partition: assign([…]) it, or poll() until the group has assigned one.",
     ),
     (
         RuntimeError,
@@ -75,18 +75,18 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
         errors.MessageSizeTooLargeError,
         "",
         "The broker refused it, and it is not stored: send less, or raise the topic's max.message.bytes. An idempotent "
-        "producer of this client sends nothing any more after a refusal: make a new one.",
+        "producer of this client sends nothing more after a refusal: make a new one.",
     ),
     (
         errors.KafkaTimeoutError,
         "Failed to update metadata",
-        "Nothing was sent, because no broker told of the topic: was it made, is its name right, and is Kafka up?",
+        "Nothing was sent, because no broker knows the topic: was it created, is its name right, and is Kafka up?",
     ),
     (
         errors.KafkaTimeoutError,
         "Unable to bootstrap",
-        "Nobody listens at that address. Without bootstrap_servers a client asks localhost:9092, where the lab's Kafka "
-        "need not be: give it bootstrap_servers=lab.bootstrap. Is Kafka up? In a terminal: python3 lab.py status",
+        "Nothing listens at that address. Without bootstrap_servers a client asks localhost:9092, and the lab's Kafka "
+        "may be elsewhere: give it bootstrap_servers=lab.bootstrap. Is Kafka up? In a terminal: python3 lab.py status",
     ),
     (
         errors.KafkaTimeoutError,
@@ -97,8 +97,8 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         errors.CommitFailedError,
         "",
-        "The group refused the commit: this consumer is no member of it (any more). "
-        "Poll again; what was not committed is handed out again.",
+        "The group refused the commit: this consumer is not (or no longer) a member. "
+        "Poll again; records that were not committed are delivered again.",
     ),
     (
         errors.InvalidSessionTimeoutError,
@@ -109,12 +109,12 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         errors.KafkaConfigurationError,
         "Heartbeat interval",
-        "Several heartbeats fit into a session: make heartbeat_interval_ms a third of session_timeout_ms, or less.",
+        "A session must hold several heartbeats: make heartbeat_interval_ms a third of session_timeout_ms, or less.",
     ),
     (
         errors.FencedInstanceIdError,
         "",
-        "Another member joined with the same group_instance_id and took this one's place: each needs one of its own.",
+        "Another member joined with the same group_instance_id and replaced this one: each member needs its own.",
     ),
     (
         errors.InconsistentGroupProtocolError,
@@ -125,13 +125,13 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         TypeError,
         "'str' object is not callable",
-        "A setting wants a function or a class and got its name as text; assignors are classes, in a list.",
+        "A setting takes a function or a class and got its name as text; assignors are classes, in a list.",
     ),
     (
         errors.NoOffsetForPartitionError,
         "",
-        'Nothing is committed, and auto_offset_reset is neither "earliest" nor "latest" (a misspelt word is none; '
-        "lab.warnings() tells): set one of them, or seek().",
+        'Nothing is committed, and auto_offset_reset is neither "earliest" nor "latest" (is it misspelt? '
+        "lab.warnings() shows that): set one of them, or seek().",
     ),
     (
         errors.OffsetOutOfRangeError,
@@ -143,12 +143,12 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         errors.IllegalStateError,
         "not assigned",
-        "The consumer does not have this partition: poll() until the group gave it one.",
+        "The consumer does not have this partition: poll() until the group has assigned one.",
     ),
     (
         errors.IllegalStateError,
         "Requires group_id",
-        "Without a group there is nobody to commit for: give the consumer a group_id.",
+        "Offsets are committed for a group: give the consumer a group_id.",
     ),
     (
         errors.KafkaConnectionError,
@@ -158,14 +158,14 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         errors.UnknownTopicOrPartitionError,
         "",
-        "There is no such topic or partition: was it made, and is its name right?",
+        "There is no such topic or partition: was it created, and is its name right?",
     ),
     (errors.KafkaTimeoutError, "", "No answer came in time: is Kafka up? In a terminal: python3 lab.py status"),
 )
 
 
 def advice(error: BaseException) -> str:
-    """What an error of the client's means and what to do; empty if the lab has nothing to say about it.
+    """Say what an error of the client means and what to do; empty if the lab does not know it.
 
     A TypeError or ValueError counts only if the client raised it.
     """

@@ -1,7 +1,7 @@
 """The lab's own broker in the background: one per checkout, shared by all notebooks and the command line.
 
-It lives in `.lab/broker`. Whoever needs it first starts it; everybody else finds it there. Beside it, in
-`.lab/private`, live the brokers that one program started for itself.
+Its folder is `.lab/broker`. The first program that needs it starts it; the others find it there. Brokers that a program
+started for itself are in `.lab/private`.
 """
 
 import atexit
@@ -26,11 +26,11 @@ KAFKA_PORT = 9092
 
 
 def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, bool]:
-    """The background broker, up and answering, and whether this call started it.
+    """Return the background broker, up and answering, and whether this call started it.
 
-    However many programs call this at once, one broker is started. A frozen one is woken; one that was killed is
-    started again on its data. It ends with the last program that called this; with `keep` it stays until it is stopped
-    on purpose, whoever started it. Raises LabError with the end of the log if that fails.
+    If several programs call this at once, one broker starts. A frozen one is resumed; a killed one starts again on its
+    data. It ends with the last program that called this; with `keep` it stays until `down`, whichever program started
+    it. Raises LabError with the end of the log if it does not start.
     """
     runtime = prepare(settings)
     lock = processes.broker_lock(settings)
@@ -39,7 +39,7 @@ def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, 
         cluster = EmbeddedCluster(settings.home / "broker", runtime, role="background", ports=[KAFKA_PORT])
         process = cluster.brokers[0].process
         was_up = process is not None and not process.paused
-        # One that runs unrecorded (its starter was killed at the wrong moment, or .lab was deleted) holds the data.
+        # One that runs unrecorded (its starter was killed at the wrong moment, or .lab was deleted) locks the data.
         ours = process.pid if process else None
         strays = [each for each in processes.running(settings, ["background"]) if each.process.pid != ours]
         processes.stop(strays)
@@ -54,13 +54,13 @@ def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, 
 
 
 def address(settings: Settings) -> str:
-    """The address (host:port) of the background broker if its process runs, else empty; starts and fetches nothing."""
+    """Return the address (host:port) of the background broker if it runs, else empty; start and fetch nothing."""
     folder = settings.home / "broker"
     return recorded_address(folder) if Process.recorded(folder / "1" / "process.json") else ""
 
 
 def release(settings: Settings) -> None:
-    """Stop the background broker, which this program needs no more, unless another uses it or `up` asked to keep it."""
+    """Stop using the background broker. It ends, unless another program uses it or `up` asked to keep it."""
     with _alone(settings):
         processes.register(settings, uses=False)
         if not owners.used(settings.home):
@@ -71,7 +71,7 @@ def stop_all(settings: Settings, roles: Iterable[str] = processes.ROLES) -> list
     """Stop this lab's processes in these roles, and return those that ran."""
     with _alone(settings):
         stopped = _stop(settings, roles)
-    if roles is processes.ROLES:  # then nothing of this program's runs there either
+    if roles is processes.ROLES:  # nothing of this program runs there any more
         processes.unregister(settings)
     return stopped
 
@@ -86,12 +86,12 @@ def wipe(settings: Settings) -> None:
 
 
 def data_folders(settings: Settings) -> list[Path]:
-    """Where brokers keep their data."""
+    """Return the folders where brokers keep their data."""
     return [settings.home / "broker", settings.home / "private"]
 
 
 def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None = None) -> EmbeddedCluster:
-    """`size` brokers of the caller's own, started and answering; the caller calls `destroy()`.
+    """Start `size` brokers for the caller alone, and return them when they answer; the caller calls `destroy()`.
 
     They are destroyed at the latest when this program ends. `overrides` are broker settings.
     """
@@ -110,7 +110,7 @@ def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None 
 
 
 def own_folder(settings: Settings) -> Path:
-    """A new folder of this program's; if it is killed before it deletes the folder, `processes.sweep` does."""
+    """Make a folder for this program; if it is killed before it deletes the folder, `processes.sweep` does."""
     home = settings.home / "private"
     home.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=home, prefix=f"{os.getpid()}-"))
@@ -123,14 +123,14 @@ def _stop(settings: Settings, roles: Iterable[str]) -> list[processes.Running]:
     those = processes.running(settings, roles)
     processes.stop(those)
     owners.keep_mark(settings.home).unlink(missing_ok=True)
-    # What a stopped process started in its last moment.
+    # A process may have started another while it was being stopped.
     processes.stop(processes.running(settings, roles))
     return those
 
 
 @contextlib.contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
-    """While nobody starts the broker; but stopping must work also where the one who holds the lock hangs."""
+    """Lock starting the broker; but go on after 30 s, because stopping must work even if the holder hangs."""
     with contextlib.ExitStack() as stack:
         if settings.home.exists():
             with contextlib.suppress(LabError, OSError):

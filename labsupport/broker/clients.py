@@ -1,4 +1,4 @@
-"""Raw clients of kafka-python, made with the lab's time-outs, known by their names and closed together."""
+"""kafka-python's clients, made with the lab's timeouts, registered by name and closed together."""
 
 import logging
 from collections.abc import Callable
@@ -9,14 +9,15 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import BrokerResponseError, NodeNotReadyError
 
 from labsupport.broker.advice import DOWN, speaking
+from labsupport.broker.embedded import EmbeddedCluster
 from labsupport.broker.metadata import FOREIGN, reach
 from labsupport.errors import LabError
 from labsupport.kafka_fixes import ask_for_topics, readable, rest_when_idle
 from labsupport.settings import parse_addresses
 from labsupport.waiting import until
 
-# What the lab lays under a client's own settings: its timeouts, in milliseconds. Kafka's defaults suit a data centre;
-# here a learner would sit before a silent cell for up to five minutes.
+# The lab's defaults for clients: timeouts in milliseconds. Kafka's own suit a data centre; here a learner would look at
+# a silent cell for up to five minutes.
 ANY_CLIENT = {"bootstrap_timeout_ms": 5_000, "request_timeout_ms": 5_000}
 TIMEOUTS = {
     "producer": ANY_CLIENT | {"delivery_timeout_ms": 30_000, "max_block_ms": 10_000},
@@ -25,7 +26,7 @@ TIMEOUTS = {
         "session_timeout_ms": 6_000,
         "heartbeat_interval_ms": 1_000,
         "max_poll_interval_ms": 30_000,
-        "consumer_timeout_ms": 5_000,  # `for record in consumer` ends when nothing has come for so long
+        "consumer_timeout_ms": 5_000,  # `for record in consumer` ends when nothing arrives for this long
     },
     "admin": ANY_CLIENT,
 }
@@ -37,9 +38,9 @@ log = logging.getLogger("labsupport")
 
 
 class Clients:
-    """The clients of one Kafka cluster. Close it, or use it as a context manager; that closes every client it made."""
+    """The clients of one Kafka cluster. Close it, or use it as a context manager: that closes every client it made."""
 
-    def __init__(self, bootstrap: str, *, embedded: object | None = None):
+    def __init__(self, bootstrap: str, *, embedded: EmbeddedCluster | None = None):
         """`embedded`: the brokers behind it, if they are the lab's own."""
         self.bootstrap, self.embedded = bootstrap, embedded
         self._clients: dict[str, Any] = {}
@@ -53,15 +54,15 @@ class Clients:
         self.close()
 
     def config(self, kind: str, **settings: Any) -> dict[str, Any]:
-        """What a "producer", "consumer" or "admin" is made with: address and the lab's timeouts, under what you say."""
+        """Return the settings of a "producer", "consumer" or "admin": address and timeouts, then `settings`."""
         return {"bootstrap_servers": self.bootstrap.split(",")} | TIMEOUTS[kind] | settings
 
     def producer(self, *, name: str, **settings: Any) -> KafkaProducer:
-        """A KafkaProducer with `client_id=name`. A client made earlier under this name is closed first."""
+        """Make a KafkaProducer with `client_id=name`. An earlier client of this name is closed first."""
         return rest_when_idle(self._make("producer", name, **settings))
 
     def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
-        """A KafkaConsumer of `topics` with `client_id=name`. A client made earlier under this name is closed first."""
+        """Make a KafkaConsumer of `topics` with `client_id=name`. An earlier client of this name is closed first."""
         consumer = readable(self._make("consumer", name, *topics, **settings))
         with speaking(f"Could not ask for the topics {', '.join(topics)}."):
             if topics:
@@ -69,13 +70,13 @@ class Clients:
         return consumer
 
     def admin(self) -> KafkaAdminClient:
-        """The KafkaAdminClient of this cluster; the same one each time, until you close it."""
+        """Return the KafkaAdminClient of this cluster; the same one each time, until you close it."""
         if self._admin is None or self._admin._closed:
             self._admin = self._connect("admin", client_id="lab-admin")
         return self._admin
 
     def ask(self, what: str, question: Callable[[KafkaAdminClient], T]) -> T:
-        """What `question(admin)` answers; asked again, for 15 s, while its broker comes back or reads its groups."""
+        """Return what `question(admin)` answers; retry for 15 s while its broker comes back or loads its groups."""
         answers: list[T] = []
 
         def answered() -> bool:
@@ -103,13 +104,13 @@ class Clients:
                 "",
                 "run the first code cell of the lesson again",
             )
-        # Asked first, because a client that cannot connect tries for 5 s and does not say why.
+        # First, because a client that cannot connect retries for 5 s and does not say why.
         reach(parse_addresses(self.bootstrap), next_step=DOWN if self.embedded else FOREIGN)
         with speaking(f"Could not make the {kind} at {self.bootstrap}."):
             return CLIENTS[kind](*topics, **self.config(kind, **settings))
 
     def close_client(self, name: str) -> None:
-        """Close the client of that name. Harmless if there is none; what goes wrong is logged, not raised."""
+        """Close the client of that name. Harmless if there is none; errors are logged, not raised."""
         if name in self._clients:
             self._close(name, self._clients.pop(name))
 
@@ -121,11 +122,11 @@ class Clients:
                 client.close(timeout_ms=5_000)
             else:
                 client.close()
-        except Exception as error:  # with its broker gone it may raise anything, and the others must still be closed
+        except Exception as error:  # without its broker it may raise anything, and the others must still be closed
             log.warning("closing the client %r: %s: %s", name, type(error).__name__, error)
 
     def close(self) -> None:
-        """Close every client that was made here; no more can be made."""
+        """Close every client made here; no more can be made."""
         self._open = False
         for name in list(self._clients):
             self.close_client(name)

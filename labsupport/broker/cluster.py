@@ -1,4 +1,4 @@
-"""The handle on a Kafka cluster, the lab's own or somebody else's: addresses, raw clients, topics, groups, brokers.
+"""A Kafka cluster, the lab's own or another: addresses, clients, topics, groups, brokers.
 
 It hides nothing of Kafka: `producer()` and `consumer()` return kafka-python's own objects, made with `config()`.
 """
@@ -28,8 +28,8 @@ from labsupport.waiting import until
 class Cluster(Clients):
     """A Kafka cluster as the lab uses it.
 
-    Topics and groups of the lab are named `{prefix}{two digits}-{name}`; only such names are ever deleted. Close it,
-    or use it as a context manager; that closes every client it made.
+    Topics and groups of the lab are named `{prefix}{two digits}-{name}`; no others are ever deleted. Close it, or use
+    it as a context manager: that closes every client it made.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class Cluster(Clients):
     ):
         """`embedded`: the brokers behind it, if they are the lab's own.
 
-        `deletes_topics=False`: never delete a topic but use a fresh name instead. That is the default for the lab's
-        own broker on Windows, where deleting a topic can stop the broker (KAFKA-1194).
+        `deletes_topics=False`: use a fresh name instead of deleting a topic. This is the default for the lab's own
+        broker on Windows, where deleting a topic can stop the broker (KAFKA-1194).
         """
         super().__init__(bootstrap, embedded=embedded)
         self.prefix = prefix
@@ -56,11 +56,11 @@ class Cluster(Clients):
     # Topics and groups
 
     def is_ours(self, name: str) -> bool:
-        """Whether the lab may delete a topic or group of this name."""
+        """Return whether the lab may delete a topic or group of this name."""
         return re.fullmatch(re.escape(self.prefix) + r"[0-9]{2}-[A-Za-z0-9._-]+", name) is not None
 
     def topics(self, namespace: str = "") -> list[str]:
-        """The names of all topics that begin with `namespace`, sorted."""
+        """Return the names of all topics that begin with `namespace`, sorted."""
         return sorted(
             name for name in self.ask("the topics", KafkaAdminClient.list_topics) if name.startswith(namespace)
         )
@@ -68,9 +68,9 @@ class Cluster(Clients):
     def create_topic(self, name: str, partitions: int = 1, **config: Any) -> str:
         """Create the topic `name` empty, deleting an earlier one, and wait until it can be used; returns its name.
 
-        `config` are topic settings with `_` for `.`, such as `cleanup_policy="compact"`. The lab's topics keep records
-        for ever (`retention_ms=-1`), because the story's clock lies in the past: by default Kafka would drop its
-        records within minutes. Where topics are not deleted, the name returned is a fresh one.
+        `config` has topic settings with `_` for `.`, such as `cleanup_policy="compact"`. The lab's topics keep records
+        for ever (`retention_ms=-1`), because the story's clock lies in the past: by default Kafka would delete its
+        records within minutes. Where topics are not deleted, the result is a fresh name.
         """
         self._require_ours([name])
         if not isinstance(partitions, int) or partitions < 1:
@@ -89,13 +89,13 @@ class Cluster(Clients):
             except InvalidReplicationFactorError as error:
                 if "fenced" not in str(error):
                     raise
-                return False  # for the moment no broker counts as there: the machine slept, or is very busy
+                return False  # no broker counts as alive for the moment: the machine slept, or is very busy
             return True
 
         with speaking(f"Could not create the topic {name!r} with {partitions} partitions."):
-            until(created, 15, "the broker to be let in by its controller again", every=0.2)
+            until(created, 15, "the controller to unfence the broker", every=0.2)
             self.admin().wait_for_topics([name])
-            # A leader that is elected may not have made its log yet: of a thousand partitions that takes seconds.
+            # An elected leader may not have created its log yet: for a thousand partitions that takes seconds.
             begins = {TopicPartition(name, number): OffsetSpec.EARLIEST for number in range(partitions)}
             self.ask(f"the partitions of {name}", lambda admin: admin.list_partition_offsets(begins))
         return name
@@ -110,18 +110,18 @@ class Cluster(Clients):
             until(lambda: not doomed & set(self.topics()), 15, f"{', '.join(sorted(doomed))} to be gone")
 
     def groups(self, namespace: str = "") -> list[str]:
-        """The ids of all consumer groups that begin with `namespace`, sorted."""
+        """Return the ids of all groups that begin with `namespace`, sorted."""
         listed = [group["group_id"] for group in self.ask("the groups", KafkaAdminClient.list_groups)]
         return sorted(name for name in listed if name.startswith(namespace))
 
     def delete_groups(self, names: Sequence[str]) -> None:
-        """Delete those of these groups that exist, members first: a killed kernel leaves some that still count.
+        """Delete those of these groups that exist; evict their members first, because a killed kernel leaves some.
 
-        Raises LabError for a foreign name, and for a group that somebody keeps joining.
+        Raises LabError for a foreign name, and for a group that a member keeps joining.
         """
         self._require_ours(names)
 
-        who: list[str] = []  # members that were found, also after an eviction
+        who: list[str] = []  # the members found, also after an eviction
 
         def all_gone() -> bool:
             left = sorted(set(names) & set(self.groups()))
@@ -139,16 +139,16 @@ class Cluster(Clients):
                 mend = (
                     "shut down other kernels (Kernel, Shut Down All) and stop programs that read with these groups,\n"
                 )
-                seen = f"somebody keeps joining: {', '.join(who)}"
+                seen = f"a member keeps joining: {', '.join(who)}"
                 raise LabError(error.tried, seen, mend + "then run the cell again") from None
 
     def evict(self, group: str) -> None:
-        """Take all members out of the group, alive or not; what it has committed stays. One that lives joins again."""
+        """Remove all members from the group, alive or not; its offsets stay. A live member joins again."""
         self._require_ours([group])
         remove_members(self.admin(), self.describe(group))
 
     def describe(self, group: str) -> Group:
-        """The group and its members as the broker knows them, whichever protocol they speak."""
+        """Return the group and its members as the broker knows them, whichever protocol they use."""
         return self.ask(f"the members of {group}", lambda admin: describe(admin, group))
 
     def _require_ours(self, names: Sequence[str]) -> None:
@@ -157,17 +157,17 @@ class Cluster(Clients):
             raise LabError(
                 f"The lab does not create or delete {', '.join(map(repr, foreign))}.",
                 f"its own names have the form {self.prefix}NN-name: a lesson's two digits, then letters, digits, . _ -",
-                "choose such a name, or use lab.admin(), which does whatever you ask",
+                "choose such a name, or use lab.admin(), which has no such limit",
             )
 
     # Brokers
 
     def broker(self, number: int = 1) -> EmbeddedBroker:
-        """Broker `number`, to stop, kill, pause or start again. Raises LabError if it is not the lab's own."""
+        """Return broker `number`, to stop, kill, pause or start again. Raises LabError if it is not the lab's own."""
         if self.embedded is None:
             raise LabError(
                 "This experiment stops, pauses or kills a broker.",
-                f"the broker at {self.bootstrap} was not started by the lab, and others may be using it",
+                f"the lab did not start the broker at {self.bootstrap}, and others may be using it",
                 "run it on a broker of its own: with lab.private() as kafka: kafka.broker(1).pause()",
             )
         if not 1 <= number <= len(self.embedded.brokers):
@@ -176,7 +176,7 @@ class Cluster(Clients):
 
 
 def connect(settings: Settings) -> Cluster:
-    """The cluster that `settings` name, up and answering: the lab's own (started if need be) or an external one."""
+    """Return the cluster that `settings` name, up and answering: the lab's own (started if needed) or another."""
     if settings.embedded:
         embedded, _ = background.ensure(settings)
         return Cluster(embedded.bootstrap, embedded=embedded)
@@ -185,7 +185,7 @@ def connect(settings: Settings) -> Cluster:
 
 @contextlib.contextmanager
 def private(size: int = 1, settings: Settings | None = None, **overrides: str) -> Iterator[Cluster]:
-    """A cluster of `size` brokers for the body of a `with`, whatever LAB_KAFKA says; destroyed afterwards.
+    """Run a cluster of `size` brokers for the body of a `with`, whatever LAB_KAFKA says; destroy it afterwards.
 
     `overrides` are broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
     """

@@ -1,14 +1,14 @@
 """Brokers that the lab runs itself: Apache Kafka in KRaft mode, as plain child processes of this machine.
 
-A cluster is a folder. What is in it outlives the program that started the brokers, so another program finds them by
-making an `EmbeddedCluster` on the same folder:
+A cluster is a folder. It outlives the program that started the brokers, so another program finds them with an
+`EmbeddedCluster` on the same folder:
 
     cluster.json        ids and ports
     1/                  working directory of broker 1: server.properties, server.log, process.json
     1/data/             its storage (format, topics)
-    1/tmp/              what its libraries unpack while it runs
+    1/tmp/              files that its libraries unpack while it runs
 
-Broker 1 to n are brokers and controllers at once. Every address is on the loopback interface.
+Brokers 1 to n are brokers and controllers. Every address is on the loopback interface.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ from labsupport.broker.runtime import ENVIRONMENT, LOGGING, TEMPORARY, Runtime, 
 from labsupport.errors import LabError, NotKafkaError
 from labsupport.waiting import until
 
-START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a machine that is busy with other things
+START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a busy machine
 
 
 def known_brokers(port: int, cluster: str = "") -> set[int]:
-    """The ids of the brokers that the one on `port` knows; empty while it does not answer.
+    """Return the ids of the brokers that the one on `port` knows; empty while it does not answer.
 
-    Empty too if it is of another cluster than the one whose id is given: two labs that start at the same moment can
-    choose the same port, and the one that does not get it must not take the other's broker for its own.
+    If `cluster` is given, brokers of another cluster do not count: two labs that start at the same moment can choose
+    the same port, and the loser must not take the other's broker for its own.
     """
     try:
         answer = ask(HOST, port, timeout=1.0)
@@ -46,9 +46,9 @@ def known_brokers(port: int, cluster: str = "") -> set[int]:
 
 
 def recorded_cluster(folder: Path) -> tuple[str, dict[int, tuple[int, int]]]:
-    """The id of the cluster in `folder` and the ports of its brokers.
+    """Return the id of the cluster in `folder` and the ports of its brokers.
 
-    Without a good record no ports, and the id that the storage has, if there is any: brokers keep that one.
+    Without a valid record there are no ports, and the id is that of the storage, if any: brokers keep it.
     """
     try:
         record = json.loads((folder / "cluster.json").read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def recorded_cluster(folder: Path) -> tuple[str, dict[int, tuple[int, int]]]:
 
 
 def stored_id(folder: Path) -> str:
-    """The id of the cluster whose first broker has its storage in `folder`; empty if there is none."""
+    """Return the id of the cluster whose first broker has its storage in `folder`; empty if there is none."""
     try:
         lines = (folder / "1" / "data" / "meta.properties").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -70,13 +70,13 @@ def stored_id(folder: Path) -> str:
 
 
 def recorded_address(folder: Path) -> str:
-    """The address (host:port) of the first broker of the cluster in `folder`, or empty."""
+    """Return the address (host:port) of the first broker of the cluster in `folder`, or empty."""
     _, ports = recorded_cluster(folder)
     return f"{HOST}:{ports[1][0]}" if 1 in ports else ""
 
 
 class EmbeddedBroker:
-    """One broker of an embedded cluster: stop, kill, pause, resume, start it again."""
+    """One broker of an embedded cluster: stop, kill, pause, resume, or start it again."""
 
     def __init__(self, cluster: "EmbeddedCluster", number: int):
         self.cluster, self.number = cluster, number
@@ -88,12 +88,12 @@ class EmbeddedBroker:
 
     @property
     def port(self) -> int:
-        """Where clients reach it."""
+        """The port for clients."""
         return self.cluster.ports[self.number][0]
 
     @property
     def process(self) -> Process | None:
-        """Its process if it runs, whoever started it. One whose port nobody knows any more does not count."""
+        """Its process if it runs, whichever program started it. Without a record of its port it does not count."""
         if self.number not in self.cluster.ports:
             return None
         if self._process is None or not self._process.alive:
@@ -116,7 +116,7 @@ class EmbeddedBroker:
         self.cluster.wait_until_ready([self])
 
     def stop(self) -> None:
-        """Shut it down cleanly, as an operator does (SIGTERM); kill it if that takes longer than 15 s."""
+        """Shut it down cleanly, as an operator does (SIGTERM); after 15 s kill it."""
         if process := self.process:
             process.stop(15)
             self._forget_temporary()
@@ -128,17 +128,17 @@ class EmbeddedBroker:
             self._forget_temporary()
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): connections stay open and nothing answers."""
+        """Freeze it (SIGSTOP): connections stay open, and nothing answers."""
         if process := self.process:
             process.pause()
 
     def resume(self) -> None:
-        """Let it go on after `pause`. Harmless if it is not paused."""
+        """Resume it after `pause`. Harmless if it is not paused."""
         if process := self.process:
             process.resume()
 
     def log_tail(self, lines: int = 12) -> str:
-        """The last lines of its log."""
+        """Return the last lines of its log."""
         return tail(self.folder / "server.log", lines)
 
     def spawn(self, training: Path | None = None) -> None:
@@ -184,7 +184,7 @@ class EmbeddedCluster:
         ports: Sequence[int] = (),
         overrides: dict[str, str] | None = None,
     ):
-        """`ports`: client ports to prefer, if free. `overrides`: broker settings laid over the lab's own."""
+        """`ports`: preferred client ports. `overrides`: broker settings that replace the lab's own."""
         self.folder, self.runtime, self.role = folder, runtime, role
         self.preferred_ports, self.overrides = tuple(ports), dict(overrides or {})
         self.id, self.ports = recorded_cluster(folder)
@@ -192,7 +192,7 @@ class EmbeddedCluster:
 
     @property
     def bootstrap(self) -> str:
-        """The brokers' addresses as a client wants them: host:port[,host:port]."""
+        """The brokers' addresses, as clients take them: host:port[,host:port]."""
         return ",".join(f"{HOST}:{broker.port}" for broker in self.brokers)
 
     def start(self, training: Path | None = None) -> None:
@@ -215,11 +215,11 @@ class EmbeddedCluster:
             except LabError:
                 for broker in ours:
                     broker.kill()
-                # Between our look and the broker's start somebody else may have taken a port: choose again. A broker
-                # that ends writes on after that line, so it may have left the error's last lines.
+                # Another program may have taken a port since we chose it: choose again. A broker that ends writes
+                # more after that line, so the line may not be among the error's last ones.
                 if attempt == 3 or not any("Address already in use" in broker.log_tail(200) for broker in ours):
                     raise
-            except BaseException:  # Ctrl-C, a full disk: leave no half-started broker behind
+            except BaseException:  # Ctrl-C, or a full disk: leave no half-started broker behind
                 for broker in ours:
                     broker.kill()
                 raise
@@ -240,9 +240,9 @@ class EmbeddedCluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def wait_until_ready(self, brokers: Sequence[EmbeddedBroker], timeout: float = START_TIMEOUT) -> None:
-        """Wait until a client gets an answer from each of `brokers` that lists them all.
+        """Wait until each of `brokers` answers a client and lists them all.
 
-        Raises LabError with the end of its log as soon as the process of one has ended, or after `timeout` seconds.
+        Raises LabError with the end of its log as soon as one has ended, or after `timeout` seconds.
         """
         wanted = {broker.number for broker in brokers}
         silent = list(brokers)
@@ -262,16 +262,17 @@ class EmbeddedCluster:
                 seen or broker.log_tail(),
                 (
                     next_step
-                    or "try again: python3 lab.py down, then up; if it comes back, start over with an empty broker:\n"
+                    or "try again: python3 lab.py down, then up; if that fails, start over with an empty broker:\n"
                     "python3 lab.py wipe  (your notebooks stay)"
                 )
                 + f"\nthe whole log: {broker.folder / 'server.log'}",
             )
 
     def _choose_ports(self) -> None:
-        """Two ports for each broker. A client port that was used before comes before any other free one."""
+        """Choose two ports for each broker. Earlier client ports are preferred to other free ones."""
         size, before = len(self.brokers), [pair[0] for pair in self.ports.values()]
-        sockets, chosen = [], []
+        sockets: list[socket.socket] = []
+        chosen: list[int] = []
         try:
             wanted = [*self.preferred_ports, *before]
             for port in [*wanted, *[0] * (2 * size)]:
@@ -279,7 +280,7 @@ class EmbeddedCluster:
                     with contextlib.suppress(OSError):
                         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
                         sockets.append(listener)
-                        if sys.platform != "win32":  # there the option would allow a second owner of the port
+                        if sys.platform != "win32":  # on Windows the option lets two programs share the port
                             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                         listener.bind((HOST, port))
                         listener.listen()

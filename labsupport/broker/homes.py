@@ -1,4 +1,4 @@
-"""Temporary homes, in the machine's temporary folder: gone with the program that made them, however it ends."""
+"""Temporary homes, in the machine's temporary folder. They are deleted when the program that made them has ended."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from labsupport.settings import Settings
 
 @contextlib.contextmanager
 def temporary(prefix: str) -> Iterator[Path]:
-    """A home for this program, and those that it starts, in the body of a `with`; a running lab is not touched."""
+    """Give this program, and those it starts, a home of their own in a `with`; no running lab is touched."""
     before = dict(os.environ)
     home = make(prefix)
     try:
@@ -29,9 +29,9 @@ def temporary(prefix: str) -> Iterator[Path]:
 
 
 def make(prefix: str) -> Path:
-    """The same without an end: when this program has gone, the home's warden deletes it.
+    """Make such a home until this program ends; then the home's warden deletes it.
 
-    It is the temporary folder of these programs too. Homes whose owner and warden were both killed are deleted now.
+    It is also the temporary folder of these programs. Homes whose owner and warden were both killed are deleted now.
     """
     everywhere = Path(tempfile.gettempdir())
     for old in everywhere.glob(f"{prefix}[0-9]*-*"):
@@ -44,5 +44,5 @@ def make(prefix: str) -> Path:
     processes.register(Settings.from_environment())
     (home / "tmp").mkdir()
     os.environ |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(home / "tmp"))
-    tempfile.tempdir = None  # it is looked up again
+    tempfile.tempdir = None  # gettempdir() looks it up again
     return home

@@ -1,6 +1,6 @@
-"""Which process: its pid and the moment it started, because the number alone may be somebody else's by now.
+"""Identify a process by its pid and start time: a pid alone may have been reused.
 
-It needs next to nothing, so that the warden, which runs beside every lab, stays small.
+Imports next to nothing, so that the warden, which runs beside every lab, stays small.
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def _boot() -> str:
-    """A word for the time since this machine was started; empty where there is none."""
+    """Return the id of this boot of the machine; empty where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
     except OSError:
@@ -20,7 +20,7 @@ BOOT = _boot()
 
 
 def started(pid: int) -> str | None:
-    """When the process began, as a word that stays the same for its whole life; None if there is no such process.
+    """Return when the process started, as text that never changes; None if there is no such process.
 
     On Linux in ticks since boot, with the boot: the wall-clock time that psutil reports moves when the clock is
     corrected. A process that is dead but not yet reaped by its parent counts as gone.
@@ -42,12 +42,12 @@ def started(pid: int) -> str | None:
 
 
 def identity(pid: int | None = None) -> str:
-    """`pid:began` of that process, or of this one."""
+    """Return `pid:began` of that process, or of this one."""
     pid = pid or os.getpid()
     return f"{pid}:{started(pid)}"
 
 
 def lives(identity: str) -> bool:
-    """Whether the process with this identity still runs; one that is frozen does."""
+    """Return whether the process with this identity still runs; a frozen one does."""
     pid, _, began = identity.partition(":")
     return pid.isdecimal() and began != "" and started(int(pid)) == began

@@ -1,6 +1,6 @@
-"""The broker's program: Apache Kafka's jars, pinned, fetched once per user, verified before every start.
+"""Apache Kafka's jars: pinned, fetched once per user, verified before every start.
 
-`jars.lock` names each jar with its size and SHA-256. Nothing that differs from it is ever run.
+`jars.lock` has the size and SHA-256 of each jar. No other jar is ever run.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from labsupport.settings import Settings
 from labsupport.waiting import only_one
 
 LOCK = Path(__file__).with_name("jars.lock")
-AT_ONCE = 8  # downloads at the same time: all jars in about 4 s where one after the other takes 12 s
+AT_ONCE = 8  # downloads at the same time: 4 s for all jars instead of 12 s
 ATTEMPTS = 2
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -43,11 +43,11 @@ class Jar:
 
     @property
     def file_name(self) -> str:
-        """As Maven names the file."""
+        """Maven's name of the file."""
         return f"{self.artifact}-{self.version}.jar"
 
     def matches(self, path: Path) -> bool:
-        """Whether `path` holds exactly this jar."""
+        """Return whether `path` is exactly this jar."""
         try:
             if path.stat().st_size != self.size:
                 return False
@@ -57,45 +57,46 @@ class Jar:
 
 
 def pinned(lock: Path = LOCK) -> list[Jar]:
-    """The jars of the lock file, in its order, which is also the order of the class path."""
+    """Return the jars of the lock file, in its order, which is that of the class path."""
     jars = []
     for line in lock.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             coordinates, size, sha256 = line.split("\t")
-            jars.append(Jar(*coordinates.split(":"), int(size), sha256))
+            group, artifact, version = coordinates.split(":")
+            jars.append(Jar(group, artifact, version, int(size), sha256))
     return jars
 
 
 def kafka_version() -> str:
-    """The version of Apache Kafka that the lock pins, such as 4.3.1."""
+    """Return the version of Apache Kafka that the lock pins, such as 4.3.1."""
     return next(jar.version for jar in pinned() if jar.artifact == "kafka_2.13")
 
 
 def lock_digest() -> str:
-    """Changes whenever the lock does."""
+    """Return a digest that changes with the lock."""
     return digest(LOCK.read_text(encoding="utf-8"))
 
 
 def ensure(settings: Settings) -> list[Path]:
-    """The verified jars of the lock in the user's cache, fetching what is missing or altered.
+    """Return the verified jars in the user's cache; fetch those that are missing or altered.
 
-    Verifying takes about 30 ms. Raises LabError if a jar can be had neither from the cache, nor from
-    `settings.offline`, nor from the network.
+    Verifying takes about 30 ms. Raises LabError if a jar is neither in the cache nor in `settings.offline` nor on the
+    network.
     """
     jars = pinned()
-    folder = place(settings)
+    folder = folder_of(settings)
     if missing(jars, folder):
         _fetch(jars, folder, settings)
     return [folder / jar.file_name for jar in jars]
 
 
-def place(settings: Settings) -> Path:
-    """The folder of the jars in the user's cache."""
+def folder_of(settings: Settings) -> Path:
+    """Return the folder of the jars in the user's cache."""
     return settings.cache / f"jars-{lock_digest()}"
 
 
 def missing(jars: list[Jar], folder: Path) -> list[Jar]:
-    """Those of `jars` that are not in `folder`, or altered there."""
+    """Return those of `jars` that are missing from `folder`, or altered there."""
     with ThreadPoolExecutor(4) as pool:
         good = pool.map(lambda jar: jar.matches(folder / jar.file_name), jars)
         return [jar for jar, is_good in zip(jars, good, strict=True) if not is_good]
@@ -108,8 +109,8 @@ def _fetch(jars: list[Jar], folder: Path, settings: Settings) -> None:
         for left_over in folder.glob(".fetch-*"):  # of a set-up that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-", ignore_cleanup_errors=True) as scratch:
-            source = _from_folder if settings.offline else _from_maven
-            _fetch_each(wanted, folder, source(settings, Path(scratch)))
+            from_folder = settings.offline and _from_folder(settings.offline, Path(scratch))
+            _fetch_each(wanted, folder, from_folder or _from_maven(settings, Path(scratch)))
 
 
 def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[int], None]], Path]) -> None:
@@ -122,7 +123,7 @@ def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[
 
         def count(size: int) -> None:
             if interrupted.is_set():
-                raise LabError("The download was interrupted.", "", "run the same command again: it goes on from there")
+                raise LabError("The download was interrupted.", "", "run the same command again: it continues")
             bar.update(size)
 
         def one(jar: Jar) -> None:
@@ -133,7 +134,7 @@ def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[
                     f"its size or SHA-256 differs from {LOCK.name}; it was not used",
                     "python3 lab.py  (tries again); if it comes back, ask whoever runs the mirror or made the folder",
                 )
-            os.utime(path, (0, 0))  # the start-up cache notes the time: a jar fetched again must look the same
+            os.utime(path, (0, 0))  # the start-up cache records the time: a jar fetched again must look the same
             path.replace(folder / jar.file_name)
 
         tasks = [pool.submit(one, jar) for jar in missing]
@@ -146,15 +147,15 @@ def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[
             raise
 
 
-def _from_folder(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[int], None]], Path]:
-    """Jars from the folder LAB_OFFLINE, at any depth."""
-    there = {path.name: path for path in settings.offline.rglob("*.jar")}
+def _from_folder(offline: Path, scratch: Path) -> Callable[[Jar, Callable[[int], None]], Path]:
+    """Take jars from the folder LAB_OFFLINE, at any depth."""
+    there = {path.name: path for path in offline.rglob("*.jar")}
 
     def get(jar: Jar, count: Callable[[int], None]) -> Path:
         if jar.file_name not in there:
             raise LabError(
                 f"Kafka's jar {jar.file_name} is missing.",
-                f"LAB_OFFLINE={settings.offline} does not have it",
+                f"LAB_OFFLINE={offline} does not have it",
                 f"put all {len(pinned())} jars of labsupport/broker/{LOCK.name} into that folder, or unset LAB_OFFLINE",
             )
         path = Path(shutil.copy(there[jar.file_name], scratch))
@@ -165,8 +166,8 @@ def _from_folder(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[
 
 
 def _from_maven(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[int], None]], Path]:
-    """Jars from Maven Central, or from the mirror LAB_MAVEN."""
-    import requests  # with jgo half a second to import, and needed once per user
+    """Take jars from Maven Central, or from the mirror LAB_MAVEN."""
+    import requests  # these two take half a second to import, and are needed once per user
     from jgo.maven import MavenContext, PythonResolver
 
     current: dict[str, Callable[[int], None]] = {}
@@ -188,7 +189,8 @@ def _from_maven(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[i
             try:
                 return artifact.resolve()
             except (requests.RequestException, RuntimeError) as error:
-                artifact.cached_path.unlink(missing_ok=True)  # a half file would be taken for the whole one
+                if artifact.cached_path:
+                    artifact.cached_path.unlink(missing_ok=True)  # half a file would count as the whole one
                 failure = error
         raise LabError(
             f"Could not fetch {jar.file_name}, one of Kafka's {len(pinned())} jars.",

@@ -1,14 +1,14 @@
-"""Why Java ended, from what it wrote last: the lines that say so and what to do about it (pure)."""
+"""Find out why Java ended from its last output: the lines that say so, and what to do (pure)."""
 
 import re
 
-DOCTOR = "look at everything that the lab needs: python3 lab.py doctor"
-# (what a line has, what to do); the first cause that a line has is taken, with all lines that have it.
+DOCTOR = "check everything that the lab needs: python3 lab.py doctor"
+# (pattern, what to do); the first pattern that matches a line counts, with all lines that match it.
 CAUSES = (
     (
         r"insufficient memory|Cannot allocate memory|Not enough space|OutOfMemoryError|unable to create native thread"
         r"|Could not (allocate|reserve)|[Ff]ailed to (reserve|map|allocate|commit)|errno=12|Cannot create.*thread",
-        "give it memory: close programs, or raise a limit (ulimit -v, a container's); the lab needs 600 MB",
+        "free memory: close programs, or raise a limit (ulimit -v, a container's); the lab needs 600 MB",
     ),
     (r"No space left on device|Disk quota exceeded", "free some space: the lab needs 300 MB"),
     (
@@ -27,7 +27,7 @@ CAUSES = (
 
 
 def cause(written: str) -> tuple[str, str]:
-    """The lines of what Java wrote that name a cause the lab knows, four at most, and the next step; else empty."""
+    """Return the lines of Java's output that name a known cause, four at most, and the next step; else empty texts."""
     lines = [line for line in written.splitlines() if line.strip(" #\t")]
     for words, next_step in CAUSES:
         if found := [line.strip(" #\t") for line in lines if re.search(words, line)]:

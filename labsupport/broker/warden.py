@@ -1,10 +1,10 @@
 """The warden of a home ends what has outlived its owner. `python -m labsupport.broker.warden HOME`, one per home.
 
-Four times a second it looks whether the owners live, by pid and start time: so it does not matter how one ended, nor
-when, nor on which system; and one that is frozen lives. It hears no Ctrl-C, having a session of its own. It ends when
-nobody is left to watch; who becomes an owner after that starts another.
+Four times a second it checks by pid and start time whether the owners live. So it does not matter how or when one
+ended, or on which system; a frozen owner lives. It has a session of its own, so Ctrl-C does not reach it. It ends when
+no owner is left; the next owner starts another.
 
-What needs a library is imported where it is used, when somebody has died: it would be most of the warden's memory.
+Libraries are imported only when an owner has died: they would be most of the warden's memory.
 """
 
 import contextlib
@@ -21,25 +21,25 @@ from labsupport.broker.identity import lives
 from labsupport.broker.owners import Owner
 
 EVERY = 0.25  # seconds
-# A process that is being started when its owner dies has no marks yet: so long it is looked for.
+# A process that was being started when its owner died has no marks yet: look for it this long.
 GRACE = 1.5
-# So long the broker is kept for a kernel that is being restarted, or the next of two commands.
+# Keep the broker this long for a kernel that restarts, or the next of two commands.
 LINGER = 1.5
 
 
 class Warden:
-    """What it knows of its home. It remembers the owners, should somebody delete the home under them."""
+    """What it knows of its home. It remembers the owners, in case the home is deleted while they run."""
 
     def __init__(self, home: Path, clock: Callable[[], float] = time.monotonic):
         self.clock = clock  # seconds
         self.home, self.temporary = home, (home / owners.TEMPORARY).exists()
         self.known: dict[str, Owner] = {}
-        self.seen: dict[str, float] = {}  # of an owner that has gone, by identity: when something of it was seen last
+        self.seen: dict[str, float] = {}  # by identity of a dead owner: when a process of it was last seen
         self.in_use = clock()  # when the broker was last in use, or seen
-        self.settled = False  # nobody has used it since, and it does not run
+        self.settled = False  # not used since, and not running
 
     def look(self) -> bool:
-        """Look once, and end what has to end; returns whether there is anything left to watch."""
+        """Check once, and end what has to end; returns whether anything is left to watch."""
         if (self.home / "owners").is_dir():
             self.known = {owner.identity: owner for owner in owners.read(self.home)}
         elif self.temporary:  # its owner has deleted it
@@ -54,7 +54,7 @@ class Warden:
             self.in_use, self.settled = now, owners.keep_mark(self.home).exists()
         elif not self.settled and now - self.in_use > LINGER:
             if self._end_shared():
-                self.in_use = now  # and look again: it may have been starting something
+                self.in_use = now  # and check again: it may have been starting something
             else:
                 self.settled = now - self.in_use > LINGER + GRACE
         return bool(self.known) or not self.settled
@@ -70,7 +70,7 @@ class Warden:
             del self.known[owner.identity], self.seen[owner.identity]
 
     def _end_shared(self) -> bool:
-        """Stop the broker that nobody uses, unless somebody is just starting it; whether it ran."""
+        """Stop the unused broker, unless a program is just starting it; return whether it ran."""
         from labsupport.broker import processes
         from labsupport.waiting import only_one
 
@@ -87,7 +87,7 @@ class Warden:
         return bool(those)
 
     def leave(self) -> bool:
-        """Go, if really nobody is left: from now on, whoever becomes an owner starts another warden."""
+        """Leave if no owner is left; return whether it left. The next owner starts another warden."""
         from labsupport.broker import processes
         from labsupport.broker.process import Process
 
@@ -120,18 +120,18 @@ def _kill(owner: Owner) -> None:
     from labsupport.errors import LabError
 
     pid, _, began = owner.identity.partition(":")
-    with contextlib.suppress(LabError):  # one that cannot be killed must not keep us from the others
+    with contextlib.suppress(LabError):  # one that cannot be killed must not protect the others
         Process("an owner", int(pid), began, Path("warden.log")).kill()
 
 
 def main(home: Path) -> None:
-    """Watch until nobody is left."""
+    """Watch until no owner is left."""
     warden = Warden(home)
     while True:
         try:
             if not warden.look() and warden.leave():
                 return
-        except Exception:  # a full disk, a process that cannot be killed: the others must still be looked after
+        except Exception:  # a full disk, or a process that cannot be killed: keep watching the others
             traceback.print_exc()
         time.sleep(EVERY)
 

@@ -1,12 +1,13 @@
 """`python3 lab.py bench`: how the lab's broker compares with a stock one, in ratios from one run.
 
-Stock is what a download of Apache Kafka does by itself: `StorageTool format`, then `kafka.Kafka` with the heap and
-collector of its start script and default settings, but for the replication factors, which one broker cannot keep.
-Jars and Java are the same for both. The two are measured in turn (lab, stock, lab, stock), so that a machine that gets
-slower meets both; each ratio is that of neighbours, and the table shows the median.
+Stock is a plain download of Apache Kafka: `StorageTool format`, then `kafka.Kafka` with the heap and collector of its
+start script and default settings, except the replication factors, which one broker cannot keep. Both use the same jars
+and Java. They are measured alternately (lab, stock, lab, stock), so that a machine that gets slower affects both. Each
+ratio is that of neighbours, and the table shows the median.
 """
 
 import contextlib
+import json
 import os
 import platform
 import socket
@@ -17,10 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import click
 import psutil
+from rich.table import Table
 
 from labsupport.broker import background, homes, training
 from labsupport.broker.cluster import Cluster, private
@@ -30,6 +33,7 @@ from labsupport.broker.processes import java_marks, python_marks
 from labsupport.broker.properties import HOST
 from labsupport.broker.runtime import ENVIRONMENT, JAVA, Runtime, new_id, prepare
 from labsupport.commands import loops
+from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.errors import LabError
 from labsupport.settings import Settings
@@ -40,7 +44,7 @@ STOCK_FLAGS = ("-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMil
 
 @dataclass(frozen=True)
 class Sample:
-    """One cluster's life: seconds until it answers and until a group reads its first record; bytes per idle broker."""
+    """One run of a cluster: seconds until it answers and until a group reads a record; bytes per idle broker."""
 
     start: float
     first_record: float
@@ -49,7 +53,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: the lab, what it is compared with (`against`), and their ratio, if there is any."""
+    """One line of the table: the lab, what it is compared with (`against`), and the ratio, if any."""
 
     what: str
     unit: str
@@ -59,15 +63,34 @@ class Row:
     against: str = ""
 
 
-def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3)) -> list[Row]:
-    """The whole table, from `runs` pairs for each size of cluster; about 40 s for each pair.
+@click.command(**example("python3 lab.py bench", "python3 lab.py bench --runs 5 --json"))
+@click.option(
+    "--runs", type=click.IntRange(1, 50), default=3, show_default=True, help="Pairs for each size of cluster."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+def bench(runs: int, as_json: bool) -> None:
+    """Compare the lab's broker with a stock one, and its helpers with hand-written loops, as ratios from one run."""
+    rows = measure(Settings.from_environment(), runs)
+    if as_json:
+        click.echo(json.dumps({"machine": machine(), "runs": runs, "rows": [asdict(row) for row in rows]}))
+        return
+    table = Table("", "lab", "compared with", "ratio", box=None, header_style="dim")
+    for row in rows:
+        other = "" if row.other is None else f"{row.other:.3g} {row.unit} ({row.against})"
+        table.add_row(row.what, f"{row.lab:.3g} {row.unit}", other, "" if row.ratio is None else f"{row.ratio:.2g}")
+    console.print(table)
+    console.print(f"Medians of {runs} runs on {machine()}", soft_wrap=True)
 
-    Everything runs in a home of its own: a lab that is in use is left alone.
+
+def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3)) -> list[Row]:
+    """Return the table, from `runs` pairs for each size of cluster; a pair takes about 40 s.
+
+    Everything runs in a home of its own, so a running lab is not touched.
     """
     with homes.temporary("lab-bench-") as home:
         own = replace(settings, home=home, kafka="embedded")
         runtime = prepare(own)
-        training.train(own)  # what is compared is the lab as it is from the second start on
+        training.train(own)  # from the second start on, the lab has its start-up cache
         rows = []
         with progress("Measuring", 2 * len(sizes) * runs + 1, "start") as bar:
             for size in sizes:
@@ -80,7 +103,7 @@ def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3)) -> lis
 
 
 def machine() -> str:
-    """What the figures were measured on."""
+    """Describe this machine."""
     memory = psutil.virtual_memory().total / 2**30
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     return f"{os.cpu_count()} cores, {memory:.0f} GB, {system}"
@@ -115,12 +138,13 @@ def _compare(size: int, pairs: list[tuple[Sample, Sample]]) -> list[Row]:
 @contextlib.contextmanager
 def _lab(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]]]:
     with private(size, runtime.settings) as kafka:
-        yield kafka, [broker.process for broker in kafka.embedded.brokers]
+        brokers = [kafka.broker(number) for number in range(1, size + 1)]
+        yield kafka, [broker.process for broker in brokers if broker.process]
 
 
 @contextlib.contextmanager
 def _stock(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]]]:
-    """`size` brokers as Kafka's own scripts start them, on free ports."""
+    """Run `size` brokers as Kafka's own scripts start them, on free ports."""
     ports = _free_ports(2 * size)
     voters = ",".join(f"{n}@{HOST}:{ports[size + n - 1]}" for n in range(1, size + 1))
     class_path = os.pathsep.join(map(str, runtime.class_path))
@@ -182,7 +206,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _first_record(kafka: Cluster) -> float:
-    """Seconds from making a consumer in a new group until it has the first record."""
+    """Return seconds from making a consumer in a new group until it has the first record."""
     topic = kafka.create_topic("97-bench")
     kafka.producer(name="bench-producer").send(topic, b"x").get(timeout=60)
     begin = time.monotonic()
@@ -192,13 +216,13 @@ def _first_record(kafka: Cluster) -> float:
 
 
 def _memory(processes: list[Process]) -> int:
-    """Resident bytes of a broker after two seconds without work, on average."""
+    """Return the average resident bytes of a broker after two idle seconds."""
     time.sleep(2)  # not a synchronisation: idle time is what is measured
     return sum(process.memory for process in processes) // len(processes)
 
 
 def _loops(settings: Settings, runs: int) -> list[Row]:
-    """The lessons' helpers against the loops by hand."""
+    """Compare the lessons' helpers with loops by hand."""
     with private(1, settings) as kafka:
         measured = [loops.measure(kafka) for _ in range(runs)]
     rows = []
@@ -221,7 +245,7 @@ print(imported, down, up)
 
 
 def _python_side(settings: Settings) -> list[Row]:
-    """What a notebook's first cell costs: import, `lesson()` with the broker down, and up with a topic to delete."""
+    """Measure a notebook's first cell: import, `lesson()` with the broker down, and up with a topic to delete."""
     environment = {**os.environ, "LAB_HOME": str(settings.home), "LAB_KAFKA": "embedded"}
     run = subprocess.run(
         [sys.executable, *python_marks(settings, "program"), "-c", PYTHON_SIDE],

@@ -1,7 +1,7 @@
-"""The one place where an error becomes a sentence and an exit code.
+"""Turns errors into sentences and exit codes; no other module does.
 
-Exit codes: 0 all is well · 1 something did not work, with the next step · 2 the command was typed wrongly ·
-130 stopped with Ctrl-C, or by a signal (but 0 for `lab.py` alone, where that is the way to end it).
+Exit codes: 0 success · 1 failure, with the next step · 2 wrong usage · 130 stopped with Ctrl-C or by a signal (but 0
+for `lab.py` alone, which ends that way).
 """
 
 import os
@@ -19,18 +19,18 @@ from labsupport.waiting import INTERRUPTS
 
 
 def interrupt_once(_number: int, _frame: object) -> None:
-    """A closed terminal or a `kill` ends a command as Ctrl-C does; while it cleans up, nothing interrupts it again."""
+    """End the command, as Ctrl-C does, on any of these signals; ignore further ones while it cleans up."""
     for each in INTERRUPTS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def run(command: Callable[..., Any]) -> None:
-    """Run the command; errors are printed once, here."""
+    """Run the command; print its errors, and exit."""
     errors = Console(stderr=True, highlight=False)
     for each in INTERRUPTS:
         signal.signal(each, interrupt_once)
-    if starter := os.environ.pop("LAB_STARTED_BY", ""):  # where lab.py is another process than this one
+    if starter := os.environ.pop("LAB_STARTED_BY", ""):  # on Windows lab.py is another process
         from labsupport.broker import processes
 
         processes.end_with(int(starter))

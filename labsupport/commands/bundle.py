@@ -1,7 +1,7 @@
-"""`python3 lab.py bundle DIR`: all that a set-up needs, in a folder for a stick: wheels, Java among them, and jars.
+"""`python3 lab.py bundle DIR`: put all that a set-up needs on a stick: wheels (with Java) and jars.
 
-`python3 lab.py --from DIR` sets up from it without a network. `bundle.json` says what is in it and for whom; it is
-written last, and `lab.py` compares every file with it. An interrupted bundle is finished by the same command.
+`python3 lab.py --from DIR` sets up from it without a network. `bundle.json` lists the files and the platforms; it is
+written last, and `lab.py` compares every file with it. The same command finishes an interrupted bundle.
 """
 
 import json
@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
@@ -27,14 +28,16 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from labsupport.broker import jars
 from labsupport.broker.process import write_atomically
 from labsupport.broker.processes import python_marks
+from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.errors import LabError
 from labsupport.files import storing
 from labsupport.settings import CHECKOUT, Settings
+from labsupport.setup import installed
 
-CONTENTS, REQUIREMENTS = "bundle.json", CHECKOUT / "requirements.txt"
+CONTENTS, REQUIREMENTS = "bundle.json", installed.REQUIREMENTS
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-AT_ONCE, TOGETHER = 4, 16  # downloads at the same time, and packages of each
+AT_ONCE, TOGETHER = 4, 16  # downloads at the same time, and packages in each
 NOT_COPIED = (".git", ".venv*", ".lab", "work", "__pycache__", ".*_cache", ".hypothesis", ".ipynb_checkpoints")
 GLIBC = range(28, 4, -1)  # 2.28 is that of Debian 10, Ubuntu 20.04, RHEL 8
 READ_ME = """\
@@ -51,7 +54,7 @@ A lab for learning Apache Kafka, with all that it needs: no network is used.
 
 @dataclass(frozen=True)
 class Platform:
-    """A kind of machine: what Python calls it, and which wheels fit it (the best first, as pip's --platform)."""
+    """A kind of machine: Python's name of it, and the wheels that fit it (best first, as pip's --platform)."""
 
     system: str
     machine: str
@@ -73,14 +76,36 @@ PLATFORMS = {
 }
 
 
+@click.command(
+    **example(
+        "python3 lab.py bundle /media/stick/lab-bundle",
+        "python3 lab.py bundle lab-bundle --platform windows-x86_64 --platform macos-arm64 --python 3.12 --python 3.13",
+    ),
+)
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--platform", "platforms", multiple=True, help="For these machines (default: this kind of machine).")
+@click.option("--python", "pythons", multiple=True, help="For these Pythons, such as 3.12 (default: this one).")
+def bundle(folder: Path, platforms: tuple[str, ...], pythons: tuple[str, ...]) -> None:
+    """Put the lab and all that it needs into DIR: packages, Java, Kafka. To use it: python3 lab.py --from DIR.
+
+    --platform and --python may be repeated. An interrupted bundle continues when the command is run again.
+    """
+    machines, versions = known(platforms, pythons)
+    size = make(Settings.from_environment(), folder, machines, versions)
+    console.print(
+        f"{folder} is complete: {size / 1e6:,.0f} MB, for {', '.join(machines)} and Python {', '.join(versions)}"
+    )
+    console.print("README.txt in it says what to type.")
+
+
 def here() -> str | None:
-    """The name of this machine's platform; None if no bundle can be made for it."""
+    """Return the name of this machine's platform; None if no bundle can be made for it."""
     mine = platform.system(), platform.machine()
     return next((name for name, each in PLATFORMS.items() if (each.system, each.machine) == mine), None)
 
 
 def known(platforms: Sequence[str], pythons: Sequence[str]) -> tuple[list[str], list[str]]:
-    """These platforms and Pythons, or what this machine has if none are named. Raises LabError for unknown ones."""
+    """Return these platforms and Pythons, or this machine's if none are given. Raises LabError for unknown ones."""
     platforms = list(dict.fromkeys(platforms)) or [here() or platform.platform()]
     pythons = list(dict.fromkeys(pythons)) or [".".join(platform.python_version_tuple()[:2])]
     for what, given, there in (("platform", platforms, PLATFORMS), ("Python", pythons, PYTHONS)):
@@ -91,13 +116,12 @@ def known(platforms: Sequence[str], pythons: Sequence[str]) -> tuple[list[str], 
 
 
 def make(settings: Settings, folder: Path, platforms: Sequence[str], pythons: Sequence[str]) -> int:
-    """Put all that these platforms and Pythons need into `folder`, and return how many bytes that are.
+    """Put all that these platforms and Pythons need into `folder`, and return its bytes.
 
-    What an interrupted run has fetched is kept. Raises LabError for a folder with other things in it, and if something
-    cannot be had.
+    Files of an interrupted run are kept. Raises LabError for a folder with other things in it, and if a download fails.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / CONTENTS).exists():
-        seen = "it has other things in it, and no bundle"
+        seen = "it contains other things, and no bundle"
         raise LabError(
             f"Made no bundle in {folder}.", seen, "give a folder that is new, or empty, or an earlier bundle"
         )
@@ -130,8 +154,9 @@ def make(settings: Settings, folder: Path, platforms: Sequence[str], pythons: Se
 
 
 def pins(target: Platform, python: str) -> list[str]:
-    """What requirements.txt pins for that platform and Python, and what builds the package itself, without markers."""
-    environment = default_environment() | {
+    """Return the pins for that platform and Python, and what builds the package itself, without markers."""
+    environment = {
+        **{name: str(value) for name, value in default_environment().items()},
         "sys_platform": target.sys_platform,
         "platform_system": target.system,
         "platform_machine": target.machine,
@@ -140,22 +165,23 @@ def pins(target: Platform, python: str) -> list[str]:
         "implementation_name": "cpython",
         "platform_python_implementation": "CPython",
     }
-    # A pin may be for the first releases of this Python only: the bundle is for all of them.
-    environments = [environment | {"python_full_version": f"{python}.{release}"} for release in (0, 99)]
-    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    wanted = [Requirement(line) for line in lines if line and not line.startswith(("#", "-e"))]
+    # A pin may be only for the first releases of this Python; the bundle is for all of them.
+    environments = [{**environment, "python_full_version": f"{python}.{release}"} for release in (0, 99)]
+    wanted = [Requirement(line) for line in installed.lines()]
     build = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
-    chosen = [each for each in wanted if each.marker is None or any(map(each.marker.evaluate, environments))]
+    chosen = [
+        each for each in wanted if each.marker is None or any(each.marker.evaluate(there) for there in environments)
+    ]
     return [f"{canonicalize_name(each.name)}{each.specifier}" for each in (*chosen, *map(Requirement, build))]
 
 
 def _fetch(wheels: Path, targets: Iterable[tuple[Platform, str]]) -> None:
-    """Have pip fetch those wheels of all targets that are not there, or not whole."""
+    """Have pip fetch the wheels of all targets that are missing or damaged."""
     tasks = []
     for target, python in targets:
         there = _there(wheels, target, python)
         missing = [pin for pin in pins(target, python) if pin not in there]
-        # Dealt like cards: two versions of one package stand beside each other, and pip would not take both at once.
+        # Dealt like cards: pip does not take two versions of a package at once, and they are neighbours in the list.
         hands = max(2, math.ceil(len(missing) / TOGETHER))
         dealt = [missing[hand::hands] for hand in range(hands)]
         tasks += [[*_pip(target, python), "--dest", str(wheels), *those] for those in dealt if those]
@@ -169,7 +195,7 @@ def _fetch(wheels: Path, targets: Iterable[tuple[Platform, str]]) -> None:
             raise LabError(
                 "Could not fetch the lab's packages.",
                 "\n".join(errors.strip().splitlines()[-3:]),
-                "check the network (proxy: HTTPS_PROXY), and run the same command again: it goes on from there",
+                "check the network (proxy: HTTPS_PROXY), and run the same command again: it continues",
             )
 
     with progress("Fetching packages", len(tasks), "part") as bar, ThreadPoolExecutor(AT_ONCE) as pool:
@@ -184,7 +210,7 @@ def _fetch(wheels: Path, targets: Iterable[tuple[Platform, str]]) -> None:
 
 
 def _there(wheels: Path, target: Platform, python: str) -> set[str]:
-    """The pins of which a wheel for that target is there; one that is not whole is deleted."""
+    """Return the pins that have a wheel for that target; delete damaged wheels."""
     version = tuple(map(int, python.split(".")))
     platforms = [each for tag in target.tags for each in _and_older(tag)]
     fitting = {
@@ -203,13 +229,13 @@ def _there(wheels: Path, target: Platform, python: str) -> set[str]:
 
 
 def _and_older(tag: str) -> Iterable[str]:
-    """A macOS tag stands for older systems too."""
+    """Yield the tag; a macOS tag includes older systems."""
     mac = re.fullmatch(r"macosx_(\d+)_(\d+)_(\w+)", tag)
     return mac_platforms((int(mac[1]), int(mac[2])), mac[3]) if mac else [tag]
 
 
 def _whole(wheel: Path) -> bool:
-    """Whether the archive ends where it should, and each file in it has its checksum."""
+    """Return whether the archive is complete and each file in it has its checksum."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             return archive.testzip() is None
@@ -218,10 +244,10 @@ def _whole(wheel: Path) -> bool:
 
 
 def _pip(target: Platform, python: str) -> list[str]:
-    """The beginning of `pip download` for that target, whatever this machine is."""
+    """Return the beginning of a `pip download` for that target, on any machine."""
     marks = python_marks(Settings.from_environment(), "program")
     pip = [sys.executable, *marks, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--retries", "1"]
-    # Pins are whole: nothing is to be resolved. And "3.11" would mean 3.11.0, which some packages are too new for.
+    # The pins are complete: nothing needs to be resolved. And "3.11" means 3.11.0, which some packages are too new for.
     options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--python-version", python]
     abis = [option for abi in (f"cp{python.replace('.', '')}", "abi3", "none") for option in ("--abi", abi)]
     return [*pip, *options, "--implementation", "cp", *abis, *(f"--platform={tag}" for tag in target.tags)]

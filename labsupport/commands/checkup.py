@@ -1,6 +1,6 @@
-"""What the doctor looks at on the machine, before Java and Kafka: Python, packages, files, disk, memory.
+"""The doctor's checks of the machine, before Java and Kafka: Python, packages, files, disk, memory.
 
-Standard library only, so that it can be said what is wrong where nothing else can be imported.
+Standard library only, so that they still run when nothing else can be imported.
 """
 
 import json
@@ -22,7 +22,7 @@ DISK_NEEDED, MEMORY_NEEDED = 300_000_000, 600_000_000  # bytes
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the doctor: what was looked at, whether it is well, what was seen, and what to type if not."""
+    """One line of the doctor: what was checked, whether it is fine, what was seen, and what to type if it is not."""
 
     what: str
     ok: bool
@@ -31,38 +31,38 @@ class Line:
 
 
 def afresh(path: Path, command: str = "") -> str:
-    """What to type to delete `path` and have it made again."""
+    """Return the command that deletes `path` and has it made again."""
     delete = f'rm -r "{path}"' if not WINDOWS else f'del "{path}"' if path.is_file() else f'rmdir /s /q "{path}"'
     return f"{delete} && {LAB} {command}".rstrip()
 
 
 def careful(what: str, check: Callable[[], Line]) -> Line:
-    """What the check says; a check that fails in an unforeseen way is a line too."""
+    """Return the check's line; a check that raises becomes a line too."""
     try:
         return check()
     except LabError as error:
         return Line(what, False, f"{error.tried} {error.seen}", error.next_step)
     except Exception as error:
-        changed = installed.wrong()  # then it is another line's fault
+        changed = installed.wrong()  # then another line says so
         return Line(what, False, f"{type(error).__name__}: {error}", f"{LAB} setup" if changed else LAB)
 
 
-def python(running: Sequence[int] = sys.version_info) -> Line:
-    """The Python that runs the lab."""
+def python(running: tuple[int, ...] = sys.version_info[:3]) -> Line:
+    """Check the Python that runs the lab."""
     shown = ".".join(map(str, running[:3]))
-    good = tuple(running[:2]) >= OLDEST_PYTHON
+    good = running[:2] >= OLDEST_PYTHON
     return Line("Python", good, f"{shown} at {sys.executable}", "python3.13 lab.py")
 
 
 def packages(requirements: Path = installed.REQUIREMENTS) -> Line:
-    """What is installed against what is pinned; another package can have written over one of them."""
+    """Compare what is installed with the pins; another package can have overwritten one of them."""
     wrong = installed.wrong(requirements)
     seen = "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
     return Line("packages", not wrong, seen or f"{len(installed.pins(requirements))} as pinned", f"{LAB} setup")
 
 
 def own_files(folders: Sequence[Path]) -> Line:
-    """No file of the learner's, such as kafka.py or random.py, hides a module from what runs in these folders."""
+    """Check that no file of the learner's, such as kafka.py or random.py, hides a module in these folders."""
     found = [file for each in dict.fromkeys(folders) for file in obstacles.hiding([str(each), *sys.path])]
     seen = ", ".join(f"{each} hides the module {each.name.partition('.')[0]}" for each in found[:3])
     move = "ren" if WINDOWS else "mv"
@@ -73,14 +73,14 @@ def own_files(folders: Sequence[Path]) -> Line:
 
 
 def disk(folders: Sequence[Path], needed: int = DISK_NEEDED) -> Line:
-    """Free space where the lab writes."""
+    """Check the free space where the lab writes."""
     there = [next(each for each in (folder, *folder.parents) if each.exists()) for folder in folders]
     free, where = min((shutil.disk_usage(folder).free, folder) for folder in there)
     return Line("disk", free >= needed, f"{free / 1e9:.1f} GB free at {where}", f"free {needed / 1e6:.0f} MB there")
 
 
 def memory(available: int | None = None, needed: int = MEMORY_NEEDED) -> Line:
-    """Memory for a broker, a JupyterLab and a kernel."""
+    """Check that there is memory for a broker, JupyterLab and a kernel."""
     import psutil
 
     available = psutil.virtual_memory().available if available is None else available
@@ -89,7 +89,7 @@ def memory(available: int | None = None, needed: int = MEMORY_NEEDED) -> Line:
 
 
 def lessons(source: Path, copies: Path) -> Line:
-    """The learner's copies can be read."""
+    """Check that the learner's copies can be read."""
     broken = []
     for copy in sorted(copies.glob("*.ipynb")):
         try:
@@ -108,7 +108,7 @@ def lessons(source: Path, copies: Path) -> Line:
 
 
 def runs_programs(folder: Path) -> Line:
-    """Libraries can be loaded from `folder`, where Java unpacks the ones that Kafka needs for snappy and zstd."""
+    """Check that libraries can be loaded from `folder`, where Java unpacks Kafka's for snappy and zstd."""
     refused = hasattr(os, "ST_NOEXEC") and bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
     seen = (
         f"{folder} is mounted with noexec: the broker cannot read or write snappy and zstd" if refused else str(folder)
@@ -121,12 +121,12 @@ def _mount_point(folder: Path) -> Path:
 
 
 def begin(work: Path) -> list[tuple[str, Callable[[], Line]]]:
-    """The first checks, by name: what can be said with nothing but Python."""
+    """Return the first checks, by name: those that need nothing but Python."""
     return [("Python", python), ("packages", packages), ("your files", lambda: own_files([work, Path.cwd()]))]
 
 
 def shown(line: Line) -> str:
-    """The line as the doctor prints it."""
+    """Format the line as the doctor prints it."""
     return (
         f"  ok   {line.what}: {line.seen}" if line.ok else f"wrong  {line.what}: {line.seen}\n       → {line.next_step}"
     )

@@ -3,11 +3,11 @@
 import math
 from pathlib import Path
 
-from rich.console import Console
+import click
 from rich.table import Table
 
 from labsupport.broker.cluster import private
-from labsupport.commands.terminal import save
+from labsupport.commands.terminal import console, drawing, example, save
 from labsupport.experiments.breaking import crashes
 from labsupport.experiments.breaking.crashes import Matrix
 from labsupport.files import storing
@@ -16,8 +16,21 @@ from labsupport.settings import Settings
 DEFAULT = "crashlab.jsonl"
 
 
+@click.command(**example("python3 lab.py crashlab --seeds 2", "python3 lab.py crashlab --seeds 12 --results my.jsonl"))
+@click.option("--seeds", type=click.IntRange(1, 1000), default=12, show_default=True, help="Trials for each cell.")
+@click.option(
+    "--results",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file of results (default: crashlab.jsonl in .lab/); trials in it are not repeated.",
+)
+@drawing("the matrix")
+def crashlab(seeds: int, results: Path | None, picture: Path | None) -> None:
+    """Run every strategy with a crash at every point, on a broker of its own. Stopped, it continues where it was."""
+    show(play(Settings.from_environment(), seeds, results), picture)
+
+
 def play(settings: Settings, seeds: int, file: Path | None) -> Matrix:
-    """Play what is not in the results file yet; without `file` that is `crashlab.jsonl` in the lab's home."""
+    """Run the trials that are not in the results file yet (default: `crashlab.jsonl` in the lab's home)."""
     file = file or settings.home / DEFAULT
     with storing(file.parent, "LAB_HOME"):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -25,8 +38,8 @@ def play(settings: Settings, seeds: int, file: Path | None) -> Matrix:
         return crashes.run(kafka, seeds=seeds, file=file)
 
 
-def show(matrix: Matrix, console: Console, picture: Path | None = None) -> None:
-    """The sums for each strategy, then what each crash point did, per trial; drawn too, into the file `picture`."""
+def show(matrix: Matrix, picture: Path | None = None) -> None:
+    """Print the sums of each strategy and the results of each crash point per trial; draw them into `picture`."""
     sums = Table("strategy", *("trials", "lost", "twice", "redelivered"), box=None, header_style="dim")
     for name, row in matrix.table.iterrows():
         sums.add_row(name, *map(str, row))

@@ -1,32 +1,33 @@
-"""`python3 lab.py dead-letters`: what could not be processed, from the shell. Lesson 10 does the same in Python.
-
-What needs the Kafka client is imported where it is used, so that `lab.py --help` does not wait for it.
-"""
+"""`python3 lab.py dead-letters`: show and redrive dead letters from the shell. Lesson 10 does the same in Python."""
 
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.cells import cell_len, set_cell_size
 
-from labsupport.commands.replay import DRY_RUN, choosing
+from labsupport.broker.cluster import Cluster
+from labsupport.commands.replay import DRY_RUN, selecting
 from labsupport.commands.terminal import YES, connected, console, example, require_ours, require_yes, telling
+from labsupport.delivery.record_time import time_in_words
 from labsupport.errors import LabError
+from labsupport.experiments.watching.log import text
 from labsupport.files import digest
+from labsupport.history import redrive as redriving
+from labsupport.history.librdkafka import ConfluentProducer
+from labsupport.history.redrive import Found, Letters
+from labsupport.history.replay_report import UNREADABLE
+from labsupport.history.selection import Selection
 from labsupport.settings import Settings
 from labsupport.waiting import only_one
 
-if TYPE_CHECKING:
-    from labsupport.broker.cluster import Cluster
-    from labsupport.history.redrive import Found, Letters
-    from labsupport.history.selection import Selection
-
 VALUE_SHOWN = 2_000  # characters
-MESSAGE, KEY = 20, 16  # characters: the least of a message beside all else; the most of a key where it is narrow
+MESSAGE, KEY = 20, 16  # characters: the least of a message beside all else; the most of a key in a narrow terminal
 UNKNOWN = "unknown"
 
 FAILED = (
@@ -35,9 +36,9 @@ FAILED = (
 )
 
 
-def choosing_letters(command: Callable) -> Callable:
-    """Give a command the options that choose dead letters."""
-    command = choosing(command)
+def selecting_letters(command: Callable) -> Callable:
+    """Add the options that select dead letters to a command."""
+    command = selecting(command)
     for option in reversed(FAILED):
         command = option(command)
     return command
@@ -45,31 +46,31 @@ def choosing_letters(command: Callable) -> Callable:
 
 @click.group(
     "dead-letters",
-    short_help="What could not be processed: look at it, send it back.",
+    short_help="Look at failed events, and send them back.",
     **example(
         "python3 lab.py dead-letters list 09-orders-dlt",
         "python3 lab.py dead-letters redrive 09-orders-dlt --error ValueError --dry-run",
     ),
 )
 def dead_letters() -> None:
-    """Look at dead letters, and send them back to be processed after all. TOPIC is a dead letter topic, `…-dlt`."""
+    """Look at dead letters, and send them back to be processed again. TOPIC is a dead letter topic, `…-dlt`."""
 
 
 @dead_letters.command(
     "list",
-    short_help="The dead letters of a topic.",
+    short_help="List the dead letters of a topic.",
     **example("python3 lab.py dead-letters list 09-orders-dlt --error ValueError --key ORD-123"),
 )
 @click.argument("topic")
-@choosing_letters
+@selecting_letters
 @click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="Rows of the table.")
 def list_letters(topic: str, most: int, **chosen: Any) -> None:
-    """List the chosen dead letters of TOPIC: where each is and was, who could not process it, and why.
+    """List the selected dead letters of TOPIC: their coordinates, the original record, the group, and the error.
 
-    In a narrow terminal each has its place, key, error and message. In a pipe nothing is cut.
+    A narrow terminal shows coordinates, key, error and message. In a pipe nothing is cut.
     """
     with connected() as kafka:
-        letters = _letters(kafka, _choice(topic, chosen))
+        letters = _letters(kafka, _selection(topic, chosen))
         for line in table(letters.found[:most], width()):
             console.print(line, markup=False, soft_wrap=True)
         if len(letters.found) > most:
@@ -80,61 +81,65 @@ def list_letters(topic: str, most: int, **chosen: Any) -> None:
 
 
 @dead_letters.command(
-    short_help="One dead letter, whole.", **example("python3 lab.py dead-letters show 09-orders-dlt/0/17")
+    short_help="Show one dead letter in full.", **example("python3 lab.py dead-letters show 09-orders-dlt/0/17")
 )
-@click.argument("place")
-def show(place: str) -> None:
-    """Show the dead letter at PLACE, topic/partition/offset as `list` prints it."""
-    from labsupport.history import redrive
-
-    parts = re.fullmatch(r"([^/]+)/(\d+)/(\d+)", place)
+@click.argument("coordinates")
+def show(coordinates: str) -> None:
+    """Show the dead letter at COORDINATES: topic/partition/offset, as `list` prints it."""
+    parts = re.fullmatch(r"([^/]+)/(\d+)/(\d+)", coordinates)
     if not parts:
-        raise click.UsageError(f"{place!r} is not topic/partition/offset, such as 09-orders-dlt/0/17.")
+        raise click.UsageError(f"{coordinates!r} is not topic/partition/offset, such as 09-orders-dlt/0/17.")
     topic, partition, offset = parts[1], int(parts[2]), int(parts[3])
     with connected() as kafka:
-        letters = _letters(kafka, redrive.selection(topic, partitions=[partition], start=offset, stop=offset + 1))
+        letters = _letters(kafka, redriving.selection(topic, partitions=[partition], start=offset, stop=offset + 1))
     if not letters.found:
-        seen = [str(letters.report)] if letters.report.read else ["there is no record at this place"]
-        raise LabError(f"There is no dead letter at {place}.", "\n".join(seen), "lab.py dead-letters list names all")
+        seen = [str(letters.report)] if letters.report.read else ["there is no record at this offset"]
+        raise LabError(
+            f"There is no dead letter at {coordinates}.",
+            "\n".join(seen),
+            f"list them: python3 lab.py dead-letters list {topic}",
+        )
     for line in _whole(letters.found[0]):
         console.print(line, markup=False, soft_wrap=True)
 
 
 @dead_letters.command(
-    short_help="Send them back.",
+    short_help="Send dead letters back.",
     **example(
         "python3 lab.py dead-letters redrive 09-orders-dlt --error ValueError --dry-run",
         "python3 lab.py dead-letters redrive 09-orders-dlt --only-its-group --yes",
     ),
 )
 @click.argument("topic")
-@choosing_letters
-@click.option("--only-its-group", is_flag=True, help="Each for the group that could not process it, and no other.")
-@click.option("--widen", is_flag=True, help="To all also what was sent to one group before, which gets it twice then.")
+@selecting_letters
+@click.option("--only-its-group", is_flag=True, help="Send each only to the group that could not process it.")
+@click.option(
+    "--widen",
+    is_flag=True,
+    help="Also send to every group what was sent to one group before; that group gets it twice.",
+)
 @DRY_RUN
 @YES
 def redrive(topic: str, only_its_group: bool, widen: bool, dry_run: bool, yes: bool, **chosen: Any) -> None:
-    """Send the chosen dead letters of TOPIC back to where they came from; first what would be sent, then a question.
+    """Send the selected dead letters of TOPIC back to their original topics. First show what would be sent, and ask.
 
-    What was asked about is what is sent. What was sent back before is not sent again; so one that was interrupted is
-    simply typed once more.
+    It sends exactly what it asked about. Letters that were sent back before are not sent again, so you can repeat an
+    interrupted command.
     """
-    from contextlib import closing
-
-    from labsupport.history import redrive as redriving
-    from labsupport.history.librdkafka import ConfluentProducer
-
     if only_its_group and widen:
-        raise click.UsageError("--only-its-group or --widen, not both.")
+        raise click.UsageError("Give either --only-its-group or --widen.")
     with connected() as kafka:
-        with telling(f"Could not look into {topic}."):
+        with telling(f"Could not read {topic}."):
             consumer = kafka.consumer(name="redrive")
-            how = {"addressed": only_its_group, "widen": widen, "allow": partial(require_ours, kafka, "send to")}
-            plan = redriving.plan(consumer, _choice(topic, chosen), **how)
+            ours = partial(require_ours, kafka, "send to")
+            letters = _selection(topic, chosen)
+            plan = redriving.plan(consumer, letters, addressed=only_its_group, widen=widen, allow=ours)
         would = plan.report
         console.print(str(would), markup=False, soft_wrap=True)
         if would.skipped.get(redriving.ADDRESSED):
-            console.print("  (--only-its-group sends to those that have not got it yet, --widen to all)")
+            console.print(
+                "  (--only-its-group sends them to the groups that have not received them yet, --widen to all)"
+            )
         if not would.chosen:
             _why_nothing(kafka, topic, chosen)
         count = would.chosen - sum(would.skipped.values())
@@ -143,39 +148,36 @@ def redrive(topic: str, only_its_group: bool, widen: bool, dry_run: bool, yes: b
         require_yes(yes, f"Send {count:,} back?", "Nothing was sent.")
         with _one_at_a_time(topic), telling(f"Could not redrive {topic}."):
             with closing(ConfluentProducer(kafka.bootstrap)) as producer:
-                account = plan.send(producer)
-            console.print(str(account), markup=False, soft_wrap=True)
+                sent = plan.send(producer)
+            console.print(str(sent), markup=False, soft_wrap=True)
 
 
-def _one_at_a_time(topic: str) -> Any:
-    """Of two redrives on this machine the second sends when the first has; then it knows what that one has sent."""
+def _one_at_a_time(topic: str) -> AbstractContextManager[None]:
+    """Let one redrive on this machine send at a time, so that the next one sees what was sent."""
     settings = Settings.from_environment()
     lock = settings.home / f"redrive-{digest(settings.kafka, topic)}.lock"
     return only_one(lock, f"sending dead letters of {topic} back")
 
 
-def _choice(topic: str, chosen: dict[str, Any]) -> "Selection":
-    from labsupport.history import redrive
+def _selection(topic: str, chosen: dict[str, Any]) -> Selection:
+    given: dict[str, Any] = {name: None if value == () else value for name, value in chosen.items()}
+    return redriving.selection(topic, **given)
 
-    return redrive.selection(topic, **{name: None if value == () else value for name, value in chosen.items()})
 
-
-def _letters(kafka: "Cluster", choice: "Selection") -> "Letters":
-    from labsupport.history import redrive
-
-    with telling(f"Could not look into {choice.topic}."):
-        return redrive.letters(kafka.consumer(name="redrive"), choice)
+def _letters(kafka: Cluster, selection: Selection) -> Letters:
+    with telling(f"Could not read {selection.topic}."):
+        return redriving.letters(kafka.consumer(name="redrive"), selection)
 
 
 def width() -> int | None:
-    """How many characters a line may have; None in a pipe, unless COLUMNS says it."""
+    """Return how many characters a line may have; None in a pipe, unless COLUMNS is set."""
     return console.width if console.is_terminal or os.environ.get("COLUMNS") else None
 
 
-def table(found: Sequence["Found"], most: int | None) -> list[str]:
-    """Lines with a row for each: all that is known if it fits into `most` characters, else what one needs to go on.
+def table(found: Sequence[Found], most: int | None) -> list[str]:
+    """Format a row for each letter: all columns if they fit into `most` characters, else the important ones.
 
-    The place is never cut: it is what `show` takes. None for `most`: nothing is cut.
+    Coordinates are never cut, because `show` needs them. If `most` is None, nothing is cut.
     """
     if not found:
         return []
@@ -196,9 +198,7 @@ def table(found: Sequence["Found"], most: int | None) -> list[str]:
     ]
 
 
-def _row(each: "Found") -> dict[str, str]:
-    from labsupport.experiments.watching.log import text
-
+def _row(each: Found) -> dict[str, str]:
     letter = each.letter
     return {
         "dead letter": each.coordinates,
@@ -220,9 +220,9 @@ def _aligned(columns: Sequence[str], rows: Sequence[dict[str, str]]) -> list[str
     ]
 
 
-def _in_line(text: str) -> str:
-    """The text in one line, without what a terminal would obey."""
-    return "".join(each if each.isprintable() else " " for each in text)
+def _in_line(words: str) -> str:
+    """Return the words in one line, without control characters."""
+    return "".join(each if each.isprintable() else " " for each in words)
 
 
 def _cut(line: str, most: int | None) -> str:
@@ -235,9 +235,7 @@ def _short(error: str) -> str:
     return error.rpartition(".")[2]
 
 
-def _sum_up(topic: str, letters: "Letters") -> None:
-    from labsupport.history.replay_report import UNREADABLE
-
+def _sum_up(topic: str, letters: Letters) -> None:
     count, sent = len(letters.found), sum(each.sent for each in letters.found)
     errors = ", ".join(f"{number:,} {_short(error)}" for error, number in letters.by_error.items())
     console.print(
@@ -246,22 +244,22 @@ def _sum_up(topic: str, letters: "Letters") -> None:
         soft_wrap=True,
     )
     if unread := letters.report.skipped.get(UNREADABLE):
-        console.print(f"{unread:,} more lie there that this client cannot read:")
+        console.print(f"{unread:,} more cannot be read by this client:")
         for each in letters.report.examples:
             console.print(f"  {each}", markup=False, soft_wrap=True)
     if foreign := letters.report.skipped.get("no dead letter"):
         console.print(
-            f"{foreign:,} records there are no dead letters: is it the topic of dead letters, …-dlt?", soft_wrap=True
+            f"{foreign:,} records in it are no dead letters. Is it a dead letter topic, …-dlt?", soft_wrap=True
         )
         for example_ in letters.report.examples:
             console.print(f"  {example_}", markup=False, soft_wrap=True)
 
 
-def _why_nothing(kafka: "Cluster", topic: str, chosen: dict[str, Any]) -> None:
-    """If no dead letter is of this group or error: of which they are."""
+def _why_nothing(kafka: Cluster, topic: str, chosen: dict[str, Any]) -> None:
+    """If no dead letter has this group or error, name those that there are."""
     for name, of in (("group", lambda letter: letter.group), ("error", lambda letter: letter.reason)):
         if given := chosen.get(name):
-            others = _letters(kafka, _choice(topic, chosen | {name: ""})).found
+            others = _letters(kafka, _selection(topic, chosen | {name: ""})).found
             there = Counter(of(each.letter) or UNKNOWN for each in others).most_common(10)
             if there:
                 named = ", ".join(f"{each} ({count:,})" for each, count in there)
@@ -274,10 +272,7 @@ def _attempts(count: int) -> str:
     return f"{count} attempt{'s' * (count != 1)}"
 
 
-def _whole(found: "Found") -> list[str]:
-    from labsupport.delivery.record_time import time_in_words
-    from labsupport.experiments.watching.log import text
-
+def _whole(found: Found) -> list[str]:
     letter = found.letter
     written = f"{found.written:%Y-%m-%dT%H:%M:%SZ}" if found.written else "at an unknown time"
     error = ": ".join(filter(None, (letter.error, letter.message)))

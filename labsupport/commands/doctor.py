@@ -1,10 +1,11 @@
 """`python3 lab.py doctor`: one screen that says what is wrong and what to type.
 
-It changes nothing: of Kafka it learns from a topic and a group of its own, which it deletes again.
-Each check is a function that returns a `Line`; what is checked is handed in, so that each can be broken by itself.
-It imports what it needs itself: a package that is missing or broken spoils no other line.
+It changes nothing: it asks Kafka through a topic and a group of its own, and deletes them again.
+Each check is a function that returns a `Line`. Its subject is an argument, so that a test can break one at a time.
+Each check imports what it needs, so that a missing or broken package costs one line only.
 """
 
+import json
 import re
 import socket
 import subprocess
@@ -12,9 +13,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from labsupport.commands.checkup import (
     LAB,
@@ -27,6 +31,7 @@ from labsupport.commands.checkup import (
     memory,
     runs_programs,
 )
+from labsupport.commands.terminal import console, example
 from labsupport.settings import CHECKOUT, Settings, parse_addresses
 
 if TYPE_CHECKING:
@@ -37,8 +42,25 @@ CLOCK_MAY_DIFFER = 60.0  # seconds; Kafka refuses records dated more than an hou
 OLDEST_KAFKA = (2, 3)  # what removing the members of a killed kernel needs
 
 
+@click.command(**example("python3 lab.py doctor", "python3 lab.py doctor --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array, for programs.")
+def doctor(as_json: bool) -> None:
+    """Check everything that the lab needs, and say in one screen what is wrong. Exit code 1 if anything is."""
+    lines = []
+    for line in examine(Settings.from_environment()):
+        lines.append(line)
+        if not as_json:
+            console.print("  ok   " if line.ok else "[bold red]wrong  [/]", end="")
+            console.print(f"{line.what}: {line.seen}", markup=False, soft_wrap=True)
+            if not line.ok:
+                console.print(f"       → {line.next_step}", markup=False, soft_wrap=True)
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in lines]))
+    sys.exit(0 if all(line.ok for line in lines) else 1)
+
+
 def examine(settings: Settings) -> Iterator[Line]:
-    """Every line, one after the other. A check that fails in an unforeseen way is a line too."""
+    """Yield every line in turn. A check that raises becomes a line too."""
     work = CHECKOUT / "work"
     checks: list[tuple[str, Callable[[], Line]]] = [
         *begin(work),
@@ -59,7 +81,7 @@ def examine(settings: Settings) -> Iterator[Line]:
 
 
 def _kafka(settings: Settings) -> Iterator[Line]:
-    """The lines that need a Kafka that answers; where it does not, that is said once."""
+    """Yield the lines that need Kafka; if it does not answer, one line says so."""
     found = careful("Kafka", lambda: address(settings))
     yield found
     if not found.ok:
@@ -79,7 +101,7 @@ def _kafka(settings: Settings) -> Iterator[Line]:
 
 
 def java(program: Path | None = None) -> Line:
-    """The Java runtime starts, with the lab's environment."""
+    """Check that Java starts in the lab's environment."""
     from labsupport.broker import java_ended
     from labsupport.broker.process import overlaid
     from labsupport.broker.runtime import ENVIRONMENT, JAVA
@@ -95,35 +117,35 @@ def java(program: Path | None = None) -> Line:
 
 
 def kafka_jars(settings: Settings) -> Line:
-    """The jars are there and are the pinned ones."""
+    """Check that all pinned jars are there, with their checksums."""
     from labsupport.broker import jars
 
-    folder = jars.place(settings)
+    folder = jars.folder_of(settings)
     bad = [jar.file_name for jar in jars.missing(jars.pinned(), folder)]
     seen = f"{len(bad)} missing or altered: {', '.join(bad[:2])}" if bad else f"{len(jars.pinned())} verified"
     return Line("Kafka's jars", not bad, seen, f"{LAB} up")
 
 
 def startup_cache(settings: Settings) -> Line:
-    """The start-up cache is there; without it all works, more slowly."""
-    from labsupport.broker.runtime import intact, place_of_startup_cache
+    """Check the start-up cache. Without it everything works, more slowly."""
+    from labsupport.broker.runtime import intact, startup_cache_path
 
-    cache = place_of_startup_cache(settings)
+    cache = startup_cache_path(settings)
     failed = cache.with_suffix(".failed")
     if intact(cache):
         return Line("start-up cache", True, f"{cache.stat().st_size / 1e6:.0f} MB")
     if failed.exists():
-        why = failed.read_text(encoding="utf-8").strip().splitlines() or ["no reason was written"]
+        why = failed.read_text(encoding="utf-8").strip().splitlines() or ["no reason was recorded"]
         return Line("start-up cache", False, f"could not be made: {why[0]}", afresh(failed, "up"))
     return Line("start-up cache", True, "not made yet; the next start makes it")
 
 
 def jupyter(interpreter: str = sys.executable, kernels: Sequence[str] | None = None) -> Line:
-    """JupyterLab is there, and a notebook's kernel runs the lab's Python."""
+    """Check that JupyterLab is there, and that a notebook's kernel runs the lab's Python."""
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_core.paths import ENV_JUPYTER_PATH
 
-    own = [str(Path(each, "kernels")) for each in ENV_JUPYTER_PATH]  # the user's are kept out, see start.environment
+    own = [str(Path(each, "kernels")) for each in ENV_JUPYTER_PATH]  # not the user's, see start.environment
     program = KernelSpecManager(kernel_dirs=list(kernels or own)).get_kernel_spec("python3").argv[0]
     # A bare name is replaced by the interpreter that runs JupyterLab.
     same = Path(program).name == program or Path(program).absolute() == Path(interpreter).absolute()
@@ -132,16 +154,16 @@ def jupyter(interpreter: str = sys.executable, kernels: Sequence[str] | None = N
 
 
 def left_over(settings: Settings) -> Line:
-    """Brokers whose program has gone."""
+    """Find brokers whose program has ended."""
     from labsupport.broker import processes
 
     orphans = [each.process.pid for each in processes.running(settings) if each.orphan]
-    seen = f"brokers of a program that has gone: pid {', '.join(map(str, orphans))}" if orphans else "nothing"
+    seen = f"brokers of a program that has ended: pid {', '.join(map(str, orphans))}" if orphans else "nothing"
     return Line("left over", not orphans, seen, f"{LAB} down")
 
 
 def port(settings: Settings, number: int = 9092) -> Line:
-    """The port that Kafka's tools expect. If somebody else has it, the lab uses another: a remark, not a fault."""
+    """Look at the port that Kafka's tools expect. If it is taken, the lab uses another: a remark, not a fault."""
     from labsupport.broker import background
 
     what = f"port {number}"
@@ -153,7 +175,7 @@ def port(settings: Settings, number: int = 9092) -> Line:
 
 
 def address(settings: Settings) -> Line:
-    """Kafka answers; `seen` is its address."""
+    """Check that Kafka answers; `seen` is its address."""
     from labsupport.broker import background
     from labsupport.broker.metadata import reach
 
@@ -166,7 +188,7 @@ def address(settings: Settings) -> Line:
 
 
 def advertised(addresses: Sequence[tuple[str, int]]) -> Line:
-    """The addresses that the brokers tell clients to use can be reached from here."""
+    """Check that the addresses which the brokers advertise can be reached from here."""
     from labsupport.broker.metadata import ask, written
     from labsupport.errors import NotKafkaError
 
@@ -176,32 +198,32 @@ def advertised(addresses: Sequence[tuple[str, int]]) -> Line:
         try:
             ask(host, number)
         except (OSError, NotKafkaError) as error:
-            told, right = written([(host, number)]), written([asked])
-            seen = f"Kafka at {right} sends clients to {told}, which does not answer ({error})"
+            wrong, right = written([(host, number)]), written([asked])
+            seen = f"Kafka at {right} sends clients to {wrong}, which does not answer ({error})"
             mend = f"in that broker's settings: advertised.listeners=PLAINTEXT://{right}"
             return Line(what, False, seen, mend)
     return Line(what, True, written(list(ask(*asked).brokers.values())))
 
 
 def kafka(seen: tuple[int, ...]) -> Line:
-    """The broker's version, as far as its protocol tells."""
+    """Check the broker's version, as far as its protocol shows it."""
     shown = ".".join(map(str, seen))
     return Line("Kafka's version", seen >= OLDEST_KAFKA, f"{shown} or newer", "unset LAB_KAFKA")
 
 
 def event(cluster: "Cluster") -> Line:
-    """One event goes out and comes back through a group."""
+    """Send one event, and receive it through a group."""
     from labsupport.commands.proof import round_trip
 
     return Line("one event out and back", True, f"{round_trip(cluster):.1f} s")
 
 
 def broker_time(cluster: "Cluster") -> tuple[float, float]:
-    """The time of the broker's clock and of this machine's, in seconds since 1970, at the same moment."""
+    """Read the broker's clock and this machine's at the same moment, in seconds since 1970."""
     topic = cluster.create_topic(f"{cluster.prefix}00-clock-{time.time_ns()}", message_timestamp_type="LogAppendTime")
     try:
         producer = cluster.producer(name="doctor-clock")
-        producer.send(topic, b"first").get(timeout=10)  # with it the connections are made
+        producer.send(topic, b"first").get(timeout=10)  # opens the connections
         there = producer.send(topic, b"now").get(timeout=10).timestamp / 1000
         return there, time.time()
     finally:
@@ -210,7 +232,7 @@ def broker_time(cluster: "Cluster") -> tuple[float, float]:
 
 
 def clock(there: float, here: float) -> Line:
-    """The clocks of this machine and of the broker agree."""
+    """Compare the clocks of this machine and of the broker."""
     ahead = here - there
     seen = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the broker's"
     mend = "sudo timedatectl set-ntp true" if sys.platform == "linux" else "let the system set its clock by the network"
@@ -218,7 +240,7 @@ def clock(there: float, here: float) -> Line:
 
 
 def groups(cluster: "Cluster") -> Line:
-    """The lab's groups that have members: an open notebook's, or a killed one's."""
+    """List the lab's groups that have members: an open notebook's, or a killed one's."""
     ours = [name for name in cluster.groups() if cluster.is_ours(name)]
     busy = [name for name in ours if cluster.describe(name).members]
     stale = [name for name in [*ours, *cluster.topics()] if re.search(r"00-(proof|clock)-", name)]

@@ -1,6 +1,6 @@
-"""For the bench: what the lessons' helpers cost, against the same loops written by hand with plain kafka-python.
+"""For the bench: the cost of the lessons' helpers, compared with hand-written loops in plain kafka-python.
 
-Both do the same work on the same topic, in turn, so that a machine that gets slower meets both.
+Both do the same work on the same topic, alternately, so that a machine that gets slower affects both.
 """
 
 import sqlite3
@@ -22,11 +22,11 @@ from labsupport.history import rebuilding, report
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
-WINDOW = 1_000  # sends on their way, for both
+WINDOW = 1_000  # sends in flight, for both
 
 
 def publish_by_hand(producer: KafkaProducer, topic: str, events: Sequence[Event]) -> None:
-    """The loop that lesson 03 writes."""
+    """Publish with the loop of lesson 03."""
     waiting: deque = deque()
     for event in events:
         if len(waiting) == WINDOW:
@@ -38,7 +38,7 @@ def publish_by_hand(producer: KafkaProducer, topic: str, events: Sequence[Event]
 
 
 def read_by_hand(consumer: KafkaConsumer, place: TopicPartition) -> int:
-    """The loop that lesson 04 writes; returns the number of records."""
+    """Read with the loop of lesson 04; returns the number of records."""
     count = 0
     end = consumer.end_offsets([place])[place]
     while consumer.position(place) < end:
@@ -49,12 +49,12 @@ def read_by_hand(consumer: KafkaConsumer, place: TopicPartition) -> int:
 
 
 def rebuild_with_helper(consumer: KafkaConsumer, place: TopicPartition, database: sqlite3.Connection) -> None:
-    """The same with the lab's helper."""
+    """Rebuild with the lab's helper."""
     report.rebuild(consumer, place.topic, database)
 
 
 def rebuild_by_hand(consumer: KafkaConsumer, place: TopicPartition, database: sqlite3.Connection) -> None:
-    """The loop that lesson 11 writes: handle all there is, and once a second keep it and commit."""
+    """Rebuild with the loop of lesson 11: handle all records; once a second store the state and commit."""
     consumer.assign([place])
     consumer.seek_to_beginning(place)
     end = consumer.end_offsets([place])[place]
@@ -72,12 +72,12 @@ def rebuild_by_hand(consumer: KafkaConsumer, place: TopicPartition, database: sq
 
 
 def decode(record: ConsumerRecord) -> Event:
-    """The event in a record."""
+    """Decode the event in a record."""
     return Event.decode(record.value)
 
 
 def work_by_hand(consumer: KafkaConsumer, place: TopicPartition, handle: Callable[[object], object]) -> None:
-    """The loop of lesson 07, which commits what a poll returned when it is handled, as the worker does."""
+    """Consume with the loop of lesson 07, which commits each poll's records after handling them, as the worker does."""
     end = consumer.end_offsets([place])[place]
     while consumer.position(place) < end:
         for records in consumer.poll(timeout_ms=200).values():
@@ -87,14 +87,14 @@ def work_by_hand(consumer: KafkaConsumer, place: TopicPartition, handle: Callabl
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Return how long it takes, in seconds."""
     begin = time.monotonic()
     work()
     return time.monotonic() - begin
 
 
 def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, tuple[float, float]]:
-    """Seconds of the helper and of the loop by hand, publishing so many events and reading them `rounds` times."""
+    """Return seconds of the helper and of the loop by hand: publish so many events, read them `rounds` times."""
     batch = story.events(events, seed=1)
     topic = kafka.create_topic("97-loops")
     producer = kafka.producer(name="loops")
@@ -121,7 +121,7 @@ def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, t
 
     read(with_helper)
     done = [(read(with_helper), read(lambda: read_by_hand(consumer, place))) for _ in range(rounds)]
-    handle = deque(maxlen=1).append  # as little work as there is
+    handle = deque[object](maxlen=1).append  # as little work as there is
     working = [
         (
             read(lambda: Worker(consumer, handle).run(until=reading.at_the_end(consumer))),
@@ -140,7 +140,7 @@ def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, t
 
 
 def _rebuild(kafka: Cluster, place: TopicPartition, number: int) -> tuple[float, float]:
-    """Seconds of the helper and of the loop by hand; each in a group and a file of its own."""
+    """Return seconds of the helper and of the loop by hand, each with its own group and file."""
     taken = []
     for work in (rebuild_with_helper, rebuild_by_hand):
         group = f"97-{work.__name__}-{number}"

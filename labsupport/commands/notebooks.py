@@ -1,6 +1,6 @@
-"""Run the lessons and store what they print, as an author does before a commit.
+"""`python3 lab.py notebooks --write`: run the lessons and store their outputs.
 
-An output whose comparable text has not changed stays as it is stored, so running this twice changes nothing.
+An output stays as stored if its comparable text is unchanged, so a second run changes nothing.
 """
 
 import contextlib
@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import nbformat
-from rich.console import Console
 
 from labsupport.broker import homes
+from labsupport.commands.terminal import console, example
 from labsupport.course.copies import lessons_named
 from labsupport.errors import LabError
 from labsupport.settings import CHECKOUT
@@ -27,10 +28,20 @@ BITMAPS = ("image/png", "image/jpeg")
 CELL_TIMEOUT = 60  # seconds, as in the test run
 
 
-def write(lessons: Sequence[str], console: Console) -> None:
-    """Run the notebooks of these lessons (two digits each; all, if none are given) and store their outputs.
+@click.command(**example("python3 lab.py notebooks --write", "python3 lab.py notebooks --write 00"))
+@click.option(
+    "--write", is_flag=True, required=True, expose_value=False, help="Run the notebooks and store their outputs."
+)
+@click.argument("lessons", nargs=-1)
+def notebooks(lessons: tuple[str, ...]) -> None:
+    """For authors: run the lessons in notebooks/ and store their outputs. Without LESSONS: all of them."""
+    write(lessons)
 
-    Raises LabError for a lesson that does not exist and for a cell that fails; what was run before stays written.
+
+def write(lessons: Sequence[str]) -> None:
+    """Run the notebooks of these lessons (two digits each; default: all) and store their outputs.
+
+    Raises LabError for an unknown lesson and for a cell that fails; earlier notebooks stay written.
     """
     paths = lessons_named(lessons or ["all"])
     with own_home():
@@ -41,9 +52,9 @@ def write(lessons: Sequence[str], console: Console) -> None:
 
 @contextlib.contextmanager
 def own_home() -> Iterator[None]:
-    """A broker of its own for the kernels started in the body of a `with`; a learner's running lab is not touched."""
+    """Give kernels that start in the body of a `with` a broker of their own; a learner's lab is not touched."""
     with homes.temporary("lab-"):
-        os.environ["TQDM_DISABLE"] = "1"  # a progress bar on a slow day is not an output to store
+        os.environ["TQDM_DISABLE"] = "1"  # a progress bar, which only a slow run shows, is no output to store
         yield
 
 
@@ -54,7 +65,7 @@ def run(path: Path) -> bool:
     stored = nbformat.read(path, as_version=4)
     fresh = nbformat.from_dict(stored)
     try:
-        client_of(fresh, path.parent).execute(stderr=subprocess.DEVNULL)  # the kernel's own remarks, not a cell's
+        client_of(fresh, path.parent).execute(stderr=subprocess.DEVNULL)  # the kernel's own messages, not a cell's
     except (CellExecutionError, CellTimeoutError) as error:
         raise LabError(f"{path.name} did not run to its end.", str(error), "nothing was written") from error
     before = path.read_text(encoding="utf-8")
@@ -65,7 +76,7 @@ def run(path: Path) -> bool:
 
 
 def client_of(notebook: nbformat.NotebookNode, folder: Path) -> "NotebookClient":
-    """What executes the notebook, in `folder`, and writes the outputs into it."""
+    """Return a client that executes the notebook in `folder` and puts the outputs into it."""
     from nbclient import NotebookClient
 
     where = {"metadata": {"path": str(folder)}}
@@ -73,7 +84,7 @@ def client_of(notebook: nbformat.NotebookNode, folder: Path) -> "NotebookClient"
 
 
 def differing(stored: Sequence[nbformat.NotebookNode], fresh: Sequence[nbformat.NotebookNode]) -> list[str]:
-    """The ids of the cells that print something else now, as nbval compares."""
+    """Return the ids of the cells whose outputs differ, as nbval compares them."""
     patterns = _patterns()
     return [
         new.id
@@ -83,7 +94,7 @@ def differing(stored: Sequence[nbformat.NotebookNode], fresh: Sequence[nbformat.
 
 
 def merge(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """`fresh`, with the stored outputs of each cell that printed the same, and without what only this machine knows."""
+    """Return `fresh` with the stored outputs of cells that printed the same, and without data of this machine."""
     patterns = _patterns()
     before = {cell.id: cell for cell in stored.cells}
     merged = nbformat.from_dict(fresh)
@@ -101,7 +112,7 @@ def merge(stored: nbformat.NotebookNode, fresh: nbformat.NotebookNode) -> nbform
 
 
 def comparable(outputs: Sequence[nbformat.NotebookNode], patterns: dict[str, str]) -> list:
-    """What nbval compares of a cell's outputs: everything but bitmaps, metadata and counts, sanitised."""
+    """Return what nbval compares of a cell's outputs: all but bitmaps, metadata and counts, sanitized."""
 
     def clean(value: object) -> object:
         if isinstance(value, str):
@@ -124,7 +135,7 @@ def _patterns() -> dict[str, str]:
 
 
 def _joined(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """As nbval sees them: what was printed in pieces is one output."""
+    """Join streams that were printed in pieces, as nbval does."""
     from nbval.plugin import coalesce_streams
 
     return coalesce_streams(outputs)

@@ -1,7 +1,7 @@
-"""For `python3 lab.py soak`: a program of the lab is killed at a random moment; ten seconds later nothing runs.
+"""For `python3 lab.py soak`: kill a program of the lab at a random moment; ten seconds later nothing may run.
 
-Who is left is asked of the system, by a word in the environment that every descendant inherits, and not of the lab's
-own marks. All of a trial's files lie in one folder, which is the machine's temporary folder for its programs.
+Survivors are found by an environment variable that every descendant inherits, not by the lab's own marks. All files of
+a trial lie in one folder, which is the temporary folder of its programs.
 """
 
 import contextlib
@@ -42,9 +42,9 @@ SUITE = ("-n", "2", "-q", "-x", "tests/kafka/test_members.py", "tests/kafka/test
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of owner: the program that is started, how long it is left at most, and who of what runs then is killed.
+    """A kind of owner: the program to start, how long it runs at most (seconds), and which process is killed.
 
-    `victim` says so of a command line; the program itself is meant by None.
+    `victim` tells by a process's command line whether to kill it; None kills the program itself.
     """
 
     name: str
@@ -171,7 +171,9 @@ class Trial:
         return kind.name, problems
 
     def _kill_one(self, kind: Kind, chance: random.Random) -> bool:
-        """Kill one of its kind; whether there was one."""
+        """Kill one process that `kind.victim` names; return whether there was one."""
+        if kind.victim is None:
+            return False
         found = []
         for process in self.running():
             with contextlib.suppress(psutil.Error):

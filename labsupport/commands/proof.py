@@ -1,4 +1,4 @@
-"""One event out and the same event back: what `lab.py` does before it opens a notebook."""
+"""Send one event and receive it: the check that `lab.py` makes before it opens a notebook."""
 
 import time
 import uuid
@@ -7,7 +7,7 @@ from labsupport.broker.cluster import Cluster
 from labsupport.errors import LabError
 from labsupport.waiting import until
 
-RETRY = "try again; if it comes back: python3 lab.py down, then python3 lab.py"
+RETRY = "try again; if that fails: python3 lab.py down, then python3 lab.py"
 
 
 def round_trip(cluster: Cluster) -> float:
@@ -26,7 +26,7 @@ def round_trip(cluster: Cluster) -> float:
         came = until(lambda: consumer.poll(timeout_ms=200), 15, "the event to come back", next_step=RETRY)
         values = [record.value for records in came.values() for record in records]
         if values != [event]:
-            raise LabError("Sent one event and read it back.", f"what came back is not what went out: {values}")
+            raise LabError("Sent one event and read it back.", f"it received something else: {values}")
         return time.monotonic() - begin
     finally:
         cluster.close_client("proof-producer")

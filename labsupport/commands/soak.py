@@ -1,6 +1,7 @@
-"""`python3 lab.py soak`: all of it again and again for an hour, and what happens when its processes are killed."""
+"""`python3 lab.py soak`: run everything for an hour, and kill its processes."""
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -12,18 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import nbformat
 import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from rich.console import Console
 from rich.table import Table
 
 from labsupport.broker import processes
 from labsupport.broker.cluster import private
 from labsupport.broker.processes import python_marks
 from labsupport.commands import orphans, verdicts
-from labsupport.commands.notebooks import client_of, differing, own_home
+from labsupport.commands.notebooks import CELL_TIMEOUT, client_of, differing, own_home
+from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.course.copies import lessons_named
 from labsupport.course.verdict import Outcome
@@ -33,31 +35,57 @@ from labsupport.experiments.breaking.strategies import STRATEGIES
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.waiting import until
 
+PARTS = ("lessons", "episodes", "seeds", "kills", "owners", "lid", "verdicts")
 LID = 60.0  # seconds for which a closed lid suspends everything
 NOT_ENDED = "a cell had not ended"
 SERVICE = "a service"
 STARTS = ("faults.run(", "lab.members(")  # with which a lesson starts one
-VICTIMS = ("the broker", "JupyterLab", "the kernel", SERVICE)  # in turn, so that each is hit
+VICTIMS = ("the broker", "JupyterLab", "the kernel", SERVICE)  # in turn, so that each is killed
 
 
 @dataclass
 class Row:
-    """A line of the table: what was done, how often, and what went wrong."""
+    """A row of the table: what was done, how often, and what went wrong."""
 
     what: str
     times: int = 0
     problems: list[str] = field(default_factory=list)
 
     def note(self, *problems: str) -> None:
-        """One more was done; these are its problems."""
+        """Count one more, with its problems."""
         self.times += 1
         self.problems += problems
 
 
-def soak(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kills: int, seed: int) -> Iterator[Row]:
-    """The rows of the table, each when it is done. `seed` decides what is killed, and when."""
+@click.command(**example("python3 lab.py soak", "python3 lab.py soak --only kills --kills 3"))
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Run this part only; may be repeated.")
+@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Runs of each lesson.")
+@click.option("--seeds", type=click.IntRange(1), default=200, show_default=True, help="Trials with poison and crashes.")
+@click.option("--kills", type=click.IntRange(1), default=20, show_default=True, help="Processes to kill.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides what is killed, and when.")
+@click.option("--json", "as_json", is_flag=True, help="Print each row as JSON when it is done, for programs.")
+def soak(only: tuple[str, ...], rounds: int, seeds: int, kills: int, seed: int, as_json: bool) -> None:
+    """Run all lessons, episodes, crashes and poison many times, kill what runs, and print what went wrong.
+
+    It uses brokers of its own; your lab is not touched. Ctrl-C ends it with the table so far.
+    """
+    rows = []
+    try:
+        for row in play(Settings.from_environment(), only or PARTS, rounds, seeds, kills, seed):
+            rows.append(row)
+            if as_json:
+                click.echo(json.dumps(vars(row)))
+    finally:
+        if not as_json:
+            show(rows)
+    if any(row.problems for row in rows):
+        sys.exit(1)
+
+
+def play(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kills: int, seed: int) -> Iterator[Row]:
+    """Yield the rows of the table as they are done. `seed` decides what is killed, and when."""
     chance = random.Random(seed)
-    play: dict[str, Callable[[], Iterator[Row]]] = {
+    play_part: dict[str, Callable[[], Iterator[Row]]] = {
         "lessons": lambda: _lessons(rounds),
         "episodes": _episodes,
         "seeds": lambda: _seeds(settings, seeds),
@@ -67,11 +95,11 @@ def soak(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kill
         "verdicts": _verdicts,
     }
     for part in parts:
-        yield from play[part]()
+        yield from play_part[part]()
 
 
-def show(rows: Sequence[Row], console: Console) -> None:
-    """The table, and below it what went wrong."""
+def show(rows: Sequence[Row]) -> None:
+    """Print the table, and below it what went wrong."""
     table = Table("what", box=None, header_style="dim")
     for name in ("times", "went wrong"):
         table.add_column(name, justify="right")
@@ -84,7 +112,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
 
 
 def _lessons(rounds: int) -> Iterator[Row]:
-    """Each lesson from top to bottom, compared as the tests compare it, two at a time."""
+    """Run each lesson from top to bottom, two at a time, and compare it as the tests do."""
     row = Row("a lesson from top to bottom, every output compared")
     lessons = lessons_named(["all"])
     marks = python_marks(Settings.from_environment(), "program")
@@ -100,7 +128,7 @@ def _lessons(rounds: int) -> Iterator[Row]:
 
 
 def _episodes() -> Iterator[Row]:
-    """Each episode after the setup cell alone: somebody comes back tomorrow."""
+    """Run each episode after the setup cell alone, like a learner who comes back the next day."""
     row = Row("an episode after the setup cell alone, every output compared")
     with own_home():
         for path in progress("Episodes", unit="lesson", over=lessons_named(["all"])):
@@ -115,7 +143,7 @@ def _episodes() -> Iterator[Row]:
 
 
 def _seeds(settings: Settings, seeds: int) -> Iterator[Row]:
-    """Crashes, poison, rebuilds that are killed: a story for each seed."""
+    """Run crashes, poison and killed rebuilds, one for each seed."""
     with private(1, settings) as kafka:
         inbox = crashes.run(kafka, STRATEGIES[-1:], seeds=seeds).table.iloc[0]
         broken = [f"{inbox[what]} {what}" for what in ("lost", "twice") if inbox[what]]
@@ -131,7 +159,7 @@ def _seeds(settings: Settings, seeds: int) -> Iterator[Row]:
 
 
 def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
-    """A process of the lab is killed at a random moment of a lesson; the same lesson then runs, and nothing is left."""
+    """Kill a process of the lab at a random moment of a lesson; the lesson must then run, and leave nothing."""
     rows: dict[str, Row] = {}
     lessons = lessons_named(["all"])[1:]
     for number in progress("Kills", unit="kill", over=range(kills)):
@@ -146,7 +174,7 @@ def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
 
 
 def _owners(settings: Settings, kills: int, chance: random.Random) -> Iterator[Row]:
-    """An owner is killed at a random moment; ten seconds later nothing of it is left."""
+    """Kill an owner at a random moment; ten seconds later nothing of it may be left."""
     rows: dict[str, Row] = {}
     try:
         for killed, problems in orphans.kill(settings, kills, chance):
@@ -157,7 +185,7 @@ def _owners(settings: Settings, kills: int, chance: random.Random) -> Iterator[R
 
 
 def _verdicts() -> Iterator[Row]:
-    """Every right answer, with three busy loops for each processor beside it, three times."""
+    """Judge every right answer three times, beside three busy loops for each processor."""
     judged = Row("a right answer on a busy machine: not called wrong, nor the lab down")
     passed = Row("of these, passed instead of `LAB BUSY`")
     for style, verdict in verdicts.play():
@@ -173,7 +201,7 @@ def _starts_services(lesson: Path) -> bool:
 
 
 def _lid(chance: random.Random) -> Iterator[Row]:
-    """Everything is suspended for a minute, and goes on."""
+    """Suspend everything for a minute, and resume it."""
     row = Row(f"everything suspended for {LID:g} s: the next run works")
     path = chance.choice(lessons_named(["all"])[3:])
     with _Afternoon(path) as afternoon:
@@ -189,7 +217,7 @@ def _lid(chance: random.Random) -> Iterator[Row]:
 
 
 class _Afternoon:
-    """For the body of a `with`: `lab.py` runs, and a lesson in a kernel beside it, in a home of their own."""
+    """Run `lab.py`, and a lesson in a kernel beside it, in a home of their own, for the body of a `with`."""
 
     def __init__(self, path: Path):
         self.path, self._stack = path, contextlib.ExitStack()
@@ -212,33 +240,33 @@ class _Afternoon:
         self._stack.close()
 
     def wait(self, seconds: float) -> None:
-        """So long from the kernel's start, or until the lesson is over."""
+        """Wait this long from the kernel's start, or until the lesson is over."""
         until(lambda: self._kernel() or not self.thread.is_alive(), 60, "the kernel to start")
         self.thread.join(seconds)
 
     def processes(self) -> list[tuple[str, int]]:
-        """What runs, in the words of the table, and its pid."""
+        """Return what runs, in the words of the table, with its pid."""
         words = {"background": "the broker", "private": "a private broker", "jupyter": "JupyterLab", "program": SERVICE}
         running = [each for each in processes.running(self.settings, words) if each.process.pid != self.lab.pid]
         found = [(words[each.role], each.process.pid) for each in running]
         return found + ([("the kernel", kernel)] if (kernel := self._kernel()) else [])
 
     def strike(self, wanted: str, chance: random.Random) -> str:
-        """Kill what is called so, as soon as it runs; or, if it does not until the lesson is over, anything else."""
+        """Kill `wanted` as soon as it runs; if the lesson ends first, kill another process. Returns its name."""
 
         def struck() -> str:
             over = not self.thread.is_alive()
             if found := [each for each in self.processes() if over or each[0] == wanted]:
                 killed, pid = chance.choice(found)
-                with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended by itself
+                with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
                     psutil.Process(pid).kill()
                     return killed
             return ""
 
-        return until(struck, 300, f"{wanted} to run", every=0.1)  # to look at all processes costs the lesson time
+        return until(struck, 300, f"{wanted} to run", every=0.1)  # each look at all processes slows the lesson down
 
     def problems(self) -> Iterator[str]:
-        """What is wrong then: the lesson does not end, or not run again; lab.py does not; something is left."""
+        """Yield what is wrong afterwards: a lesson or lab.py does not end or run again, or something is left."""
         self.thread.join(240)
         if self.thread.is_alive():
             yield "the lesson that was struck does not end"
@@ -267,19 +295,19 @@ class _Afternoon:
 
     def _client(self) -> NotebookClient:
         client = client_of(nbformat.read(self.path, as_version=4), self.path.parent)
-        client.timeout += LID  # its clock goes on while everything sleeps
+        client.timeout = int(CELL_TIMEOUT + LID)  # its clock runs while everything is suspended
         return client
 
     def _kernel(self) -> int | None:
         manager = self.client.km
-        return manager.provisioner.pid if manager is not None and manager.has_kernel else None
+        return getattr(manager.provisioner, "pid", None) if manager is not None and manager.has_kernel else None
 
     def _lesson(self) -> None:
         self.said = _run(self.client)
 
 
 def _run(client: NotebookClient) -> str:
-    """Run it; empty if it went well, else the last line of the error."""
+    """Run it; return the last line of the error, or an empty string."""
     try:
         client.execute(stderr=subprocess.DEVNULL)
     except CellTimeoutError:

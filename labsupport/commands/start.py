@@ -1,4 +1,4 @@
-"""`python3 lab.py`: Kafka up, one event out and back, JupyterLab open; Ctrl-C ends what this started."""
+"""`python3 lab.py`: start Kafka, send and receive an event, open JupyterLab; Ctrl-C ends what this started."""
 
 import contextlib
 import json
@@ -6,6 +6,7 @@ import os
 import sys
 import webbrowser
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from jupyter_core.paths import SYSTEM_CONFIG_PATH, jupyter_config_dir
@@ -27,13 +28,13 @@ console = Console(highlight=False)
 
 
 def start(settings: Settings, *, browser: bool = True, port: int | None = None) -> None:
-    """Do all of it, and return when JupyterLab has ended, whoever ended it."""
-    # Without a display a browser would be a text one that takes over the terminal.
+    """Do all of it, and return when JupyterLab has ended."""
+    # Without a display, webbrowser may open a text browser that takes over the terminal.
     display = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     open_browser = webbrowser.open if browser and display else lambda _: None
     try:
         with contextlib.ExitStack() as stack:
-            # One lab.py at a time gets as far as an address; the next one finds it.
+            # One lab.py at a time starts a JupyterLab; the next one finds it.
             with only_one(settings.home / "jupyter.lock", "starting JupyterLab", timeout=300):
                 make_copies()
                 if address := _running_already(settings):
@@ -57,21 +58,21 @@ def start(settings: Settings, *, browser: bool = True, port: int | None = None) 
 
 
 def _running_already(settings: Settings) -> str:
-    """The address of the JupyterLab that runs for this lab; one that is left behind, or has none, is stopped."""
+    """Return the address of this lab's running JupyterLab; stop one that is left behind or has no address."""
     for each in processes.running(settings, ["jupyter"]):
         with contextlib.suppress(LabError):
             if not each.orphan:
                 pid = each.process.pid
-                return until(lambda pid=pid: _address(settings, pid), 10, "the address of the JupyterLab that runs")
+                return until(partial(_address, settings, pid), 10, "the address of the running JupyterLab")
         processes.stop([each])
     return ""
 
 
 def environment(settings: Settings) -> dict[str, str | None]:
-    """What is laid over this program's environment for JupyterLab and its kernels.
+    """Return the changes to this program's environment for JupyterLab and its kernels.
 
-    The user's settings of Jupyter and IPython are kept out: they are for other servers, and some stop this one. Themes
-    and keyboard shortcuts stay. All folders lie in the lab's home, which can be written where the user's may not be.
+    The user's settings of Jupyter and IPython are for other servers, and some would stop this one: they do not apply.
+    Themes and keyboard shortcuts do. All folders are in the lab's home, because the user's may not be writable.
     """
     folder = settings.home / "jupyter"
     laid: dict[str, str | None] = {name: None for name in os.environ if name.startswith(("JUPYTER", "IPYTHON"))}
@@ -91,19 +92,19 @@ def environment(settings: Settings) -> dict[str, str | None]:
 
 @contextlib.contextmanager
 def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process, str]]:
-    """JupyterLab on the learner's copies, and its address, for the body of a `with`."""
+    """Run JupyterLab on the learner's copies for the body of a `with`; yields it and its address."""
     options = [f"--ServerApp.root_dir={CHECKOUT}", f"--LabApp.default_url=/lab/tree/{FIRST}", "--no-browser"]
     ours = Path(__file__).with_name("jupyterlab")
-    # Nothing leaves the machine: overrides.json says no to the news feed and to the check for updates.
+    # Nothing leaves the machine: overrides.json turns off the news feed and the check for updates.
     options.append(f"--LabApp.app_settings_dir={ours}")
     options += ["--LabApp.custom_css=True", f"--ServerApp.tornado_settings=static_custom_path={ours}"]
-    # What the machine's administrator has set for all servers, such as 0.0.0.0 in a container, is not for this one.
+    # The administrator's settings for all servers, such as 0.0.0.0 in a container, do not apply to this one.
     options += ["--ServerApp.ip=localhost", f"--ServerApp.preferred_dir={CHECKOUT}", "--ServerApp.base_url=/"]
     options += ["--ServerApp.certfile=", "--ServerApp.keyfile="]
     if port is not None:
         options += [f"--port={port}", "--ServerApp.port_retries=0"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.append("--allow-root")  # containers; the token still protects it
+        options.append("--allow-root")  # for containers; the token still protects it
     words = python_marks(settings, "jupyter")
     log = settings.home / "jupyter.log"
     log.unlink(missing_ok=True)
@@ -125,11 +126,11 @@ def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process
 def _next_step(log: Path) -> str:
     files = [file for each in SYSTEM_CONFIG_PATH for file in sorted(Path(each).glob("jupyter_*config*"))]
     named = f"is it a setting of this machine's Jupyter? {', '.join(map(str, files))}\n" if files else ""
-    return f"{named}look at what the lab needs: python3 lab.py doctor\nthe whole log: {log}"
+    return f"{named}check what the lab needs: python3 lab.py doctor\nthe whole log: {log}"
 
 
 def _address(settings: Settings, pid: int) -> str:
-    """The address with its token, from the file that the server writes when it listens; empty before that."""
+    """Return the address with its token, from the file that the server writes when it listens; empty before."""
     try:
         file = Path(str(environment(settings)["JUPYTER_RUNTIME_DIR"]), f"jpserver-{pid}.json")
         server = json.loads(file.read_text(encoding="utf-8"))

@@ -4,18 +4,25 @@ import json
 import sys
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from labsupport.broker import background, processes
 from labsupport.broker.metadata import reach
 from labsupport.broker.processes import Running
+from labsupport.commands.terminal import console, example
 from labsupport.errors import LabError
 from labsupport.settings import Settings, parse_addresses
 
 
-def show(settings: Settings, console: Console, as_json: bool) -> int:
-    """Print it, as one JSON object if asked for; returns 1 if Kafka does not answer, else 0."""
+@click.command(**example("python3 lab.py status", "python3 lab.py status --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+def status(as_json: bool) -> None:
+    """Show what is running, and the address for other tools. Exit code 1 if Kafka does not answer."""
+    sys.exit(show(Settings.from_environment(), as_json))
+
+
+def show(settings: Settings, as_json: bool) -> int:
+    """Print what is running, or one JSON object; returns 1 if Kafka does not answer, else 0."""
     problem, address = "", background.address(settings) if settings.embedded else settings.kafka
     try:
         if address:

@@ -1,12 +1,29 @@
-"""`python3 lab.py teacher 05`: what one needs beside a class, made from the lesson and the data of its exercises."""
+"""`python3 lab.py teacher 05`: a teacher's guide, made from the lesson and its exercises."""
 
 import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from labsupport.course import exercises
+import click
+from rich.markdown import Markdown
+
+from labsupport.commands.terminal import console, example
+from labsupport.course import copies, exercises
 from labsupport.course.exercise import Exercise
+
+
+@click.command(**example("python3 lab.py teacher 05", "python3 lab.py teacher all > guide.md"))
+@click.argument("lessons", nargs=-1, required=True)
+def teacher(lessons: tuple[str, ...]) -> None:
+    """For teachers: a guide to LESSONS (two digits each, or: all). Written to a file, it is Markdown.
+
+    It has outcomes, minutes and predictions, and for each exercise what to ask, what to point at, and what people
+    get wrong.
+    """
+    for notebook in copies.lessons_named(lessons):
+        text = guide(notebook)
+        console.print(Markdown(text)) if console.is_terminal else click.echo(text)
 
 
 def guide(notebook: Path) -> str:

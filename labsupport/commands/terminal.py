@@ -1,6 +1,6 @@
-"""What the commands share: where they print, the form of their help, times, and the Kafka that they work on.
+"""What the commands share: the console, their help, options, and the Kafka that they work on.
 
-What needs the Kafka client is imported where it is used, so that `lab.py --help` does not wait for it.
+The Kafka client is imported where it is used, so that `lab.py --help` does not wait for it.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 console = Console(highlight=False)
 
 
-def example(*lines: str) -> dict[str, str]:
-    """The end of a command's help: what one types."""
+def example(*lines: str) -> dict[str, Any]:
+    """Return the end of a command's help: what to type."""
     return {"epilog": "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)}
 
 
@@ -37,7 +37,7 @@ class Moment(click.ParamType):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Refuse a time without a zone: it is another moment on another machine."""
+        """Refuse a time without a zone, which would depend on the machine."""
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -51,7 +51,7 @@ MOMENT = Moment()
 
 
 def drawing(what: str) -> Callable[[Callable], Callable]:
-    """The option `--picture FILE` of a command that can draw `what`; `save` writes it."""
+    """Add the option `--picture FILE` to a command that can draw `what`; `save` writes it."""
     return click.option(
         "--picture",
         type=click.Path(dir_okay=False, writable=True, path_type=Path),
@@ -60,13 +60,14 @@ def drawing(what: str) -> Callable[[Callable], Callable]:
 
 
 def save(axes: "Axes", file: Path, dpi: int) -> None:
-    """Write the figure of these axes into the file that `--picture` names. Raises LabError if that cannot be."""
+    """Write the figure of these axes into the file of `--picture`. Raises LabError if that fails."""
     with storing(file.resolve().parent, "--picture"):
-        axes.figure.savefig(file, dpi=dpi)
+        if figure := axes.get_figure(root=True):
+            figure.savefig(file, dpi=dpi)
 
 
 def connected() -> "Cluster":
-    """The Kafka that the environment names, up and answering; the caller closes it."""
+    """Return the Kafka that the environment names, up and answering; the caller closes it."""
     from labsupport.broker.cluster import connect
 
     return connect(Settings.from_environment())
@@ -74,7 +75,7 @@ def connected() -> "Cluster":
 
 @contextlib.contextmanager
 def kafka_meanwhile(settings: Settings) -> Iterator["Cluster"]:
-    """The cluster for the body of a `with`; afterwards the broker is stopped, unless others use it or `up` keeps it."""
+    """Run the cluster for the body of a `with`; stop it afterwards, unless others use it or `up` keeps it."""
     from labsupport.broker import background
     from labsupport.broker.cluster import connect
 
@@ -88,7 +89,7 @@ def kafka_meanwhile(settings: Settings) -> Iterator["Cluster"]:
 
 @contextlib.contextmanager
 def telling(tried: str) -> Iterator[None]:
-    """If the body of a `with` does not come to its end, say how far it came: the account is a note of the error."""
+    """If the body of a `with` fails, print how far it got: the report is a note of the error."""
     from labsupport.broker.advice import speaking
 
     with speaking(tried):
@@ -96,7 +97,7 @@ def telling(tried: str) -> Iterator[None]:
             yield
         except BaseException as error:
             if notes := getattr(error, "__notes__", None):
-                click.echo("\n".join(["Not to the end.", *notes]), err=True)
+                click.echo("\n".join(["Not finished.", *notes]), err=True)
             raise
 
 
@@ -104,9 +105,9 @@ YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def require_yes(yes: bool, question: str, nothing: str) -> None:
-    """Ask, unless `yes` was given; end the command, with `nothing` as its last line, if the answer is no.
+    """Ask, unless `yes` was given; if the answer is no, print `nothing` and end the command.
 
-    Where nobody can answer (no terminal, no input), that is a no.
+    Without input (no terminal), the answer is no.
     """
     if yes:
         return
@@ -116,31 +117,31 @@ def require_yes(yes: bool, question: str, nothing: str) -> None:
     except click.Abort:
         if _interrupted():
             raise
-        nothing = f"{nothing} Nobody was there to answer: --yes says it beforehand."
+        nothing = f"{nothing} There was nobody to answer: use --yes."
     console.print(nothing)
     sys.exit(1)
 
 
 def _interrupted() -> bool:
-    """Whether what click calls an abort was Ctrl-C, and not the end of the input."""
+    """Return whether click's Abort was Ctrl-C, and not the end of the input."""
     return isinstance(getattr(sys.exc_info()[1], "__context__", None), KeyboardInterrupt)
 
 
 def require_ours(kafka: "Cluster", verb: str, name: str) -> None:
-    """Raise LabError for a topic or group that is not the lab's: on a shared Kafka it may be somebody else's."""
+    """Raise LabError for a topic or group that is not the lab's: on a shared Kafka it may be somebody's."""
     if not kafka.is_ours(name):
         raise LabError(
             f"The lab does not {verb} {name!r}.",
             f"its own names have the form {kafka.prefix}NN-name: a lesson's two digits, then letters, digits, . _ -",
-            "choose such a name; in Python, with the functions of labsupport.history, you may do it to any",
+            "choose such a name; in Python, the functions of labsupport.history take any",
         )
 
 
 def where_to_write(file: object) -> str:
-    """What to do about a file that the system refused."""
+    """Return what to do about a file that the system refused."""
     path = Path(os.fsdecode(file)).absolute() if isinstance(file, str | bytes | os.PathLike) else CHECKOUT
     settings = Settings.from_environment()
     for folder, variable in ((settings.home, "LAB_HOME"), (settings.cache, "LAB_CACHE")):
         if path.is_relative_to(folder):
-            return f"is the disk full, or the folder somebody else's? {variable} moves it"
-    return "is the disk full, or the folder somebody else's? Copy the lab's folder to a place that you may write to"
+            return f"is the disk full, or does the folder belong to another user? {variable} moves it"
+    return "is the disk full, or does the folder belong to another user? Copy the lab to a place that you may write to"

@@ -1,7 +1,7 @@
 """`python3 lab.py tour`: the course in a dozen lines, on the real broker. Each is printed when it has happened.
 
-What is told is read from the broker, from the database, and from the members' own journals. The story is that of
-lessons 05 to 11: a group, a crash, what came again, what could not be processed, and history run once more.
+Every statement is read from the broker, the database, or the members' files of moments. The story is that of lessons 05
+to 11: a group, a crash, redelivered events, events that cannot be processed, and a replay.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import click
 from kafka.consumer.fetcher import ConsumerRecord
-from rich.console import Console
 from rich.markup import escape
 
 from labsupport.broker import processes
 from labsupport.broker.advice import speaking
-from labsupport.commands.terminal import kafka_meanwhile, save
+from labsupport.commands.terminal import console, drawing, example, kafka_meanwhile, save
 from labsupport.course.session import Lesson
 from labsupport.delivery import inbox, orders, publish
 from labsupport.delivery.moments import Kind, Moment
@@ -38,15 +38,22 @@ from labsupport.waiting import only_one
 
 LESSON = "99"  # that of no notebook
 EVENTS, PARTITIONS, CRASH = 200, 4, 5
-AGAIN = "run it again; if it comes back, that is a bug of the lab: please report these lines"
+AGAIN = "run it again; if it fails again, that is a bug of the lab: please report these lines"
 POLICY = Policy(attempts=2, wait_initial=0.1)
 
-Say = Callable[[str, str], None]  # what a line is about, and what happened
+Say = Callable[[str, str], None]  # the subject of a line, and what happened
 Service = Callable[[str, bool, ConsumerRecord], object]
 
 
+@click.command(**example("python3 lab.py tour", "python3 lab.py tour --picture road.png"))
+@drawing("the path of two of its events")
+def tour(picture: Path | None) -> None:
+    """See a group, a crash, dead letters and a replay on the real Kafka, in seconds. Exit code 1 if a sum is wrong."""
+    show(Settings.from_environment(), picture)
+
+
 def service(path: str, knows_reports: bool, record: ConsumerRecord) -> None:
-    """What the group does with a record: once for each event, an effect and a line of the report in one transaction."""
+    """Handle a record for the group: once per event, an effect and a line of the report in one transaction."""
     event = Event.decode(record.value)
     if event.event_type == "ReportGenerated" and not knows_reports:
         raise KeyError(event.event_type)  # the bug
@@ -61,14 +68,14 @@ def service(path: str, knows_reports: bool, record: ConsumerRecord) -> None:
 
 @dataclass(frozen=True)
 class Told:
-    """What a tour leaves behind: its last sheet, and what happened to the events whose road is drawn."""
+    """The result of a tour: its last sheet, and the moments of the events whose path is drawn."""
 
     sheet: Sheet
     road: tuple[Moment, ...]
 
 
-def show(settings: Settings, console: Console, picture: Path | None) -> None:
-    """Print it line by line; draw its road into the file `picture`. A broker that was started for it ends with it."""
+def show(settings: Settings, picture: Path | None) -> None:
+    """Print it line by line; draw the path into the file `picture`. A broker that was started for it ends with it."""
     begin = time.monotonic()
 
     def say(about: str, what: str) -> None:
@@ -87,15 +94,15 @@ def show(settings: Settings, console: Console, picture: Path | None) -> None:
 
 
 def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
-    """Play it on `lab`, in topics and groups of its own that are gone afterwards; `handle` is the service.
+    """Play it on `lab`, with topics and groups that are deleted afterwards; `handle` is the service.
 
-    Raises LabError if a sheet does not balance or the report made anew is another one.
+    Raises LabError if a sheet does not balance or the rebuilt report differs.
     """
     with (
         only_one(lab.settings.home / "tour.lock", "its tour", timeout=60),
         _own_names(lab),
         python_process.scratch_folder() as folder,
-        speaking("The tour did not come to its end."),
+        speaking("The tour did not finish."),
     ):
         path = orders.create(folder / "shop.db")
         topic, group = lab.topic("tour-orders", partitions=PARTITIONS), lab.group("tour-service")
@@ -125,7 +132,7 @@ def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
 
 
 def require(sheet: Sheet, produced: int, dead_lettered: int = 0) -> Sheet:
-    """The sheet, if it says that nothing is lost or open, nothing was processed twice, and all was produced."""
+    """Return the sheet; raise LabError unless nothing is lost, open or processed twice, and all was produced."""
     wanted = {"produced": produced, "processed": produced - dead_lettered, "dead-lettered": dead_lettered, "twice": 0}
     wrong = {name: sheet.count(name) for name in (*OUTCOMES, *wanted) if sheet.count(name) != wanted.get(name, 0)}
     if wrong or sheet.orphans:
@@ -183,16 +190,16 @@ def _rebuild(lab: Lesson, topic: str, path: Path, anew: Path, say: Say) -> None:
     same = "the same" if found == wanted else f"not that of the live one, {wanted}"
     say("replay", f"all {account.read} records again, into a new report: {lines} lines, hash {found}, {same}")
     if found != wanted:
-        raise LabError("The report made anew is another one.", f"hash {found} instead of {wanted}", AGAIN)
+        raise LabError("The rebuilt report differs from the live one.", f"hash {found} instead of {wanted}", AGAIN)
 
 
 def _read_to_the_end(lab: Lesson, team: Members) -> None:
-    """Wait until the group has committed all that the topic holds."""
+    """Wait until the group has committed the whole topic."""
     team.wait(lambda _: not lab.lag(team.topic, team.group).total, f"{team.group} to commit everything")
 
 
 def _came_again(history: GroupHistory) -> list[str]:
-    """The ids of the events that were handled more than once."""
+    """Return the ids of the events that were handled more than once."""
     handled = [moment.event_id for moment in history.of_kind(Kind.HANDLED)]
     return [each for each in dict.fromkeys(handled) if handled.count(each) > 1]
 
@@ -214,7 +221,7 @@ def _road(lab: Lesson, topic: str, history: GroupHistory, ids: Sequence[str]) ->
 
 @contextlib.contextmanager
 def _own_names(lab: Lesson) -> Iterator[None]:
-    """Before, what a killed tour has left is gone; afterwards this one's topics and groups are, whatever happened."""
+    """Delete what a killed tour has left before, and this one's topics and groups afterwards, whatever happens."""
 
     def clear() -> None:
         mine = f"{lab.namespace}tour-"

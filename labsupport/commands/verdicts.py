@@ -14,12 +14,12 @@ from labsupport.course.verdict import Outcome, Verdict
 from labsupport.settings import Settings
 
 LOOPS = 3 * (os.cpu_count() or 1)
-LOOP = "import os; owner = os.getppid()\nwhile os.getppid() == owner: pass"  # it does not outlive this process
+LOOP = "import os; owner = os.getppid()\nwhile os.getppid() == owner: pass"  # it ends with this process
 ROUNDS = 3
 
 
 def play(lessons: Sequence[str] = (), rounds: int = ROUNDS, loops: int = LOOPS) -> Iterator[tuple[str, Verdict]]:
-    """Each right answer of these lessons (all, without any), judged so many times beside busy loops; as they come."""
+    """Judge each right answer of these lessons (default: all) this often beside busy loops; yields each verdict."""
     every = [each for each in exercises.by_id().values() if not lessons or each.id[:2] in lessons]
     codes = [(each, code) for each in every for code in (each.reference, *each.other_styles)]
     with own_home(), _busy(loops):
@@ -33,13 +33,13 @@ def play(lessons: Sequence[str] = (), rounds: int = ROUNDS, loops: int = LOOPS) 
 
 
 def wrong(verdict: Verdict) -> bool:
-    """Whether a right answer must not be told this, on no machine."""
+    """Return whether this verdict on a right answer is wrong, on any machine."""
     return verdict.outcome not in (Outcome.PASS, Outcome.LAB_BUSY)
 
 
 @contextlib.contextmanager
 def _busy(loops: int) -> Iterator[None]:
-    """So many busy loops beside the body of a `with`."""
+    """Run this many busy loops beside the body of a `with`."""
     with contextlib.ExitStack() as stack:
         for _ in range(loops):
             loop = stack.enter_context(subprocess.Popen([sys.executable, "-c", LOOP]))

@@ -10,6 +10,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
+from labsupport import renamed
 from labsupport.broker import processes
 from labsupport.broker.advice import advice
 from labsupport.broker.cluster import Cluster, connect
@@ -138,6 +139,9 @@ class _Warnings(logging.Handler):
                 logger.addHandler(self)
 
 
+EXPLAINED = (NameError, KafkaError, TypeError, ValueError, RuntimeError, AttributeError, ImportError)
+
+
 def _explain_errors() -> None:
     """In a notebook, add to the client's errors what they mean and what to do.
 
@@ -152,12 +156,12 @@ def _explain_errors() -> None:
             if re.search(rf"lab\.check\(.*\b{error.name}\b", extract_tb(traceback)[-1].line or ""):
                 note = f"{error.name} does not exist yet: run the exercise's cell above this one, then this one again."
                 error._render_traceback_ = lambda: [note]  # what IPython shows instead of the stack
-        elif meaning := advice(error):
+        elif meaning := advice(error) or renamed.advice(error):
             error.add_note(f"What it means: {meaning}")
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
     if shell := get_ipython():
-        shell.set_custom_exc((NameError, KafkaError, TypeError, ValueError, RuntimeError), explain)
+        shell.set_custom_exc(EXPLAINED, explain)
 
 
 _warnings = _Warnings()

@@ -42,7 +42,7 @@ LONGEST_NAME = 249  # of a topic in Kafka
 MESSAGE_BYTES = 1_000
 CLASS_BYTES = 200
 
-UNKNOWN = {"timestamp": -1, "group": "", "error": "", "message": "", "attempts": 0, "cause": ""}
+UNKNOWN: dict[str, Any] = {"timestamp": -1, "group": "", "error": "", "message": "", "attempts": 0, "cause": ""}
 NULLS = "lab_dlt-nulls"
 
 
@@ -111,7 +111,7 @@ def wrap(record: ConsumerRecord, error: BaseException, attempts: int, group: str
 
     If the record is itself a dead letter, the new one has the coordinates, key, value and headers of the first record.
     """
-    why = {"group": group, "attempts": attempts, "cause": ""}
+    why: dict[str, Any] = {"group": group, "attempts": attempts, "cause": ""}
     why |= {"error": _class_of(error), "message": _said(error)}
     try:
         first = unwrap(record)

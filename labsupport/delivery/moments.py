@@ -64,7 +64,7 @@ class Kind(StrEnum):
         raise LabError(
             f"There is no kind of moment {value!r}.",
             f"the kinds are {', '.join(cls)}",
-            f"did you mean {close[0].value!r}?" if close else "use one of these",
+            f"did you mean {str(close[0])!r}?" if close else "use one of these",
         )
 
 

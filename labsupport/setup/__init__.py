@@ -1,1 +1,4 @@
-"""Setting the lab up, and saying what is in its way: standard library only, because nothing else may be there yet."""
+"""Set the lab up, and say what prevents that. Standard library only: nothing else may be installed yet.
+
+Read in this order: bootstrap → installer → sources → installed → obstacles. Kafka and notebooks do not belong here.
+"""

@@ -1,7 +1,7 @@
-"""From `lab.py` to the lab's own Python: `.venv` is used as it is, finished, or made anew; then the command runs in it.
+"""From `lab.py` to the lab's own Python: use, finish or replace `.venv`, then run the command in it.
 
-A new environment is made beside the old one and takes its place when it is complete. So a failure, Ctrl-C or a
-`kill -9` at any moment leaves one that works.
+A new environment is made beside the old one and replaces it when it is complete. So a failure, Ctrl-C or a `kill -9`
+at any moment leaves one that works.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ from labsupport.setup import installer
 WINDOWS = os.name == "nt"
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 VENV = Path(os.path.realpath(CHECKOUT / ".venv"))  # may be a link to a larger disk
-# As long as the real name: in the launchers of Windows one name can only replace another that is as long.
+# As long as the real name: in a Windows launcher a name can only be replaced by one of the same length.
 NEW, OLD = VENV.with_name(".vnew"), VENV.with_name(".vold")
 PYTHON = installer.python_of(VENV)
 REQUIREMENTS = CHECKOUT / "requirements.txt"
 MINE = f"{sys.version_info.major}.{sys.version_info.minor}"
-STAMP = "lab-stamp.txt"  # written last: an environment without it is not finished
+STAMP = "lab-stamp.txt"  # written last: an environment without it is unfinished
 DISK_NEEDED = 700  # MB
 
-# Of Python's own variables, those that say how it writes. Others say which modules are found, or run the user's code.
+# Python's variables about its output. The others decide which modules are found, or run the user's code.
 KEPT = {"UTF8", "IOENCODING", "UNBUFFERED", "DONTWRITEBYTECODE", "PYCACHEPREFIX", "FAULTHANDLER"}
 
 
 def main(words: list[str]) -> None:
-    """Make sure that `.venv` is there, and run `words` in it."""
+    """Make sure that `.venv` fits, and run `words` in it."""
     for name in list(os.environ):
         if (name.startswith("PYTHON") and name.removeprefix("PYTHON") not in KEPT) or name == "VIRTUAL_ENV":
             del os.environ[name]
@@ -49,7 +49,7 @@ def main(words: list[str]) -> None:
 
 
 def read_words(words: list[str]) -> tuple[str, list[str]]:
-    """The folder that `--from` names, if that comes first, and what follows it; labsupport refuses what is wrong."""
+    """Return the folder of a leading `--from`, and the words after it; labsupport refuses wrong words."""
     first, equals, value = words[0].partition("=") if words else ("", "", "")
     if first != "--from" or not (equals or words[1:]):
         return "", words
@@ -57,12 +57,12 @@ def read_words(words: list[str]) -> tuple[str, list[str]]:
 
 
 def prepare(offline: str, again: bool) -> None:
-    """Set the lab up if that is needed, or asked for with `again`; stop with a sentence if it is not possible."""
+    """Set the lab up if needed, or if `again` asks for it; stop with a message if that fails."""
     if not again and fits():
         return
     if os.pathsep in str(VENV):
         stop(
-            f"The lab cannot be set up in {CHECKOUT}: Python takes {os.pathsep!r} in a path for the end of it.",
+            f"The lab cannot be set up in {CHECKOUT}: Python reads {os.pathsep!r} as the end of a path.",
             "give the folder another name, and type the command again",
         )
     try:
@@ -74,13 +74,13 @@ def prepare(offline: str, again: bool) -> None:
         seen = f"Could not set the lab up in {CHECKOUT}: {error}"
         if again or not works():
             stop(seen, remedy(error))
-        say(f"{seen}\n  The lab goes on with the set-up that it has. To try once more: python3 lab.py setup")
+        say(f"{seen}\n  The lab keeps using its old set-up. To try again: python3 lab.py setup")
 
 
 def fits() -> bool:
-    """Whether `.venv` is finished, in its place, and has what requirements.txt says.
+    """Return whether `.venv` is finished, has not moved, and fits requirements.txt.
 
-    Another Python than the one that made it is no reason to make it anew, as long as that one is still there.
+    Another Python is no reason to make it again, as long as the one that made it is still there.
     """
     made, _, installed = text_of(VENV / STAMP).rstrip().partition("\n")
     version, _, place = made.removeprefix("Python ").partition(", ")
@@ -96,7 +96,7 @@ def fits() -> bool:
 
 
 def same_place(one: str, other: Path) -> bool:
-    """Whether both names mean one folder: a symbolic link, or a disk that is mounted twice."""
+    """Return whether both paths are one folder, through a symbolic link or a disk that is mounted twice."""
     try:
         return other.samefile(one)
     except (OSError, ValueError):
@@ -104,7 +104,7 @@ def same_place(one: str, other: Path) -> bool:
 
 
 def works() -> str:
-    """The version of the Python in `.venv`, if that starts and finds the lab; else empty."""
+    """Return the version of the Python in `.venv` if it starts and finds the lab; else empty."""
     code = "import sys, labsupport.setup, click, rich; print(sys.version.split()[0])"
     try:
         run = subprocess.run([str(PYTHON), "-I", "-c", code], capture_output=True, text=True)
@@ -114,7 +114,7 @@ def works() -> str:
 
 
 def pinned() -> str:
-    """What is to be installed, as a digest."""
+    """Return a digest of what is to be installed."""
     digest = hashlib.sha256()
     for path in (REQUIREMENTS, CHECKOUT / "pyproject.toml"):
         digest.update(path.read_bytes())
@@ -122,7 +122,7 @@ def pinned() -> str:
 
 
 def recover() -> None:
-    """Finish what a kill between two renames has left: the new environment, or the old one, gets its name."""
+    """After a kill between two renames, give the new or the old environment its name."""
     for left in (NEW, OLD):
         if not VENV.exists() and (left / STAMP).exists():
             left.rename(VENV)
@@ -131,7 +131,7 @@ def recover() -> None:
 
 
 def set_up(offline: str) -> None:
-    """Make the environment beside `.venv`, and let it take its place. Raises OSError or FailedError."""
+    """Make the environment beside `.venv`, and swap them. Raises OSError or FailedError."""
     import importlib.util
     import venv
 
@@ -142,7 +142,7 @@ def set_up(offline: str) -> None:
         )
     if offline:
         check(Path(offline))
-    say(f"Setting up the lab (once; about half a minute on a good line, {DISK_NEEDED} MB of disk) ...")
+    say(f"Setting up the lab (once; about half a minute with a fast network, {DISK_NEEDED} MB of disk) ...")
     try:
         say("  a Python environment in .venv")
         try:
@@ -160,7 +160,7 @@ def set_up(offline: str) -> None:
 
 
 def swap() -> None:
-    """Two renames; the old environment is put back if the second is refused."""
+    """Rename twice; if the second rename fails, put the old environment back."""
     had = VENV.exists()
     if had:
         VENV.rename(OLD)
@@ -174,9 +174,9 @@ def swap() -> None:
 
 
 def _rename_inside() -> None:
-    """Write the final path into the scripts: they name the Python that runs them.
+    """Write the final path into the scripts, which name the Python that runs them.
 
-    A file is replaced, not changed: it may be a hard link into the installer's cache.
+    Files are replaced, not changed: they may be hard links into the installer's cache.
     """
     before, after = os.fsencode(NEW), os.fsencode(VENV)
     for path in installer.python_of(NEW).parent.iterdir():
@@ -188,9 +188,9 @@ def _rename_inside() -> None:
 
 
 def check(folder: Path) -> None:
-    """Stop if it is a bundle that is not whole, or not for this machine. Any other folder is taken as it is."""
+    """Stop if it is an incomplete bundle, or one for another machine. Any other folder is accepted."""
     if not folder.is_dir():
-        stop(f"There is no folder {folder}.", "is the stick in, and its path right?")
+        stop(f"There is no folder {folder}.", "is the stick mounted, and its path right?")
     text = text_of(folder / "bundle.json")
     if not text:
         return
@@ -207,7 +207,7 @@ def check(folder: Path) -> None:
         stop(f"The bundle in {folder} is not for {target}.", "use one of those that it is for:\n        " + which)
     if bundle["requirements"] != digest_of(REQUIREMENTS):
         stop(f"The bundle in {folder} is for another version of the lab.", "copy the folder lab from there")
-    say(f"Looking through the bundle in {folder} ...")
+    say(f"Checking the bundle in {folder} ...")
     for name, (size, digest) in sorted(bundle["files"].items()):
         path = folder.joinpath(*name.split("/"))
         if not path.is_file() or path.stat().st_size != size or digest_of(path) != digest:
@@ -215,30 +215,30 @@ def check(folder: Path) -> None:
 
 
 def digest_of(path: Path) -> str:
-    """The file's SHA-256."""
+    """Return the file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remedy(error: Exception) -> str:
-    """What to do about it."""
+    """Return what to do about it."""
     free = shutil.disk_usage(CHECKOUT).free // 1_000_000
     if free < DISK_NEEDED:
-        return f"free some space: {free} MB are left here, and the lab needs about {DISK_NEEDED} MB"
+        return f"free some space: there are {free} MB, and the lab needs about {DISK_NEEDED} MB"
     if isinstance(error, OSError):
         return "copy the lab's folder to a place that you may write to, and start it there"
     return (
-        "check the network (a proxy: HTTPS_PROXY=...) and run the same command again; or, without network, use what\n"
-        "        somebody has put into a folder with `python3 lab.py bundle DIR`: python3 lab.py --from DIR"
+        "check the network (a proxy: HTTPS_PROXY=...) and run the same command again; or, without a network, use\n"
+        "        a folder that somebody made with `python3 lab.py bundle DIR`: python3 lab.py --from DIR"
     )
 
 
 @contextmanager
 def lock():
-    """One set-up at a time. The system takes the lock back from a program that dies."""
+    """Allow one set-up at a time. The system releases the lock of a program that dies."""
     with CHECKOUT.joinpath(".venv.lock").open("a") as file:
         if not WINDOWS:
-            os.set_inheritable(file.fileno(), True)  # an installer that outlives us still holds the lock
+            os.set_inheritable(file.fileno(), True)  # an installer that outlives us keeps the lock
         if not taken(file):
             say("Another set-up of this lab is running; waiting for it ...")
             import time
@@ -249,9 +249,9 @@ def lock():
 
 
 def taken(file) -> bool:
-    """Try to take the lock."""
+    """Try to take the lock; return whether that worked."""
     try:
-        if WINDOWS:
+        if sys.platform == "win32":
             import msvcrt
 
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -265,20 +265,20 @@ def taken(file) -> bool:
 
 
 def hand_over(words: list[str]) -> None:
-    """Run the command in `.venv`; `-P` keeps what lies in the current folder from standing in for the lab's modules."""
-    os.environ["PYTHONUTF8"] = "1"  # paths and output with umlauts, also on Windows and under a C locale
+    """Run the command in `.venv`; with `-P`, files in the current folder cannot shadow the lab's modules."""
+    os.environ["PYTHONUTF8"] = "1"  # for umlauts in paths and output, also on Windows and under a C locale
     command = [str(PYTHON), "-P", "-m", "labsupport", *words]
     if not WINDOWS:
         os.execv(PYTHON, command)
-    os.environ["LAB_STARTED_BY"] = str(os.getpid())  # with which it ends
-    program = subprocess.Popen(command)  # Windows has no exec; both get Ctrl-C, and the lab answers it
+    os.environ["LAB_STARTED_BY"] = str(os.getpid())  # the command ends with this process
+    program = subprocess.Popen(command)  # Windows has no exec; both get Ctrl-C, and the command handles it
     while True:
         with suppress(KeyboardInterrupt):
             sys.exit(program.wait())
 
 
 def text_of(path: Path) -> str:
-    """What the file says; empty if it cannot be read."""
+    """Return the file's text; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -286,11 +286,11 @@ def text_of(path: Path) -> str:
 
 
 def say(text: str) -> None:
-    """Say it on stderr, at once."""
+    """Print it on stderr at once, without passwords in addresses."""
     print(re.sub(r"(://)[^/@\s]*@", r"\1***@", text), file=sys.stderr, flush=True)
 
 
 def stop(seen: str, next_step: str) -> None:
-    """Say what was seen and what to do, and end."""
+    """Print what happened and what to do, and exit."""
     say(f"{seen}\n  next: {next_step}")
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""Puts the pinned packages into an environment: with uv, six times as fast as pip, or with pip where uv fails."""
+"""Install the pinned packages into an environment: with uv, which is six times as fast, or with pip if uv fails."""
 
 import os
 import subprocess
@@ -11,16 +11,16 @@ WINDOWS = os.name == "nt"
 
 
 class FailedError(Exception):
-    """Neither installer could; the text has the cause, the address, and what of the user's is in force."""
+    """Both installers failed; the text has the cause, the index, and the user's settings in force."""
 
 
 def python_of(folder: Path) -> Path:
-    """The Python of the environment in `folder`."""
+    """Return the Python of the environment in `folder`."""
     return folder / "Scripts" / "python.exe" if WINDOWS else folder / "bin" / "python"
 
 
 def install(folder: Path, requirements: Path, offline: str) -> None:
-    """Install `requirements` into the environment `folder`; with `offline`, from that folder alone.
+    """Install `requirements` into the environment `folder`; with `offline`, only from that folder.
 
     Raises FailedError.
     """
@@ -36,19 +36,21 @@ def install(folder: Path, requirements: Path, offline: str) -> None:
     if not _with_uv(folder, pip, requirements, user, [*options, *wanted]):
         run = _run([*pip, *wanted], requirements.parent, user.pip, stderr=subprocess.PIPE)
         if run.returncode:
-            raise FailedError(_told(run.stderr.decode("utf-8", "replace"), user, offline))
+            raise FailedError(_report(run.stderr.decode("utf-8", "replace"), user, offline))
     if missing := _missing(folder, requirements):
-        raise FailedError(_told(f"the installer said that it was done, and yet: {missing}", user, offline))
+        raise FailedError(_report(f"the installer reported success, but: {missing}", user, offline))
 
 
 def _with_uv(folder: Path, pip: list[str], requirements: Path, user: sources.Sources, words: list[str]) -> bool:
-    """Fetch uv, and let it install; whether it did."""
-    pins = [line.split()[0] for line in requirements.read_text(encoding="utf-8").split("\n") if line.startswith("uv==")]
-    if _run([*pip, *pins], requirements.parent, user.pip, stderr=subprocess.DEVNULL).returncode:
+    """Fetch uv and install with it; return whether that worked."""
+    from labsupport.setup import installed  # here, because every start of lab.py imports this module
+
+    pin = installed.pins(requirements).get("uv")
+    if not pin or _run([*pip, f"uv=={pin}"], requirements.parent, user.pip, stderr=subprocess.DEVNULL).returncode:
         return False
     python = str(python_of(folder))
     uv = [python, "-I", "-m", "uv", "pip", "install", "--python", python, *words]
-    # In a cache that somebody has written to, packages are what was made of them there: fetch them again.
+    # Packages in a cache may have been altered: then fetch them again.
     for more in ([], ["--no-cache", "--reinstall"]):
         if _run([*uv, *more], requirements.parent, user.uv).returncode:
             break
@@ -58,15 +60,15 @@ def _with_uv(folder: Path, pip: list[str], requirements: Path, user: sources.Sou
     return False
 
 
-def _run(command: list[str], cwd: Path, env: dict[str, str], **streams: int) -> subprocess.CompletedProcess:
-    # The lock on the set-up is handed on: an installer that outlives us still holds it.
-    return subprocess.run(command, cwd=cwd, env=env, close_fds=WINDOWS, **streams)
+def _run(command: list[str], cwd: Path, env: dict[str, str], stderr: int | None = None) -> subprocess.CompletedProcess:
+    # The installer inherits the lock on the set-up: if it outlives us, it keeps the lock.
+    return subprocess.run(command, cwd=cwd, env=env, close_fds=WINDOWS, stderr=stderr)
 
 
 def _missing(folder: Path, requirements: Path) -> str:
-    """What the pins ask for and the environment does not have."""
-    # Where `-e .` points to is read in the locale's encoding: a path with an umlaut stops Python under a C locale and
-    # is lost on Windows. Relative to the file it is plain ASCII.
+    """Return which pins the environment does not fulfil."""
+    # Python decodes the path of `-e .` by the locale: an umlaut in it stops Python under a C locale, and the path is
+    # lost on Windows. Relative to the file it is plain ASCII.
     for path in folder.rglob("*labsupport*.pth"):
         path.write_text(os.path.relpath(requirements.parent, path.parent) + "\n", encoding="utf-8")
     code = "from labsupport.setup import installed; print('; '.join(installed.wrong()[:3]))"
@@ -74,8 +76,8 @@ def _missing(folder: Path, requirements: Path) -> str:
     return run.stdout.strip() if run.returncode == 0 else run.stderr.strip().split("\n")[-1]
 
 
-def _told(seen: str, user: sources.Sources, offline: str) -> str:
-    """The cause, the address that was asked, and the user's settings in force: their names, not their values."""
+def _report(seen: str, user: sources.Sources, offline: str) -> str:
+    """Describe the cause, the index, and the user's settings in force: their names, not their values."""
     lines = [line for line in seen.strip().splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")] or lines[-3:]
     text = "its packages could not be installed."

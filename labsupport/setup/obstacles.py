@@ -1,4 +1,4 @@
-"""What keeps the lab's modules from being imported, in a sentence: files that hide them, packages that were changed."""
+"""Explain why the lab's modules cannot be imported: files that hide them, or packages that were changed."""
 
 import contextlib
 import sys
@@ -10,11 +10,18 @@ from pathlib import Path
 from labsupport.errors import LabError
 from labsupport.setup import installed
 
-COMMON = {"test", "tests", "doc", "docs", "examples", "scripts"}  # folders that some packages install, and anybody has
+COMMON = {
+    "test",
+    "tests",
+    "doc",
+    "docs",
+    "examples",
+    "scripts",
+}  # folders of some packages, and of many users
 
 
 def hiding(path: Sequence[str] | None = None) -> list[Path]:
-    """The user's files that an import takes for a module of Python's or of the lab's packages; `path`: see sys.path."""
+    """Return the user's files that hide a module of Python or of the lab's packages; `path` is like sys.path."""
     path = sys.path if path is None else path
     paths = sysconfig.get_paths()
     not_theirs = {Path(paths[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -37,16 +44,16 @@ def _hides(file: Path, behind: Sequence[str], before: Sequence[str]) -> bool:
     ):
         return False
     first, there = PathFinder.find_spec(name, list(before)), PathFinder.find_spec(name, list(behind))
-    # A folder without __init__.py is found too, but a real module behind it is taken first.
+    # A folder without __init__.py is found too, but a real module later on the path wins.
     return not (first and first.origin) and bool(there and there.origin)
 
 
 def advice(files: Sequence[Path], then: str) -> LabError:
-    """An error that says which files hide which modules, and what to do; `then` is what to do after renaming them."""
+    """Return an error that says which files hide which modules; `then` is what to do after renaming them."""
     seen = "\n".join(f"{file} hides the module {file.name.partition('.')[0]}" for file in files)
     first = files[0]
     return LabError(
-        "Files of yours have the names of modules that the lab needs.", seen,
+        "Some of your files have the names of modules that the lab needs.", seen,
         f"rename them, for example to my_{first.name}; {then}",
     )  # fmt: skip
 
@@ -59,7 +66,7 @@ def refuse_hidden() -> None:
 
 @contextlib.contextmanager
 def explained(then: str = "then run it again") -> Iterator[None]:
-    """Turn an unforeseen error in the body of a `with` into a LabError if the cause is a hidden or changed module."""
+    """Turn an error in the body of a `with` into a LabError if a module is hidden or changed."""
     try:
         yield
     except LabError:
@@ -69,8 +76,8 @@ def explained(then: str = "then run it again") -> Iterator[None]:
             raise advice(files, then) from None
         if wrong := installed.wrong():
             raise LabError(
-                "The lab's packages are not those that it was set up with.",
+                "The lab's packages have changed since its set-up.",
                 "\n".join([*wrong[:4], f"{type(error).__name__}: {error}"]),
-                "python3 lab.py setup  (makes .venv anew; your files stay)",
+                "python3 lab.py setup  (makes .venv again; your files stay)",
             ) from None
         raise

@@ -1,7 +1,7 @@
-"""Where packages come from, as the user has set up pip and uv; each hears what was said to the other, too.
+"""Where packages come from: the user's settings of pip and uv, each applied to the other, too.
 
-Settings that say *where from* (index, proxy, certificate, cache) are kept. All others (target, user, prefix, hashes,
-constraints, …) would put the lab's packages elsewhere or refuse them: they are left out.
+Settings of the source (index, proxy, certificate, cache) are kept. All others (target, user, prefix, hashes,
+constraints, …) would put the lab's packages elsewhere or refuse them, so they are dropped.
 """
 
 import configparser
@@ -27,11 +27,11 @@ CREDENTIALS = re.compile(r"UV_INDEX_\w+_(USERNAME|PASSWORD)")
 NETWORK = re.compile(
     r"(https?|all|no)_proxy|ssl_cert_\w+|ssl_client_cert|requests_ca_bundle|curl_ca_bundle|netrc", re.I
 )
-# What tells an installer about another environment.
+# Variables that point an installer to another environment.
 ELSEWHERE = re.compile(
     r"(PIP|UV|PYTHON(?!UTF8|IOENCODING|UNBUFFERED|DONTWRITE)|CONDA)_?.*|VIRTUAL_ENV|__PYVENV_LAUNCHER__"
 )
-# uv's name of a setting -> pip's; where the user has set but one of them, the other gets it too.
+# uv's name of a setting -> pip's; if the user has set only one of them, the other gets it too.
 SAME = {
     "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
     "UV_INDEX": "PIP_EXTRA_INDEX_URL",
@@ -48,7 +48,7 @@ SAME = {
 
 @dataclass(frozen=True)
 class Sources:
-    """The environments to run pip and uv in, the address they ask, and what of the user's is in force (names only)."""
+    """The environments for pip and uv, the index they ask, and the user's settings in force (names only)."""
 
     pip: dict[str, str]
     uv: dict[str, str]
@@ -58,7 +58,7 @@ class Sources:
 
 
 def of(pip: list[str], environ: Mapping[str, str] = os.environ) -> Sources:
-    """Ask `pip` (a command) for its files, read uv's, and lay both over `environ`."""
+    """Ask `pip` (a command) for its files, read uv's, and apply both to `environ`."""
     base = {name: value for name, value in environ.items() if not ELSEWHERE.fullmatch(name)}
     set_for_pip, pip_files = pip_settings(pip, base, environ)
     set_for_uv, uv_files = uv_settings(environ)
@@ -72,7 +72,7 @@ def of(pip: list[str], environ: Mapping[str, str] = os.environ) -> Sources:
             for_pip[pip_name] = " ".join(re.sub(r"^[\w.-]+=", "", word) for word in words)
     if not writable(for_uv.get("UV_CACHE_DIR") or base.get("XDG_CACHE_HOME") or _home(".cache")):
         for_uv = {name: value for name, value in for_uv.items() if name != "UV_CACHE_DIR"} | {"UV_NO_CACHE": "1"}
-    if "UV_INDEX" in for_uv:  # as pip does: of all indexes, the one that has the pinned version
+    if "UV_INDEX" in for_uv:  # as pip does: any index that has the pinned version
         for_uv.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     return Sources(
         base | for_pip | {"PIP_CONFIG_FILE": os.devnull},
@@ -88,7 +88,7 @@ def _home(name: str) -> str:
 
 
 def writable(folder: str | Path) -> bool:
-    """Whether a cache can be there: the folder, or the nearest one above it, may be written to."""
+    """Return whether a cache can be there: the folder, or the nearest one above it, is writable."""
     there = next((each for each in (Path(folder), *Path(folder).parents) if each.exists()), None)
     return there is not None and there.is_dir() and os.access(there, os.W_OK)
 
@@ -98,7 +98,7 @@ def _speaks(name: str) -> bool:
 
 
 def pip_settings(pip: list[str], base: dict[str, str], environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """What pip's variables and files say about where from, as variables; and the files that there are."""
+    """Return pip's settings of the source as variables, and the files they come from."""
     env = base | {name: environ[name] for name in ("PIP_CONFIG_FILE",) if name in environ}
     # `pip config list` would be shorter, but takes `user = true` in a file for its own option of that name.
     run = subprocess.run([*pip, "config", "debug"], env=env, capture_output=True, text=True)
@@ -109,7 +109,7 @@ def pip_settings(pip: list[str], base: dict[str, str], environ: Mapping[str, str
         if file and file != os.devnull:
             files.append((("global", "user", "site", "env").index(kind), file))
     said: dict[str, str] = {}
-    for section in ("global", "install"):  # what is said for one command outdoes what is said for all
+    for section in ("global", "install"):  # a setting for one command overrides one for all
         for _, file in sorted(files):
             said |= _of_section(file, section)
     for name in PIP:
@@ -135,7 +135,7 @@ def _variable(name: str) -> str:
 
 
 def uv_settings(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """What uv's variables and files say about where from, as variables; and the files that there are."""
+    """Return uv's settings of the source as variables, and the files they come from."""
     said: dict[str, str] = {}
     files = [path for path in uv_files(environ) if path.is_file()]
     for path in files:
@@ -156,7 +156,7 @@ def uv_settings(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
 
 
 def uv_files(environ: Mapping[str, str]) -> list[Path]:
-    """Where uv looks for settings of the system and of the user; what is said later wins."""
+    """Return where uv looks for settings of the system and of the user; later files win."""
     if environ.get("UV_CONFIG_FILE"):
         return [Path(environ["UV_CONFIG_FILE"])]
     if environ.get("UV_NO_CONFIG"):
@@ -169,7 +169,7 @@ def uv_files(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _of_table(table: Mapping) -> dict[str, str]:
-    """The settings of one table of uv.toml that say where from."""
+    """Return the settings of the source in one table of uv.toml."""
     said = {}
     indexes = [each for each in table.get("index", []) if isinstance(each, dict) and not each.get("explicit")]
     defaults = [each["url"] for each in indexes if each.get("default")] or [table.get("index-url", "")]

@@ -173,11 +173,11 @@ def test_without_its_broker_every_call_is_a_sentence_within_its_deadline(elsewhe
 
 
 def test_an_external_broker_is_not_stopped_and_the_refusal_says_why(broker_elsewhere):
-    """It was not started by the lab, others may use it, and there is a way to do it."""
+    """It the lab did not start the broker, others may use it, and there is a way to do it."""
     kafka = connect(Settings.from_environment({"LAB_KAFKA": broker_elsewhere.bootstrap, "LAB_HOME": "unused"}))
     with kafka, pytest.raises(LabError, match="stops, pauses or kills") as caught:
         kafka.broker(1)
-    assert "was not started by the lab" in caught.value.seen
+    assert "the lab did not start the broker" in caught.value.seen
     assert "private()" in caught.value.next_step
 
 

@@ -88,7 +88,7 @@ def test_wipe_asks_and_then_deletes_the_topics_only(elsewhere, lab):
         assert kafka.topics() == []
 
 
-@pytest.mark.parametrize("name", [None, *sorted(main.lab.commands)])
+@pytest.mark.parametrize("name", [None, *sorted(main.COMMANDS)])
 def test_every_help_has_an_example(name):
     """And the example begins with what one really types."""
     shown = CliRunner().invoke(main.lab, [name, "--help"] if name else ["--help"])

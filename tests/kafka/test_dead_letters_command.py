@@ -46,7 +46,7 @@ def back(cluster, topic):
     return [mark for mark in found if mark]
 
 
-@pytest.mark.parametrize("name", sorted(main.dead_letters.commands))
+@pytest.mark.parametrize("name", sorted(commands.dead_letters.commands))
 def test_each_has_help_with_an_example(name):
     """Which begins with what one really types."""
     shown = CliRunner().invoke(main.lab, ["dead-letters", name, "--help"])
@@ -91,7 +91,7 @@ def test_one_that_cannot_be_read_is_named_and_the_rest_are_listed(cluster, topic
         f"{DEAD}/0/{each}" for each in (0, 1, 2, 3, 5)
     ]
     assert "5 dead letters in 98-orders-dlt: 4 ValueError, 1 KeyError; 0 were sent back" in shown.output
-    assert "1 more lie there that this client cannot read:" in shown.output
+    assert "1 more cannot be read by this client:" in shown.output
     assert f"{DEAD}/0/4: UnsupportedCodecError: Libraries for lz4" in shown.output
 
 
@@ -145,7 +145,7 @@ def test_what_is_typed_wrongly_is_told(cluster, topic, lab):
     assert nowhere.returncode == 1
     assert f"There is no dead letter at {DEAD}/0/99" in nowhere.stderr
     events = lab("dead-letters", "list", topic)
-    assert "6 records there are no dead letters: is it the topic of dead letters" in events.stdout
+    assert "6 records in it are no dead letters. Is it a dead letter topic" in events.stdout
     assert lab("dead-letters", "show", "98-orders").returncode == 2
     assert lab("dead-letters", "list", DEAD, "--since", "2026-04-16T10:30:00").returncode == 2
 
@@ -166,7 +166,7 @@ def test_where_nobody_can_answer_nothing_is_sent(cluster, topic, lab):
     """No terminal and no input: that is a no, and it says how to say yes."""
     run = lab("dead-letters", "redrive", DEAD)
     assert run.returncode == 1
-    assert "Nothing was sent. Nobody was there to answer: --yes" in run.stdout
+    assert "Nothing was sent. There was nobody to answer: use --yes" in run.stdout
     assert back(cluster, topic) == []
 
 
@@ -291,7 +291,7 @@ def test_other_tools_dead_letters_are_listed_shown_and_sent(cluster, topic, lab)
         cluster.producer(name="p").send(DEAD, b"v", b"k", [("own", b"1"), *headers]).get(timeout=10)
     shown = lab("dead-letters", "list", DEAD)
     assert "IllegalStateException" in shown.stdout
-    assert "1 records there are no dead letters" in shown.stdout
+    assert "1 records in it are no dead letters" in shown.stdout
     assert "one of Kafka Connect: it has no header __connect.errors.partition" in shown.stdout
     assert "1 dead letters" in lab("dead-letters", "list", DEAD, "--error", "java.lang.IllegalState").stdout
     spring, connect = (lab("dead-letters", "show", f"{DEAD}/0/{number}") for number in (4, 5))

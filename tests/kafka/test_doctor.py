@@ -14,7 +14,7 @@ import pytest
 
 from labsupport.broker import processes
 from labsupport.broker.cluster import Cluster, connect, private
-from labsupport.broker.runtime import place_of_startup_cache
+from labsupport.broker.runtime import startup_cache_path
 from labsupport.commands import checkup, doctor
 from labsupport.experiments.breaking import faults
 from labsupport.settings import CHECKOUT, Settings
@@ -101,7 +101,7 @@ def test_altered_jars_and_a_start_up_cache_that_could_not_be_made(settings, runt
     assert not line.ok
     assert runtime.class_path[3].name in line.seen
     assert doctor.startup_cache(own).ok
-    place_of_startup_cache(own).with_suffix(".failed").write_text("Broker 1 did not start.\nmore")
+    startup_cache_path(own).with_suffix(".failed").write_text("Broker 1 did not start.\nmore")
     line = doctor.startup_cache(own)
     assert not line.ok
     assert "Broker 1 did not start." in line.seen

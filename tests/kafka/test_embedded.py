@@ -202,7 +202,7 @@ def test_the_address_is_on_the_loopback_interface_only(cluster):
 
 ENSURE = """
 from labsupport.settings import Settings
-from labsupport.broker import background, roster, training
+from labsupport.broker import background
 cluster, started = background.ensure(Settings.from_environment())
 print(cluster.bootstrap, started)
 """

@@ -14,6 +14,7 @@ from kafka import TopicPartition
 
 from labsupport import publish, reading, report, reset, story
 from labsupport.commands import main
+from labsupport.commands import replay as replay_command
 from labsupport.experiments.watching import log
 from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
@@ -38,7 +39,7 @@ def fails(run, code, *said):
     assert "Traceback" not in run.stderr
 
 
-@pytest.mark.parametrize("name", sorted(main.replay.commands))
+@pytest.mark.parametrize("name", sorted(replay_command.replay.commands))
 def test_each_has_help_with_an_example(name):
     """Which begins with what one really types."""
     shown = CliRunner().invoke(main.lab, ["replay", name, "--help"])
@@ -57,7 +58,7 @@ def test_send(cluster, topic, lab):
     no = lab(*words, stdin="n\n")
     assert (no.returncode, "Nothing was sent." in no.stdout) == (1, True)
     nobody = lab(*words)
-    assert (nobody.returncode, "Nobody was there to answer: --yes" in nobody.stdout) == (1, True)
+    assert (nobody.returncode, "There was nobody to answer: use --yes" in nobody.stdout) == (1, True)
     assert log.bounds(cluster, target)[1] == {0: 0}
     yes = lab(*words, stdin="y\n").stdout
     assert f"Send {ORDERS} to {target}?" in yes
@@ -162,7 +163,7 @@ def test_a_function_that_raises_ends_it_and_is_told(topic, lab, tmp_path):
     """What it raised, where, with which event, and how far the replay came."""
     (tmp_path / "mails.py").write_text(HANDLER)
     run = lab("replay", "handle", topic, f"{tmp_path / 'mails.py'}:handle")
-    fails(run, 1, "Not to the end", "came to offset", "ValueError: no such order (mails.py, line 6)", "ORD-130")
+    fails(run, 1, "Not finished", "came to offset", "ValueError: no such order (mails.py, line 6)", "ORD-130")
     (tmp_path / "broken.py").write_text("import nothing_of_this_name")
     fails(lab("replay", "handle", topic, f"{tmp_path / 'broken.py'}:f"), 1, "cannot be run", "ModuleNotFoundError")
     fails(lab("replay", "handle", topic, f"{tmp_path / 'mails.py'}:f"), 1, "has no function 'f'")
@@ -256,7 +257,7 @@ def test_interrupted_it_says_how_far_it_came(cluster, lab, tmp_path, way):
     finally:
         process.kill()
     assert (process.returncode, printed) == (130, "")
-    assert "Not to the end.\n98-orders: 71 records read, 71 chosen, 70 handled\n" in told
+    assert "Not finished.\n98-orders: 71 records read, 71 chosen, 70 handled\n" in told
     assert "partition 0: came to offset 70 of 0 to 199" in told
     assert "Stopped." in told
 

@@ -4,7 +4,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from labsupport.commands.bundle import PLATFORMS, PYTHONS, here, pins
-from labsupport.settings import CHECKOUT
+from labsupport.setup import installed
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -21,8 +21,7 @@ def test_markers_are_evaluated_for_the_target(name, python):
 def test_every_pin_is_for_somebody():
     """A marker that holds nowhere would be a package that nobody gets."""
     everything = {pin for each in PLATFORMS.values() for python in PYTHONS for pin in pins(each, python)}
-    lines = (CHECKOUT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    wanted = [Requirement(line) for line in lines if line and not line.startswith(("#", "-e"))]
+    wanted = [Requirement(line) for line in installed.lines()]
     assert {str(each.specifier) for each in wanted} <= {f"=={pin.partition('==')[2]}" for pin in everything}
 
 

@@ -10,6 +10,7 @@ from labsupport.course.exercises.failing_clients import Noted, came_out, failing
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Failed, Submission, TryAgain, shown
 from labsupport.delivery import dead_letter
+from labsupport.errors import NotADeadLetterError
 
 LARGEST = 2_000  # bytes in a record of the dead letter topic that is too small
 
@@ -182,7 +183,7 @@ def _judge_refused(
 def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Exception, group: str, given: str) -> None:
     try:
         letter = dead_letter.unwrap(held)
-    except dead_letter.NotADeadLetterError as problem:
+    except NotADeadLetterError as problem:
         raise TryAgain(
             says="dead_letter.unwrap cannot read what you wrote.",
             given=given,

@@ -1,0 +1,17 @@
+"""`python3 lab.py new`: a fresh copy of a lesson in `work/`."""
+
+import click
+
+from labsupport.commands.terminal import console, example
+from labsupport.course import copies
+
+
+@click.command(**example("python3 lab.py new 01", "python3 lab.py new all"))
+@click.argument("lessons", nargs=-1, required=True)
+def new(lessons: tuple[str, ...]) -> None:
+    """Make fresh copies of LESSONS (two digits each, or: all) in work/. Your old copy is kept beside the new one."""
+    for notebook in copies.lessons_named(lessons):
+        kept = copies.renew(notebook)
+        beside = f"; yours is now work/{kept.name}" if kept else ""
+        console.print(f"work/{notebook.name} is fresh{beside}", soft_wrap=True)
+    console.print("If JupyterLab shows one of them, close its tab and open it again.")

@@ -1,0 +1,20 @@
+"""`python3 lab.py up`: Kafka in the background."""
+
+import click
+
+from labsupport.broker import background
+from labsupport.broker.metadata import reach
+from labsupport.commands.terminal import console, example
+from labsupport.settings import Settings, parse_addresses
+
+
+@click.command(**example("python3 lab.py up", "python3 lab.py status"))
+def up() -> None:
+    """Start the lab's Kafka in the background. It stays until `down`."""
+    settings = Settings.from_environment()
+    if settings.embedded:
+        cluster, _ = background.ensure(settings, keep=True)
+        console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/] until you type: python3 lab.py down")
+    else:
+        address = reach(parse_addresses(settings.kafka))
+        console.print(f"Kafka answers at [bold]{address}[/] (LAB_KAFKA); the lab starts none of its own.")

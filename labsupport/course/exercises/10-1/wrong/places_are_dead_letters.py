@@ -3,4 +3,4 @@ from labsupport import Event, EventError
 
 
 def to_redrive(letters):
-    return [e.place for e in letters]
+    return [e.coordinates for e in letters]

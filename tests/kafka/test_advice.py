@@ -105,7 +105,7 @@ CASES = {
     "too large, broker": (lambda lab, topic, place: send(lab, topic, value=b"x" * 2_000), "broker refused it"),
     "no such partition": (lambda lab, topic, place: send(lab, topic, value=b"1", partition=7), "no such partition"),
     "no such topic": (
-        lambda lab, topic, place: send(lab, "98-nowhere", {"max_block_ms": 500}, value=b"1"), "was it made"),
+        lambda lab, topic, place: send(lab, "98-nowhere", {"max_block_ms": 500}, value=b"1"), "was it created"),
     "a bad name": (lambda lab, topic, place: send(lab, "no topic!", value=b"1"), "letters, digits"),
     "no answer yet": (
         lambda lab, topic, place: lab.producer(name="p", linger_ms=9_000).send(topic, b"1").get(timeout=0.1),
@@ -133,7 +133,7 @@ CASES = {
     "heartbeat too slow": (
         lambda lab, topic, place: KafkaConsumer(**lab.config("consumer", group_id="98-h", heartbeat_interval_ms=6_000)),
         "a third"),
-    "one instance id for two": (lambda lab, topic, place: twins(lab, topic).commit(one(place)), "one of its own"),
+    "one instance id for two": (lambda lab, topic, place: twins(lab, topic).commit(one(place)), "member needs its own"),
     "no assignor in common": (lambda lab, topic, place: strangers(lab, topic).poll(timeout_ms=5_000), "in common"),
     "an assignor's name": (
         lambda lab, topic, place: lab.consumer(

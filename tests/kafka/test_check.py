@@ -10,7 +10,8 @@ from kafka.errors import KafkaTimeoutError
 
 from labsupport import lesson
 from labsupport.broker import processes
-from labsupport.course import check, exercises, progress, session
+from labsupport.course import exercises, progress, session
+from labsupport.course import judging as course_judging
 from labsupport.course.stall import Busy, Machine
 from labsupport.course.submission import Failed, TryAgain
 from labsupport.course.verdict import MIME, Outcome
@@ -113,7 +114,7 @@ def seen(monkeypatch):
             if machine is None:
                 watching.worst = left.pop(0)
 
-        monkeypatch.setattr(check.stall, "witness", witness)
+        monkeypatch.setattr(course_judging.stall, "witness", witness)
         return left
 
     return see
@@ -158,7 +159,7 @@ def test_a_machine_that_stands_still_is_no_wrong_answer(opened, seen, outcomes, 
     """What depends on time is judged once more, and then there is no verdict; all else is as it was said."""
     exercise, left = judging(*outcomes)
     not_seen = seen(*stalls)
-    verdict = check.judged(exercise, reference("00-1"), opened)
+    verdict = course_judging.judged(exercise, reference("00-1"), opened)
     assert (verdict.outcome, left, not_seen) == (outcome, [], [])
     assert says in repr(verdict)
     assert "Too late" not in repr(verdict) or outcome is Outcome.TRY_AGAIN
@@ -168,7 +169,7 @@ def test_an_exercise_without_a_topic_accuses_nobody_of_deleting_it(opened):
     """Though the topic is not there, and Kafka did not answer in time."""
     exercise, _ = judging(SLOW)
     opened.check("02-1", ...)  # an earlier check had one
-    verdict = check.judged(exercise, reference("00-1"), opened)
+    verdict = course_judging.judged(exercise, reference("00-1"), opened)
     assert "is gone" not in verdict.says
 
 

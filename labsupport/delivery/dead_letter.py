@@ -109,7 +109,8 @@ class DeadLetter:
 def wrap(record: ConsumerRecord, error: BaseException, attempts: int, group: str) -> DeadLetter:
     """The dead letter of a record that `group` could not process; `error` ended the last attempt.
 
-    If the record is itself a dead letter, the new one has the coordinates, key, value and headers of the first record.
+    If the record is itself a dead letter, the new one has the coordinates, key, value and headers of
+    the first record.
     """
     why: dict[str, Any] = {"group": group, "attempts": attempts, "cause": ""}
     why |= {"error": _class_of(error), "message": _said(error)}

@@ -22,10 +22,11 @@ TABLE = "CREATE TABLE IF NOT EXISTS inbox (event_id TEXT PRIMARY KEY, remembered
 def once(database: sqlite3.Connection, event_id: str, effect: Callable[[], object]) -> bool:
     """Call `effect()`, which writes to `database`, once per event; returns whether it was called now.
 
-    Id and effect are committed together or not at all, even if `effect` raises or the process dies. A second process
-    with the same event waits for the first and then finds the id. An inbox belongs to one service; two services that
-    share a database need one each. Raises sqlite3.OperationalError if the database is locked or full, and LabError if
-    `effect` tries to end the transaction, or if the connection commits each statement by itself.
+    Id and effect are committed together or not at all, even if `effect` raises or the process dies. A
+    second process with the same event waits for the first and then finds the id. An inbox belongs to
+    one service; two services that share a database need one each. Raises sqlite3.OperationalError if
+    the database is locked or full, and LabError if `effect` tries to end the transaction, or if the
+    connection commits each statement by itself.
     """
     _require_transactions(database)
     with database:

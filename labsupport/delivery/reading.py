@@ -45,10 +45,10 @@ def require_no_auto_commit(consumer: KafkaConsumer, who: str, *, group: bool = T
 
 
 def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[ConsumerRecord]:
-    """Yield the records of the consumer's partitions, up to the ends that these had when they were assigned.
+    """Yield the records of the consumer's partitions, up to their ends at the time of assignment.
 
-    Commits nothing. Raises LabError when nothing has moved for `patience` seconds: no partition was assigned, or Kafka
-    does not answer.
+    Commits nothing. Raises LabError when nothing has moved for `patience` seconds: no partition was
+    assigned, or Kafka does not answer.
     """
     with _Ends(consumer, patience) as ends:
         while not ends.reached():

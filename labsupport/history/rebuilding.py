@@ -37,16 +37,16 @@ def rebuild(
     every: float = EVERY,
     patience: float = 10.0,
 ) -> ReplayReport:
-    """Call `handle(decode(record))` for everything that `topic` holds now, for the consumer's group, a new one.
+    """Call `handle(decode(record))` for all that `topic` holds now, with a new consumer group.
 
-    Every `every` seconds, and at the end, `keep()` makes the state durable, and then the offsets are committed. A
-    killed rebuild can be run again: it continues where it was, and events that were not kept come again. Afterwards a
-    service with this group continues with newer records. `decode` is as in `Replay.handle`; the replay's id is the
-    group's name.
+    Every `every` seconds, and at the end, `keep()` makes the state durable, and then the offsets are
+    committed. A killed rebuild can be run again: it continues where it was, and events that were not
+    kept come again. Afterwards a service with this group continues with newer records. `decode` is as
+    in `Replay.handle`; the replay's id is the group's name.
 
-    The consumer has no topics of its own, and auto-commit switched off. Raises LabError if the group has members, or
-    committed offsets that no unfinished rebuild left, or if another rebuild of the group runs: on this machine at once,
-    on another one before the next commit of one of the two.
+    The consumer has no topics of its own, and auto-commit switched off. Raises LabError if the group
+    has members, or committed offsets that no unfinished rebuild left, or if another rebuild of the
+    group runs: on this machine at once, on another one before the next commit of one of the two.
     """
     group = consumer.config["group_id"]
     if group is None:

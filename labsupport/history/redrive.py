@@ -171,7 +171,7 @@ class Plan:
         self.report = counter.report
 
     def send(self, producer: KafkaProducer | ConfluentProducer, *, dry_run: bool = False) -> ReplayReport:
-        """Send what was planned, except what somebody else has sent back since. Raises as `redrive` does."""
+        """Send what was planned, except what has been sent back since. Raises as `redrive` does."""
         counter, partitions = ReplayCounter.on(self._seen, "sent", dry_run), self._partitions()
         if not dry_run:
             self._sent.read()

@@ -32,7 +32,7 @@ def replayed(record: ConsumerRecord) -> str | None:
 
 
 def marked(record: ConsumerRecord, replay_id: str) -> ConsumerRecord:
-    """The record with the mark. A record that is replayed again gets the new id and keeps its first origin."""
+    """Return the record, marked. If it is replayed again it gets the new id and keeps its origin."""
     headers, origin = record.headers, coordinates_of(record).encode()
     if replayed(record) is not None:
         origin = next((value for name, value in headers if name == ORIGIN), origin)

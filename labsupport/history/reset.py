@@ -134,10 +134,10 @@ def reset_offsets(
     partitions: Collection[int] | None = None,
     dry_run: bool = False,
 ) -> Reset:
-    """Set where `group` continues in `topic`, in one of the ways of `Where`; in all partitions, or in these.
+    """Set where `group` continues in `topic`, in one of the ways of `Where`.
 
-    Creates the group if it does not exist. Raises LabError, and changes nothing, while the group has members, if there
-    is no such topic or partition, and for a shift without a committed offset.
+    Creates the group if it does not exist. Raises LabError, and changes nothing, while the group has
+    members, if there is no such topic or partition, and for a shift without a committed offset.
     """
     where = Where(to, time, offset, shift_by)
     partitions = _partitions_of(admin, topic, partitions)

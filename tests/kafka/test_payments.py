@@ -175,7 +175,7 @@ def test_what_cannot_be_read_is_named_and_how_to_go_on(cluster, topic, tmp_path,
     assert "Libraries for snappy compression codec not found" in said
     assert log.committed(cluster, topic, GROUP)[1] == 2
     cluster.evict(GROUP)
-    command = re.search(r"reset\.reset\(.*?\)$", said, re.DOTALL | re.MULTILINE)[0]
+    command = re.search(r"reset\.reset_offsets\(.*?\)$", said, re.DOTALL | re.MULTILINE)[0]
     eval(command, {"reset": reset, "lab": cluster, "group": GROUP})
     with pytest.raises(ZeroDivisionError):  # its end: there is nobody to send it a signal
         monkeypatch.setattr(payments, "_print", lambda moment: moment.kind == "committed" and 1 / 0)

@@ -459,7 +459,7 @@ def test_a_full_disk_is_a_sentence(tmp_path):
     """The environment does not fit: how much is free, and how much is needed."""
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", small], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", small], capture_output=True).returncode:
         pytest.skip("this machine does not let us mount a file system")
     try:
         checkout = Path(shutil.copytree(CHECKOUT, small / "lab", ignore=NOT_COPIED))

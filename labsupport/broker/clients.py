@@ -12,7 +12,7 @@ from labsupport.broker.advice import DOWN, speaking
 from labsupport.broker.embedded import EmbeddedCluster
 from labsupport.broker.metadata import FOREIGN, reach
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import ask_for_topics, readable, rest_when_idle
+from labsupport.kafka_fixes import ask_for_topics, repaired, rest_when_idle
 from labsupport.settings import parse_addresses
 from labsupport.waiting import until
 
@@ -63,7 +63,7 @@ class Clients:
 
     def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
         """Make a KafkaConsumer of `topics` with `client_id=name`. An earlier client of this name is closed first."""
-        consumer = readable(self._make("consumer", name, *topics, **settings))
+        consumer = repaired(self._make("consumer", name, *topics, **settings))
         with speaking(f"Could not ask for the topics {', '.join(topics)}."):
             if topics:
                 ask_for_topics(consumer, *topics)

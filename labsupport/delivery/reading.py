@@ -13,7 +13,7 @@ from labsupport import kafka_fixes
 from labsupport.console import progress
 from labsupport.delivery.dead_letter import first_coordinates
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import readable
+from labsupport.kafka_fixes import repaired
 from labsupport.shop.event import id_in
 
 # By consumer, until when (monotonic) partitions wait on purpose, so that they do not count as stuck.
@@ -99,7 +99,7 @@ class _Ends:
     """Keeps where each partition ended when it was assigned, and whether anything moved in the last `patience` s."""
 
     def __init__(self, consumer: KafkaConsumer, patience: float):
-        self.consumer, self.patience = readable(consumer), patience
+        self.consumer, self.patience = repaired(consumer), patience
         self.ends: dict[TopicPartition, int] = {}
         self.beyond: dict[TopicPartition, int] = {}  # positions past the end, which auto_offset_reset will move
         self.positions: dict[TopicPartition, int] = {}

@@ -22,7 +22,7 @@ from labsupport.delivery.offsets import OffsetTracker
 from labsupport.delivery.reading import require_no_auto_commit
 from labsupport.delivery.retry import DEAD_LETTER, RETRY, STOP
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import listen, pattern_of, readable
+from labsupport.kafka_fixes import listen, pattern_of, repaired
 
 POLL_MS = 200  # how long a poll waits for records, and so how long a stop can take
 # With a pattern the consumer rejoins when a topic appears. If a short poll ends in the middle of that, it may stay
@@ -49,7 +49,7 @@ class Worker:
         hooks: Iterable[Callable[[Moment], None]] = (),
         error_handler: ErrorHandler | None = None,
     ):
-        self.consumer, self.handle, self.decode, self.hooks = readable(consumer), handle, decode, tuple(hooks)
+        self.consumer, self.handle, self.decode, self.hooks = repaired(consumer), handle, decode, tuple(hooks)
         self.error_handler = error_handler
         self.offsets = OffsetTracker()
         self._group = consumer.config["group_id"]

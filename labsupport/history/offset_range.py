@@ -9,7 +9,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import UnreadableError, readable
+from labsupport.kafka_fixes import UnreadableError, repaired
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _Reader:
         expired: Callable[[int, int, int], object],
         unreadable: Callable[[int, int, int, UnreadableError], object],
     ):
-        self.consumer, self.topic = readable(consumer), topic
+        self.consumer, self.topic = repaired(consumer), topic
         self.expired, self.unreadable = expired, unreadable
         self.left = {TopicPartition(topic, each.partition): each for each in ranges if not each.empty}
         self.due = {partition: offset_range.start for partition, offset_range in self.left.items()}

@@ -3,6 +3,7 @@
     fault of the client                                     workaround              reported upstream
     the second poll at an unreadable record never returns   readable                #1443, #1033, #541: older forms
     a header name that is not UTF-8 hides its record        readable                not that we found
+    a consumer ends when its broker restarts                outlive_brokers         not that we found
     records of a paused partition never come after resume   resume                  #3131, since pull #2981
     a join that outlasts a short poll is never finished     ask_for_topics          not that we found; #1237 is close
     subscribing again forgets what a pattern has found      listen                  not that we found
@@ -20,7 +21,15 @@ Numbers belong to https://github.com/dpkp/kafka-python. Each fault has a test in
 the bare client. When that test fails on a new version, delete the workaround.
 """
 
-from labsupport.kafka_fixes.consumers import ask_for_topics, end_iteration, listen, pattern_of, resume
+from labsupport.kafka_fixes.consumers import (
+    ask_for_topics,
+    end_iteration,
+    listen,
+    outlive_brokers,
+    pattern_of,
+    repaired,
+    resume,
+)
 from labsupport.kafka_fixes.producers import rest_when_idle
 from labsupport.kafka_fixes.unreadable import UnreadableError, readable
 
@@ -29,8 +38,10 @@ __all__ = [
     "ask_for_topics",
     "end_iteration",
     "listen",
+    "outlive_brokers",
     "pattern_of",
     "readable",
+    "repaired",
     "rest_when_idle",
     "resume",
 ]

@@ -1,10 +1,44 @@
-"""Workarounds for consumers: joining a group, resuming a partition, ending an iteration."""
+"""Workarounds for consumers: losing a broker, joining a group, resuming a partition, ending an iteration."""
 
 import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.errors import RetriableError
+from kafka.util import Timer
+
+from labsupport.kafka_fixes.unreadable import readable
+
+
+def repaired(consumer: KafkaConsumer) -> KafkaConsumer:
+    """Apply the workarounds that a consumer needs all its life; returns the consumer. A second call does nothing."""
+    return outlive_brokers(readable(consumer))
+
+
+def outlive_brokers(consumer: KafkaConsumer) -> KafkaConsumer:
+    """Search for the group's coordinator until the caller's timeout, also while no broker answers.
+
+    Fault (3.0.12): `ensure_coordinator_ready_async` requests new metadata when it cannot reach the coordinator. If that
+    request fails too, its KafkaConnectionError comes out of poll(), commit() or committed(), although it is retriable.
+    Whether it fails in time depends on the backoff, so a restarted broker ends a consumer once in a dozen times.
+    Not reported that we found.
+    """
+    coordinator = consumer._coordinator
+    if "ensure_coordinator_ready_async" in vars(coordinator):
+        return consumer
+    search = coordinator.ensure_coordinator_ready_async
+
+    async def persistent(timeout_ms: float | None = None) -> bool:
+        timer = Timer(timeout_ms)
+        while not timer.expired:
+            with contextlib.suppress(RetriableError):
+                return await search(timeout_ms=timer.timeout_ms)
+            await coordinator._net.sleep(coordinator.config["retry_backoff_ms"] / 1000)
+        return False
+
+    coordinator.ensure_coordinator_ready_async = persistent
+    return consumer
 
 
 def ask_for_topics(consumer: KafkaConsumer, *topics: str) -> None:

@@ -1,4 +1,4 @@
-"""A workaround for records that the client cannot read. Every consumer of the lab goes through it."""
+"""A workaround for records that the client cannot read."""
 
 from collections.abc import Callable
 from itertools import islice

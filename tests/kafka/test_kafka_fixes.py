@@ -8,10 +8,12 @@ import threading
 import pytest
 from confluent_kafka import Consumer
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition, codec
-from kafka.errors import CorruptRecordError
+from kafka.errors import CorruptRecordError, KafkaConnectionError, KafkaTimeoutError
+from kafka.structs import OffsetAndMetadata
 
 from labsupport import kafka_fixes
-from labsupport.kafka_fixes import UnreadableError, readable
+from labsupport.broker.cluster import private
+from labsupport.kafka_fixes import UnreadableError, outlive_brokers, readable
 from labsupport.waiting import until
 
 READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
@@ -28,6 +30,35 @@ def bare(cluster):
             return made
 
         yield client
+
+
+# Brokers that go away
+
+# Without a backoff each search for the coordinator meets a refused connection, which otherwise is a matter of luck.
+IMPATIENT = {"reconnect_backoff_ms": 1, "reconnect_backoff_max_ms": 1, "request_timeout_ms": 5_000}
+
+
+@pytest.mark.parametrize("made", [KafkaConsumer, lambda *given, **more: outlive_brokers(KafkaConsumer(*given, **more))])
+def test_a_consumer_outlives_its_broker(runtime, made):
+    """The bare one raises in poll(); the other one polls on, is told that a commit timed out, and works again."""
+    with private(settings=runtime.settings) as kafka:
+        topic = kafka.create_topic("98-lost")
+        consumer = made(topic, bootstrap_servers=kafka.bootstrap, group_id="98-group", **READS, **IMPATIENT)
+        until(lambda: consumer.poll(timeout_ms=200) or consumer.assignment(), 15, "the consumer to join")
+        kafka.broker(1).stop()
+        if made is KafkaConsumer:
+            with pytest.raises(KafkaConnectionError):
+                until(lambda: consumer.poll(timeout_ms=5_000), 60, "the error")
+        else:
+            offsets = {partition: OffsetAndMetadata(0, "", -1) for partition in consumer.assignment()}
+            for _ in range(2):
+                assert consumer.poll(timeout_ms=1_000) == {}
+                with pytest.raises(KafkaTimeoutError):
+                    consumer.commit(offsets, timeout_ms=1_000)
+            kafka.broker(1).start()
+            kafka.producer(name="p").send(topic, b"1").get(timeout=10)
+            assert [record.value for records in polled(consumer, 1) for record in records] == [b"1"]
+        consumer.close(timeout_ms=1_000)
 
 
 # Records that the client cannot read

@@ -34,6 +34,12 @@ class Lab(Cluster):
         return self._open
 
     @property
+    def connection(self) -> dict[str, Any]:
+        """The arguments of a `Cluster` on the same brokers, for another process."""
+        names = ("bootstrap", "prefix", "embedded", "deletes_topics")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def namespace(self) -> str:
         """What the names of this lesson's topics and groups begin with, such as `05-`."""
         return f"{self.prefix}{self.number}-"

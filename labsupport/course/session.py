@@ -21,6 +21,7 @@ from labsupport.course.lab import Lab
 from labsupport.course.submission import in_words
 from labsupport.course.verdict import Verdict
 from labsupport.errors import LabError
+from labsupport.experiments.breaking import forkserver
 from labsupport.settings import Settings
 
 AGAIN = "run the first code cell of this lesson here again"
@@ -197,7 +198,8 @@ def lesson(number: str) -> Lesson:
 
 @atexit.register
 def close() -> None:
-    """Close the clients of this kernel's open lesson, if any."""
+    """Close the clients of this kernel's open lesson, if any, and end its fork server."""
+    forkserver.close_shared()
     while _open:
         mine = _open.pop()
         open_lessons.release(mine.settings, mine.number)

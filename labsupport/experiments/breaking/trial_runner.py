@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from labsupport.broker.cluster import Cluster
 from labsupport.delivery import orders, publish
-from labsupport.experiments.breaking import python_process
+from labsupport.experiments.breaking import forkserver, python_process
 from labsupport.experiments.breaking.faults import Fault
-from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.experiments.breaking.strategies import Strategy
 from labsupport.experiments.breaking.trial import DATABASE, TrialRun, run_trial
 from labsupport.experiments.watching import balance, log
@@ -39,7 +38,7 @@ class Outcome:
 
 
 class TrialRunner:
-    """A context manager: creates a topic of one partition with these events, and a fork server.
+    """A context manager: creates a topic of one partition with these events.
 
     The names of the topic and the groups begin with the lesson's number and `name`. All are deleted at the end.
     """
@@ -56,7 +55,7 @@ class TrialRunner:
             publish.publish(self.kafka.producer(name="trials"), self.topic, self.events)
             self.kafka.close_client("trials")
             self.records = log.read(self.kafka, self.topic).records
-            self.forkserver = stack.enter_context(ForkServer())
+            self.forkserver = forkserver.shared()
             self.folder = stack.enter_context(python_process.scratch_folder())
             self._stack = stack.pop_all()
         return self

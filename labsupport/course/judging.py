@@ -82,9 +82,12 @@ def lab_busy(exercise: Exercise, machine: Machine, doing: str, seen: str = "") -
     return Verdict(exercise.id, Outcome.LAB_BUSY, **busy.fields)
 
 
-def readable(fields: dict[str, str]) -> dict[str, str]:
+def readable(fields: dict[str, Any]) -> dict[str, Any]:
     """The texts with escapes for characters that no screen can show (half a surrogate pair)."""
-    return {name: text.encode(errors="backslashreplace").decode() for name, text in fields.items()}
+    return {
+        name: value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
 
 
 def lab_down(exercise: Exercise, lab: Lab) -> Verdict | None:

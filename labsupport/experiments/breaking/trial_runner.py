@@ -1,6 +1,7 @@
 """Runs trials: one topic of events for all, and a group and a database for each."""
 
 import contextlib
+import itertools
 import shutil
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
@@ -47,9 +48,11 @@ class TrialRunner:
         """One process of a trial may take `seconds`."""
         self.kafka, self.events, self.seconds = kafka, events, seconds
         self.name = getattr(kafka, "namespace", f"{kafka.prefix}96-") + name
+        self._numbers = itertools.count(1)
 
     def __enter__(self) -> "TrialRunner":
         with contextlib.ExitStack() as stack:
+            self._delete_groups()  # those of a killed run have committed offsets
             self.topic = self.kafka.create_topic(self.name)
             stack.callback(self._tidy)
             publish.publish(self.kafka.producer(name="trials"), self.topic, self.events)
@@ -68,10 +71,10 @@ class TrialRunner:
         waiting: deque[tuple[str, Future[TrialRun]]] = deque()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
-                for number, trial in enumerate(trials):
+                for trial in trials:
                     if len(waiting) == 2 * AT_ONCE:
                         yield self._outcome(*waiting.popleft())
-                    group = f"{self.name}-{number}"
+                    group = f"{self.name}-{next(self._numbers)}"  # its offsets stay until the end
                     waiting.append((group, pool.submit(self._run, trial, group)))
                 while waiting:
                     yield self._outcome(*waiting.popleft())
@@ -94,6 +97,9 @@ class TrialRunner:
         shutil.rmtree(folder)
         return Outcome(run, sheet, len(self.records) - committed.get(0, 0))
 
-    def _tidy(self) -> None:
+    def _delete_groups(self) -> None:
         self.kafka.delete_groups(self.kafka.groups(self.name + "-"))
+
+    def _tidy(self) -> None:
+        self._delete_groups()
         self.kafka.delete_topics([self.topic])

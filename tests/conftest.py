@@ -8,11 +8,14 @@ import uuid
 
 import psutil
 import pytest
+from click.testing import CliRunner
 from jupyter_client import KernelManager
 
-from labsupport.broker import background, training
+from labsupport.broker import background, owners, processes, training
 from labsupport.broker.cluster import Cluster, connect
+from labsupport.broker.identity import identity
 from labsupport.broker.runtime import Runtime, prepare
+from labsupport.commands import boundary, main
 from labsupport.course import session
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.waiting import until
@@ -171,8 +174,8 @@ def kernel():
 
 
 @pytest.fixture
-def lab():
-    """The command line: `lab("status", "--json", LAB_KAFKA=…)` gives the finished process."""
+def typed():
+    """The command line in a process of its own: `typed("status", "--json", LAB_KAFKA=…)` gives the finished process."""
 
     def run(*words: str, timeout: float = 120, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -184,6 +187,25 @@ def lab():
             text=True,
             timeout=timeout,
         )
+
+    return run
+
+
+@pytest.fixture
+def lab():
+    """The command line in this process, as `typed`: a new Python for each command takes a second of a processor.
+
+    Of each command one test at least has a real process.
+    """
+
+    def run(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
+        with CliRunner().isolation(stdin, environment) as (output, errors, _):
+            mine = Settings.from_environment() if not environment.get("LAB_KAFKA") else None
+            owned = mine and any(owner.identity == identity() for owner in owners.read(mine.home))
+            code = boundary.outcome(main.lab, words)
+            if mine and not owned:  # a program that has ended owns nothing
+                processes.unregister(mine)
+        return subprocess.CompletedProcess(words, code, output.getvalue().decode(), errors.getvalue().decode())
 
     return run
 

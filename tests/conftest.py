@@ -1,5 +1,6 @@
 """What the tests share: settings, brokers, kernels, the command line. The home they run in: see ../conftest.py."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -51,18 +52,21 @@ def elsewhere(monkeypatch, settings, tmp_path) -> Settings:
     background.stop_all(own)
 
 
-@pytest.fixture(scope="module")
-def own_home(tmp_path_factory, settings) -> Settings:
-    """A home for the tests of one module, for those that solve exercises: the lessons' own run finds nothing solved.
+@pytest.fixture(scope="session")
+def home_of_answers(tmp_path_factory, settings) -> Settings:
+    """A home of this worker's for what solves exercises: the lessons' own run finds nothing solved."""
+    own = dataclasses.replace(settings, home=tmp_path_factory.mktemp("answers").resolve())
+    yield own
+    background.stop_all(own)
 
-    It asks for `settings`, which hold for all modules, before it changes the environment.
-    """
+
+@pytest.fixture(scope="module")
+def own_home(home_of_answers) -> Settings:
+    """The home of answers for the tests of one module; the lesson that they open is closed after them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("own-home")))
-        own = Settings.from_environment()
-        yield own
+        patch.setenv("LAB_HOME", str(home_of_answers.home))
+        yield home_of_answers
         session.close()
-        background.stop_all(own)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ Modules touch what imports them; a test or lesson names the modules that it uses
 text, and as commands. In doubt, everything is chosen.
 """
 
+import functools
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,8 @@ from labsupport.settings import CHECKOUT
 SHAPE = "tests/test_structure.py"  # style, types, arrows, links: of any file
 FORM = "tests/test_notebooks.py"
 EXERCISES = "tests/exercises/test_exercises.py"
-ALL_COMMANDS = "tests/kafka/test_commands.py"
+# What runs these modules by their names.
+BY_NAME = {"labsupport.commands.": "tests/kafka/test_commands.py", "labsupport.setup.": "tests/test_bootstrap.py"}
 # What reads these files, where no import says so.
 READERS = {
     r"measured/.*": ["tests/test_readme.py"],
@@ -94,7 +96,7 @@ EVERYTHING = "run everything: python3 lab.py test"
 
 def touched(changed: Iterable[str], checkout: Path = CHECKOUT) -> Chosen:
     """What these changed files can touch."""
-    users = _Users(checkout)
+    users = _users(checkout)
     chosen = Chosen()
     for path in changed:
         if path.startswith(("tests/plugins/", "tests/kafka/", "tests/unit/", "tests/exercises/", "tests/test_")):
@@ -123,6 +125,11 @@ def _readers(path: str) -> list[str] | None:
     return next((files for pattern, files in READERS.items() if re.fullmatch(pattern, path)), None)
 
 
+@functools.cache
+def _users(checkout: Path) -> "_Users":
+    return _Users(checkout)
+
+
 class _Users:
     """Who uses a module of the lab, directly or through others."""
 
@@ -141,12 +148,13 @@ class _Users:
     def module(self, path: str) -> str | None:
         """The module in this file; None for another file, and for those that every module loads."""
         name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        return name if path.endswith(".py") and name in self.graph.modules and name != "labsupport" else None
+        loaded_by_all = ("labsupport", "labsupport.__main__")
+        return name if path.endswith(".py") and name in self.graph.modules and name not in loaded_by_all else None
 
     def of(self, module: str) -> tuple[list[str], list[str]]:
         """The test files and the lessons that use it."""
         affected = {module, *self.graph.find_downstream_modules(module)}
-        by_name = {ALL_COMMANDS} if module.startswith("labsupport.commands.") else set()
+        by_name = {file for prefix, file in BY_NAME.items() if module.startswith(prefix)}
         return (
             [file for file, uses in self.files.items() if uses & affected or file in by_name],
             [number for number, uses in self.lessons.items() if uses & affected],

@@ -34,7 +34,8 @@ def test(changed: bool, words: tuple[str, ...]) -> None:
     if changed or lessons:
         chosen = _choose(changed, lessons)
     if not others or changed or lessons:
-        chosen = ["-n", str(workers(os.cpu_count() or 1)), *chosen]
+        cores = os.cpu_count() or 1
+        chosen = ["-n", str(max(2, cores) if lessons and not changed else workers(cores)), *chosen]
     _hand_over([*chosen, *others])
 
 

@@ -17,7 +17,7 @@ KINDS = {
     "set-ups and bundles": r"tests/test_bootstrap",
     "lessons, solved": r"tests/test_notebooks\.py::test_with_the_reference",
     "lessons": r"notebooks/.*\.ipynb",
-    "form of the lessons, style, types": r"tests/test_(notebooks|structure|readme|plugins)",
+    "form of the lessons, style, types": r"tests/test_(notebooks|structure|readme)",
     "exercises and their verdicts": r"tests/exercises/|tests/kafka/test_(check|busy_verdicts)",
     "commands, JupyterLab": r"tests/kafka/test_(\w*commands?|doctor|tour|bench|session)\.|tests/test_browser",
     "brokers and processes": (

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from labsupport.files import digest
-from labsupport.settings import CHECKOUT
 
 
 def pytest_configure(config):
@@ -22,7 +21,7 @@ def pytest_configure(config):
 
 
 @functools.cache
-def state(patterns: tuple[str, ...], root: Path = CHECKOUT) -> str:
+def state(patterns: tuple[str, ...], root: Path) -> str:
     """A digest of these files, this Python and this system. Raises ValueError for a pattern without a file."""
     parts = [sys.version, platform.platform(), sys.prefix]
     for pattern in patterns:
@@ -39,8 +38,9 @@ def of(item) -> tuple[Path, str, str] | None:
     marker = item.get_closest_marker("proven_by")
     if marker is None:
         return None
-    patterns = (item.path.relative_to(CHECKOUT).as_posix(), "conftest.py", "tests/conftest.py", *marker.args)
-    return item.config.cache.mkdir("proven") / digest(item.nodeid), state(patterns), ", ".join(marker.args)
+    root = item.config.rootpath
+    patterns = (item.path.relative_to(root).as_posix(), "conftest.py", "tests/conftest.py", *marker.args)
+    return item.config.cache.mkdir("proven") / digest(item.nodeid), state(patterns, root), ", ".join(marker.args)
 
 
 def pytest_runtest_setup(item):

@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from labsupport.broker import background, homes, processes
 from labsupport.settings import Settings
 from labsupport.waiting import INTERRUPTS
+
+pytest_plugins = ["longest_first", "time_spent", "unchanged"]  # tests/plugins
 
 TEST_HOME = "lab-test-"
 
@@ -54,19 +55,6 @@ def _keep_byte_code(folder: Path) -> None:
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         os.environ.setdefault("PYTHONPYCACHEPREFIX", str(folder))
         sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
-
-
-class ByNotebook(LoadScopeScheduling):
-    """One worker runs all cells of a notebook, because they share a kernel. Other tests are distributed one by one."""
-
-    def _split_scope(self, nodeid):
-        file = nodeid.split("::")[0]
-        return file if file.endswith(".ipynb") else nodeid
-
-
-def pytest_xdist_make_scheduler(config, log):
-    """Distribute by notebook. (xdist 3.8's own groups do not work with pytest 9.2, which keeps node ids elsewhere)."""
-    return ByNotebook(config, log)
 
 
 def pytest_unconfigure():

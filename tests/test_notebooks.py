@@ -74,7 +74,7 @@ def test_a_lesson_has_no_stray_metadata(path):
     assert notebook.metadata.language_info == {"name": "python"}
     assert notebook.metadata.lab.lesson == path.name[:2]
     for cell in notebook.cells:
-        assert set(cell.metadata) <= {"tags"}
+        assert set(cell.metadata) <= {"tags", "vary"}
 
 
 @lesson
@@ -111,7 +111,7 @@ def test_the_header_has_outcomes_minutes_statements_and_links(path):
     notebook = read(path)
     header = notebook.cells[0].source
     assert re.match(rf"# {path.name[:2]} · .+\?\n", header)
-    assert re.search(r"Afterwards you can\n\n(- .+[,.]\n(  .+\n)*){3}\n", header)
+    assert re.search(r"(?:Afterwards|After this lesson) you can\n\n(- .+[,.]\n(  .+\n)*){3}\n", header)
     assert "(../notebooks/glossary.md)" in header
     assert re.search(rf"{notebook.metadata.lab.minutes} minutes · previous: .+ · \[contents\]\(.+\) · next: ", header)
     said = re.findall(r"\((A\d+)\)", header)

@@ -12,15 +12,18 @@ import nbformat
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, client_of, comparable, merge
+from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, client_of, comparable, differing, merge
 from labsupport.commands.notebooks import run as run_and_store
-from labsupport.course import exercises
+from labsupport.course import exercises, minutes
 from labsupport.course.verdict import MIME
 from labsupport.settings import CHECKOUT
 
 LESSONS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
 PATTERNS = get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8"))
 IGNORED = {"nbval-ignore-output", "nbval-skip", "NBVAL_IGNORE_OUTPUT", "NBVAL_SKIP"}
+
+# The task in the open, its outcome folded.
+VARY = r"\n\*\*Vary it:\*\* (.+\n)+\n<details><summary>Outcome</summary>\n\n(.+\n)+\n</details>$"
 
 lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
@@ -111,7 +114,7 @@ def test_the_header_has_outcomes_minutes_statements_and_links(path):
     notebook = read(path)
     header = notebook.cells[0].source
     assert re.match(rf"# {path.name[:2]} · .+\?\n", header)
-    assert re.search(r"(?:Afterwards|After this lesson) you can\n\n(- .+[,.]\n(  .+\n)*){3}\n", header)
+    assert re.search(r"After this lesson you can\n\n(- .+[,.]\n(  .+\n)*){3}\n", header)
     assert "(../notebooks/glossary.md)" in header
     assert re.search(rf"{notebook.metadata.lab.minutes} minutes · previous: .+ · \[contents\]\(.+\) · next: ", header)
     said = re.findall(r"\((A\d+)\)", header)
@@ -139,7 +142,7 @@ def test_each_episode_has_its_parts_in_order(path):
         assert "**Predict:**" in cells[begin].source
         assert episode[-1].id == prefix + "what"
         assert "<details><summary><b>What happened</b></summary>" in episode[-1].source
-        assert "**Vary it:**" in episode[-1].source
+        assert re.search(VARY, episode[-1].source)
         code = "\n".join(cell.source for cell in episode if cell.cell_type == "code")
         assert code
         used = set(re.findall(r"\borders\b", code))
@@ -147,13 +150,12 @@ def test_each_episode_has_its_parts_in_order(path):
 
 
 @lesson
-def test_a_lesson_fits_its_minutes(path):
-    """At most five episodes; three minutes for the frame, four for each of them, and what the exercises say."""
+def test_a_lesson_states_the_minutes_that_it_takes(path):
+    """As computed, and no more than an hour; at most five experiments."""
     notebook = read(path)
-    episodes = [cell for cell in notebook.cells if re.fullmatch(r"ep-\d+", cell.id)]
-    needed = 3 + 4 * len(episodes) + sum(exercise.minutes for exercise in exercises.of_lesson(path.name[:2]))
-    assert len(episodes) <= 5
-    assert needed <= notebook.metadata.lab.minutes <= needed + 5
+    effort = minutes.of_lesson(notebook.cells, sum(each.minutes for each in exercises.of_lesson(path.name[:2])))
+    assert notebook.metadata.lab.minutes == effort.stated <= 60, effort
+    assert effort.experiments <= 5
 
 
 @lesson
@@ -337,6 +339,40 @@ def test_every_verdict_points_to_a_cell_that_shows_it():
 
 
 # A lesson, solved
+
+
+@lesson
+def test_each_variation_has_the_outcome_that_it_states(path, elsewhere):
+    """Run the episode with the change of one cell that the metadata names, then unchanged: that prints as stored."""
+    lesson = read(path)
+    cells = {cell.id: cell for cell in code_cells(lesson)}
+    tried = nbformat.from_dict(lesson)
+    tried.cells = [copy.deepcopy(cells["setup"])]
+    outcomes, unchanged = [], []
+    for vary in [cell.metadata.vary for cell in lesson.cells if "vary" in cell.metadata]:
+        episode = [cell for name, cell in cells.items() if name.startswith(re.match(r"ep-\d+-|extra-", vary.cell)[0])]
+        changed = {cell.id: copy.deepcopy(cell) for cell in episode}
+        assert changed[vary.cell].source.count(vary.replace) == 1, vary
+        changed[vary.cell].source = changed[vary.cell].source.replace(vary.replace, vary["with"])
+        assert not re.search(vary.shows, printed(cells[vary["in"]])), f"{vary.shows!r} is also there without the change"
+        outcomes.append((vary, changed[vary["in"]]))
+        again = [copy.deepcopy(cell) for cell in episode]
+        unchanged += again
+        tried.cells += [*changed.values(), *again]
+    client = client_of(tried, path.parent)
+    client.allow_errors = True
+    client.execute()
+    for vary, cell in outcomes:
+        assert re.search(vary.shows, printed(cell)), f"{vary}\n{printed(cell)}"
+    assert not differing([cells[cell.id] for cell in unchanged], unchanged)
+
+
+def printed(cell) -> str:
+    """What a cell shows as text: streams, results, errors."""
+    shown = []
+    for each in cell.outputs:
+        shown += [each.get("text", ""), each.get("data", {}).get("text/plain", ""), each.get("evalue", "")]
+    return "\n".join(shown)
 
 
 @lesson

@@ -10,7 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from labsupport.broker import background
 from labsupport.broker.cluster import Cluster, private
-from labsupport.delivery import dead_letter, orders
+from labsupport.delivery import dead_letter, orders, service
 from labsupport.experiments.breaking import members, python_process
 from labsupport.experiments.watching import balance, lag, log
 from labsupport.settings import Settings
@@ -119,6 +119,13 @@ class Lab(Cluster):
         `policy=retry.Policy()` they retry a failed record, and then write a dead letter.
         """
         return members.managed(self, topic, group, handle, **settings)
+
+    def serve(self, topic: str, name: str, handle: Callable, **more: Any) -> int:
+        """Run the service `name` to the end of `topic`: `handle(event)` for each event that its group has not committed.
+
+        Returns how many it handled. What fails becomes a dead letter; `more` as in `service.serve`.
+        """
+        return service.serve(self, topic, self.group(name), handle, name=name, **more)
 
     def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.ChildProcess]:
         """For the body of a `with`: run `python` with these arguments, such as `"-m", "my.module"`, as a terminal does.

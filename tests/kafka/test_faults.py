@@ -17,6 +17,7 @@ from labsupport.broker.cluster import private
 from labsupport.broker.embedded import known_brokers
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
+from labsupport.experiments.watching import log
 from labsupport.waiting import until
 
 
@@ -75,6 +76,21 @@ def test_a_frozen_broker_does_not_answer_and_then_continues(kafka):
         kafka.broker(1).kill()
     assert kafka.broker(1).state == "running"
     assert kafka.topics("98-") == [topic]
+
+
+@pytest.mark.parametrize(("idempotent", "times"), [(False, 2), (True, 1)])
+def test_a_connected_producer_sends_to_a_frozen_broker_and_then_again(kafka, idempotent, times):
+    """Connecting stores nothing in the topic; both attempts reach the broker, and idempotence removes the second."""
+    topic = kafka.create_topic("98-connected")
+    settings = {"enable_idempotence": idempotent, "request_timeout_ms": 3_000}
+    producer = faults.connected(kafka, topic, name="p", **settings)
+    assert kafka.topics("98-connected") == [topic, f"{topic}-hello"]
+    with faults.paused(kafka.broker(1)):
+        producer.send(topic, b"1")
+        faults.until_retried(producer)
+    producer.flush(timeout=30)
+    assert [record.value for record in log.read(kafka, topic).records] == [b"1"] * times
+    kafka.delete_topics([topic, f"{topic}-hello"])
 
 
 @pytest.mark.parametrize(("fault", "state"), [(faults.stopped, "stopped"), (faults.paused, "paused")])

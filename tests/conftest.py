@@ -236,7 +236,7 @@ class Started:
     def address(self) -> str:
         """JupyterLab's address with its token, when it is printed."""
         until(lambda: "token=" in self.text or self.program.poll() is not None, 90, "JupyterLab's address")
-        found = re.search(r"(http://\S+?)/lab/tree/work/00_start_here\.ipynb\?token=(\w+)", self.text)
+        found = re.search(r"(http://\S+?)/lab/tree/work/home\.md\?token=(\w+)", self.text)
         assert found, self.text
         return found
 

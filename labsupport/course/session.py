@@ -179,6 +179,7 @@ def lesson(number: str) -> Lesson:
         raise LabError(f"There is no lesson {number!r}.", "", 'give its two digits, such as lesson("00")')
     _warnings.attach()
     _explain_errors()
+    again = any(each.number == number for each in _open)
     close()
     settings = Settings.from_environment()
     processes.sweep(settings)
@@ -192,8 +193,10 @@ def lesson(number: str) -> Lesson:
         print(f"Lesson {number} was open in another kernel (process {other}), and its topics are gone there, too.")
     _open.append(mine)
     mine.start_spare()
-    kafka = f"Apache Kafka {kafka_version()}" if mine.embedded else f"Kafka at {mine.bootstrap}"
-    print(f"Lesson {number}: {kafka} is up, topics emptied. Run your episode from its first cell.")
+    where = f"Apache Kafka {kafka_version()} is running on this computer"
+    kafka = where if mine.embedded else f"Kafka is running at {mine.bootstrap}"
+    go_on = "Run your episode again from its first cell." if again else "Go on with the next cell."
+    print(f"Lesson {number} is ready: {kafka}, and this lesson's topics are empty. {go_on}")
     return mine
 
 

@@ -164,7 +164,7 @@ def test_an_unknown_lesson_is_refused_with_the_known_ones(typed):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_lab_py_opens_the_first_lesson_and_ends_what_it_started(how, start, elsewhere):
+def test_lab_py_opens_jupyterlab_and_ends_what_it_started(how, start, elsewhere):
     """Kafka proven, JupyterLab behind its token; Ctrl-C (or a kill) ends both."""
     started = start()
     address, token = started.address().groups()

@@ -25,16 +25,21 @@ def closed():
 
 
 def test_a_lesson_opens_with_one_line_and_empty_topics(settings, capsys):
-    """Kafka is up, and what an earlier run left is gone; other lessons' topics stay."""
+    """Kafka runs, and what an earlier run left is gone; other lessons' topics stay. Opened again, it says so."""
     with connect(settings) as cluster:
         cluster.create_topic("94-old")
         cluster.create_topic("95-other")
     opened = lesson("94")
-    assert re.fullmatch(r"Lesson 94: Apache Kafka [\d.]+ is up, topics emptied\. Run .*\n", capsys.readouterr().out)
+    ready = (
+        r"Lesson 94 is ready: Apache Kafka [\d.]+ is running on this computer, and this lesson's topics are empty\. "
+    )
+    assert re.fullmatch(ready + r"Go on with the next cell\.\n", capsys.readouterr().out)
     assert opened.topics("94-") == []
     assert "95-other" in opened.topics()
     assert opened.topic("orders", 3) == "94-orders"
     assert opened.group("readers") == "94-readers"
+    lesson("94")
+    assert re.fullmatch(ready + r"Run your episode again from its first cell\.\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("number", ["5", "", "abc", "005", None, 5])
@@ -161,7 +166,7 @@ def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewh
     (broker,) = processes.running(elsewhere)[:1]
     broker.process.kill()
     assert not broker.process.alive
-    assert "is up" in notebook.run('lab = lesson("94")')
+    assert "is ready" in notebook.run('lab = lesson("94")')
     printed = notebook.run('print(next(lab.consumer("95-kept", name="A", auto_offset_reset="earliest")).value)')
     assert "b'kept'" in printed
 
@@ -189,7 +194,7 @@ def test_an_interrupted_cell_leaves_a_kernel_that_works(kernel):
     notebook.run('from labsupport import lesson; lab = lesson("94"); orders = lab.topic("orders")')
     cell = 'print("waiting"); next(lab.consumer(orders, name="A", consumer_timeout_ms=60_000))'
     assert notebook.interrupt(notebook.begin(cell, "waiting"))["ename"] == "KeyboardInterrupt"
-    assert "is up" in notebook.run('lab = lesson("94")')
+    assert "is ready" in notebook.run('lab = lesson("94")')
 
 
 def test_an_error_in_a_cell_is_a_sentence_and_not_a_stack(kernel, monkeypatch):

@@ -24,7 +24,7 @@ _EXPORTS = {
     "delivery.error_handler": ["ErrorHandler"],
     "delivery.worker": ["Worker"],
     "errors": ["EventError", "LabError"],
-    "experiments.breaking": ["crash_search", "crashes", "faults", "incident", "poison", "strategies"],
+    "experiments.breaking": ["crash_search", "crashes", "faults", "incident", "poison", "services", "strategies"],
     "experiments.watching": ["balance", "plots", "trace"],
     "history": ["librdkafka", "rebuilding", "redrive", "replay", "report", "reset"],
     "shop": ["story"],

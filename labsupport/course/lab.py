@@ -11,7 +11,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from labsupport.broker import background
 from labsupport.broker.cluster import Cluster, private
 from labsupport.delivery import dead_letter, orders, service
-from labsupport.experiments.breaking import members, python_process
+from labsupport.experiments.breaking import members, python_process, services
 from labsupport.experiments.watching import balance, lag, log
 from labsupport.settings import Settings
 
@@ -136,7 +136,51 @@ class Lab(Cluster):
 
     def database(self, name: str) -> Path:
         """Create an empty database (SQLite; tables `effects` and `inbox`), replacing an earlier one; returns its file."""
-        return orders.create(self.settings.home / "databases" / f"{self.number}-{name}.db")
+        return orders.create(self.database_file(name))
+
+    def run_loop(
+        self,
+        topic: str,
+        loop: services.Loop,
+        *more: Any,
+        starts: int = 1,
+        fresh: bool = True,
+        dead_letters: str = "",
+        **options: Any,
+    ) -> balance.Sheet:
+        """Run the service `loop(consumer, handle)` in this process, `starts` times in a row; returns its balance sheet.
+
+        `handle(record)` decodes the event and writes its row. Group and database are called as the loop is, and are new
+        unless `fresh` is false. The rest is as in `services.run_loop`.
+        """
+        group, database = self._of_service(loop.__name__, fresh=fresh)
+        for _ in range(starts):
+            services.run_loop(self, topic, group, database, loop, *more, **options)
+        return self.balance(topic, group, database, dead_letters=dead_letters)
+
+    def run_twice(self, topic: str, **options: Any) -> dict[str, int]:
+        """Run a service in a process of its own until it is killed or ends, and start it again.
+
+        Returns how many events were `lost` and processed `twice`, and how many records were `redelivered`. `options`
+        are those of `services.run_twice`: `loop` or `handle`, `kill_at` and `nth`, and the consumer's settings.
+        """
+        named = options.get("loop") or options["handle"]
+        group, database = self._of_service(named.__name__)
+        redelivered = services.run_twice(self, topic, group, database, **options)
+        sheet = self.balance(topic, group, database)
+        return {"lost": sheet.count("lost"), "twice": sheet.count("twice"), "redelivered": redelivered}
+
+    def _of_service(self, name: str, *, fresh: bool = True) -> tuple[str, Path]:
+        """The group and the database of a service; empty ones if `fresh`."""
+        group, database = self.group(name), self.database_file(name)
+        if fresh:
+            self.delete_groups([group])
+            self.database(name)
+        return group, database
+
+    def database_file(self, name: str) -> Path:
+        """The file of the database `name` of this lesson, which `database` creates."""
+        return self.settings.home / "databases" / f"{self.number}-{name}.db"
 
     def balance(self, topic: str, group: str, database: Path, **more: Any) -> balance.Sheet:
         """What became of each event of `topic` for `group`, according to broker and database; see `balance.read`."""

@@ -15,14 +15,17 @@ from jupyter_client import KernelManager
 from nbclient import NotebookClient
 from nbval.plugin import get_sanitize_patterns
 
-from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, client_of, comparable, merge
-from labsupport.course import exercises
+from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, client_of, comparable, differing, merge
+from labsupport.course import exercises, minutes
 from labsupport.course.verdict import MIME
 from labsupport.settings import CHECKOUT
 
 LESSONS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
 PATTERNS = get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8"))
 IGNORED = {"nbval-ignore-output", "nbval-skip", "NBVAL_IGNORE_OUTPUT", "NBVAL_SKIP"}
+
+# The task in the open, its outcome folded.
+VARY = r"\n\*\*Vary it:\*\* (.+\n)+\n<details><summary>Outcome</summary>\n\n(.+\n)+\n</details>$"
 
 lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
@@ -76,7 +79,7 @@ def test_a_lesson_has_no_stray_metadata(path):
     assert notebook.metadata.language_info == {"name": "python"}
     assert notebook.metadata.lab.lesson == path.name[:2]
     for cell in notebook.cells:
-        assert set(cell.metadata) <= {"tags"}
+        assert set(cell.metadata) <= {"tags", "vary"}
 
 
 @lesson
@@ -113,7 +116,7 @@ def test_the_header_has_outcomes_minutes_statements_and_links(path):
     notebook = read(path)
     header = notebook.cells[0].source
     assert re.match(rf"# {path.name[:2]} · .+\?\n", header)
-    assert re.search(r"Afterwards you can\n\n(- .+[,.]\n(  .+\n)*){3}\n", header)
+    assert re.search(r"After this lesson you can\n\n(- .+[,.]\n(  .+\n)*){3}\n", header)
     assert "(../notebooks/glossary.md)" in header
     assert re.search(rf"{notebook.metadata.lab.minutes} minutes · previous: .+ · \[contents\]\(.+\) · next: ", header)
     said = re.findall(r"\((A\d+)\)", header)
@@ -141,7 +144,7 @@ def test_each_episode_has_its_parts_in_order(path):
         assert "**Predict:**" in cells[begin].source
         assert episode[-1].id == prefix + "what"
         assert "<details><summary><b>What happened</b></summary>" in episode[-1].source
-        assert "**Vary it:**" in episode[-1].source
+        assert re.search(VARY, episode[-1].source)
         code = "\n".join(cell.source for cell in episode if cell.cell_type == "code")
         assert code
         used = set(re.findall(r"\borders\b", code))
@@ -149,13 +152,12 @@ def test_each_episode_has_its_parts_in_order(path):
 
 
 @lesson
-def test_a_lesson_fits_its_minutes(path):
-    """At most five episodes; three minutes for the frame, four for each of them, and what the exercises say."""
+def test_a_lesson_states_the_minutes_that_it_takes(path):
+    """As computed, and no more than an hour; at most five experiments."""
     notebook = read(path)
-    episodes = [cell for cell in notebook.cells if re.fullmatch(r"ep-\d+", cell.id)]
-    needed = 3 + 4 * len(episodes) + sum(exercise.minutes for exercise in exercises.of_lesson(path.name[:2]))
-    assert len(episodes) <= 5
-    assert needed <= notebook.metadata.lab.minutes <= needed + 5
+    effort = minutes.of_lesson(notebook.cells, sum(each.minutes for each in exercises.of_lesson(path.name[:2])))
+    assert notebook.metadata.lab.minutes == effort.stated <= 60, effort
+    assert effort.experiments <= 5
 
 
 @lesson
@@ -352,6 +354,40 @@ def kernel_of_answers(home_of_answers, tmp_path_factory):
     )
     yield manager
     manager.shutdown_kernel(now=True)
+
+
+@lesson
+def test_each_variation_has_the_outcome_that_it_states(path, settings):
+    """Run the episode with the change of one cell that the metadata names, then unchanged: that prints as stored."""
+    lesson = read(path)
+    cells = {cell.id: cell for cell in code_cells(lesson)}
+    tried = nbformat.from_dict(lesson)
+    tried.cells = [copy.deepcopy(cells["setup"])]
+    outcomes, unchanged = [], []
+    for vary in [cell.metadata.vary for cell in lesson.cells if "vary" in cell.metadata]:
+        episode = [cell for name, cell in cells.items() if name.startswith(re.match(r"ep-\d+-|extra-", vary.cell)[0])]
+        changed = {cell.id: copy.deepcopy(cell) for cell in episode}
+        assert changed[vary.cell].source.count(vary.replace) == 1, vary
+        changed[vary.cell].source = changed[vary.cell].source.replace(vary.replace, vary["with"])
+        assert not re.search(vary.shows, printed(cells[vary["in"]])), f"{vary.shows!r} is also there without the change"
+        outcomes.append((vary, changed[vary["in"]]))
+        again = [copy.deepcopy(cell) for cell in episode]
+        unchanged += again
+        tried.cells += [*changed.values(), *again]
+    client = client_of(tried, path.parent)
+    client.allow_errors = True
+    client.execute()
+    for vary, cell in outcomes:
+        assert re.search(vary.shows, printed(cell)), f"{vary}\n{printed(cell)}"
+    assert not differing([cells[cell.id] for cell in unchanged], unchanged)
+
+
+def printed(cell) -> str:
+    """What a cell shows as text: streams, results, errors."""
+    shown = []
+    for each in cell.outputs:
+        shown += [each.get("text", ""), each.get("data", {}).get("text/plain", ""), each.get("evalue", "")]
+    return "\n".join(shown)
 
 
 @lesson

@@ -37,9 +37,9 @@ def guide(notebook: Path) -> str:
 def _guide(cells: dict[str, str], minutes: int, given: Sequence[Exercise]) -> Iterator[str]:
     episodes = {cell: _title(text) for cell, text in cells.items() if re.fullmatch(r"ep-\d+", cell)}
     yield f"# {_title(cells['title'])}\n"
-    yield f"{minutes} minutes. Afterwards they can\n"
+    yield f"{minutes} minutes. After this lesson they can\n"
     yield from _points(cells["title"])
-    yield "\n## Episodes, about 4 minutes each\n"
+    yield "\n## Episodes\n"
     for number, (cell, title) in enumerate(episodes.items(), start=1):
         yield f"{number}. **{title}** They predict: {_prediction(cells[cell])}"
     for exercise in given:

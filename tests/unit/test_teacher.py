@@ -16,7 +16,7 @@ def test_every_lesson_has_a_guide(path):
     """Outcomes, minutes, each episode's prediction, key points; and nothing that was to be filled in is empty."""
     text = guide(path)
     assert text.startswith(f"# {path.name[:2]} · ")
-    assert re.search(r"^\d+ minutes\. Afterwards they can\n\n(- .+[,.]\n){3}", text, re.MULTILINE)
+    assert re.search(r"^\d+ minutes\. After this lesson they can\n\n(- .+[,.]\n){3}", text, re.MULTILINE)
     assert len(re.findall(r"^\d\. \*\*.+\*\* They predict: .+[?.]$", text, re.MULTILINE)) >= 2
     assert len(re.findall(r"^- .+\.$", text.partition("## To end with")[2], re.MULTILINE)) == 5
 

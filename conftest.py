@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from labsupport.broker import background, homes, processes
+from labsupport.commands.test import keep_byte_code
 from labsupport.settings import Settings
 from labsupport.waiting import INTERRUPTS
 
@@ -40,6 +41,7 @@ def pytest_configure(config):
             config.option.basetemp = str(home / "tests")
         marked = [sys.executable, *processes.python_marks(Settings.from_environment(), "program")]
         config.option.tx = ["popen//python=" + shlex.join(marked) if tx == "popen" else tx for tx in config.option.tx]
+    keep_byte_code()
     os.environ["TQDM_DISABLE"] = "1"
     config.option.nbval_sanitize_with = str(Path(__file__).parent / "tests" / "nbval.sanitize")  # from any folder
     for each in INTERRUPTS:  # end as Ctrl-C does, with everything stopped

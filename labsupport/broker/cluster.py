@@ -127,8 +127,9 @@ class Cluster(Clients):
         def all_gone() -> bool:
             left = sorted(set(names) & set(self.groups()))
             for name in left:
-                who[:] = self.describe(name).owners or who
-                self.evict(name)
+                group = self.describe(name)
+                who[:] = group.owners or who
+                remove_members(self.admin(), group)
             if left:
                 self.admin().delete_groups(left)
             return not left

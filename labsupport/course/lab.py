@@ -8,11 +8,15 @@ from typing import Any, Self
 from kafka import KafkaConsumer
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from labsupport.broker import background
 from labsupport.broker.cluster import Cluster, private
 from labsupport.delivery import dead_letter, orders
 from labsupport.experiments.breaking import members, python_process
 from labsupport.experiments.watching import balance, lag, log
 from labsupport.settings import Settings
+
+
+WITH_PRIVATE_BROKERS = ("02", "03")  # lessons with `lab.private()`, with the lab's own settings
 
 
 class Lab(Cluster):
@@ -32,6 +36,12 @@ class Lab(Cluster):
     def is_open(self) -> bool:
         """Whether clients can still be made."""
         return self._open
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The arguments of a `Cluster` on the same brokers, for another process."""
+        names = ("bootstrap", "prefix", "embedded", "deletes_topics")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def namespace(self) -> str:
@@ -85,8 +95,16 @@ class Lab(Cluster):
         For experiments that freeze, stop or kill a broker, or look at its files; deleted afterwards. `overrides` are
         broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
         """
-        with private(size, self.settings, **overrides) as own, type(self)(self.number, own, self.settings) as mine:
-            yield mine
+        try:
+            with private(size, self.settings, **overrides) as own, type(self)(self.number, own, self.settings) as mine:
+                yield mine
+        finally:
+            self.start_spare()
+
+    def start_spare(self) -> None:
+        """In the lessons with private brokers, start the next one ahead, so that `private()` need not wait for it."""
+        if self.number in WITH_PRIVATE_BROKERS and self.is_open:
+            background.start_spare(self.settings)
 
     def owners(self, group: str) -> dict[str, list[int]]:
         """By consumer name, the partitions that the broker has assigned to it; empty while the group rebalances."""

@@ -11,7 +11,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from labsupport import renamed
-from labsupport.broker import processes
+from labsupport.broker import background, processes
 from labsupport.broker.advice import advice
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.jars import kafka_version
@@ -21,6 +21,7 @@ from labsupport.course.lab import Lab
 from labsupport.course.submission import in_words
 from labsupport.course.verdict import Verdict
 from labsupport.errors import LabError
+from labsupport.experiments.breaking import forkserver
 from labsupport.settings import Settings
 
 AGAIN = "run the first code cell of this lesson here again"
@@ -190,6 +191,7 @@ def lesson(number: str) -> Lesson:
     if other := open_lessons.take(settings, number):
         print(f"Lesson {number} was open in another kernel (process {other}), and its topics are gone there, too.")
     _open.append(mine)
+    mine.start_spare()
     kafka = f"Apache Kafka {kafka_version()}" if mine.embedded else f"Kafka at {mine.bootstrap}"
     print(f"Lesson {number}: {kafka} is up, topics emptied. Run your episode from its first cell.")
     return mine
@@ -197,7 +199,9 @@ def lesson(number: str) -> Lesson:
 
 @atexit.register
 def close() -> None:
-    """Close the clients of this kernel's open lesson, if any."""
+    """Close the clients of this kernel's open lesson, if any, and end its fork server and its spare broker."""
+    forkserver.close_shared()
+    background.end_spare()
     while _open:
         mine = _open.pop()
         open_lessons.release(mine.settings, mine.number)

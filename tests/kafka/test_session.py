@@ -8,10 +8,12 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.net.selector import NetworkSelector
 
 from labsupport import lesson
-from labsupport.broker import processes
+from labsupport.broker import background, processes
 from labsupport.broker.cluster import connect
 from labsupport.course import session
+from labsupport.course.lab import WITH_PRIVATE_BROKERS
 from labsupport.errors import LabError
+from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
 
 
@@ -102,6 +104,51 @@ def test_a_killed_kernels_private_brokers_end_and_their_folders_go(kernel, elsew
     dead.kill()
     until(lambda: not processes.running(elsewhere, ["private"]), 60, "the broker to end")
     until(lambda: not list((elsewhere.home / "private").iterdir()), 60, "its folder to go")
+
+
+def test_a_lesson_with_private_brokers_has_one_started_ahead(elsewhere):
+    """The first `private()` takes it, the next one is started then; one that has died meanwhile does not matter."""
+    opened = lesson("03")
+    (spare,) = processes.running(elsewhere, ["private"])
+    with opened.private() as kafka:
+        assert kafka.broker(1).process.pid == spare.process.pid
+        assert kafka.topics() == []
+    (following,) = processes.running(elsewhere, ["private"])
+    assert following.process.pid != spare.process.pid
+    following.process.kill()
+    with opened.private() as kafka:
+        assert kafka.topics() == []
+    session.close()
+    assert not processes.running(elsewhere, ["private"])
+    assert not list((elsewhere.home / "private").iterdir())
+
+
+def test_no_broker_is_started_ahead_of_a_call_that_it_does_not_fit(elsewhere, monkeypatch):
+    """Not for one with other settings; nor if little memory is free, or in a lesson without private brokers."""
+    opened = lesson("03")
+    (spare,) = processes.running(elsewhere, ["private"])
+    with opened.private(log_cleaner_backoff_ms="200") as kafka:
+        assert kafka.broker(1).process.pid != spare.process.pid
+    lesson("94")
+    assert not processes.running(elsewhere, ["private"])
+    monkeypatch.setattr(background, "SPARE_NEEDS", 1e18)
+    lesson("03")
+    assert not processes.running(elsewhere, ["private"])
+
+
+def test_a_killed_kernels_spare_broker_ends(kernel, elsewhere):
+    """Nobody has taken it yet."""
+    dead = kernel()
+    dead.run('from labsupport import lesson; lab = lesson("03")')
+    assert processes.running(elsewhere, ["private"])
+    dead.kill()
+    until(lambda: not processes.running(elsewhere, ["private"]), 60, "the broker to end")
+
+
+def test_the_lessons_with_private_brokers_are_known():
+    """Those whose cells say `lab.private()`, without settings."""
+    said = {path.name[:2] for path in (CHECKOUT / "notebooks").glob("*.ipynb") if "lab.private()" in path.read_text()}
+    assert said == set(WITH_PRIVATE_BROKERS)
 
 
 def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewhere, kernel):

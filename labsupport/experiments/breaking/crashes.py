@@ -97,7 +97,7 @@ def run(
 ) -> Matrix:
     """Run each strategy at each point (names in POINTS), once for each seed from 1; the seed selects the event.
 
-    Two trials run at a time, with a progress bar. With `file`, each result is appended there as a line of JSON, and
+    Some trials run at a time, with a progress bar. With `file`, each result is appended there as a line of JSON, and
     trials whose result is there are not run again. Raises LabError if a point is unknown or a trial does not end.
     """
     points = list(points)

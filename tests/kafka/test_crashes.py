@@ -105,7 +105,7 @@ def skips_what_fails(consumer, handle):
 def reads_all_again(consumer, handle):
     """A loop that does not continue at the committed offset."""
     while not consumer.assignment():
-        consumer.poll(timeout_ms=0)
+        consumer.poll(timeout_ms=100)  # with 0, on a busy machine, this loop leaves the client's thread no time to join
     consumer.seek_to_beginning()
     strategies.process_then_commit(consumer, handle)
 

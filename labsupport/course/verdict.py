@@ -105,8 +105,11 @@ def drawn(axes: "Axes") -> str:
     from matplotlib import pyplot  # here, because its import takes longer than the rest of a lesson
 
     png = io.BytesIO()
-    axes.figure.savefig(png, format="png", dpi=72)
-    pyplot.close(axes.figure)
+    figure = axes.get_figure(root=True)
+    if figure is None:  # the axes were removed from it
+        return ""
+    figure.savefig(png, format="png", dpi=72)
+    pyplot.close(figure)
     return base64.b64encode(png.getvalue()).decode("ascii")
 
 

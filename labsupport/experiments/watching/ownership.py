@@ -130,7 +130,7 @@ class GroupHistory:
             ends[generation] = max(at, ends.get(generation, 0.0))
         return sorted(ends.values())
 
-    def handled(self, member: str = "") -> Counter[tuple[int, int]]:
+    def handled(self, member: str = "") -> Counter[tuple[int, int | None]]:
         """How often each record, as (partition, offset), was handled, by all members or one."""
         return Counter((each.partitions[0].partition, each.offset) for each in self.of_kind(Kind.HANDLED, member))
 

@@ -7,6 +7,7 @@ says nothing about time. The moments come from a crash search's counterexample, 
 """
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -47,7 +48,7 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
             how = {"arrowstyle": "-|>", "color": colour, "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
             ax.annotate("", (step + 0.25, tip), (step - 0.25, tail), arrowprops=how, zorder=2)
             above = tip > tail
-            text = {"fontsize": 7, "color": INK, "ha": "left" if above else "right", "rotation": 60}
+            text: dict[str, Any] = {"fontsize": 7, "color": INK, "ha": "left" if above else "right", "rotation": 60}
             ax.text(step + 0.2, tip + (0.08 if above else -0.08), label, va="bottom" if above else "top", **text)
         elif moment.kind is Kind.CRASHED:
             ax.plot(step, here, marker="X", markersize=13, color=COLOURS[5], markeredgecolor=INK, zorder=3)

@@ -83,9 +83,10 @@ class Lab(Cluster):
         """The progress and lag of `group` in `topic`; `consumer` adds its positions."""
         begins, ends = log.bounds(self, topic)
         positions = {}
-        for place in consumer.assignment() if consumer else ():
-            if place.topic == topic:
-                positions[place.partition] = consumer.position(place, timeout_ms=5_000)
+        if consumer:
+            for each in consumer.assignment():
+                if each.topic == topic:
+                    positions[each.partition] = consumer.position(each, timeout_ms=5_000)
         return lag.compute(topic, begins, ends, log.committed(self, topic, group), positions)
 
     @contextlib.contextmanager

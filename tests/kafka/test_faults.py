@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -10,7 +11,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
-from labsupport import faults, lesson, reading
+from labsupport import faults, learner_file, lesson, reading
 from labsupport.broker import processes
 from labsupport.broker.cluster import private
 from labsupport.broker.embedded import known_brokers
@@ -176,8 +177,10 @@ def test_a_function_that_does_not_end_is_killed(lab, settings):
         while True:
             time.sleep(1)
 
-    with pytest.raises(LabError) as caught:
-        python_process.run(loops, timeout=2)
+    with python_process.start(loops) as child:
+        until(lambda: "still here" in child.printed, 60, "the function to begin")
+        with pytest.raises(LabError) as caught:
+            child.wait(timeout=0.1)
     assert "still here" in caught.value.seen
     assert not processes.running(settings, ["program"])
 
@@ -210,3 +213,16 @@ def test_a_child_process_returns_what_its_function_returns(own_home):
     assert completed.exit_code == 0
     assert completed.printed == "hello\n"
     assert completed.returned != os.getpid()
+
+
+@pytest.mark.parametrize("name", ["answer.py", "random.py", "answer.v2.py"])
+def test_a_learners_file_reaches_a_child_process_with_what_lies_beside_it(own_home, tmp_path, monkeypatch, name):
+    """Whatever its name is. The file does not run again: its top may open a lesson."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "beside_it.py").write_text("VAT = 19\n")
+    file = tmp_path / name
+    file.write_text("import beside_it\nprint('runs')\ndef handle():\n    return beside_it.VAT\n")
+    module = learner_file.load(file)
+    completed = python_process.run(module.handle)
+    del sys.modules["beside_it"], sys.modules[module.__name__]
+    assert (completed.returned, completed.printed) == (19, "")

@@ -15,7 +15,7 @@ from labsupport.experiments.watching.plots.figure import COLOURS, INK, describe,
 # The sections of a partition, from log start to log end.
 SECTIONS = {
     "up to committed": {"facecolor": COLOURS[2], "hatch": ""},
-    "handed out": {"facecolor": COLOURS[3], "hatch": "//"},
+    "delivered": {"facecolor": COLOURS[3], "hatch": "//"},
     "left": {"facecolor": "white", "hatch": ""},
 }
 
@@ -76,7 +76,7 @@ def _looks(keys: list[str]) -> dict[str, dict[str, str]]:
 
 
 def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
-    """A group's lag at several moments, a bar for each partition at each: committed, handed out, left.
+    """A group's lag at several moments, a bar for each partition at each: committed, delivered, left.
 
     A bar goes from log start to log end. The triangle above it is the committed offset, the one below it the consumer's
     position. `moments` has the lag by the name of the moment, in order. Without `ax` it makes a new figure.

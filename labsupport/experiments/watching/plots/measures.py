@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-from labsupport.experiments.watching.plots.figure import COLOURS, INK, describe, described_axes, legend, look
+from labsupport.experiments.watching.plots.figure import COLOURS, GROUND, INK, describe, described_axes, legend, look
 
 if TYPE_CHECKING:
     import pandas
@@ -38,8 +38,8 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
     ax.grid(visible=True, which="major", color="#DDDDDD", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.margins(0.12)
-    ax.set_xlabel("throughput (records per second)")
-    ax.set_ylabel("latency (ms, median)")
+    ax.set_xlabel("throughput (records per second): more is better")
+    ax.set_ylabel("latency (ms, median): less is better")
     legend(ax)
     _label(ax, points)
     series = [f"{name}: {', '.join(rows.label)}" for name, rows in points.groupby("series", sort=False)]
@@ -94,7 +94,9 @@ def _bars(table: "pandas.DataFrame", unit: str, ax: Axes | None, form: str) -> A
         for row, (name, value) in enumerate(table[column].items()):
             at = group * (len(table) + 1) + row
             ax.barh(at, value, 0.8, label="" if group else name, edgecolor=INK, **look(row))
-            ax.text(value, at, " " + form.format(value), fontsize=8, va="center", color=INK)
+            plate = {"facecolor": GROUND, "edgecolor": "none", "pad": 1}  # over a line that marks a value
+            style = {"fontsize": 8, "va": "center", "color": INK, "bbox": plate, "textcoords": "offset points"}
+            ax.annotate(form.format(value), (value, at), (4, 0), **style)
         ticks[group * (len(table) + 1) + (len(table) - 1) / 2] = column
     ax.invert_yaxis()
     ax.set_yticks(list(ticks), list(ticks.values()))

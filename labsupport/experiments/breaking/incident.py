@@ -11,9 +11,7 @@ from typing import Any
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
-from labsupport.delivery import dead_letter, reading, retry
-from labsupport.delivery.error_handler import ErrorHandler
-from labsupport.delivery.worker import Worker
+from labsupport.delivery import retry, service
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
@@ -109,12 +107,4 @@ def cause(kafka: Cluster, topic: str, sent: Sequence[ShopRecord] | None = None) 
 
 def run_payments(kafka: Cluster, topic: str, decode: Callable[[ConsumerRecord], Event]) -> None:
     """Run payments from its committed offsets to the end, with this `decode`."""
-    settings = {"group_id": f"{topic}-payments", "auto_offset_reset": "earliest", "enable_auto_commit": False}
-    consumer = kafka.consumer(topic, name="payments", **settings)
-    producer = kafka.producer(name="dead-letters", **dead_letter.producer_settings())
-    worker = Worker(consumer, process, decode=decode, error_handler=ErrorHandler(producer))
-    try:
-        worker.run(until=reading.at_the_end(consumer))
-    finally:
-        kafka.close_client("payments")
-        kafka.close_client("dead-letters")
+    service.serve(kafka, topic, f"{topic}-payments", process, decode=decode)

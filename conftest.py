@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from labsupport.broker import background, homes, processes
 from labsupport.settings import Settings
 from labsupport.waiting import INTERRUPTS
+
+pytest_plugins = ["longest_first", "time_spent", "unchanged"]  # tests/plugins
 
 TEST_HOME = "lab-test-"
 
@@ -39,23 +40,21 @@ def pytest_configure(config):
             config.option.basetemp = str(home / "tests")
         marked = [sys.executable, *processes.python_marks(Settings.from_environment(), "program")]
         config.option.tx = ["popen//python=" + shlex.join(marked) if tx == "popen" else tx for tx in config.option.tx]
+    _keep_byte_code(config.rootpath / ".pytest_cache" / "byte-code")
     os.environ["TQDM_DISABLE"] = "1"
     config.option.nbval_sanitize_with = str(Path(__file__).parent / "tests" / "nbval.sanitize")  # from any folder
     for each in INTERRUPTS:  # end as Ctrl-C does, with everything stopped
         signal.signal(each, signal.default_int_handler)
 
 
-class ByNotebook(LoadScopeScheduling):
-    """One worker runs all cells of a notebook, because they share a kernel. Other tests are distributed one by one."""
+def _keep_byte_code(folder: Path) -> None:
+    """Keep what Python compiles in `folder`, if the user wants none of it beside the sources.
 
-    def _split_scope(self, nodeid):
-        file = nodeid.split("::")[0]
-        return file if file.endswith(".ipynb") else nodeid
-
-
-def pytest_xdist_make_scheduler(config, log):
-    """Distribute by notebook. (xdist 3.8's own groups do not work with pytest 9.2, which keeps node ids elsewhere)."""
-    return ByNotebook(config, log)
+    Otherwise each of some hundred processes compiles the Kafka client, and each kernel IPython: uv compiles nothing.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(folder))
+        sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 
 def pytest_unconfigure():

@@ -7,10 +7,14 @@ Rooms, with arrows in one direction: broker, shop <- delivery <- history <- expe
 They stand on the modules beside this one. DESIGN.md has the map.
 """
 
-# Standard library only, as in setup/: lab.py imports this file before any package is installed.
-from typing import Any
+# No package (lab.py imports this file before any is installed), and nothing slow: every command waits for it.
+import sys
 
-from labsupport import renamed
+TYPE_CHECKING = False  # as `typing` has it, whose import takes ten times as long as all of this file
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from typing import Any
 
 # What a notebook imports from here, by the module or package that holds it.
 _EXPORTS = {
@@ -20,7 +24,7 @@ _EXPORTS = {
     "delivery.error_handler": ["ErrorHandler"],
     "delivery.worker": ["Worker"],
     "errors": ["EventError", "LabError"],
-    "experiments.breaking": ["crash_search", "crashes", "faults", "incident", "poison", "strategies"],
+    "experiments.breaking": ["crash_search", "crashes", "faults", "incident", "poison", "services", "strategies"],
     "experiments.watching": ["balance", "plots", "trace"],
     "history": ["librdkafka", "rebuilding", "redrive", "replay", "report", "reset"],
     "shop": ["story"],
@@ -31,13 +35,25 @@ _HOMES = {name: f"{__name__}.{home}" for home, names in _EXPORTS.items() for nam
 
 __all__ = sorted(_HOMES)
 
-renamed.watch()
+
+class _Unknown:
+    """The last finder, so asked only for what does not exist: `from labsupport import …` may say an old name."""
+
+    @staticmethod
+    def find_spec(name: str, _path: "Sequence[str] | None", _target: object = None) -> "ModuleSpec | None":
+        if not name.startswith(f"{__name__}."):
+            return None
+        from labsupport.renamed import spec_of
+
+        return spec_of(name)
 
 
-def __getattr__(name: str) -> Any:
+sys.meta_path.append(_Unknown)
+
+
+def __getattr__(name: str) -> "Any":
     """Import a name when it is used (PEP 562), so that the command line does not wait for the Kafka client."""
     if name not in _HOMES:
-        renamed.refuse(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 

@@ -1,6 +1,7 @@
 """Progress bars and notes, in a terminal and in a notebook."""
 
 import sys
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +20,18 @@ NOTES = sys.stdout if type(sys.stdout).__module__.startswith("ipykernel") else N
 
 # On one line: tqdm reaches a second one by moving the cursor up, which a notebook cannot do.
 QUIET = {"delay": PATIENCE, "leave": False, "position": 0, "file": NOTES}
+
+
+def waiting_note(what: str, waited: float) -> "tqdm":
+    """Return a line that says what a wait, begun `waited` seconds ago, waits for; call its `update()`.
+
+    Most waits end before anything is said. So tqdm is imported only here: that takes longer than they do.
+    """
+    from tqdm import tqdm
+
+    note: tqdm = tqdm(bar_format="waiting for {desc} … {elapsed}", desc=what, mininterval=0.5, **QUIET)
+    note.start_t = note.last_print_t = time.time() - waited
+    return note
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -34,7 +34,7 @@ def load(path: Path) -> ModuleType:
     except BaseException:
         del sys.modules[module.__name__]
         raise
-    cloudpickle.register_pickle_by_value(module)  # another process may not find the file
+    cloudpickle.register_pickle_by_value(module)  # a child process must not run the file again, nor look for its name
     return module
 
 

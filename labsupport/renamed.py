@@ -3,8 +3,8 @@
 Delete an entry when nobody can have a notebook from that time any more.
 """
 
-import sys
-from collections.abc import Sequence
+import re
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import NoReturn
@@ -142,14 +142,12 @@ def _refuse(old: str, new: str) -> NoReturn:
 def advice(error: BaseException) -> str:
     """Say what an attribute or argument is called now, if `error` is about an old name; else return an empty string."""
     owner, old = _missing(error)
-    new = NAMES.get(owner, {}).get(old)
+    new = IMPORTS.get(f"{owner}.{old}") or NAMES.get(owner, {}).get(old)
     return f"{old} is now {new}. For the lesson as it is now: python3 lab.py new NN (your copy is kept)." if new else ""
 
 
 def _missing(error: BaseException) -> tuple[str, str]:
     """The module (below labsupport), class or function that lacks something, and the name of that."""
-    import re  # here, because every import of labsupport imports this module
-
     if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
         return error.obj.__name__.removeprefix("labsupport."), error.name or ""
     if isinstance(error, AttributeError):
@@ -164,7 +162,7 @@ def _missing(error: BaseException) -> tuple[str, str]:
     return "", ""
 
 
-class _OldPackage:
+class _OldPackage(Loader):
     """Lets `import labsupport.events.worker` get as far as its last part, so that the error can name the new module."""
 
     def create_module(self, spec: ModuleSpec) -> None:
@@ -177,21 +175,10 @@ class _OldPackage:
             refuse(f"{module.__name__}.{name}")
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
-        module.__getattr__ = attribute  # type: ignore[method-assign]
+        vars(module)["__getattr__"] = attribute
 
 
-class _OldModules:
-    """Comes last, and so is asked only for modules that do not exist."""
-
-    def find_spec(self, name: str, _path: Sequence[str] | None, _target: ModuleType | None = None) -> ModuleSpec | None:
-        refuse(name)
-        if name != EVENTS:
-            return None
-        # A loader by its methods: `importlib.abc` takes as long to import as all the rest here.
-        return ModuleSpec(name, _OldPackage(), is_package=True)  # type: ignore[arg-type]
-
-
-def watch() -> None:
-    """Refuse imports of old modules from now on."""
-    if not any(isinstance(each, _OldModules) for each in sys.meta_path):
-        sys.meta_path.append(_OldModules())
+def spec_of(name: str) -> ModuleSpec | None:
+    """How to import a module that does not exist. Raises RenamedError for an old one; None if it never existed."""
+    refuse(name)
+    return ModuleSpec(name, _OldPackage(), is_package=True) if name == EVENTS else None

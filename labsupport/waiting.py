@@ -5,10 +5,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from labsupport.console import QUIET
+from labsupport.console import PATIENCE, waiting_note
 from labsupport.errors import LabError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 T = TypeVar("T")
 
@@ -22,15 +25,17 @@ def until(condition: Callable[[], T], timeout: float, what: str, *, every: float
 
     `timeout` and `every` are seconds on the monotonic clock. Raises LabError, which names `what`, after `timeout`.
     """
-    from tqdm import tqdm
-
     begin = time.monotonic()
-    note_format = "waiting for {desc} … {elapsed}"
-    with tqdm(bar_format=note_format, desc=what, mininterval=0.5, **QUIET) as note:
+    with contextlib.ExitStack() as stack:
+        note: tqdm | None = None
         while not (result := condition()):
-            if time.monotonic() - begin >= timeout:
+            waited = time.monotonic() - begin
+            if waited >= timeout:
                 raise LabError(f"Waited {timeout:g} s for {what}.", "it did not happen", next_step)
-            note.update()
+            if note is None and waited >= PATIENCE:
+                note = stack.enter_context(waiting_note(what, waited))
+            if note is not None:
+                note.update()
             time.sleep(every)
         return result
 

@@ -1,5 +1,6 @@
 """What the tests share: settings, brokers, kernels, the command line. The home they run in: see ../conftest.py."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -8,11 +9,14 @@ import uuid
 
 import psutil
 import pytest
+from click.testing import CliRunner
 from jupyter_client import KernelManager
 
-from labsupport.broker import background, training
+from labsupport.broker import background, owners, processes, training
 from labsupport.broker.cluster import Cluster, connect
+from labsupport.broker.identity import identity
 from labsupport.broker.runtime import Runtime, prepare
+from labsupport.commands import boundary, main
 from labsupport.course import session
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.waiting import until
@@ -48,18 +52,21 @@ def elsewhere(monkeypatch, settings, tmp_path) -> Settings:
     background.stop_all(own)
 
 
-@pytest.fixture(scope="module")
-def own_home(tmp_path_factory, settings) -> Settings:
-    """A home for the tests of one module, for those that solve exercises: the lessons' own run finds nothing solved.
+@pytest.fixture(scope="session")
+def home_of_answers(tmp_path_factory, settings) -> Settings:
+    """A home of this worker's for what solves exercises: the lessons' own run finds nothing solved."""
+    own = dataclasses.replace(settings, home=tmp_path_factory.mktemp("answers").resolve())
+    yield own
+    background.stop_all(own)
 
-    It asks for `settings`, which hold for all modules, before it changes the environment.
-    """
+
+@pytest.fixture(scope="module")
+def own_home(home_of_answers) -> Settings:
+    """The home of answers for the tests of one module; the lesson that they open is closed after them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_HOME", str(tmp_path_factory.mktemp("own-home")))
-        own = Settings.from_environment()
-        yield own
+        patch.setenv("LAB_HOME", str(home_of_answers.home))
+        yield home_of_answers
         session.close()
-        background.stop_all(own)
 
 
 @pytest.fixture(scope="session")
@@ -171,8 +178,8 @@ def kernel():
 
 
 @pytest.fixture
-def lab():
-    """The command line: `lab("status", "--json", LAB_KAFKA=…)` gives the finished process."""
+def typed():
+    """The command line in a process of its own: `typed("status", "--json", LAB_KAFKA=…)` gives the finished process."""
 
     def run(*words: str, timeout: float = 120, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -184,6 +191,25 @@ def lab():
             text=True,
             timeout=timeout,
         )
+
+    return run
+
+
+@pytest.fixture
+def lab():
+    """The command line in this process, as `typed`: a new Python for each command takes a second of a processor.
+
+    Of each command one test at least has a real process.
+    """
+
+    def run(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
+        with CliRunner().isolation(stdin, environment) as (output, errors, _):
+            mine = Settings.from_environment() if not environment.get("LAB_KAFKA") else None
+            owned = mine and any(owner.identity == identity() for owner in owners.read(mine.home))
+            code = boundary.outcome(main.lab, words)
+            if mine and not owned:  # a program that has ended owns nothing
+                processes.unregister(mine)
+        return subprocess.CompletedProcess(words, code, output.getvalue().decode(), errors.getvalue().decode())
 
     return run
 
@@ -210,7 +236,7 @@ class Started:
     def address(self) -> str:
         """JupyterLab's address with its token, when it is printed."""
         until(lambda: "token=" in self.text or self.program.poll() is not None, 90, "JupyterLab's address")
-        found = re.search(r"(http://\S+?)/lab/tree/work/00_start_here\.ipynb\?token=(\w+)", self.text)
+        found = re.search(r"(http://\S+?)/lab/tree/work/home\.md\?token=(\w+)", self.text)
         assert found, self.text
         return found
 

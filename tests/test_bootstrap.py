@@ -31,11 +31,24 @@ NOT_COPIED = shutil.ignore_patterns(
 DEAD_NETWORK = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), "http://127.0.0.1:9")
 NO_NETWORK = DEAD_NETWORK | {"PIP_NO_CACHE_DIR": "1", "PIP_FIND_LINKS": "", "NO_PROXY": "", "no_proxy": ""}
 
+# What a set-up depends on, and what the commands do that the tests type into it.
+SET_UP = (
+    "lab.py", "pyproject.toml", "requirements.txt", "labsupport/setup/*.py", "labsupport/*.py",
+    "labsupport/commands/*.py", "labsupport/broker/*",
+)  # fmt: skip
+set_up = pytest.mark.proven_by(*SET_UP)
+
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
     """A copy of the lab under a path with a space and an umlaut."""
     return Path(shutil.copytree(CHECKOUT, tmp_path / "mein Übungslabor", ignore=NOT_COPIED))
+
+
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory) -> Path:
+    """Such a copy for all tests in which nothing comes of it."""
+    return Path(shutil.copytree(CHECKOUT, tmp_path_factory.mktemp("copy") / "mein Übungslabor", ignore=NOT_COPIED))
 
 
 def base_python() -> str:
@@ -66,13 +79,14 @@ def old_pythons() -> list[str]:
     return [path for path in found if subprocess.run([path, "-c", ""], capture_output=True).returncode == 0]
 
 
-def test_an_old_python_is_told_what_to_do(checkout):
+@set_up
+def test_an_old_python_is_told_what_to_do(untouched):
     """Not a SyntaxError: a sentence that names the version it is and the one it should be."""
     pythons = old_pythons()
     if not pythons:
         pytest.skip("this machine has no Python below 3.11")
     for python in pythons:
-        answer = run(checkout, python=python)
+        answer = run(untouched, python=python)
         assert answer.returncode == 1
         assert "needs Python 3.11 or newer; this is Python" in answer.stderr
         assert "next: install a newer Python" in answer.stderr
@@ -85,19 +99,21 @@ def test_lab_py_parses_under_any_python():
     compile(text, "lab.py", "exec", flags=0, dont_inherit=True)
 
 
-def test_a_python_without_venv_is_told_which_package_to_install(checkout):
+@set_up
+def test_a_python_without_venv_is_told_which_package_to_install(untouched):
     """As Debian's python3 without python3-venv: the module ensurepip is missing."""
     code = (
         "import importlib.util, runpy, sys; real = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name, *a: None if name == 'ensurepip' else real(name, *a)\n"
         "sys.argv = ['lab.py']; runpy.run_path('lab.py', run_name='__main__')"
     )
-    answer = subprocess.run([base_python(), "-c", code], cwd=checkout, capture_output=True, text=True, timeout=60)
+    answer = subprocess.run([base_python(), "-c", code], cwd=untouched, capture_output=True, text=True, timeout=60)
     assert answer.returncode == 1
     assert "sudo apt install python3" in answer.stderr
-    assert not (checkout / ".venv").exists()
+    assert not (untouched / ".venv").exists()
 
 
+@set_up
 def test_without_network_the_first_run_says_what_is_missing_and_the_second_try_repairs_it(checkout, tmp_path):
     """Empty caches, dead network: what to check and which folder to give. No stamp is left, so it is tried again."""
     caches = {"UV_CACHE_DIR": str(tmp_path / "uv"), "XDG_CACHE_HOME": str(tmp_path / "xdg")}
@@ -112,6 +128,7 @@ def test_without_network_the_first_run_says_what_is_missing_and_the_second_try_r
     assert "python3 lab.py --from DIR" in offline.stderr
 
 
+@set_up
 def test_two_set_ups_at_once_then_a_run_without_network(checkout, tmp_path):
     """Both wait for one environment and work; afterwards nothing is fetched; a moved checkout sets itself up again."""
     command = [base_python(), "lab.py", "status", "--json"]
@@ -149,7 +166,7 @@ def link(source: str | Path, target: str | Path) -> None:
         shutil.copy(source, target)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bundle(tmp_path_factory, pytestconfig) -> Path:
     """A bundle for this machine, as it is finished after an interruption.
 
@@ -180,6 +197,7 @@ def bundle(tmp_path_factory, pytestconfig) -> Path:
     return stick
 
 
+@set_up
 def test_a_set_up_from_a_bundle_needs_no_network(bundle, tmp_path):
     """The lab from the stick, empty caches, no network: Kafka answers; afterwards the stick is not needed any more."""
     shutil.copytree(bundle, tmp_path / "stick", copy_function=link)
@@ -271,6 +289,7 @@ def hostile(folder: Path) -> dict[str, str]:
     return {name: value.format(there=folder) for name, value in REDIRECTED.items()}
 
 
+@set_up
 def test_the_index_of_pip_conf_is_asked_by_uv_and_nothing_else_of_pip_conf_counts(small, bundle, tmp_path):
     """An index of a company's; everything that would put the packages elsewhere is kept out, from variable and file."""
     with index_of(bundle / "wheels") as (address, asked):
@@ -286,6 +305,7 @@ def test_the_index_of_pip_conf_is_asked_by_uv_and_nothing_else_of_pip_conf_count
     assert not (tmp_path / "x").exists()
 
 
+@set_up
 def test_whatever_uv_fails_on_pip_does(small, bundle, tmp_path):
     """Here the network that its own variable forbids; as well an index, a certificate, a file of settings."""
     with index_of(bundle / "wheels") as (address, _):
@@ -295,6 +315,7 @@ def test_whatever_uv_fails_on_pip_does(small, bundle, tmp_path):
     assert "pip tries it" in answer.stderr
 
 
+@set_up
 def test_an_index_that_does_not_answer_is_named_with_the_users_settings(small, tmp_path):
     """The address without its password, and the names of variables and files."""
     (tmp_path / "pip.conf").write_text("[global]\nextra-index-url = http://127.0.0.1:9/other\n")
@@ -311,6 +332,7 @@ def test_an_index_that_does_not_answer_is_named_with_the_users_settings(small, t
     assert not (small / ".venv").exists()
 
 
+@set_up
 def test_a_set_up_that_works_is_never_lost(small, bundle, tmp_path):
     """By another name, without a network, with another Python, killed between two steps: the old one goes on."""
     with index_of(bundle / "wheels") as (address, _):
@@ -358,6 +380,7 @@ def other_pythons() -> list[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no Windows path has a colon inside")
+@set_up
 def test_a_folder_with_a_colon_is_a_sentence(tmp_path):
     """Python makes no environment there."""
     checkout = Path(shutil.copytree(CHECKOUT, tmp_path / "lab: copy", ignore=NOT_COPIED))
@@ -381,6 +404,7 @@ def shorter(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
+@set_up
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -393,18 +417,19 @@ def shorter(path: Path) -> None:
         (shutil.rmtree, "There is no folder"),
     ],
 )
-def test_a_bundle_that_is_not_whole_or_not_for_this_machine_is_a_sentence(damage, says, bundle, tmp_path, checkout):
+def test_a_bundle_that_is_not_whole_or_not_for_this_machine_is_a_sentence(damage, says, bundle, tmp_path, untouched):
     """Before anything is made."""
     stick = Path(shutil.copytree(bundle, tmp_path / "stick", copy_function=link))
     damage(stick)
-    answer = run(checkout, f"--from={stick}", "status", **NO_NETWORK)
+    answer = run(untouched, f"--from={stick}", "status", **NO_NETWORK)
     assert answer.returncode == 1
     assert says in answer.stderr
     assert "next: " in answer.stderr
-    assert not (checkout / ".venv").exists()
+    assert not (untouched / ".venv").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+@set_up
 def test_an_interrupted_bundle_says_so(tmp_path):
     """Ctrl-C: it is not complete, and no download goes on."""
     stick = tmp_path / "stick"
@@ -418,6 +443,7 @@ def test_an_interrupted_bundle_says_so(tmp_path):
     assert json.loads((stick / "bundle.json").read_text())["complete"] is False
 
 
+@set_up
 def test_a_bundle_is_not_put_among_other_things(tmp_path):
     """Nor made for what does not exist; nothing is changed."""
     (tmp_path / "thesis.txt").write_text("mine")
@@ -430,6 +456,7 @@ def test_a_bundle_is_not_put_among_other_things(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no owner that may not write")
+@set_up
 def test_a_read_only_checkout_is_a_sentence(checkout):
     """Somebody else's folder: copy it to a place that you may write to."""
     import pwd
@@ -455,6 +482,7 @@ def test_a_read_only_checkout_is_a_sentence(checkout):
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small file system needs root")
+@set_up
 def test_a_full_disk_is_a_sentence(tmp_path):
     """The environment does not fit: how much is free, and how much is needed."""
     small = tmp_path / "small"

@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
-from labsupport.course import exercises
+from labsupport.course import exercises, progress
 from labsupport.course.copies import NOTEBOOKS, WORK, fresh
+from labsupport.course.verdict import Outcome, Verdict
 from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
 
@@ -81,3 +82,28 @@ def test_lesson_00_runs_in_a_browser_checks_an_answer_and_runs_again(start, page
         page.get_by_text("| Idle").wait_for()
         assert not verdict.count()
         choose(page, "Run", "Run All Cells")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on this machine")
+def test_the_front_page_leads_to_each_lesson_and_to_the_glossary(start, page, elsewhere):
+    """What JupyterLab opens on; links open in it, with the keyboard too; a reload shows what was solved since."""
+    address, token = start().address().groups()
+    page.goto(f"{address}/lab/tree/work/home.md?token={token}")
+    front = page.locator(".jp-MarkdownViewer", has_text="Event-driven systems, on a real Apache Kafka")
+    front.get_by_text("You have solved 0 of").wait_for()
+    assert front.get_by_text("is running on this computer at").is_visible()
+    names = page.locator(".jp-DirListing-itemText", has_text=".ipynb")
+    names.first.wait_for()
+    assert names.evaluate_all("all => all.filter(it => it.scrollWidth > it.clientWidth).length") == 0
+    links = front.locator("table a")
+    assert links.count() == len(list(NOTEBOOKS.glob("*.ipynb")))
+    front.get_by_role("link", name="00 · Is my lab alive?").first.focus()
+    page.keyboard.press("Enter")
+    tab = page.locator(".jp-NotebookPanel").get_by_role("heading", name="00 · Is my lab alive?")
+    tab.wait_for()
+    progress.remember(elsewhere, Verdict("00-1", Outcome.PASS))
+    page.goto(f"{address}/lab/tree/work/home.md")
+    front.get_by_text("You have solved 1 of").wait_for()
+    assert front.get_by_text("Next: 01").is_visible()
+    front.get_by_role("link", name="Glossary").click()
+    page.locator(".jp-MarkdownViewer").get_by_role("heading", name="Glossary").wait_for()  # shown, not as source

@@ -147,7 +147,10 @@ def test_ci_and_pre_commit_run_what_everybody_runs():
     assert "exec python3 lab.py test" in (CHECKOUT / ".ci" / "run").read_text(encoding="utf-8")
     pinned = f"ruff=={installed.pins()['ruff']}"
     hooks = yaml.safe_load((CHECKOUT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
-    assert all(hook["additional_dependencies"] == [pinned] for hook in hooks)
+    assert all(hook["additional_dependencies"] == [pinned] for hook in hooks if hook["id"].startswith("ruff"))
+    quick = "lab.py test --changed"
+    assert f"python {quick}" in [step.get("run") for step in workflow["jobs"]["changed"]["steps"]]
+    assert [hook["stages"] for hook in hooks if hook["entry"] == f"python3 {quick}"] == [["pre-push"]]
 
 
 def test_the_design_names_every_module():

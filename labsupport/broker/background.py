@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import psutil
+
 from labsupport.broker import owners, processes, training
 from labsupport.broker.embedded import EmbeddedCluster, recorded_address
 from labsupport.broker.identity import started
@@ -23,6 +25,7 @@ from labsupport.settings import Settings
 from labsupport.waiting import only_one
 
 KAFKA_PORT = 9092
+SPARE_NEEDS = 1_000_000_000  # bytes of free memory; a broker takes 150 to 370 MB
 
 
 def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, bool]:
@@ -97,6 +100,8 @@ def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None 
     """
     if not isinstance(size, int) or not 1 <= size <= 5:
         raise LabError(f"A cluster of {size!r} brokers cannot be started.", "", "1 to 5 brokers: private(3)")
+    if size == 1 and not overrides and (spare := _taken_spare(settings)):
+        return spare
     runtime = prepare(settings)
     with storing(settings.home, "LAB_HOME"):
         cluster = EmbeddedCluster(own_folder(settings), runtime, size=size, overrides=overrides)
@@ -107,6 +112,46 @@ def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None 
             cluster.destroy()
             raise
     return cluster
+
+
+_spares: list[EmbeddedCluster] = []  # at most one
+
+
+def start_spare(settings: Settings) -> None:
+    """Start a private broker ahead, for the next call of `private`, and return at once. Harmless if there is one.
+
+    It ends with this program, or with `end_spare`. Not if little memory is free, and an error waits for that call.
+    """
+    if _spares or psutil.virtual_memory().available < SPARE_NEEDS:
+        return
+    with contextlib.suppress(LabError, OSError):
+        cluster = EmbeddedCluster(own_folder(settings), prepare(settings))
+        atexit.register(cluster.destroy)
+        try:
+            cluster.begin()
+        except BaseException:
+            cluster.destroy()
+            raise
+        _spares.append(cluster)
+
+
+def end_spare() -> None:
+    """End the broker that was started ahead, if there is one."""
+    while _spares:
+        _spares.pop().destroy()
+
+
+def _taken_spare(settings: Settings) -> EmbeddedCluster | None:
+    """Return the broker that was started ahead, when it answers; None if there is none in this home, or it fails."""
+    if not _spares:
+        return None
+    spare = _spares.pop()
+    if spare.runtime.settings.home == settings.home and spare.brokers[0].process:
+        with contextlib.suppress(LabError):
+            spare.start()
+            return spare
+    spare.destroy()
+    return None
 
 
 def own_folder(settings: Settings) -> Path:

@@ -75,8 +75,8 @@ class Clients:
             self._admin = self._connect("admin", client_id="lab-admin")
         return self._admin
 
-    def ask(self, what: str, question: Callable[[KafkaAdminClient], T]) -> T:
-        """Return what `question(admin)` answers; retry for 15 s while its broker comes back or loads its groups."""
+    def ask(self, what: str, question: Callable[[KafkaAdminClient], T], seconds: float = 15) -> T:
+        """Return what `question(admin)` answers; retry for so long while its broker comes back or loads its groups."""
         answers: list[T] = []
 
         def answered() -> bool:
@@ -88,7 +88,7 @@ class Clients:
             return bool(answers)
 
         with speaking(f"Could not ask for {what}."):
-            until(answered, 15, what, next_step=DOWN)
+            until(answered, seconds, what, next_step=DOWN)
         return answers[0]
 
     def _make(self, kind: str, name: str, *topics: str, **settings: Any) -> Any:

@@ -95,9 +95,10 @@ class Cluster(Clients):
         with speaking(f"Could not create the topic {name!r} with {partitions} partitions."):
             until(created, 15, "the controller to unfence the broker", every=0.2)
             self.admin().wait_for_topics([name])
-            # An elected leader may not have created its log yet: for a thousand partitions that takes seconds.
+            # An elected leader may not have created its log yet: each takes milliseconds, on a busy machine more.
             begins = {TopicPartition(name, number): OffsetSpec.EARLIEST for number in range(partitions)}
-            self.ask(f"the partitions of {name}", lambda admin: admin.list_partition_offsets(begins))
+            seconds = 15 + 0.1 * partitions
+            self.ask(f"the partitions of {name}", lambda admin: admin.list_partition_offsets(begins), seconds)
         return name
 
     def delete_topics(self, names: Sequence[str]) -> None:
@@ -126,8 +127,9 @@ class Cluster(Clients):
         def all_gone() -> bool:
             left = sorted(set(names) & set(self.groups()))
             for name in left:
-                who[:] = self.describe(name).owners or who
-                self.evict(name)
+                group = self.describe(name)
+                who[:] = group.owners or who
+                remove_members(self.admin(), group)
             if left:
                 self.admin().delete_groups(left)
             return not left

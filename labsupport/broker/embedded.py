@@ -195,6 +195,16 @@ class EmbeddedCluster:
         """The brokers' addresses, as clients take them: host:port[,host:port]."""
         return ",".join(f"{HOST}:{broker.port}" for broker in self.brokers)
 
+    def begin(self) -> None:
+        """Start the processes of all brokers and return at once; `start` then waits for what is left."""
+        self._choose_ports()
+        try:
+            for broker in self.brokers:
+                broker.spawn()
+        except BaseException:
+            self.kill()
+            raise
+
     def start(self, training: Path | None = None) -> None:
         """Start all brokers and wait until each answers and lists all others. Harmless if they run.
 

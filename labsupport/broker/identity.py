@@ -19,6 +19,16 @@ def _boot() -> str:
 BOOT = _boot()
 
 
+def status(pid: int) -> tuple[str, str]:
+    """Return a process's state on Linux, a letter such as T for frozen (X: there is none), and its start in ticks."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - asked very often
+            fields = file.read().rpartition(")")[2].split()  # from the third of proc(5); a name may hold anything
+        return fields[0], fields[19]
+    except (OSError, IndexError):
+        return "X", ""
+
+
 def started(pid: int) -> str | None:
     """Return when the process started, as text that never changes; None if there is no such process.
 
@@ -26,12 +36,8 @@ def started(pid: int) -> str | None:
     corrected. A process that is dead but not yet reaped by its parent counts as gone.
     """
     if sys.platform == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-            fields = stat.rpartition(")")[2].split()  # from the third of proc(5); a name may hold anything
-            return f"{fields[19]}.{BOOT}" if fields[0] not in "ZXx" else None
-        except (OSError, IndexError):
-            return None
+        state, began = status(pid)
+        return f"{began}.{BOOT}" if state not in "ZXx" else None
     import psutil
 
     try:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from labsupport.broker.identity import started
+from labsupport.broker.identity import started, status
 from labsupport.errors import LabError
 from labsupport.waiting import INTERRUPTS, until
 
@@ -123,6 +123,10 @@ class Process:
             ) from error
         return cls(name, popen.pid, started(popen.pid) or "ended at once", log, popen)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process gets it without the handle that only its parent has."""
+        return self.__dict__ | {"popen": None}
+
     @classmethod
     def recorded(cls, path: Path) -> "Process | None":
         """Return the process that `record` wrote to `path`, if it still runs."""
@@ -180,6 +184,8 @@ class Process:
     @property
     def paused(self) -> bool:
         """Whether it is frozen."""
+        if sys.platform == "linux":
+            return self.alive and status(self.pid)[0] == "T"
         return self._tell(psutil.Process.status) == psutil.STATUS_STOPPED
 
     @property

@@ -37,6 +37,12 @@ def server_properties(number: int, ports: Mapping[int, tuple[int, int]], overrid
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 1000,
         "group.consumer.assignment.interval.ms": 0,
+        # In the newer protocols (KIP-848, share groups) the broker sets the heartbeat, and each step of a rebalance
+        # waits for the next one: two members take two to four steps of 5 s by default.
+        "group.consumer.min.heartbeat.interval.ms": 300,
+        "group.consumer.heartbeat.interval.ms": 300,
+        "group.share.min.heartbeat.interval.ms": 300,
+        "group.share.heartbeat.interval.ms": 300,
         # Quick start on a laptop. Until its session ends (9 s by default), a killed broker that starts again is
         # refused as a duplicate.
         "broker.heartbeat.interval.ms": 300,

@@ -82,8 +82,10 @@ def bench(runs: int, as_json: bool) -> None:
     console.print(f"Medians of {runs} runs on {machine()}", soft_wrap=True)
 
 
-def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3)) -> list[Row]:
-    """Return the table, from `runs` pairs for each size of cluster; a pair takes about 40 s.
+def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3), events: int = 5_000) -> list[Row]:
+    """Return the table, from `runs` pairs for each size of cluster, and so many events for the loops.
+
+    A pair takes about 40 s.
 
     Everything runs in a home of its own, so a running lab is not touched.
     """
@@ -96,7 +98,7 @@ def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3)) -> lis
             for size in sizes:
                 pairs = [_pair(runtime, size, bar.update) for _ in range(runs)]
                 rows += _compare(size, pairs)
-            rows += _loops(own, runs)
+            rows += _loops(own, runs, events)
             rows += _python_side(own)
             bar.update()
         return rows
@@ -221,10 +223,10 @@ def _memory(processes: list[Process]) -> int:
     return sum(process.memory for process in processes) // len(processes)
 
 
-def _loops(settings: Settings, runs: int) -> list[Row]:
+def _loops(settings: Settings, runs: int, events: int) -> list[Row]:
     """Compare the lessons' helpers with loops by hand."""
     with private(1, settings) as kafka:
-        measured = [loops.measure(kafka) for _ in range(runs)]
+        measured = [loops.measure(kafka, events) for _ in range(runs)]
     rows = []
     for what in measured[0]:
         pairs = [each[what] for each in measured]

@@ -7,7 +7,7 @@ for `lab.py` alone, which ends that way).
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -26,27 +26,33 @@ def interrupt_once(_number: int, _frame: object) -> None:
 
 
 def run(command: Callable[..., Any]) -> None:
-    """Run the command; print its errors, and exit."""
-    errors = Console(stderr=True, highlight=False)
+    """Run the command with the words that were typed; print its errors, and exit."""
     for each in INTERRUPTS:
         signal.signal(each, interrupt_once)
     if starter := os.environ.pop("LAB_STARTED_BY", ""):  # on Windows lab.py is another process
         from labsupport.broker import processes
 
         processes.end_with(int(starter))
+    sys.exit(outcome(command, sys.argv[1:]))
+
+
+def outcome(command: Callable[..., Any], words: Sequence[str]) -> int:
+    """Run the command with these words; print its errors, and return the exit code."""
+    errors = Console(stderr=True, highlight=False)
     try:
-        sys.exit(command(prog_name="lab.py", standalone_mode=False) or 0)
+        return command(args=list(words), prog_name="lab.py", standalone_mode=False) or 0
     except (click.Abort, KeyboardInterrupt):
         errors.print("\nStopped.")
-        sys.exit(130)
+        return 130
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except LabError as error:
         errors.print(str(error), markup=False, soft_wrap=True)
-        sys.exit(1)
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         errors.print(f"The system refused:{where}: {error.strerror or error}", markup=False, soft_wrap=True)
         errors.print(f"  next: {where_to_write(error.filename)}", soft_wrap=True)
-        sys.exit(1)
+    except SystemExit as end:  # a command that failed and has said so
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 1

@@ -23,7 +23,7 @@ from labsupport.settings import CHECKOUT, Settings
 from labsupport.setup.sources import writable
 from labsupport.waiting import only_one, until
 
-FIRST = "work/00_start_here.ipynb"
+FRONT_PAGE = "work/home.md"  # no file: contents.py makes it when a browser asks for it
 console = Console(highlight=False)
 
 
@@ -93,10 +93,12 @@ def environment(settings: Settings) -> dict[str, str | None]:
 @contextlib.contextmanager
 def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process, str]]:
     """Run JupyterLab on the learner's copies for the body of a `with`; yields it and its address."""
-    options = [f"--ServerApp.root_dir={CHECKOUT}", f"--LabApp.default_url=/lab/tree/{FIRST}", "--no-browser"]
+    options = [f"--ServerApp.root_dir={CHECKOUT}", f"--LabApp.default_url=/lab/tree/{FRONT_PAGE}", "--no-browser"]
     ours = Path(__file__).with_name("jupyterlab")
     # Nothing leaves the machine: overrides.json turns off the news feed and the check for updates.
     options.append(f"--LabApp.app_settings_dir={ours}")
+    options.append("--ServerApp.contents_manager_class=labsupport.commands.contents.Contents")
+    options.append(f"--Contents.front_page={FRONT_PAGE}")
     options += ["--LabApp.custom_css=True", f"--ServerApp.tornado_settings=static_custom_path={ours}"]
     # The administrator's settings for all servers, such as 0.0.0.0 in a container, do not apply to this one.
     options += ["--ServerApp.ip=localhost", f"--ServerApp.preferred_dir={CHECKOUT}", "--ServerApp.base_url=/"]
@@ -136,4 +138,4 @@ def _address(settings: Settings, pid: int) -> str:
         server = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ""
-    return f"{server['url']}lab/tree/{FIRST}?token={server['token']}"
+    return f"{server['url']}lab/tree/{FRONT_PAGE}?token={server['token']}"

@@ -1,19 +1,21 @@
 """A verdict from a process of its own: for the learner's files, and for functions that can block a client's thread."""
 
+import ast
+import contextlib
 import os
 import threading
 from pathlib import Path
 from typing import Any
 
-from labsupport.broker.cluster import connect
+from labsupport.broker.cluster import Cluster
 from labsupport.course import exercises, stall
 from labsupport.course.exercise import Exercise
-from labsupport.course.judging import OUTCOMES, judged, lab_busy, lab_down, readable
+from labsupport.course.judging import OUTCOMES, judged, lab_busy, lab_down, not_attempted, readable
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Judged, Submission, shown
 from labsupport.course.verdict import Outcome, Verdict
 from labsupport.errors import LabError
-from labsupport.experiments.breaking import python_process
+from labsupport.experiments.breaking import forkserver
 from labsupport.learner_file import load
 from labsupport.settings import Settings
 
@@ -29,7 +31,16 @@ def of_file(exercise: Exercise, value: Any, lab: Lab) -> Verdict:
             given=shown(value),
             look_at=f'path = lab.file("{exercise.id}") makes it; then run lab.check("{exercise.id}", path)',
         )
+    if _is_stub(exercise, path):
+        return not_attempted(exercise)
     return of_function(exercise, path.name, str(path.resolve()), lab)
+
+
+def _is_stub(exercise: Exercise, path: Path) -> bool:
+    """Whether the file still holds what it was made with; comments may have been added."""
+    with contextlib.suppress(OSError, ValueError, SyntaxError, RecursionError):
+        return ast.dump(ast.parse(path.read_text(encoding="utf-8"))) == ast.dump(ast.parse(exercise.stub))
+    return False
 
 
 def of_function(exercise: Exercise, name: str, value: Any, lab: Lab) -> Verdict:
@@ -40,7 +51,9 @@ def of_function(exercise: Exercise, name: str, value: Any, lab: Lab) -> Verdict:
     timeout = 2 * (exercise.seconds + 60)
     try:
         with stall.witness() as machine:
-            ended = python_process.run(verdict_apart, exercise.id, value, lab.number, timeout=timeout, name=name)
+            ended = forkserver.shared().run(
+                verdict_apart, exercise.id, value, lab.number, lab.connection, timeout=timeout, name=name
+            )
     except LabError as error:
         if machine.makes_doubtful(True):
             return lab_down(exercise, lab) or lab_busy(exercise, machine, f"the process with your {what} ran")
@@ -58,10 +71,10 @@ def of_function(exercise: Exercise, name: str, value: Any, lab: Lab) -> Verdict:
     )
 
 
-def verdict_apart(number: str, value: Any, lesson: str) -> Verdict:
+def verdict_apart(number: str, value: Any, lesson: str, connection: dict[str, Any]) -> Verdict:
     """In the new process: judge a function from a notebook's cell, or the function in a file."""
     exercise, settings = exercises.by_id()[number], Settings.from_environment()
-    with Lab(lesson, connect(settings), settings) as lab:
+    with Lab(lesson, Cluster(**connection), settings) as lab:
         verdict = _verdict_of_file(exercise, Path(value), lab) if exercise.file else judged(exercise, value, lab)
     # The answer's threads may never end; this process only has to return the verdict.
     end = threading.Timer(1.0, os._exit, [0])

@@ -1,5 +1,7 @@
 """How a check ends: the exceptions of judges and submissions, which become verdicts."""
 
+from typing import Any
+
 
 class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends a loop
     """The check has ended; `fields` are those of the verdict.
@@ -8,7 +10,7 @@ class Judged(Exception):  # noqa: N818 - it ends a check, as StopIteration ends 
     still meanwhile, the answer is judged again.
     """
 
-    def __init__(self, *, timed: bool | float = False, **fields: str):
+    def __init__(self, *, timed: bool | float = False, **fields: Any):
         self.timed, self.fields = timed, fields
         self.error: BaseException | None = None  # what the learner's code raised
 

@@ -13,7 +13,7 @@ from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.lab import Lab
 from labsupport.course.sandbox import NO_ALARM, has_alarm
 from labsupport.course.stall import Busy, Machine
-from labsupport.course.submission import Failed, Judged, NotAttempted, Submission, TryAgain
+from labsupport.course.submission import STUB, Failed, Judged, NotAttempted, Submission, TryAgain
 from labsupport.course.verdict import Outcome, Verdict
 from labsupport.errors import LabError
 from labsupport.settings import parse_addresses
@@ -51,7 +51,7 @@ def _judged(exercise: Exercise, value: Any, lab: Lab) -> tuple[Verdict, bool | f
             return down, False, doing
         fields = readable(judged.fields | {"printed": answer.printed.text.strip()})
         if exercise.file and isinstance(judged, NotAttempted):
-            fields["says"] = f"Write your code in {exercise.file}, save it, then run this cell."
+            fields["says"] = not_attempted(exercise).says
         return Verdict(exercise.id, OUTCOMES[type(judged)], **fields), judged.timed, doing
     except Exception as error:
         if down := lab_down(exercise, lab):
@@ -65,6 +65,12 @@ def _judged(exercise: Exercise, value: Any, lab: Lab) -> tuple[Verdict, bool | f
     return Verdict(exercise.id, Outcome.PASS, said if has_alarm() else f"{said} ({NO_ALARM})"), False, doing
 
 
+def not_attempted(exercise: Exercise) -> Verdict:
+    """The verdict on an exercise's stub."""
+    says = f"Write your code in {exercise.file}, save it, then run this cell." if exercise.file else STUB
+    return Verdict(exercise.id, Outcome.NOT_ATTEMPTED, says)
+
+
 def _in_short(verdict: Verdict) -> str:
     """What the lab met on a busy machine; nothing that blames the answer."""
     return verdict.seen if verdict.outcome is Outcome.LAB_DOWN else ""
@@ -76,9 +82,12 @@ def lab_busy(exercise: Exercise, machine: Machine, doing: str, seen: str = "") -
     return Verdict(exercise.id, Outcome.LAB_BUSY, **busy.fields)
 
 
-def readable(fields: dict[str, str]) -> dict[str, str]:
+def readable(fields: dict[str, Any]) -> dict[str, Any]:
     """The texts with escapes for characters that no screen can show (half a surrogate pair)."""
-    return {name: text.encode(errors="backslashreplace").decode() for name, text in fields.items()}
+    return {
+        name: value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
 
 
 def lab_down(exercise: Exercise, lab: Lab) -> Verdict | None:

@@ -8,11 +8,15 @@ from typing import Any, Self
 from kafka import KafkaConsumer
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from labsupport.broker import background
 from labsupport.broker.cluster import Cluster, private
 from labsupport.delivery import catch_up, dead_letter, orders
-from labsupport.experiments.breaking import members, python_process
+from labsupport.experiments.breaking import members, python_process, services
 from labsupport.experiments.watching import balance, lag, log
 from labsupport.settings import Settings
+
+
+WITH_PRIVATE_BROKERS = ("02", "03")  # lessons with `lab.private()`, with the lab's own settings
 
 
 class Lab(Cluster):
@@ -32,6 +36,12 @@ class Lab(Cluster):
     def is_open(self) -> bool:
         """Whether clients can still be made."""
         return self._open
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The arguments of a `Cluster` on the same brokers, for another process."""
+        names = ("bootstrap", "prefix", "embedded", "deletes_topics")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def namespace(self) -> str:
@@ -85,8 +95,16 @@ class Lab(Cluster):
         For experiments that freeze, stop or kill a broker, or look at its files; deleted afterwards. `overrides` are
         broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
         """
-        with private(size, self.settings, **overrides) as own, type(self)(self.number, own, self.settings) as mine:
-            yield mine
+        try:
+            with private(size, self.settings, **overrides) as own, type(self)(self.number, own, self.settings) as mine:
+                yield mine
+        finally:
+            self.start_spare()
+
+    def start_spare(self) -> None:
+        """In the lessons with private brokers, start the next one ahead, so that `private()` need not wait for it."""
+        if self.number in WITH_PRIVATE_BROKERS and self.is_open:
+            background.start_spare(self.settings)
 
     def owners(self, group: str) -> dict[str, list[int]]:
         """By consumer name, the partitions that the broker has assigned to it; empty while the group rebalances."""
@@ -118,7 +136,51 @@ class Lab(Cluster):
 
     def database(self, name: str) -> Path:
         """Create an empty database (SQLite; tables `effects` and `inbox`), replacing an earlier one; returns its file."""
-        return orders.create(self.settings.home / "databases" / f"{self.number}-{name}.db")
+        return orders.create(self.database_file(name))
+
+    def run_loop(
+        self,
+        topic: str,
+        loop: services.Loop,
+        *more: Any,
+        starts: int = 1,
+        fresh: bool = True,
+        dead_letters: str = "",
+        **options: Any,
+    ) -> balance.Sheet:
+        """Run the service `loop(consumer, handle)` in this process, `starts` times in a row; returns its balance sheet.
+
+        `handle(record)` decodes the event and writes its row. Group and database are called as the loop is, and are new
+        unless `fresh` is false. The rest is as in `services.run_loop`.
+        """
+        group, database = self._of_service(loop.__name__, fresh=fresh)
+        for _ in range(starts):
+            services.run_loop(self, topic, group, database, loop, *more, **options)
+        return self.balance(topic, group, database, dead_letters=dead_letters)
+
+    def run_twice(self, topic: str, **options: Any) -> dict[str, int]:
+        """Run a service in a process of its own until it is killed or ends, and start it again.
+
+        Returns how many events were `lost` and processed `twice`, and how many records were `redelivered`. `options`
+        are those of `services.run_twice`: `loop` or `handle`, `kill_at` and `nth`, and the consumer's settings.
+        """
+        named = options.get("loop") or options["handle"]
+        group, database = self._of_service(named.__name__)
+        redelivered = services.run_twice(self, topic, group, database, **options)
+        sheet = self.balance(topic, group, database)
+        return {"lost": sheet.count("lost"), "twice": sheet.count("twice"), "redelivered": redelivered}
+
+    def _of_service(self, name: str, *, fresh: bool = True) -> tuple[str, Path]:
+        """The group and the database of a service; empty ones if `fresh`."""
+        group, database = self.group(name), self.database_file(name)
+        if fresh:
+            self.delete_groups([group])
+            self.database(name)
+        return group, database
+
+    def database_file(self, name: str) -> Path:
+        """The file of the database `name` of this lesson, which `database` creates."""
+        return self.settings.home / "databases" / f"{self.number}-{name}.db"
 
     def balance(self, topic: str, group: str, database: Path, **more: Any) -> balance.Sheet:
         """What became of each event of `topic` for `group`, according to broker and database; see `balance.read`."""

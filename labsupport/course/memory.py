@@ -7,9 +7,8 @@ a copy of the function as it was before the check.
 import contextlib
 import pickle
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -60,24 +59,12 @@ def pristine(function: Callable) -> bytes:
     """The function with everything that it uses, pickled at first sight; empty if it cannot be pickled."""
     with contextlib.suppress(Exception):  # it uses a client, or is not a Python function
         if function not in _pristine:
-            with _by_value(sys.modules.get(function.__module__)):
-                _pristine[function] = cloudpickle.dumps(function)
+            module = sys.modules.get(function.__module__)
+            if module and is_learners(getattr(module, "__file__", None) or "<frozen"):
+                cloudpickle.register_pickle_by_value(module)  # a copy has names of its own, as a notebook's cell
+            _pristine[function] = cloudpickle.dumps(function)
         return _pristine[function]
     return b""
-
-
-@contextlib.contextmanager
-def _by_value(module: ModuleType | None) -> Iterator[None]:
-    """For the body of a `with`: pickle the learner's module by value, like a notebook's cells."""
-    own = module is not None and is_learners(getattr(module, "__file__", None) or "<frozen")
-    own = own and module.__name__ not in cloudpickle.list_registry_pickle_by_value()  # as `load` has registered it
-    if own:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        if own:
-            cloudpickle.unregister_pickle_by_value(module)
 
 
 def depends_on_arguments(arguments: Collection[Any], handles: tuple[type, ...]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from labsupport import renamed
-from labsupport.broker import processes
+from labsupport.broker import background, processes
 from labsupport.broker.advice import advice
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.jars import kafka_version
@@ -21,6 +21,7 @@ from labsupport.course.lab import Lab
 from labsupport.course.submission import in_words
 from labsupport.course.verdict import Verdict
 from labsupport.errors import LabError
+from labsupport.experiments.breaking import forkserver
 from labsupport.settings import Settings
 
 AGAIN = "run the first code cell of this lesson here again"
@@ -178,6 +179,7 @@ def lesson(number: str) -> Lesson:
         raise LabError(f"There is no lesson {number!r}.", "", 'give its two digits, such as lesson("00")')
     _warnings.attach()
     _explain_errors()
+    again = any(each.number == number for each in _open)
     close()
     settings = Settings.from_environment()
     processes.sweep(settings)
@@ -190,14 +192,19 @@ def lesson(number: str) -> Lesson:
     if other := open_lessons.take(settings, number):
         print(f"Lesson {number} was open in another kernel (process {other}), and its topics are gone there, too.")
     _open.append(mine)
-    kafka = f"Apache Kafka {kafka_version()}" if mine.embedded else f"Kafka at {mine.bootstrap}"
-    print(f"Lesson {number}: {kafka} is up, topics emptied. Run your episode from its first cell.")
+    mine.start_spare()
+    where = f"Apache Kafka {kafka_version()} is running on this computer"
+    kafka = where if mine.embedded else f"Kafka is running at {mine.bootstrap}"
+    go_on = "Run your episode again from its first cell." if again else "Go on with the next cell."
+    print(f"Lesson {number} is ready: {kafka}, and this lesson's topics are empty. {go_on}")
     return mine
 
 
 @atexit.register
 def close() -> None:
-    """Close the clients of this kernel's open lesson, if any."""
+    """Close the clients of this kernel's open lesson, if any, and end its fork server and its spare broker."""
+    forkserver.close_shared()
+    background.end_spare()
     while _open:
         mine = _open.pop()
         open_lessons.release(mine.settings, mine.number)

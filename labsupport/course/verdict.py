@@ -3,12 +3,12 @@
 import base64
 import html
 import io
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from labsupport.delivery.moments import Moment
 
 MIME = "application/vnd.kafka-lab.verdict+json"
 
@@ -46,7 +46,7 @@ class Verdict:
     `says` is the first sentence. `given` is the input of the learner's code, `came_back` its result, `where` the line
     that raised, `rule` the rule that it breaks, `seen` what the lab met if the answer is not to blame, `story` the
     shortest story that shows the fault (lines of fixed width), `printed` the code's output, `look_at` the one thing to
-    look at next, `picture` a drawing of the story (`drawn`) for notebooks.
+    look at next, `moments` the story to draw in a notebook.
     """
 
     exercise: str
@@ -60,7 +60,7 @@ class Verdict:
     story: str = ""
     printed: str = ""
     look_at: str = ""
-    picture: str = ""
+    moments: tuple[Moment, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -86,8 +86,8 @@ class Verdict:
             for label, value in self._lines()
         )
         table = f'<table style="margin: 0.3em 0">{rows}</table>' if rows else ""
-        if self.picture:
-            table += f'<img alt="{html.escape(self.story)}" src="data:image/png;base64,{self.picture}">'
+        if self.moments:
+            table += f'<img alt="{html.escape(self.story)}" src="data:image/png;base64,{_drawn(self.moments)}">'
         return (
             f'<div style="{BOX}{colour}"><b>{self.outcome}</b> '
             f"<b>{html.escape(self.exercise)}</b> {html.escape(self.says)}{table}</div>"
@@ -95,16 +95,18 @@ class Verdict:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """The three forms at once; the third one, for programs, may change without notice."""
-        fields = asdict(self)
-        del fields["picture"]
+        fields = asdict(replace(self, moments=()))
+        del fields["moments"]
         return {"text/plain": repr(self), "text/html": self._repr_html_(), MIME: fields}
 
 
-def drawn(axes: "Axes") -> str:
-    """The axes' figure as a PNG in base64; closes it."""
+def _drawn(moments: Sequence[Moment]) -> str:
+    """The moments' space-time diagram as a PNG in base64."""
     from matplotlib import pyplot  # here, because its import takes longer than the rest of a lesson
 
-    png = io.BytesIO()
+    from labsupport.experiments.watching import plots
+
+    png, axes = io.BytesIO(), plots.spacetime(moments)
     axes.figure.savefig(png, format="png", dpi=72)
     pyplot.close(axes.figure)
     return base64.b64encode(png.getvalue()).decode("ascii")

@@ -96,8 +96,8 @@ class Moment:
     `partitions`: those it is about. `offset`: the record's; of a commit of one partition, the committed offset. `key`
     and `event_id`: the record's, as text. `generation`: the group's, which counts its rebalances; only of assigned.
     `seconds`: how long the partition waits for its next attempt (retrying, paused), or how long the record has failed
-    (overdue). `error`: the error's class (failed, overdue). `name`: of a point that code names, or the words of an SQL
-    statement.
+    (overdue). `error`: the error's class (failed, overdue, a statement that failed). `name`: of a point that code
+    names, or the words of an SQL statement.
     """
 
     kind: Kind

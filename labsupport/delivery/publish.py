@@ -41,6 +41,17 @@ def publish(
     return count
 
 
+def numbers(producer: KafkaProducer, topic: str, count: int, partitions: int = 1) -> None:
+    """Send records with the values "0", "1" … to partitions 0, 1 … in turn, and wait until all are acknowledged.
+
+    In a new topic of one partition a record's value is its offset. Raises the client's error for the first record that
+    was not acknowledged.
+    """
+    sent = [producer.send(topic, value=b"%d" % number, partition=number % partitions) for number in range(count)]
+    for sending in sent:
+        sending.get(timeout=60)
+
+
 def require_window(in_flight: int) -> None:
     """Raise LabError unless `in_flight` is a whole number from 1."""
     if not isinstance(in_flight, int) or in_flight < 1:

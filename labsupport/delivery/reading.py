@@ -95,6 +95,12 @@ def resume(consumer: KafkaConsumer, partitions: Iterable[TopicPartition]) -> Non
     kafka_fixes.resume(consumer, partitions)
 
 
+def resume_due(consumer: KafkaConsumer) -> None:
+    """Fetch again from the partitions whose wait, as told to `pause`, is over."""
+    waits, now = _WAITS.get(consumer, {}), time.monotonic()
+    resume(consumer, [partition for partition, until in list(waits.items()) if until <= now])
+
+
 class _Ends:
     """Keeps where each partition ended when it was assigned, and whether anything moved in the last `patience` s."""
 

@@ -50,11 +50,18 @@ def ask_for_topics(consumer: KafkaConsumer, *topics: str) -> None:
     later poll finishes the join: the member stays without partitions. With members that one thread polls in turn, for
     100 ms each, this happens again and again.
     Not reported that we found; https://github.com/dpkp/kafka-python/issues/1237 has the symptom, with a pattern.
+
+    The client would wait its retry backoff (0.1 s) first, because it has just asked for the brokers, without an error.
     """
-    for topic in topics:
-        consumer.partitions_for_topic(topic)
-    if not topics:
-        consumer.topics()
+    config = consumer._cluster.config
+    backoff, config["retry_backoff_ms"] = config["retry_backoff_ms"], 0
+    try:
+        for topic in topics:
+            consumer.partitions_for_topic(topic)
+        if not topics:
+            consumer.topics()
+    finally:
+        config["retry_backoff_ms"] = backoff
 
 
 def pattern_of(consumer: KafkaConsumer) -> Any:

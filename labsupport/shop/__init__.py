@@ -3,10 +3,10 @@
 Read event → story. Nothing here knows Kafka; publishing and processing events belong to delivery.
 """
 
-from labsupport import renamed
-
 
 def __getattr__(name: str) -> object:
     """Refuse what an older course called `shop.events` and the like."""
-    renamed.refuse_shop(name)
+    from labsupport.renamed import refuse_shop
+
+    refuse_shop(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ def test_the_table_compares_with_stock_and_leaves_a_running_lab_alone(elsewhere)
     with connect(elsewhere) as kafka:
         kafka.create_topic("97-bench")
         before = kafka.broker(1).process
-        rows = measure(elsewhere, runs=1, sizes=[1])
+        rows = measure(elsewhere, runs=1, sizes=[1], events=500)
         assert kafka.broker(1).process == before
         assert "97-bench" in kafka.topics()
     compared = [row for row in rows if row.ratio is not None]

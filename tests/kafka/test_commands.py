@@ -21,22 +21,22 @@ from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
 
 
-def test_up_status_down(elsewhere, lab):
+def test_up_status_down(elsewhere, typed):
     """Up says the address, status too (for people and for programs), down stops it, and twice is harmless."""
-    up = lab("up")
+    up = typed("up")
     address = re.search(r"127\.0\.0\.1:\d+", up.stdout)[0]
-    assert address in lab("up").stdout
-    shown = lab("status")
+    assert address in typed("up").stdout
+    shown = typed("status")
     assert shown.returncode == 0
     assert f"-b {address} topics list" in shown.stdout
-    told = json.loads(lab("status", "--json").stdout)
+    told = json.loads(typed("status", "--json").stdout)
     assert told["kafka"] == address
     assert told["answers"] is True
     assert "background" in [each["role"] for each in told["processes"]]
-    assert "Stopped: Kafka" in lab("down").stdout
-    assert "Nothing of this lab was running" in lab("down").stdout
+    assert "Stopped: Kafka" in typed("down").stdout
+    assert "Nothing of this lab was running" in typed("down").stdout
     assert processes.running(elsewhere) == []
-    down = lab("status", "--json")
+    down = typed("status", "--json")
     assert down.returncode == 1
     assert json.loads(down.stdout)["answers"] is False
 
@@ -72,7 +72,7 @@ def test_status_and_up_know_an_external_kafka(lab, broker_elsewhere):
     assert lab("status", LAB_KAFKA="127.0.0.1:1").returncode == 1
 
 
-def test_wipe_asks_and_then_deletes_the_topics_only(elsewhere, lab):
+def test_wipe_asks_and_then_deletes_the_topics_only(elsewhere, lab, typed):
     """No is no; yes stops Kafka and removes its data; what else lies in the lab's folder stays."""
     with connect(elsewhere) as kafka:
         kafka.create_topic("96-doomed")
@@ -81,7 +81,7 @@ def test_wipe_asks_and_then_deletes_the_topics_only(elsewhere, lab):
     assert refused.returncode == 1
     assert "Nothing was changed" in refused.stdout
     assert (elsewhere.home / "broker").exists()
-    assert lab("wipe", stdin="y\n").returncode == 0
+    assert typed("wipe", stdin="y\n").returncode == 0
     assert processes.running(elsewhere) == []
     assert (elsewhere.home / "progress.json").exists()
     with connect(elsewhere) as kafka:
@@ -118,11 +118,11 @@ def test_a_command_typed_wrongly_is_exit_code_2(words, says, lab):
     assert says in run.stderr
 
 
-def test_a_home_that_cannot_be_written_is_a_sentence(lab, tmp_path):
+def test_a_home_that_cannot_be_written_is_a_sentence(typed, tmp_path):
     """A file where the folder should be, for every command that needs it."""
     (tmp_path / "file").write_text("in the way")
     for words in (["up"], ["--no-browser"], ["wipe", "--yes"]):
-        run = lab(*words, LAB_HOME=str(tmp_path / "file"))
+        run = typed(*words, LAB_HOME=str(tmp_path / "file"))
         if words[0] != "wipe":
             assert run.returncode == 1
             assert "LAB_HOME" in run.stderr
@@ -141,9 +141,9 @@ def test_new_says_what_it_made_and_what_it_kept(tmp_path, monkeypatch):
     assert "mine" in [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()]
 
 
-def test_progress_shows_all_lessons(lab, elsewhere):
+def test_progress_shows_all_lessons(lab, typed, elsewhere):
     """What was solved in any kernel of this checkout; nothing at first."""
-    assert lab("progress").stdout.startswith("0 of ")
+    assert typed("progress").stdout.startswith("0 of ")
     remembered.remember(elsewhere, Verdict("01-2", Outcome.PASS))
     shown = lab("progress").stdout
     assert shown.startswith("1 of ")
@@ -155,16 +155,16 @@ def test_progress_shows_all_lessons(lab, elsewhere):
     assert lab("progress", "--read", code.replace("1 of", "9 of")).returncode == 1
 
 
-def test_an_unknown_lesson_is_refused_with_the_known_ones(lab):
+def test_an_unknown_lesson_is_refused_with_the_known_ones(typed):
     """Before anything is run."""
-    for words in (["notebooks", "--write", "77"], ["teacher", "77"], ["teacher", "5"]):
-        run = lab(*words)
+    for words in (["notebooks", "--write", "77"], ["teacher", "77"], ["new", "5"]):
+        run = typed(*words)
         assert run.returncode == 1
         assert "00_start_here" in run.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_lab_py_opens_the_first_lesson_and_ends_what_it_started(how, start, elsewhere):
+def test_lab_py_opens_jupyterlab_and_ends_what_it_started(how, start, elsewhere):
     """Kafka proven, JupyterLab behind its token; Ctrl-C (or a kill) ends both."""
     started = start()
     address, token = started.address().groups()
@@ -194,15 +194,15 @@ def test_a_broker_that_was_up_before_stays_up(start, elsewhere):
         assert {each.role for each in processes.running(elsewhere)} - {"training"} == {"background"}
 
 
-def test_a_broker_that_somebody_asked_to_keep_stays(start, elsewhere, lab):
+def test_a_broker_that_somebody_asked_to_keep_stays(start, elsewhere, typed):
     """`up` promises a Kafka until `down`, also if a `lab.py` had started it; Ctrl-C there does not break that."""
     started = start()
     started.address()
-    assert "until you type" in lab("up").stdout
+    assert "until you type" in typed("up").stdout
     started.program.send_signal(signal.SIGINT)
     assert started.program.wait(60) == 0
-    assert lab("status").returncode == 0
-    assert "Stopped: Kafka" in lab("down").stdout
+    assert typed("status").returncode == 0
+    assert "Stopped: Kafka" in typed("down").stdout
 
 
 def test_two_lab_py_at_the_same_moment_open_one_jupyterlab(start, elsewhere):
@@ -262,9 +262,9 @@ def test_lab_py_works_on_an_external_kafka(start, broker_elsewhere, elsewhere):
     assert started.program.wait(60) == 0
 
 
-def test_soak_counts_what_went_wrong_part_by_part(lab):
+def test_soak_counts_what_went_wrong_part_by_part(typed):
     """The part with seeds, once: crashes, poison, a rebuild that is killed."""
-    run = lab("soak", "--only", "seeds", "--seeds", "1", timeout=240)
+    run = typed("soak", "--only", "seeds", "--seeds", "1", timeout=240)
     assert run.returncode == 0, run.stdout + run.stderr
     counted = re.findall(r"(\d+) +0 *$", run.stdout, re.MULTILINE)
     assert [int(times) > 0 for times in counted] == [True] * 3

@@ -21,12 +21,12 @@ from labsupport.settings import CHECKOUT, Settings
 from labsupport.setup import installed
 
 
-def test_a_healthy_lab_is_said_to_be_well_and_stays_as_it_is(elsewhere, lab):
+def test_a_healthy_lab_is_said_to_be_well_and_stays_as_it_is(elsewhere, lab, typed):
     """Every line ok, exit code 0; no topic, group or process more than before."""
     with connect(elsewhere) as kafka:
         kafka.create_topic("98-mine")
         before = (kafka.topics(), kafka.groups(), processes.running(elsewhere, ["background"]))
-        run = lab("doctor")
+        run = typed("doctor")
         assert run.returncode == 0, run.stdout
         assert "wrong" not in run.stdout
         assert len(re.findall(r"^ {2}ok ", run.stdout, re.MULTILINE)) == 19

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -10,12 +11,13 @@ from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
-from labsupport import faults, lesson, reading
+from labsupport import faults, learner_file, lesson, reading
 from labsupport.broker import processes
 from labsupport.broker.cluster import private
 from labsupport.broker.embedded import known_brokers
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
+from labsupport.experiments.watching import log
 from labsupport.waiting import until
 
 
@@ -74,6 +76,21 @@ def test_a_frozen_broker_does_not_answer_and_then_continues(kafka):
         kafka.broker(1).kill()
     assert kafka.broker(1).state == "running"
     assert kafka.topics("98-") == [topic]
+
+
+@pytest.mark.parametrize(("idempotent", "times"), [(False, 2), (True, 1)])
+def test_a_connected_producer_sends_to_a_frozen_broker_and_then_again(kafka, idempotent, times):
+    """Connecting stores nothing in the topic; both attempts reach the broker, and idempotence removes the second."""
+    topic = kafka.create_topic("98-connected")
+    settings = {"enable_idempotence": idempotent, "request_timeout_ms": 3_000}
+    producer = faults.connected(kafka, topic, name="p", **settings)
+    assert kafka.topics("98-connected") == [topic, f"{topic}-hello"]
+    with faults.paused(kafka.broker(1)):
+        producer.send(topic, b"1")
+        faults.until_retried(producer)
+    producer.flush(timeout=30)
+    assert [record.value for record in log.read(kafka, topic).records] == [b"1"] * times
+    kafka.delete_topics([topic, f"{topic}-hello"])
 
 
 @pytest.mark.parametrize(("fault", "state"), [(faults.stopped, "stopped"), (faults.paused, "paused")])
@@ -160,8 +177,10 @@ def test_a_function_that_does_not_end_is_killed(lab, settings):
         while True:
             time.sleep(1)
 
-    with pytest.raises(LabError) as caught:
-        python_process.run(loops, timeout=2)
+    with python_process.start(loops) as child:
+        until(lambda: "still here" in child.printed, 60, "the function to begin")
+        with pytest.raises(LabError) as caught:
+            child.wait(timeout=0.1)
     assert "still here" in caught.value.seen
     assert not processes.running(settings, ["program"])
 
@@ -194,3 +213,16 @@ def test_a_child_process_returns_what_its_function_returns(own_home):
     assert completed.exit_code == 0
     assert completed.printed == "hello\n"
     assert completed.returned != os.getpid()
+
+
+@pytest.mark.parametrize("name", ["answer.py", "random.py", "answer.v2.py"])
+def test_a_learners_file_reaches_a_child_process_with_what_lies_beside_it(own_home, tmp_path, monkeypatch, name):
+    """Whatever its name is. The file does not run again: its top may open a lesson."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "beside_it.py").write_text("VAT = 19\n")
+    file = tmp_path / name
+    file.write_text("import beside_it\nprint('runs')\ndef handle():\n    return beside_it.VAT\n")
+    module = learner_file.load(file)
+    completed = python_process.run(module.handle)
+    del sys.modules["beside_it"], sys.modules[module.__name__]
+    assert (completed.returned, completed.printed) == (19, "")

@@ -3,11 +3,13 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from labsupport.broker import processes
 from labsupport.errors import LabError
+from labsupport.experiments.breaking import forkserver
 from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.waiting import until
 
@@ -34,6 +36,33 @@ def test_a_forked_child_behaves_like_a_new_python(own_home):
         with pytest.raises(LabError, match="did not happen"), forkserver.start(time.sleep, 600) as fifth:
             fifth.wait(0.1)
     assert not processes.running(own_home, ["program"])
+
+
+def test_a_process_has_one_server_and_so_have_its_children(own_home, tmp_path, monkeypatch):
+    """A child has the folder and the environment of the moment, and asks the same server for children of its own."""
+    server = forkserver.shared()
+    assert forkserver.shared() is server
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAB_WORD", "later")
+    child = server.run(lambda: (str(Path.cwd()), os.environ["LAB_WORD"], forkserver.shared().run(os.getppid).returned))
+    assert child.returned == (str(tmp_path), "later", server.process.pid), child.printed
+    forkserver.close_shared()
+    assert not processes.running(own_home, ["program"])
+
+
+def test_what_a_child_has_started_ends_with_it(own_home):
+    """A check that takes too long is killed, and its trials with it."""
+
+    def waits_for_another():
+        with forkserver.shared().start(time.sleep, 600) as inner:
+            print(inner.process.pid, flush=True)
+            time.sleep(600)
+
+    with forkserver.shared().start(waits_for_another) as outer:
+        until(lambda: outer.printed.strip(), 20, "the inner one")
+        assert len(processes.running(own_home, ["program"])) == 3
+    until(lambda: len(processes.running(own_home, ["program"])) == 1, 20, "both to end")
+    forkserver.close_shared()
 
 
 def test_the_children_of_a_killed_notebook_end(own_home, kernel):

@@ -46,8 +46,8 @@ def joined(cluster, topic, kind, *names, **more):
         member.subscribe([topic])
         thread.start()
     try:
-        until(lambda: sorted(cluster.describe(GROUP).owners) == sorted(names), 60, "all to have joined")
-        until(lambda: all(cluster.describe(GROUP).owners.values()), 60, "all to have partitions")
+        until(lambda: sorted(cluster.describe(GROUP).owners) == sorted(names), 20, "all to have joined")
+        until(lambda: all(cluster.describe(GROUP).owners.values()), 20, "all to have partitions")
         yield members
     finally:
         enough.set()

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import sys
-import threading
 
 import pytest
 from confluent_kafka import Consumer
@@ -322,21 +321,30 @@ def test_a_listener_can_be_set_without_forgetting_what_a_pattern_has_found(clust
 # Ending
 
 
-def test_an_iteration_can_be_ended(cluster, bare):
-    """By itself it would wait for ever."""
+class EndlessWaitError(Exception):
+    """The client is about to wait for the next record without a limit."""
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_an_iteration_can_be_ended(cluster, bare, monkeypatch, ends):
+    """The bare client then polls without a limit; a limit can be set only when the consumer is made."""
     topic = cluster.create_topic("98-ends")
     cluster.producer(name="p").send(topic, b"v").get(timeout=10)
     consumer = bare(KafkaConsumer, topic, **READS)
-    assert consumer.config["consumer_timeout_ms"] == float("inf")
-    ended = threading.Event()
+    poll, came = consumer.poll, []
 
-    def iterate():
-        for _ in consumer:
-            kafka_fixes.end_iteration(consumer)
-        ended.set()
+    def watched(timeout_ms, **more):
+        if came and timeout_ms == float("inf"):
+            raise EndlessWaitError
+        return poll(timeout_ms=min(timeout_ms, 1_000), **more)
 
-    threading.Thread(target=iterate, daemon=True).start()
-    assert until(ended.is_set, 60, "the iteration to end")
+    monkeypatch.setattr(consumer, "poll", watched)
+    with contextlib.nullcontext() if ends else pytest.raises(EndlessWaitError):
+        for record in consumer:
+            came.append(record.value)
+            if ends:
+                kafka_fixes.end_iteration(consumer)
+    assert came == [b"v"]
 
 
 # Producers

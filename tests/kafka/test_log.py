@@ -11,7 +11,7 @@ from labsupport import lesson
 from labsupport.course import session
 from labsupport.errors import LabError
 from labsupport.experiments.watching import plots
-from labsupport.experiments.watching.log import Log
+from labsupport.experiments.watching.log import Log, text
 from labsupport.experiments.watching.plots import topics
 
 matplotlib.use("Agg")
@@ -113,6 +113,14 @@ def test_the_picture_is_described_in_words(held):
     )
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("offset (records)", "partition")
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["\\xff", "a", "–", "committed"]
+
+
+def test_the_picture_can_show_values(held):
+    """Then an order that is torn over partitions can be seen; the description has them too."""
+    axes = plots.log(held, label="value")
+    values = [text(record.value) for record in held.records]
+    assert [each.get_text() for each in axes.texts if each.get_text() != "end"] == values
+    assert all(each in repr(axes.figure) for each in values)
 
 
 def test_a_picture_can_be_drawn_into_given_axes(held):

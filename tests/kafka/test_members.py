@@ -61,6 +61,20 @@ def test_the_partitions_go_to_the_members_and_every_record_is_handled_once(lab):
     assert no_member_is_left(lab, group)
 
 
+def test_the_time_to_handle_counts_only_the_records_of_its_call(lab):
+    """Two calls: each reports the records of its own keys, and one key has one member."""
+    topic, group = lab.topic("orders", partitions=2), lab.group("timed")
+    with lab.members(topic, group) as team:
+        team.start("A", "B")
+        seconds, by_member = team.time_to_handle([f"ORD-{number}" for number in range(20)])
+        assert seconds > 0
+        assert sum(by_member.values()) == 20
+        _, by_member = team.time_to_handle(["ORD-1"] * 5)
+        assert [*by_member.values()] == [5]
+        team.wait_for_handled(25)
+    assert len(team.history.handled()) == 25
+
+
 def test_two_groups_each_get_everything(lab):
     """Members of one group share the partitions; another group has its own offsets."""
     topic = filled(lab, records=0)

@@ -162,9 +162,9 @@ def test_the_shared_broker_ends_with_the_last_who_uses_it(begin):
     second.wait_until_nothing_is_left()
 
 
-def test_up_keeps_the_broker_and_a_frozen_one_too(elsewhere, lab):
+def test_up_keeps_the_broker_and_a_frozen_one_too(elsewhere, typed):
     """The warden has gone, since nobody is left to watch. A program that finds the broker frozen does not end it."""
-    assert lab("up").returncode == 0
+    assert typed("up").returncode == 0
     until(lambda: not processes.running(elsewhere, [WARDEN]), 60, "the warden to go")
     with connect(elsewhere) as kafka:
         kafka.broker(1).pause()
@@ -172,7 +172,7 @@ def test_up_keeps_the_broker_and_a_frozen_one_too(elsewhere, lab):
     with connect(elsewhere) as kafka:
         background.release(elsewhere)
         assert kafka.broker(1).process.pid == pid
-    assert lab("down").returncode == 0
+    assert typed("down").returncode == 0
     assert not processes.running(elsewhere)
 
 

@@ -43,6 +43,19 @@ def test_a_group_reads_to_the_end(cluster, partitions):
     assert values(reading.to_the_end(again)) == []
 
 
+def test_numbers_are_published_to_the_partitions_in_turn(cluster):
+    """In one partition a value is its offset; in three they are dealt out."""
+    one, three = cluster.create_topic("98-one", 1), cluster.create_topic("98-three", 3)
+    publish.numbers(cluster.producer(name="p"), one, 5)
+    publish.numbers(cluster.producer(name="p"), three, 5, partitions=3)
+    found = []
+    for topic in (one, three):
+        consumer = cluster.consumer(topic, name="A", group_id=f"{topic}-g", **EARLIEST)
+        found.append(sorted((int(each.value), each.partition, each.offset) for each in reading.to_the_end(consumer)))
+    assert found[0] == [(number, 0, number) for number in range(5)]
+    assert found[1] == [(number, number % 3, number // 3) for number in range(5)]
+
+
 def test_the_end_is_where_it_was_when_reading_began(cluster):
     """A topic that grows while it is read does not keep the reader for ever."""
     topic = filled(cluster, 5)

@@ -8,10 +8,12 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.net.selector import NetworkSelector
 
 from labsupport import lesson
-from labsupport.broker import processes
+from labsupport.broker import background, processes
 from labsupport.broker.cluster import connect
 from labsupport.course import session
+from labsupport.course.lab import WITH_PRIVATE_BROKERS
 from labsupport.errors import LabError
+from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
 
 
@@ -23,16 +25,21 @@ def closed():
 
 
 def test_a_lesson_opens_with_one_line_and_empty_topics(settings, capsys):
-    """Kafka is up, and what an earlier run left is gone; other lessons' topics stay."""
+    """Kafka runs, and what an earlier run left is gone; other lessons' topics stay. Opened again, it says so."""
     with connect(settings) as cluster:
         cluster.create_topic("94-old")
         cluster.create_topic("95-other")
     opened = lesson("94")
-    assert re.fullmatch(r"Lesson 94: Apache Kafka [\d.]+ is up, topics emptied\. Run .*\n", capsys.readouterr().out)
+    ready = (
+        r"Lesson 94 is ready: Apache Kafka [\d.]+ is running on this computer, and this lesson's topics are empty\. "
+    )
+    assert re.fullmatch(ready + r"Go on with the next cell\.\n", capsys.readouterr().out)
     assert opened.topics("94-") == []
     assert "95-other" in opened.topics()
     assert opened.topic("orders", 3) == "94-orders"
     assert opened.group("readers") == "94-readers"
+    lesson("94")
+    assert re.fullmatch(ready + r"Run your episode again from its first cell\.\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("number", ["5", "", "abc", "005", None, 5])
@@ -104,6 +111,51 @@ def test_a_killed_kernels_private_brokers_end_and_their_folders_go(kernel, elsew
     until(lambda: not list((elsewhere.home / "private").iterdir()), 60, "its folder to go")
 
 
+def test_a_lesson_with_private_brokers_has_one_started_ahead(elsewhere):
+    """The first `private()` takes it, the next one is started then; one that has died meanwhile does not matter."""
+    opened = lesson("03")
+    (spare,) = processes.running(elsewhere, ["private"])
+    with opened.private() as kafka:
+        assert kafka.broker(1).process.pid == spare.process.pid
+        assert kafka.topics() == []
+    (following,) = processes.running(elsewhere, ["private"])
+    assert following.process.pid != spare.process.pid
+    following.process.kill()
+    with opened.private() as kafka:
+        assert kafka.topics() == []
+    session.close()
+    assert not processes.running(elsewhere, ["private"])
+    assert not list((elsewhere.home / "private").iterdir())
+
+
+def test_no_broker_is_started_ahead_of_a_call_that_it_does_not_fit(elsewhere, monkeypatch):
+    """Not for one with other settings; nor if little memory is free, or in a lesson without private brokers."""
+    opened = lesson("03")
+    (spare,) = processes.running(elsewhere, ["private"])
+    with opened.private(log_cleaner_backoff_ms="200") as kafka:
+        assert kafka.broker(1).process.pid != spare.process.pid
+    lesson("94")
+    assert not processes.running(elsewhere, ["private"])
+    monkeypatch.setattr(background, "SPARE_NEEDS", 1e18)
+    lesson("03")
+    assert not processes.running(elsewhere, ["private"])
+
+
+def test_a_killed_kernels_spare_broker_ends(kernel, elsewhere):
+    """Nobody has taken it yet."""
+    dead = kernel()
+    dead.run('from labsupport import lesson; lab = lesson("03")')
+    assert processes.running(elsewhere, ["private"])
+    dead.kill()
+    until(lambda: not processes.running(elsewhere, ["private"]), 60, "the broker to end")
+
+
+def test_the_lessons_with_private_brokers_are_known():
+    """Those whose cells say `lab.private()`, without settings."""
+    said = {path.name[:2] for path in (CHECKOUT / "notebooks").glob("*.ipynb") if "lab.private()" in path.read_text()}
+    assert said == set(WITH_PRIVATE_BROKERS)
+
+
 def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewhere, kernel):
     """The kernel lives, its first cell works again, and other lessons' records are there."""
     notebook = kernel()
@@ -114,7 +166,7 @@ def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewh
     (broker,) = processes.running(elsewhere)[:1]
     broker.process.kill()
     assert not broker.process.alive
-    assert "is up" in notebook.run('lab = lesson("94")')
+    assert "is ready" in notebook.run('lab = lesson("94")')
     printed = notebook.run('print(next(lab.consumer("95-kept", name="A", auto_offset_reset="earliest")).value)')
     assert "b'kept'" in printed
 
@@ -142,7 +194,7 @@ def test_an_interrupted_cell_leaves_a_kernel_that_works(kernel):
     notebook.run('from labsupport import lesson; lab = lesson("94"); orders = lab.topic("orders")')
     cell = 'print("waiting"); next(lab.consumer(orders, name="A", consumer_timeout_ms=60_000))'
     assert notebook.interrupt(notebook.begin(cell, "waiting"))["ename"] == "KeyboardInterrupt"
-    assert "is up" in notebook.run('lab = lesson("94")')
+    assert "is ready" in notebook.run('lab = lesson("94")')
 
 
 def test_an_error_in_a_cell_is_a_sentence_and_not_a_stack(kernel, monkeypatch):

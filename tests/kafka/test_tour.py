@@ -31,7 +31,7 @@ def begun() -> subprocess.Popen:
     return touring
 
 
-def test_tour(cluster, settings, lab, tmp_path):
+def test_tour(cluster, settings, typed, tmp_path):
     """A dozen lines, and what they say adds up: redelivered, dead-lettered, redriven; every event once in the end.
 
     What an earlier one that was killed has left does not disturb it: topics, a group, two members.
@@ -40,7 +40,7 @@ def test_tour(cluster, settings, lab, tmp_path):
         earlier.kill()
     assert left_over(cluster, settings)
     picture = tmp_path / "road.png"
-    run = lab("tour", "--picture", str(picture))
+    run = typed("tour", "--picture", str(picture))
     assert run.returncode == 0, run.stdout + run.stderr
     sheets = [list(map(int, re.findall(r"\d+", line)[:7])) for line in run.stdout.splitlines() if "produced =" in line]
     assert len(sheets) == 3

@@ -87,3 +87,11 @@ def test_the_sheet_always_balances(sent, committed, effects, dead, unknown):
     table = sheet.table
     assert (table["produced"] == table[list(OUTCOMES)].sum(axis=1)).all()
     assert len({entry.event_id for entry in sheet.entries}) == len(sheet.entries)
+
+
+def test_sheets_side_by_side():
+    """A row for each, in their order; the columns that were asked for."""
+    first = balance.compute([record(0, "a"), record(1, "b")], {0: 2}, {"a": 2})
+    table = balance.side_by_side({"first": first, "none": balance.compute([], {}, {})}, "lost", "twice")
+    assert list(table.index) == ["first", "none"]
+    assert table.values.tolist() == [[1, 1], [0, 0]]

@@ -4,7 +4,7 @@ from kafka import TopicPartition
 
 from labsupport.delivery.moments import Moment
 from labsupport.experiments.watching import plots
-from labsupport.experiments.watching.ownership import GroupHistory, Span
+from labsupport.experiments.watching.ownership import Aftermath, GroupHistory, Span
 
 
 def moment(time, member, kind, *partitions, offset=None, generation=None):
@@ -50,6 +50,53 @@ def test_records_are_counted_by_member_and_by_partition_and_offset():
     assert TAKEN_OVER.handled_by_member == {"A": 1, "B": 2}
     assert TAKEN_OVER.handled() == {(0, 0): 2, (1, 0): 1}
     assert TAKEN_OVER.handled("A") == {(0, 0): 1}
+
+
+def test_the_aftermath_tells_what_the_last_intervention_caused():
+    """B leaves: the others give up all they have, and one partition more than B's changes its owner."""
+    left = history(
+        moment(0, "A", "assigned", 0, generation=1),
+        moment(0, "B", "assigned", 1, generation=1),
+        moment(0, "C", "assigned", 2, 3, generation=1),
+        moment(5, "B", "asked to stop"),
+        moment(6, "B", "left"),
+        moment(7, "A", "revoked", 0),
+        moment(7, "C", "revoked", 2, 3),
+        moment(8, "A", "assigned", 0, 2, generation=2),
+        moment(8, "C", "assigned", 1, 3, generation=2),
+        moment(9, "C", "handled", 1, offset=0),
+    )
+    assert left.aftermath == Aftermath(standstill=2, rebalances=1, moved=2, given_up=3)
+
+
+def test_a_static_member_that_returns_causes_no_rebalance():
+    """Its assignment is one more of the same generation."""
+    back = history(
+        moment(0, "A", "assigned", 0, generation=1),
+        moment(0, "B", "assigned", 1, generation=1),
+        moment(5, "B", "killed"),
+        moment(7, "B", "assigned", 1, generation=1),
+        moment(8, "B", "handled", 1, offset=0),
+    )
+    assert back.aftermath == Aftermath(standstill=2, rebalances=0, moved=0, given_up=0)
+
+
+def test_what_a_member_has_not_committed_is_counted_from_its_last_commit():
+    """Of another member nothing counts; without a commit everything does."""
+    worked = history(
+        moment(1, "A", "handled", 0, offset=0),
+        moment(2, "A", "committed", 0, offset=1),
+        moment(3, "A", "handled", 0, offset=1),
+        moment(4, "B", "handled", 1, offset=0),
+        moment(5, "B", "handled", 1, offset=1),
+    )
+    assert [worked.uncommitted(name) for name in "ABC"] == [1, 2, 0]
+
+
+def test_a_record_names_who_handled_it_in_the_order_of_time():
+    """Not in the order of names."""
+    twice = history(moment(2, "A", "handled", 0, offset=7), moment(1, "B", "handled", 0, offset=7))
+    assert (twice.who_handled(0, 7), twice.who_handled(1, 7)) == (["B", "A"], [])
 
 
 def test_an_eager_rebalance_revokes_all_partitions_and_a_cooperative_one_only_the_difference():

@@ -95,6 +95,7 @@ def provoked(code: str) -> Exception:
 @pytest.mark.parametrize(
     ("code", "new"),
     [
+        ("import labsupport; labsupport.torture", "torture is now labsupport.crash_search"),
         ("from labsupport import replay; replay.Choice", "Choice is now Selection"),
         ("from labsupport.history.replay import Choice", "Choice is now Selection"),
         ("from labsupport import retry; retry.Policy(first=1)", "first is now wait_initial"),
@@ -122,3 +123,17 @@ def test_editors_see_the_names_that_are_not_imported_yet():
     code = "import sys, labsupport; print({'lesson', 'story'} <= set(dir(labsupport)), 'kafka' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert shown.split() == ["True", "False"]
+
+
+def test_the_table_is_loaded_only_for_a_name_that_does_not_exist():
+    """Every command and kernel imports labsupport first, and hardly any has an old name."""
+    code = """import sys, labsupport
+from labsupport import Event, settings
+print("labsupport.renamed" in sys.modules)
+try:
+    import labsupport.base
+except ImportError as error:
+    print(type(error).__name__, "labsupport.renamed" in sys.modules)
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert shown.split() == ["False", "RenamedError", "True"]

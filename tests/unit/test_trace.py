@@ -1,5 +1,7 @@
 """The trace of chosen events, and its picture: retries, a dead letter, a redrive. Pure."""
 
+from dataclasses import replace
+
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
@@ -86,3 +88,16 @@ def test_events_of_several_partitions_are_numbered_in_order():
     moments = [*moments_of(("handling", 0, "a")), *moments_of(("handling", 0, "d"), partition=other)]
     ax = plots.spacetime(trace.of_events([record(0, "a"), record(0, "d", partition=1)], moments))
     assert "consumer A: event 1; event 2." in repr(ax.figure)
+
+
+def test_a_statement_that_failed_is_crossed_and_stands_for_the_failure():
+    """It reaches the database's lane; a failure without a statement keeps its mark."""
+    failed = replace(moments_of(("statement", 0, "a"))[0], name="INSERT", error="OperationalError")
+    done = replace(failed, error="")
+    story = [*moments_of(("handling", 0, "a")), failed, *moments_of(("failed", 0, "a"), ("retrying", 0, "a")), done]
+    ax = plots.spacetime(trace.of_events(RECORDS, story, "a"))
+    assert "INSERT failed; retry; INSERT." in repr(ax.figure)
+    lanes = {label.get_text(): at for label, at in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
+    crosses = [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "x"]
+    assert crosses == [lanes["database"]]
+    assert "failed" in repr(plots.spacetime([*moments_of(("failed", 0, "a")), done]).figure)

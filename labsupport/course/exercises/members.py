@@ -33,7 +33,7 @@ def joined(lab: Lab, topic: str, group: str, names: Sequence[str], **settings: A
 
         def polling(consumer: KafkaConsumer) -> None:
             while not enough.is_set():
-                consumer.poll(timeout_ms=300)
+                consumer.poll(timeout_ms=100)
 
         def settled() -> bool:
             known = {

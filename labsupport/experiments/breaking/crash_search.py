@@ -27,6 +27,8 @@ from labsupport.experiments.watching.balance import Sheet
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
+EVENTS = 3  # of each trial
+
 
 @dataclass(frozen=True)
 class Counterexample:
@@ -81,33 +83,36 @@ def search(
     handle: Callable[[Event, sqlite3.Connection], object] = strategies.effect,
     settings: Mapping[str, object] = MappingProxyType({}),
     allow_duplicates: bool = False,
+    events: int = EVENTS,
     seeds: int = 6,
     seconds: float = 10.0,
 ) -> SearchResult:
-    """Try the loop and the handler in about forty trials, two at a time, with progress, until one fails.
+    """Try the loop and the handler in about forty trials, some at a time, with progress, until one fails.
 
-    The process crashes at each point of each event. The handler fails once at each event. The process freezes before it
-    writes, and another takes over. It is thrown out of its group after handling. Then come seeds with two crashes each,
-    and an event that is published again. Unless `allow_duplicates`, no event may have more than one effect. One process
-    of a trial may take `seconds`. Raises LabError if a trial cannot be run.
+    The process crashes at each point of each of `events` events, 1 to 3. The handler fails once at each event. The
+    process freezes before it writes, and another takes over. It is thrown out of its group after handling. Then come
+    seeds with two crashes each, and an event that is published again. Unless `allow_duplicates`, no event may have more
+    than one effect. One process of a trial may take `seconds`. Raises LabError if a trial cannot be run.
     """
     trials = _Search(Strategy("yours", consume, handle, settings), allow_duplicates)
-    events = _three_events()
-    with TrialRunner(kafka, events, "crash-search", seconds=seconds) as lab:
+    published = _published(events)
+    with TrialRunner(kafka, published, "crash-search", seconds=seconds) as lab:
         undisturbed = trials.run(lab, [_Case("Nothing crashed.")])
         trials.run(lab, _cases(undisturbed, seeds))
     if not trials.counterexample and not allow_duplicates:
-        with TrialRunner(kafka, [*events, events[1]], "crash-search", seconds=seconds) as lab:
-            trials.run(lab, [_Case("Event 2 was published twice: its producer sent it again, with the same id.")])
+        again = min(2, events)
+        with TrialRunner(kafka, [*published, published[again - 1]], "crash-search", seconds=seconds) as lab:
+            said = f"Event {again} was published twice: its producer sent it again, with the same id."
+            trials.run(lab, [_Case(said)])
     return SearchResult(trials.tried, trials.counterexample)
 
 
-def _three_events() -> list[Event]:
-    """An order, its payment, and another order: two keys."""
+def _published(number: int) -> list[Event]:
+    """The first `number` of an order, its payment, and another order: two keys."""
     created, *later = (each for each in story.events(40, seed=1) if "order_id" in each.payload)
     paid = next(each for each in later if story.key_of(each) == story.key_of(created))
     other = next(each for each in later if story.key_of(each) != story.key_of(created))
-    return [created, paid, other]
+    return [created, paid, other][:number]
 
 
 def narrate(found: Counterexample) -> str:

@@ -93,11 +93,13 @@ def run(
     points: Iterable[str] = tuple(POINTS),
     seeds: int = 1,
     *,
+    nth: int | None = None,
     file: Path | None = None,
 ) -> Matrix:
     """Run each strategy at each point (names in POINTS), once for each seed from 1; the seed selects the event.
 
-    Two trials run at a time, with a progress bar. With `file`, each result is appended there as a line of JSON, and
+    With `nth` the fault strikes at the nth event, or at the nth commit, whatever the seed (without `file`).
+    Some trials run at a time, with a progress bar. With `file`, each result is appended there as a line of JSON, and
     trials whose result is there are not run again. Raises LabError if a point is unknown or a trial does not end.
     """
     points = list(points)
@@ -106,16 +108,17 @@ def run(
     known = {_key(each): each for each in (read(file) if file else ())}
     wanted = [(strategy, point, seed) for seed in range(1, seeds + 1) for strategy in strategies for point in points]
     missing = [each for each in wanted if (each[0].name, *each[1:]) not in known]
-    trials = [Trial(strategy, POINTS[point](_nth(strategy, point, seed))) for strategy, point, seed in missing]
+    struck_at = [nth or _nth(*each) for each in missing]
+    trials = [Trial(strategy, POINTS[point](at)) for (strategy, point, _), at in zip(missing, struck_at, strict=True)]
     with (
         TrialRunner(kafka, story.events(EVENTS, seed=1), "crashes") as lab,
         contextlib.closing(lab.run(trials)) as outcomes,
     ):
-        bar = progress("Trials", len(missing), "trial", over=zip(missing, outcomes, strict=True))
-        for (strategy, point, seed), outcome in bar:
+        bar = progress("Trials", len(missing), "trial", over=zip(missing, struck_at, outcomes, strict=True))
+        for (strategy, point, seed), at, outcome in bar:
             if outcome.run.problem:
                 raise LabError(f"The trial did not end: {strategy.name}, {point}, seed {seed}.", outcome.run.problem)
-            result = _result(strategy, point, seed, outcome)
+            result = _result(strategy, point, seed, at, outcome)
             known[_key(result)] = result
             if file:
                 with file.open("a", encoding="utf-8") as lines:
@@ -139,8 +142,7 @@ def _nth(strategy: Strategy, point: str, seed: int) -> int:
     return 1 + int(digest(strategy.name, point, str(seed)), 16) % (EVENTS // batch)
 
 
-def _result(strategy: Strategy, point: str, seed: int, outcome: Outcome) -> Result:
-    nth = _nth(strategy, point, seed)
+def _result(strategy: Strategy, point: str, seed: int, nth: int, outcome: Outcome) -> Result:
     struck = outcome.run.passed(POINTS[point](nth)[0].point) >= nth
     sheet, again = outcome.sheet, outcome.run.redelivered
     return Result(strategy.name, point, seed, nth, struck, sheet.count("lost"), sheet.count("twice"), again)

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
 
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.embedded import EmbeddedBroker
@@ -48,6 +50,32 @@ def _unavailable(broker: EmbeddedBroker, take_down: Callable[[], None]) -> Itera
         yield
     finally:
         broker.start()
+
+
+def connected(kafka: Cluster, topic: str, *, name: str, **settings: Any) -> KafkaProducer:
+    """Make a producer that is connected to the broker and knows `topic`, so that a fault meets its next send alone.
+
+    It has sent one record, to the topic `<topic>-hello`. With `settings` whose timeouts a busy machine exceeds, it is
+    made again, for up to 60 s.
+    """
+    hello = kafka.create_topic(f"{topic}-hello")
+    made: list[KafkaProducer] = []
+
+    def answered() -> bool:
+        producer = kafka.producer(name=name, **settings)
+        with contextlib.suppress(KafkaError):
+            producer.partitions_for(topic)
+            producer.send(hello, b"hello").get(timeout=10)
+            made.append(producer)
+        return bool(made)
+
+    until(answered, 60, f"the broker to acknowledge the first record of {name}")
+    return made[0]
+
+
+def until_retried(producer: KafkaProducer) -> None:
+    """Wait until the producer, which gets no answer, has sent a record again."""
+    until(lambda: producer.metrics()["producer-metrics"]["record-retry-rate"] > 0, 20, "the second attempt")
 
 
 @dataclass(frozen=True)

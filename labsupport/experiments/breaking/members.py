@@ -8,7 +8,8 @@ import contextlib
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -190,6 +191,27 @@ class Members:
             return condition(self.history)
 
         return until(met, timeout, what, every=0.05)
+
+    def wait_for_handled(self, count: int) -> None:
+        """Wait until `count` different records were handled. Raises LabError as `settle` does."""
+        self.wait(lambda history: len(history.handled()) >= count, f"{count} records to be handled")
+
+    def time_to_handle(self, keys: Collection[str]) -> tuple[float, dict[str, int]]:
+        """Publish a record with each of these keys, and wait until all are handled.
+
+        Returns the seconds from the first handled record to the last, and how many each member handled. Raises LabError
+        as `settle` does.
+        """
+        before = len(self.history.of_kind(Kind.HANDLED))
+        producer = self.cluster.producer(name="keys")
+        for key in keys:
+            producer.send(self.topic, key=key.encode(), value=b"bid")
+        self.wait(
+            lambda history: len(history.of_kind(Kind.HANDLED)) >= before + len(keys),
+            f"{len(keys)} records to be handled",
+        )
+        new = self.history.of_kind(Kind.HANDLED)[before:]
+        return new[-1].time - new[0].time, Counter(each.client_id for each in new)
 
     def close(self) -> None:
         """Kill all members and remove them from the group. Harmless if there is none."""

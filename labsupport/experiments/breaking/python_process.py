@@ -130,9 +130,9 @@ def run(function: Callable, *arguments: Any, timeout: float = 60.0, name: str = 
 
 def run_call(folder: str) -> None:
     """In the child process: make the call that lies in `folder`, and write its result there."""
-    # The function may lie in a file of the learner's, or import modules beside its notebook; the lab's own come first.
+    # The function may import modules that lie beside its file or notebook; the lab's own come first.
     path, call = pickle.loads(Path(folder, "call").read_bytes())
-    sys.path.extend(each for each in (str(Path.cwd()), *path) if each not in sys.path)
+    sys.path.extend(each for each in path if each not in sys.path)
     function, arguments = pickle.loads(call)
     returned = function(*arguments)
     Path(folder, "returned").write_bytes(cloudpickle.dumps(returned))

@@ -88,7 +88,7 @@ def run_trial(
         call = (run_service, kafka.bootstrap, kafka.prefix, consume, arguments, list(faults), folder, str(number))
         with start(*call, name=f"{strategy.name} ({number})") as child:
             process = child.process
-            until(lambda: process.paused or not process.alive, seconds, f"{process.name} to end", every=0.004)
+            until(lambda: process.paused or not process.alive, seconds, f"{process.name} to end", every=0.01)
             if frozen := process.paused:
                 run_process(number + 1)
                 wake(folder, process)

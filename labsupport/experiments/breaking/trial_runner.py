@@ -1,6 +1,7 @@
 """Runs trials: one topic of events for all, and a group and a database for each."""
 
 import contextlib
+import itertools
 import shutil
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
@@ -9,16 +10,15 @@ from dataclasses import dataclass
 
 from labsupport.broker.cluster import Cluster
 from labsupport.delivery import orders, publish
-from labsupport.experiments.breaking import python_process
+from labsupport.experiments.breaking import forkserver, python_process
 from labsupport.experiments.breaking.faults import Fault
-from labsupport.experiments.breaking.forkserver import ForkServer
 from labsupport.experiments.breaking.strategies import Strategy
 from labsupport.experiments.breaking.trial import DATABASE, TrialRun, run_trial
 from labsupport.experiments.watching import balance, log
 from labsupport.experiments.watching.balance import Sheet
 from labsupport.shop.event import Event
 
-AT_ONCE = 2
+AT_ONCE = 3  # a trial mostly waits for Kafka
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Outcome:
 
 
 class TrialRunner:
-    """A context manager: creates a topic of one partition with these events, and a fork server.
+    """A context manager: creates a topic of one partition with these events.
 
     The names of the topic and the groups begin with the lesson's number and `name`. All are deleted at the end.
     """
@@ -48,15 +48,17 @@ class TrialRunner:
         """One process of a trial may take `seconds`."""
         self.kafka, self.events, self.seconds = kafka, events, seconds
         self.name = getattr(kafka, "namespace", f"{kafka.prefix}96-") + name
+        self._numbers = itertools.count(1)
 
     def __enter__(self) -> "TrialRunner":
         with contextlib.ExitStack() as stack:
+            self._delete_groups()  # those of a killed run have committed offsets
             self.topic = self.kafka.create_topic(self.name)
             stack.callback(self._tidy)
             publish.publish(self.kafka.producer(name="trials"), self.topic, self.events)
             self.kafka.close_client("trials")
             self.records = log.read(self.kafka, self.topic).records
-            self.forkserver = stack.enter_context(ForkServer())
+            self.forkserver = forkserver.shared()
             self.folder = stack.enter_context(python_process.scratch_folder())
             self._stack = stack.pop_all()
         return self
@@ -65,14 +67,14 @@ class TrialRunner:
         self._stack.close()
 
     def run(self, trials: Iterable[Trial]) -> Generator[Outcome, None, None]:
-        """Run the trials two at a time; yield their outcomes in order. Close the iterator to stop early."""
+        """Run the trials AT_ONCE at a time; yield their outcomes in order. Close the iterator to stop early."""
         waiting: deque[tuple[str, Future[TrialRun]]] = deque()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
-                for number, trial in enumerate(trials):
+                for trial in trials:
                     if len(waiting) == 2 * AT_ONCE:
                         yield self._outcome(*waiting.popleft())
-                    group = f"{self.name}-{number}"
+                    group = f"{self.name}-{next(self._numbers)}"  # its offsets stay until the end
                     waiting.append((group, pool.submit(self._run, trial, group)))
                 while waiting:
                     yield self._outcome(*waiting.popleft())
@@ -92,10 +94,12 @@ class TrialRunner:
         orders.database(folder / DATABASE).close()  # creates it if no process got that far
         committed = log.committed(self.kafka, self.topic, group)
         sheet = balance.compute(self.records, committed, orders.effects(folder / DATABASE))
-        self.kafka.delete_groups([group])
         shutil.rmtree(folder)
         return Outcome(run, sheet, len(self.records) - committed.get(0, 0))
 
-    def _tidy(self) -> None:
+    def _delete_groups(self) -> None:
         self.kafka.delete_groups(self.kafka.groups(self.name + "-"))
+
+    def _tidy(self) -> None:
+        self._delete_groups()
         self.kafka.delete_topics([self.topic])

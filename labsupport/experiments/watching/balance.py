@@ -71,6 +71,14 @@ class Sheet:
     __repr__ = __str__
 
 
+def side_by_side(sheets: Mapping[str, Sheet], *outcomes: str) -> "pandas.DataFrame":
+    """Compare sheets: a row for each, by its name; columns: the numbers of events with these outcomes."""
+    import pandas
+
+    counted = [[sheet.count(outcome) for outcome in outcomes] for sheet in sheets.values()]
+    return pandas.DataFrame(counted, list(sheets), list(outcomes))
+
+
 def _is(entry: Entry, outcome: str) -> bool:
     return outcome == "produced" or entry.outcome == outcome or (outcome == "twice" and entry.effects > 1)
 

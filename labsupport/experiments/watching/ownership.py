@@ -28,6 +28,21 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Aftermath:
+    """What followed something that was done to a member.
+
+    `standstill`: the longest time in which a partition had no owner (s). `rebalances`: their number. `moved`: how many
+    partitions have another owner at the end. `given_up`: how many partitions the other members had to give up, if only
+    for a moment.
+    """
+
+    standstill: float
+    rebalances: int
+    moved: int
+    given_up: int
+
+
+@dataclass(frozen=True)
 class GroupHistory:
     """The moments of all members of a group, ordered by time."""
 
@@ -129,6 +144,34 @@ class GroupHistory:
         for (generation, _), at in first.items():
             ends[generation] = max(at, ends.get(generation, 0.0))
         return sorted(ends.values())
+
+    @property
+    def aftermath(self) -> Aftermath:
+        """What followed the last intervention. Raises IndexError if there was none."""
+        done = self.interventions[-1]
+        at = done.time - self.start_time
+        before = {span.partition: span.member for span in self.spans if span.begin <= at <= span.end}
+        after = {span.partition: span.member for span in self.spans}  # ordered by begin: the last owner remains
+        revoked = [each for each in self.after(done).of_kind(Kind.REVOKED) if each.client_id != done.client_id]
+        return Aftermath(
+            standstill=self.longest_gap(done),
+            rebalances=sum(end > at for end in self.rebalances),
+            moved=sum(after[partition] != owner for partition, owner in before.items()),
+            given_up=sum(len(each.partitions) for each in revoked),
+        )
+
+    def uncommitted(self, member: str) -> int:
+        """How many records this member has handled since its last commit."""
+        last = max((each.time for each in self.of_kind(Kind.COMMITTED, member)), default=0.0)
+        return sum(each.time > last for each in self.of_kind(Kind.HANDLED, member))
+
+    def who_handled(self, partition: int, offset: int) -> list[str]:
+        """The members that handled this record, in the order of time."""
+        return [
+            each.client_id
+            for each in self.of_kind(Kind.HANDLED)
+            if (each.partitions[0].partition, each.offset) == (partition, offset)
+        ]
 
     def handled(self, member: str = "") -> Counter[tuple[int, int]]:
         """How often each record, as (partition, offset), was handled, by all members or one."""

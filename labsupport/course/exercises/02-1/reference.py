@@ -1,5 +1,5 @@
 def out_of_order(records):
-    """The keys of which a record was read after a later one."""
+    """The keys that had a record read after a later one."""
     last, broken = {}, set()
     for key, number in records:
         if number < last.get(key, 0):

@@ -1,3 +1,3 @@
 def out_of_order(records):
-    """The keys of which a record was read after a later one."""
+    """The keys that had a record read after a later one."""
     return ...

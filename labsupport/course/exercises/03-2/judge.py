@@ -155,4 +155,5 @@ EXERCISE = Exercise(
     "one, so the others stay in flight. The lab's own function is `publish.publish`.",
     judge=_bounded,
     seconds=30.0,
+    points_at=("window",),
 )

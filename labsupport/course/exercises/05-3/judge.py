@@ -15,8 +15,7 @@ from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery.moments import Kind
 from labsupport.errors import LabError
-from labsupport.experiments.breaking import python_process
-from labsupport.experiments.breaking.forkserver import ForkServer
+from labsupport.experiments.breaking import forkserver
 from labsupport.experiments.watching.ownership import GroupHistory
 from labsupport.waiting import until
 
@@ -49,7 +48,7 @@ def _in_another_process(answer: Submission) -> list[Life]:
     """The settings as a new process gets them; empty if the function cannot run there."""
     function = answer.value
     with contextlib.suppress(LabError):  # it uses something that no other process can have
-        there = python_process.run(lambda: {name: function(name) for name in "AB"}, name="settings").returned
+        there = forkserver.shared().run(lambda: {name: function(name) for name in "AB"}, name="settings").returned
         if isinstance(there, dict) and all(isinstance(settings, dict) for settings in there.values()):
             return [there]
     return []
@@ -186,8 +185,8 @@ def _restart_and_die(lab: Lab, topic: str, lives: Sequence[Life]) -> str:
     who = stranger or "B"
     first, again = lives[0], next((life for life in lives if life[who] != lives[0][who]), lives[1])
     # A forked member is back at once, even on a busy machine.
-    with ForkServer() as forkserver, lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
-        members.launch = forkserver.start
+    with lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
+        members.launch = forkserver.shared().start
         for name, settings in first.items():
             members.start(name, settle=False, **settings)
         members.settle()

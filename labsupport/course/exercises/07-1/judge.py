@@ -15,10 +15,11 @@ from labsupport.kafka_fixes import end_iteration
 from labsupport.shop import story
 
 
-def _commit_place(answer: Submission, lab: Lab) -> str:
-    """First undisturbed and in this process, where errors have line numbers; then with every crash."""
+def _commit_place(answer: Submission, lab: Lab, events: int = crash_search.EVENTS) -> str:
+    """First undisturbed and in this process, where errors have line numbers; then `events` events, with every crash."""
     _undisturbed(answer, lab)
-    judged = crash_search.search(lab, consume=answer.value, allow_duplicates=True, settings={"max_poll_records": 2})
+    settings = {"max_poll_records": 2}
+    judged = crash_search.search(lab, consume=answer.value, allow_duplicates=True, settings=settings, events=events)
     if story := judged.counterexample:
         look_at = "which call commits, and which record is not handled yet at that line?"
         if story.violation == "uncommitted":

@@ -80,14 +80,15 @@ EXERCISE = Exercise(
     file="publisher.py",
     hints=(
         "In `careless`, which line commits what, and what is known about the dead letter at that moment?",
-        "`dead_letter.wrap(record, error, attempts, group)` makes the letter; its `encode()` gives key, value and "
-        'headers. The group is `consumer.config["group_id"]`.',
-        "Send all three, call `get(timeout=10)` on what `send` returns, then "
+        "Three of the six faults lose something: the key, headers of the same name, and the group, which is "
+        '`consumer.config["group_id"]`. The other three are `flush`, `finally` and `commit()`: why?',
+        "Send key, value and headers, call `get(timeout=10)` on what `send` returns, then "
         "`consumer.commit(reading.after(record))`. No `try`: the error must come out.",
     ),
-    explanation="The letter holds the record unchanged, and encodes what this client cannot send. It is "
-    "acknowledged before anything is committed, and the commit covers this record only. If the broker refuses "
-    "the letter, the error comes out, and the record is delivered again.",
+    explanation="The dead letter holds the record unchanged, and `encode` takes care of what this client cannot send. "
+    "`get` waits for the acknowledgement and raises a refusal, which `flush` does not. The commit comes after it and "
+    "covers this record only. If the broker refuses the dead letter, the error comes out, and the record is delivered "
+    "again.",
     points_at=("ep-3", "ep-4"),
     judge=_set_aside,
     seconds=8.0,

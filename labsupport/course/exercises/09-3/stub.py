@@ -4,9 +4,14 @@ from labsupport import dead_letter, reading
 
 
 def careless(consumer, producer, record, error):
-    consumer.commit()
-    headers = [("error", str(error).encode())]
-    producer.send(dead_letter.topic_of(record.topic), record.value, headers=headers)
+    letter = dead_letter.wrap(record, error, attempts=1, group="payments")
+    _, value, headers = letter.encode()
+    headers = list(dict(headers).items())
+    try:
+        producer.send(dead_letter.topic_of(record.topic), value, headers=headers)
+        producer.flush(timeout=10)
+    finally:
+        consumer.commit()
 
 
 def bury(consumer, producer, record, error):

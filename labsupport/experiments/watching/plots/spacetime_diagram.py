@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from matplotlib.axes import Axes
 
 from labsupport.delivery.moments import ARRIVALS, UNMARKED, Kind, Moment
-from labsupport.experiments.watching.plots.figure import COLOURS, GROUND, INK, describe, described_axes
+from labsupport.experiments.watching.plots.figure import ALARM, COLOURS, GROUND, INK, describe, described_axes
 
 LABELS = {Kind.RETRYING: "retry", Kind.PAUSED: "pause"}
 
@@ -19,14 +19,13 @@ LABELS = {Kind.RETRYING: "retry", Kind.PAUSED: "pause"}
 def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
     """Draw the moments in order. Arrows: a send, a delivery, a statement, a commit, a dead letter, a redrive.
 
-    An event has one colour in all lanes, and keeps its number after a redrive. A cross marks a crash. Without `ax` it
-    makes a new figure.
+    An event has one colour in all lanes, and keeps its number after a redrive. A cross marks a crash, or a statement
+    that failed. Without `ax` it makes a new figure.
     """
     statements = any(moment.kind is Kind.STATEMENT for moment in moments)
     unmarked = UNMARKED if statements else UNMARKED - {Kind.HANDLED}
-    shown = [
-        moment for moment, then in zip(moments, (*moments[1:], None), strict=True) if _shows(moment, then, unmarked)
-    ]
+    steps = zip((None, *moments), moments, (*moments[1:], None), strict=False)
+    shown = [moment for before, moment, then in steps if _shows(before, moment, then, unmarked)]
     dead = ["dead letters"] if any(each.kind in (Kind.DEAD_LETTERED, Kind.REDRIVEN) for each in shown) else []
     consumers = dict.fromkeys(_lane(each) for each in shown if each.kind not in ARRIVALS)
     lanes = ["producer", "broker", *consumers, *dead, *(["database"] if statements else [])]
@@ -49,6 +48,9 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
             above = tip > tail
             text = {"fontsize": 7, "color": INK, "ha": "left" if above else "right", "rotation": 60}
             ax.text(step + 0.2, tip + (0.08 if above else -0.08), label, va="bottom" if above else "top", **text)
+            if _is_failed_statement(moment):
+                cross = {"marker": "x", "markersize": 10, "markeredgewidth": 3, "color": ALARM}
+                ax.plot(step + 0.25, tip, zorder=4, **cross)
         elif moment.kind is Kind.CRASHED:
             ax.plot(step, here, marker="X", markersize=13, color=COLOURS[5], markeredgecolor=INK, zorder=3)
             ax.text(step, here + 0.22, "crash", fontsize=8, ha="center", color=INK)
@@ -69,10 +71,20 @@ def _lane(moment: Moment) -> str:
     return {Kind.SENT: "producer", Kind.REDRIVEN: "dead letters"}.get(moment.kind, f"consumer {moment.client_id}")
 
 
-def _shows(moment: Moment, then: Moment | None, unmarked: Collection[Kind]) -> bool:
-    """Whether to draw the moment. A statement just before a crash was never executed, so it is left out."""
-    crashed = then is not None and then.kind is Kind.CRASHED and then.client_id == moment.client_id
-    return moment.kind not in unmarked and not (crashed and moment.kind is Kind.STATEMENT)
+def _shows(before: Moment | None, moment: Moment, then: Moment | None, unmarked: Collection[Kind]) -> bool:
+    """Whether to draw the moment.
+
+    Left out: a statement just before a crash, which was never executed; and a failure whose statement has a cross.
+    """
+    if moment.kind is Kind.STATEMENT and then is not None:
+        return then.kind is not Kind.CRASHED or then.client_id != moment.client_id
+    if moment.kind is Kind.FAILED and before is not None:
+        return not _is_failed_statement(before) or before.client_id != moment.client_id
+    return moment.kind not in unmarked
+
+
+def _is_failed_statement(moment: Moment) -> bool:
+    return moment.kind is Kind.STATEMENT and bool(moment.error)
 
 
 def _numbers(shown: Sequence[Moment]) -> dict[tuple, int]:
@@ -114,7 +126,7 @@ def _arrow(moment: Moment, numbers: dict[tuple, int]) -> tuple[str, str, str]:
     if moment.kind is Kind.COMMITTED:
         return lane, "broker", "commit" if moment.offset is None else f"commit {moment.offset}"
     if moment.kind is Kind.STATEMENT:
-        return lane, "database", moment.name
+        return lane, "database", f"{moment.name} failed" if moment.error else moment.name
     return lane, lane, LABELS.get(moment.kind, moment.point)
 
 

@@ -15,17 +15,18 @@ from labsupport.experiments.watching.plots.figure import ALARM, COLOURS, INK, de
 # The sections of a partition, from log start to log end.
 SECTIONS = {
     "up to committed": {"facecolor": COLOURS[2], "hatch": ""},
-    "handed out": {"facecolor": COLOURS[3], "hatch": "//"},
+    "delivered": {"facecolor": COLOURS[3], "hatch": "//"},
     "left": {"facecolor": "white", "hatch": ""},
 }
 DELETED = {"facecolor": "#F4D9D9", "hatch": "xxx", "edgecolor": ALARM, "label": "deleted unread"}
 
 
-def log(log: Log, ax: Axes | None = None, *, limit: int = 40) -> Axes:
+def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40) -> Axes:
     """The log: partitions are rows, offsets columns, records cells in the colour and hatching of their key.
 
-    A line marks the end of a partition, a triangle a group's committed offset. Only the last `limit` offsets are shown.
-    Without `ax` it makes a new figure.
+    A record's cell shows the end of its "key" or the beginning of its "value", as `label` says. A line marks the end of
+    a partition, a triangle a group's committed offset. Only the last `limit` offsets are shown. Without `ax` it makes a
+    new figure.
     """
     first = max(0, max(log.ends.values()) - limit)
     width = max(log.ends.values()) - first
@@ -37,8 +38,9 @@ def log(log: Log, ax: Axes | None = None, *, limit: int = 40) -> Axes:
             cell = Rectangle((record.offset - 0.5, record.partition - 0.4), 1, 0.8, edgecolor=INK, **looks[key])
             ax.add_patch(cell)
             plate = {"facecolor": looks[key]["facecolor"], "edgecolor": "none", "pad": 1}  # over the hatching
-            label = {"fontsize": 8, "ha": "center", "va": "center", "color": INK, "bbox": plate}
-            ax.text(record.offset, record.partition, key.rpartition("-")[2][:4], **label)
+            words = key.rpartition("-")[2] if label == "key" else text(record.value)
+            style = {"fontsize": 8, "ha": "center", "va": "center", "color": INK, "bbox": plate}
+            ax.text(record.offset, record.partition, words[:4], **style)
     for number, end in log.ends.items():
         ax.plot([end - 0.5] * 2, [number - 0.47, number + 0.47], color=INK, linewidth=2.5)
         ax.text(end - 0.38, number, "end", fontsize=8, va="center", color=INK)
@@ -55,16 +57,16 @@ def log(log: Log, ax: Axes | None = None, *, limit: int = 40) -> Axes:
     if log.committed:
         patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))
     legend(ax, patches)
-    describe(ax, f"Picture: the log of {log.topic}. {_in_words(log)}")
+    describe(ax, f"Picture: the log of {log.topic}. {_in_words(log, label)}")
     return ax
 
 
-def _in_words(log: Log) -> str:
+def _in_words(log: Log, label: str) -> str:
     parts = []
     for number, end in sorted(log.ends.items()):
-        keys = [text(record.key) for record in log.records if record.partition == number]
+        labels = [text(getattr(record, label)) for record in log.records if record.partition == number]
         committed = f", committed {log.committed[number]}" if number in log.committed else ""
-        held = " ".join(keys[-40:]) or "empty"
+        held = " ".join(labels[-40:]) or "empty"
         parts.append(f"Partition {number}: {held}; end {end}{committed}.")
     return " ".join(parts)
 
@@ -75,7 +77,7 @@ def _looks(keys: list[str]) -> dict[str, dict[str, str]]:
 
 
 def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
-    """A group's lag at several moments, a bar for each partition at each: committed, handed out, left.
+    """A group's lag at several moments, a bar for each partition at each: committed, delivered, left.
 
     A bar goes from log start to log end. The triangle above it is the committed offset, the one below it the consumer's
     position. What was deleted before the group read it is hatched, to the left of the bar. `moments` has the lag by the

@@ -1,0 +1,91 @@
+"""What the suite says of itself: the order of a run, where its time went, and what it skips because it passed."""
+
+import os
+import subprocess
+import sys
+
+import longest_first
+import pytest
+import time_spent
+
+from labsupport.settings import CHECKOUT
+
+
+def test_long_scopes_come_first_and_short_ones_keep_their_order():
+    """A notebook of which nothing is known counts as long; its cells stay together."""
+    seconds = {
+        "tests/a.py::slow": 60.0,
+        "tests/a.py::slower": 70.0,
+        "notebooks/05.ipynb": 65.0,
+        "tests/a.py::quick": 4.0,
+    }
+    items = [
+        "tests/a.py::quick", "tests/a.py::slow", "notebooks/05.ipynb::Cell 0", "notebooks/05.ipynb::Cell 1",
+        "tests/a.py::new", "tests/a.py::slower", "notebooks/06.ipynb::Cell 0",
+    ]  # fmt: skip
+    assert sorted(items, key=lambda each: longest_first.rank(seconds, each)) == [
+        "tests/a.py::slower", "notebooks/05.ipynb::Cell 0", "notebooks/05.ipynb::Cell 1", "tests/a.py::slow",
+        "notebooks/06.ipynb::Cell 0", "tests/a.py::quick", "tests/a.py::new",
+    ]  # fmt: skip
+
+
+def test_every_test_file_is_of_a_kind_and_every_kind_has_tests():
+    """A pattern that matches nothing has lost its file."""
+    files = [path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "tests").rglob("test_*.py")]
+    files += [path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "notebooks").glob("*.ipynb")]
+    files.append("tests/test_notebooks.py::test_with_the_reference_answers_every_check_passes[00_start_here]")
+    assert {time_spent.kind(file) for file in files} == set(time_spent.KINDS)
+
+
+def test_the_account_is_ten_lines_at_most_below_its_head():
+    """The most expensive first; what workers and processors did not do."""
+    spent = {name: time_spent.Spent(2, 10.0 * number, 5.0) for number, name in enumerate(time_spent.KINDS, start=1)}
+    lines = time_spent.table(spent, elapsed=1000, workers=1, cores=2)
+    assert len(lines) == 12
+    assert lines[1].split()[-3:] == ["2", "100", "5"]
+    assert "1 worker idle 45%" in lines[-1]
+    assert "2% of 2 processors" in lines[-1]
+
+
+FILE = """
+import os, pytest
+@pytest.mark.proven_by("needed/*.txt")
+def test_long(): assert "FAILS" not in os.environ
+"""
+
+
+@pytest.fixture
+def suite(tmp_path):
+    """`suite(…)` runs a suite of one test with the plugin, and returns how it ended."""
+    for name, text in {
+        "test_it.py": FILE, "conftest.py": "", "tests/conftest.py": "", "needed/a.txt": "a", "pytest.ini": "[pytest]",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def run(**environment: str) -> str:
+        kept = {name: value for name, value in os.environ.items() if name != "CI"}
+        alone = {"PYTHONPATH": str(CHECKOUT / "tests" / "plugins"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "unchanged", "test_it.py"],
+            cwd=tmp_path,
+            env={**kept, **alone, **environment},
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    return run
+
+
+def test_what_passed_is_skipped_until_what_it_depends_on_changes(suite, tmp_path):
+    """And says why. In CI it runs; what has failed is never skipped."""
+    assert "1 passed" in suite()
+    skipped = suite()
+    assert "1 skipped" in skipped
+    assert "it passed with the same needed/*.txt" in skipped
+    assert "1 passed" in suite(CI="true")
+    assert "1 failed" in suite(CI="true", FAILS="1")
+    assert "1 passed" in suite()
+    (tmp_path / "needed" / "b.txt").write_text("b")
+    assert "1 failed" in suite(FAILS="1")
+    assert "1 passed" in suite()

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
 from labsupport.experiments.watching.plots.figure import COLOURS, GROUND, INK, describe, described_axes, legend, look
@@ -82,6 +83,7 @@ def counts(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes
     The description has the numbers. Without `ax` it makes a new figure.
     """
     ax = _bars(table, unit, ax, "{:.0f}")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     groups = (f"{column}: {', '.join(f'{row} {value}' for row, value in table[column].items())}" for column in table)
     describe(ax, f"Picture: {unit}. {'; '.join(groups)}.")
     return ax

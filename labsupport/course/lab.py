@@ -160,7 +160,7 @@ class Lab(Cluster):
         return self.balance(topic, group, database, dead_letters=dead_letters)
 
     def run_twice(self, topic: str, **options: Any) -> dict[str, int]:
-        """Run a service in a process of its own until it is killed or ends, and start it again.
+        """Run a service in a process of its own until it is killed or ends; then run it again, to its end, in this one.
 
         Returns how many events were `lost` and processed `twice`, and how many records were `redelivered`. `options`
         are those of `services.run_twice`: `loop` or `handle`, `kill_at` and `nth`, and the consumer's settings.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 
+import hypothesis
 import psutil
 import pytest
 from jupyter_client import KernelManager
@@ -16,6 +17,12 @@ from labsupport.broker.runtime import Runtime, prepare
 from labsupport.course import session
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.waiting import until
+
+# How long an example takes to find or to run says something about the machine only.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from labsupport.broker import background
 from labsupport.broker.cluster import Cluster, private
-from labsupport.delivery import dead_letter, orders, service
+from labsupport.delivery import catch_up, dead_letter, orders
 from labsupport.experiments.breaking import members, python_process, services
 from labsupport.experiments.watching import balance, lag, log
 from labsupport.settings import Settings
@@ -83,9 +83,10 @@ class Lab(Cluster):
         """The progress and lag of `group` in `topic`; `consumer` adds its positions."""
         begins, ends = log.bounds(self, topic)
         positions = {}
-        for place in consumer.assignment() if consumer else ():
-            if place.topic == topic:
-                positions[place.partition] = consumer.position(place, timeout_ms=5_000)
+        if consumer:
+            for each in consumer.assignment():
+                if each.topic == topic:
+                    positions[each.partition] = consumer.position(each, timeout_ms=5_000)
         return lag.compute(topic, begins, ends, log.committed(self, topic, group), positions)
 
     @contextlib.contextmanager
@@ -120,12 +121,12 @@ class Lab(Cluster):
         """
         return members.managed(self, topic, group, handle, **settings)
 
-    def serve(self, topic: str, name: str, handle: Callable, **more: Any) -> int:
-        """Run the service `name` to the end of `topic`: `handle(event)` for each event that its group has not committed.
+    def catch_up(self, topic: str, name: str, handle: Callable, **more: Any) -> int:
+        """Let the group `name` catch up: `handle(event)` for each event of `topic` that it has not committed.
 
-        Returns how many it handled. What fails becomes a dead letter; `more` as in `service.serve`.
+        Returns how many it handled. What fails becomes a dead letter; `more` as in `catch_up.catch_up`.
         """
-        return service.serve(self, topic, self.group(name), handle, name=name, **more)
+        return catch_up.catch_up(self, topic, self.group(name), handle, name=name, **more)
 
     def python(self, *words: object) -> contextlib.AbstractContextManager[python_process.ChildProcess]:
         """For the body of a `with`: run `python` with these arguments, such as `"-m", "my.module"`, as a terminal does.
@@ -159,7 +160,7 @@ class Lab(Cluster):
         return self.balance(topic, group, database, dead_letters=dead_letters)
 
     def run_twice(self, topic: str, **options: Any) -> dict[str, int]:
-        """Run a service in a process of its own until it is killed or ends, and start it again.
+        """Run a service in a process of its own until it is killed or ends; then run it again, to its end, in this one.
 
         Returns how many events were `lost` and processed `twice`, and how many records were `redelivered`. `options`
         are those of `services.run_twice`: `loop` or `handle`, `kill_at` and `nth`, and the consumer's settings.

@@ -37,7 +37,7 @@ def test_lag_is_never_negative_and_never_more_than_the_log(begin, length, commit
 
 
 def test_a_negative_offset_means_that_nothing_is_committed():
-    """Some tools show -1; to subtract it would make the lag one too large."""
+    """Some tools show -1; subtracting it would make the lag one too large."""
     found = lag.compute("t", {0: 0, 1: 2}, {0: 5, 1: 8}, {0: -1, 1: 6}, {1: 7})
     assert [(each.partition, each.committed, each.position) for each in found.partitions] == [
         (0, None, None),
@@ -60,7 +60,18 @@ def test_the_picture_is_described_in_words():
     after = lag.compute("t", {0: 4}, {0: 6}, {0: 2})
     words = repr(plots.lag({"before": before, "after": after}).figure)
     assert "before, partition 0: begin 0, position 2, nothing committed, end 6, lag 6." in words
-    assert "after, partition 0: begin 4, committed 2, out of range, end 6, lag 2." in words
+    assert "after, partition 0: begin 4, committed 2, out of range, 2 deleted unread, end 6, lag 2." in words
     two = lag.compute("t", {0: 0, 1: 0}, {0: 0, 1: 3}, {})
     labels = [label.get_text() for label in plots.lag({"now": two}).get_yticklabels()]
     assert labels == ["now · 0", "now · 1"]
+
+
+def test_what_was_deleted_unread_is_hatched_and_counted():
+    """Between the committed offset and a later begin; a group that is not behind the begin has none."""
+    behind, ahead = lag.compute("t", {0: 6}, {0: 10}, {0: 3}), lag.compute("t", {0: 6}, {0: 10}, {0: 8})
+    ax = plots.lag({"behind": behind, "ahead": ahead})
+    deleted = [bar for bar in ax.patches if bar.get_hatch() == "xxx"]
+    assert [(bar.get_x(), bar.get_width()) for bar in deleted] == [(3, 3)]
+    assert "deleted unread" in [label.get_text() for label in ax.get_legend().get_texts()]
+    assert "committed 3, out of range, 3 deleted unread, end 10, lag 4" in repr(ax.figure)
+    assert "deleted" not in repr(plots.lag({"ahead": ahead}).figure)

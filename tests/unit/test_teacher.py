@@ -43,7 +43,7 @@ def test_every_exercise_stands_in_it(path):
         ("09-1", "episode 2, *It may work the next time*"),
         ("09-3", "episode 3, *What the repair needs to know*; episode 4, *First the letter, then the commit*"),
         ("10-1", "*A morning's dead letters*"),
-        ("11-2", "episode 1, *The report, made anew*"),
+        ("11-2", "episode 1, *The report, rebuilt*"),
     ],
 )
 def test_a_teacher_points_at_what_the_exercise_is_about(number, cells):

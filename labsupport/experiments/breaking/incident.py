@@ -11,7 +11,7 @@ from typing import Any
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
-from labsupport.delivery import retry, service
+from labsupport.delivery import catch_up, retry
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
@@ -107,4 +107,4 @@ def cause(kafka: Cluster, topic: str, sent: Sequence[ShopRecord] | None = None) 
 
 def run_payments(kafka: Cluster, topic: str, decode: Callable[[ConsumerRecord], Event]) -> None:
     """Run payments from its committed offsets to the end, with this `decode`."""
-    service.serve(kafka, topic, f"{topic}-payments", process, decode=decode)
+    catch_up.catch_up(kafka, topic, f"{topic}-payments", process, decode=decode)

@@ -1,8 +1,9 @@
 """Measurements: latency against throughput, ratios, counts. Lesson 03 draws the first."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
 from labsupport.experiments.watching.plots.figure import COLOURS, GROUND, INK, describe, described_axes, legend, look
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     import pandas
 
 # The positions that the label of a point can have.
-SIDES = [
+SIDES: list[dict[str, Any]] = [
     {"xytext": (7 * right, 5 if up else -10), "ha": "left" if right > 0 else "right"}
     for up, right in ((True, 1), (False, -1), (True, -1), (False, 1))
 ]
@@ -27,7 +28,11 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
     ax = ax or described_axes(9, 4.2)
     ax.spines["left"].set_visible(True)
     for number, (name, rows) in enumerate(points.groupby("series", sort=False)):
-        look = {"color": COLOURS[(0, 1, 2, 4)[number % 4]], "marker": "os^D"[number % 4], "markeredgecolor": INK}
+        look: dict[str, Any] = {
+            "color": COLOURS[(0, 1, 2, 4)[number % 4]],
+            "marker": "os^D"[number % 4],
+            "markeredgecolor": INK,
+        }
         ax.plot(rows.per_second, rows.milliseconds, label=name, linewidth=1.5, **look)
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -45,7 +50,8 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
 
 def _label(ax: Axes, points: "pandas.DataFrame") -> None:
     """Write each label on the side of its point where it covers the fewest points and labels, then the fewest lines."""
-    ax.figure.draw_without_rendering()  # computes the layout, so that what follows is in pixels
+    if figure := ax.get_figure(root=True):
+        figure.draw_without_rendering()  # computes the layout, so that what follows is in pixels
     lines = [line.get_transform().transform_path(line.get_path()) for line in ax.lines]
     dots = ax.transData.transform(points[["per_second", "milliseconds"]].to_numpy())
     taken = [Bbox([dot - 5, dot + 5]) for dot in dots]
@@ -77,6 +83,7 @@ def counts(table: "pandas.DataFrame", unit: str, ax: Axes | None = None) -> Axes
     The description has the numbers. Without `ax` it makes a new figure.
     """
     ax = _bars(table, unit, ax, "{:.0f}")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     groups = (f"{column}: {', '.join(f'{row} {value}' for row, value in table[column].items())}" for column in table)
     describe(ax, f"Picture: {unit}. {'; '.join(groups)}.")
     return ax

@@ -1,7 +1,7 @@
-"""A service that stops at the end of its topic, for a notebook's cell. `Lab.serve` runs it; lesson 10 uses it first.
+"""A group catches up: a worker handles what is left of a topic, and stops at the end. Lesson 10 begins to use it.
 
-It is the loop that lesson 07 writes by hand: process, then commit. What fails becomes a dead letter, as in lesson 09.
-`payments.py` is a service that runs until it is stopped.
+The loop is the one that lesson 07 writes by hand: process, then commit. What fails becomes a dead letter, as in lesson
+09. `payments.py` is a service that runs until it is stopped.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ def event_in(record: ConsumerRecord) -> Event:
     return Event.decode(record.value)
 
 
-def serve(
+def catch_up(
     kafka: Cluster,
     topic: str,
     group: str,

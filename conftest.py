@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from labsupport.broker import background, homes, processes
+from labsupport.commands.test import keep_byte_code
 from labsupport.settings import Settings
 from labsupport.waiting import INTERRUPTS
 
@@ -40,21 +41,11 @@ def pytest_configure(config):
             config.option.basetemp = str(home / "tests")
         marked = [sys.executable, *processes.python_marks(Settings.from_environment(), "program")]
         config.option.tx = ["popen//python=" + shlex.join(marked) if tx == "popen" else tx for tx in config.option.tx]
-    _keep_byte_code(config.rootpath / ".pytest_cache" / "byte-code")
+    keep_byte_code()
     os.environ["TQDM_DISABLE"] = "1"
     config.option.nbval_sanitize_with = str(Path(__file__).parent / "tests" / "nbval.sanitize")  # from any folder
     for each in INTERRUPTS:  # end as Ctrl-C does, with everything stopped
         signal.signal(each, signal.default_int_handler)
-
-
-def _keep_byte_code(folder: Path) -> None:
-    """Keep what Python compiles in `folder`, if the user wants none of it beside the sources.
-
-    Otherwise each of some hundred processes compiles the Kafka client, and each kernel IPython: uv compiles nothing.
-    """
-    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
-        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(folder))
-        sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 
 def pytest_unconfigure():

@@ -357,7 +357,7 @@ def kernel_of_answers(home_of_answers, tmp_path_factory):
 
 
 @lesson
-def test_each_variation_has_the_outcome_that_it_states(path, own_home):
+def test_each_variation_has_the_outcome_that_it_states(path, settings):
     """Run the episode with the change of one cell that the metadata names, then unchanged: that prints as stored."""
     lesson = read(path)
     cells = {cell.id: cell for cell in code_cells(lesson)}

@@ -23,7 +23,7 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         TypeError,
         "headers",
-        'Headers are a list of pairs of text and bytes: headers=[("event_type", b"OrderCreated")]; None is not taken.',
+        'Headers are a list of pairs of text and bytes: headers=[("event_type", b"OrderCreated")]; None is refused.',
     ),
     (
         TypeError,
@@ -34,7 +34,7 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         ValueError,
         "Need at least one: key or value",
-        "This client sends no record with neither: give it a key or a value.",
+        "This client sends no record that has neither: give it a key or a value.",
     ),
     (
         ValueError,

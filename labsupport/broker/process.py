@@ -162,10 +162,10 @@ class Process:
         except LabError:
             self.kill()
 
-    def wait(self) -> None:
-        """Wait until it ends, without a limit. Only the program that started it may call this."""
+    def wait(self) -> int:
+        """Wait for its end, without a limit; returns its exit code. Only the program that started it may call this."""
         assert self.popen is not None
-        self.popen.wait()
+        return self.popen.wait()
 
     def kill(self) -> None:
         """Kill it and its children as a power cut would (SIGKILL), and wait until it is gone."""

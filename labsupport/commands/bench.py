@@ -130,7 +130,7 @@ def _compare(size: int, pairs: list[tuple[Sample, Sample]]) -> list[Row]:
         return Row(what, unit, lab, stock, ratio, "stock")
 
     name = "one broker" if size == 1 else f"{size} brokers"
-    rows = [row(f"{name}: from nothing until a client has its metadata", "s", lambda sample: sample.start)]
+    rows = [row(f"{name}: from start to a client's first metadata", "s", lambda sample: sample.start)]
     if size == 1:
         rows.append(row("first record read through a new group", "s", lambda sample: sample.first_record))
         rows.append(row("memory of the idle broker", "MB", lambda sample: sample.memory / 2**20))

@@ -37,29 +37,29 @@ def publish_by_hand(producer: KafkaProducer, topic: str, events: Sequence[Event]
         waiting.popleft().get(timeout=60)
 
 
-def read_by_hand(consumer: KafkaConsumer, place: TopicPartition) -> int:
+def read_by_hand(consumer: KafkaConsumer, partition: TopicPartition) -> int:
     """Read with the loop of lesson 04; returns the number of records."""
     count = 0
-    end = consumer.end_offsets([place])[place]
-    while consumer.position(place) < end:
+    end = consumer.end_offsets([partition])[partition]
+    while consumer.position(partition) < end:
         for records in consumer.poll(timeout_ms=200).values():
             for _ in records:
                 count += 1
     return count
 
 
-def rebuild_with_helper(consumer: KafkaConsumer, place: TopicPartition, database: sqlite3.Connection) -> None:
+def rebuild_with_helper(consumer: KafkaConsumer, partition: TopicPartition, database: sqlite3.Connection) -> None:
     """Rebuild with the lab's helper."""
-    report.rebuild(consumer, place.topic, database)
+    report.rebuild(consumer, partition.topic, database)
 
 
-def rebuild_by_hand(consumer: KafkaConsumer, place: TopicPartition, database: sqlite3.Connection) -> None:
+def rebuild_by_hand(consumer: KafkaConsumer, partition: TopicPartition, database: sqlite3.Connection) -> None:
     """Rebuild with the loop of lesson 11: handle all records; once a second store the state and commit."""
-    consumer.assign([place])
-    consumer.seek_to_beginning(place)
-    end = consumer.end_offsets([place])[place]
+    consumer.assign([partition])
+    consumer.seek_to_beginning(partition)
+    end = consumer.end_offsets([partition])[partition]
     last = time.monotonic()
-    while consumer.position(place) < end:
+    while consumer.position(partition) < end:
         for records in consumer.poll(timeout_ms=200).values():
             for record in records:
                 report.add(database, decode(record))
@@ -76,10 +76,10 @@ def decode(record: ConsumerRecord) -> Event:
     return Event.decode(record.value)
 
 
-def work_by_hand(consumer: KafkaConsumer, place: TopicPartition, handle: Callable[[object], object]) -> None:
+def work_by_hand(consumer: KafkaConsumer, partition: TopicPartition, handle: Callable[[object], object]) -> None:
     """Consume with the loop of lesson 07, which commits each poll's records after handling them, as the worker does."""
-    end = consumer.end_offsets([place])[place]
-    while consumer.position(place) < end:
+    end = consumer.end_offsets([partition])[partition]
+    while consumer.position(partition) < end:
         for records in consumer.poll(timeout_ms=200).values():
             for record in records:
                 handle(record)
@@ -106,49 +106,49 @@ def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, t
         )
         for _ in range(rounds)
     ]
-    place = TopicPartition(topic, 0)
+    partition = TopicPartition(topic, 0)
     settings = {"group_id": "97-loops", "auto_offset_reset": "earliest", "enable_auto_commit": False}
     consumer = kafka.consumer(name="loops-reader", **settings)
-    consumer.assign([place])
+    consumer.assign([partition])
 
     def read(loop: Callable[[], object]) -> float:
-        consumer.seek_to_beginning(place)
-        consumer.position(place)
+        consumer.seek_to_beginning(partition)
+        consumer.position(partition)
         return seconds(loop)
 
     def with_helper() -> int:
         return sum(1 for _ in reading.to_the_end(consumer))
 
     read(with_helper)
-    done = [(read(with_helper), read(lambda: read_by_hand(consumer, place))) for _ in range(rounds)]
+    done = [(read(with_helper), read(lambda: read_by_hand(consumer, partition))) for _ in range(rounds)]
     handle = deque[object](maxlen=1).append  # as little work as there is
     working = [
         (
             read(lambda: Worker(consumer, handle).run(until=reading.at_the_end(consumer))),
-            read(lambda: work_by_hand(consumer, place, handle)),
+            read(lambda: work_by_hand(consumer, partition, handle)),
         )
         for _ in range(rounds)
     ]
-    rebuilt = [_rebuild(kafka, place, number) for number in range(rounds // 2)]
-    records = f"{consumer.position(place) * rounds:,}"
+    rebuilt = [_rebuild(kafka, partition, number) for number in range(rounds // 2)]
+    records = f"{consumer.position(partition) * rounds:,}"
     return {
         f"publish {rounds * events:,} events": _sums(published),
         f"read {records} events": _sums(done),
         f"handle and commit {records} events": _sums(working),
-        f"rebuild a report from {consumer.position(place) * len(rebuilt):,} events": _sums(rebuilt),
+        f"rebuild a report from {consumer.position(partition) * len(rebuilt):,} events": _sums(rebuilt),
     }
 
 
-def _rebuild(kafka: Cluster, place: TopicPartition, number: int) -> tuple[float, float]:
+def _rebuild(kafka: Cluster, partition: TopicPartition, number: int) -> tuple[float, float]:
     """Return seconds of the helper and of the loop by hand, each with its own group and file."""
     taken = []
     for work in (rebuild_with_helper, rebuild_by_hand):
         group = f"97-{work.__name__}-{number}"
         consumer = kafka.consumer(name="rebuilder", group_id=group, enable_auto_commit=False)
-        consumer.committed(place, timeout_ms=30_000)  # the group's coordinator is there
+        consumer.committed(partition, timeout_ms=30_000)  # the group's coordinator is there
         with tempfile.TemporaryDirectory() as folder, closing(report.database(Path(folder, "report.db"))) as database:
             begin = time.monotonic()
-            work(consumer, place, database)
+            work(consumer, partition, database)
             taken.append(time.monotonic() - begin)
     return taken[0], taken[1]
 

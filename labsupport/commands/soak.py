@@ -147,12 +147,14 @@ def _seeds(settings: Settings, seeds: int) -> Iterator[Row]:
     with private(1, settings) as kafka:
         inbox = crashes.run(kafka, STRATEGIES[-1:], seeds=seeds).table.iloc[0]
         broken = [f"{inbox[what]} {what}" for what in ("lost", "twice") if inbox[what]]
-        yield Row("a crash of the worker with an inbox: nothing lost, nothing twice", int(inbox["trials"]), broken)
-        row = Row("poison at random places: set aside unchanged, the rest in order")
+        yield Row(
+            "a crash of a worker with an inbox: nothing lost, nothing processed twice", int(inbox["trials"]), broken
+        )
+        row = Row("poison at random offsets: dead-lettered unchanged, the rest in order")
         for trial in poison.run(kafka, range(seeds)):
             row.note(*[f"seed {trial.seed}: {problem}" for problem in trial.problems])
         yield row
-        row = Row("a rebuild killed half-way and run again: the hash of the live report")
+        row = Row("a rebuild killed half-way and run again: same hash as the live report")
         for number in progress("Rebuilds", unit="trial", over=range(max(1, seeds // 10))):
             row.note(*[f"seed {number}: another hash"] * (not rebuilds.run_trial(kafka, number).equal))
         yield row
@@ -186,8 +188,8 @@ def _owners(settings: Settings, kills: int, chance: random.Random) -> Iterator[R
 
 def _verdicts() -> Iterator[Row]:
     """Judge every right answer three times, beside three busy loops for each processor."""
-    judged = Row("a right answer on a busy machine: not called wrong, nor the lab down")
-    passed = Row("of these, passed instead of `LAB BUSY`")
+    judged = Row("a right answer on a busy machine: `PASS` or `LAB BUSY`")
+    passed = Row("of these, `PASS`")
     for style, verdict in verdicts.play():
         problem = [f"{style}: {verdict}"]
         judged.note(*problem * verdicts.wrong(verdict))

@@ -62,8 +62,19 @@ def _choose(changed: bool, lessons: list[str]) -> list[str]:
     return chosen.arguments(notebooks)
 
 
+def keep_byte_code() -> None:
+    """Keep what Python compiles in the cache of pytest, if the user wants none of it beside the sources.
+
+    Otherwise each of some hundred processes compiles the Kafka client, and each kernel IPython: uv compiles nothing.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        folder = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(CHECKOUT / ".pytest_cache" / "byte-code"))
+        sys.dont_write_bytecode, sys.pycache_prefix = False, folder
+
+
 def _hand_over(arguments: list[str]) -> None:
     os.chdir(CHECKOUT)
+    keep_byte_code()  # for pytest's own modules, too
     command = [sys.executable, "-m", "pytest", *arguments]
     if os.name == "nt":
         from labsupport.broker.processes import python_marks

@@ -71,7 +71,7 @@ class Told:
     """The result of a tour: its last sheet, and the moments of the events whose path is drawn."""
 
     sheet: Sheet
-    road: tuple[Moment, ...]
+    path: tuple[Moment, ...]
 
 
 def show(settings: Settings, picture: Path | None) -> None:
@@ -82,15 +82,15 @@ def show(settings: Settings, picture: Path | None) -> None:
         console.print(f"[bold]{about:<12}[/] {escape(what)}", soft_wrap=True)
 
     with kafka_meanwhile(settings) as kafka, Lesson(LESSON, kafka, settings) as lab:
-        say("Kafka", f"{kafka!r:.90}".strip("<>") + "; what follows is read from it, and from a database")
+        say("Kafka", f"{kafka!r:.90}".strip("<>") + "; the figures below are read from it and from a database")
         told = play(lab, say)
     seconds = f"{time.monotonic() - begin:.0f} s"
-    say("all is well", f"nothing lost, nothing twice; {seconds}. Lessons 03 to 11 show why: python3 lab.py")
+    say("all is well", f"nothing lost, nothing processed twice; {seconds}. Lessons 03 to 11 show why: python3 lab.py")
     if picture:
         from labsupport.experiments.watching import plots  # here, because it takes longer to import than all the rest
 
-        save(plots.spacetime(told.road), picture, dpi=150)
-        say("picture", f"the road of two events is in {picture}")
+        save(plots.spacetime(told.path), picture, dpi=150)
+        say("picture", f"the path of two events is in {picture}")
 
 
 def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
@@ -128,7 +128,7 @@ def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
             history = team.history
         _rebuild(lab, topic, path, folder / "report.db", say)
         ids = [_came_again(history)[0], next(each.event_id for each in history.of_kind(Kind.RETRYING) if each.event_id)]
-        return Told(last, _road(lab, topic, history, ids))
+        return Told(last, _path(lab, topic, history, ids))
 
 
 def require(sheet: Sheet, produced: int, dead_lettered: int = 0) -> Sheet:
@@ -145,7 +145,7 @@ def _share_and_crash(lab: Lesson, team: Members, events: Sequence[Event], say: S
     team.start("A", settle=False)
     team.start("B", freeze_at=Kind.HANDLED, nth=CRASH)  # so that the kill meets it between effect and commit
     owners = team.owners
-    say("group", "two processes share a topic: " + ", ".join(f"{who} has {_places(owners[who])}" for who in owners))
+    say("group", "two processes share a topic: " + ", ".join(f"{who} has {_listed(owners[who])}" for who in owners))
     count = publish.publish(lab.producer(name="tour-shop"), team.topic, events)
     say("produce", f"{count} events of a shop, all acknowledged")
     team.wait(lambda history: history.is_frozen("B"), f"B to process {CRASH} events")
@@ -157,38 +157,38 @@ def _share_and_crash(lab: Lesson, team: Members, events: Sequence[Event], say: S
     _read_to_the_end(lab, team)
     (killed,) = team.history.of_kind(Kind.KILLED)
     gap = team.history.longest_gap(killed)
-    say("takeover", f"A has {_places(team.owners['A'])}; nobody had B's for {gap:.1f} s, until its session ended")
-    say("redelivery", f"{len(_came_again(team.history))} events came again, and the inbox knew them")
+    say("takeover", f"A has {_listed(team.owners['A'])}; nobody had B's for {gap:.1f} s, until its session ended")
+    say("redelivery", f"{len(_came_again(team.history))} events were redelivered, and the inbox recognised them")
 
 
 def _poison(lab: Lesson, team: Members, events: Sequence[Event], dead: str, say: Say) -> None:
     producer = lab.producer(name="tour-shop")
     producer.send(team.topic, b"\xffno event", b"ORD-123").get(timeout=10)
     count = publish.publish(producer, team.topic, events)
-    say("produce", f"{count} more events, reports among them, and a record that is no event")
+    say("produce", f"{count} more events, some of them reports, and a record that is not an event")
     _read_to_the_end(lab, team)
     errors = redrive.letters(lab.consumer(name="tour-redrive"), redrive.selection(dead)).by_error
     found = ", ".join(f"{number} {error.rpartition('.')[2]}" for error, number in errors.items())
-    say("dead letters", f"{found}: put aside with their reasons, and nothing waited behind them")
+    say("dead letters", f"{found}: set aside with their reasons; no later event had to wait")
 
 
 def _redrive(lab: Lesson, team: Members, mended: Callable, dead: str, say: Say) -> None:
     with closing(ConfluentProducer(lab.bootstrap)) as producer:
         consumer = lab.consumer(name="tour-redrive")
-        account = redrive.redrive(consumer, producer, redrive.selection(dead, error="KeyError"), addressed=True)
+        sent = redrive.redrive(consumer, producer, redrive.selection(dead, error="KeyError"), addressed=True)
     team.handle = mended
     team.start("C")
     _read_to_the_end(lab, team)
-    say("redrive", f"the service is mended; {account.done} dead letters went back, and C processed them")
+    say("redrive", f"the service is fixed; {sent.done} dead letters went back, and C processed them")
 
 
 def _rebuild(lab: Lesson, topic: str, path: Path, anew: Path, say: Say) -> None:
     consumer = lab.consumer(name="tour-rebuild", group_id=lab.group("tour-report"), enable_auto_commit=False)
     with closing(report.database(path)) as live, closing(report.database(anew)) as rebuilt:
-        account = report.rebuild(consumer, topic, rebuilt)
+        replayed = report.rebuild(consumer, topic, rebuilt)
         wanted, found, lines = report.digest(live), report.digest(rebuilt), len(report.lines(rebuilt))
     same = "the same" if found == wanted else f"not that of the live one, {wanted}"
-    say("replay", f"all {account.read} records again, into a new report: {lines} lines, hash {found}, {same}")
+    say("replay", f"all {replayed.read} records replayed into a new report: {lines} lines, hash {found}, {same}")
     if found != wanted:
         raise LabError("The rebuilt report differs from the live one.", f"hash {found} instead of {wanted}", AGAIN)
 
@@ -204,7 +204,7 @@ def _came_again(history: GroupHistory) -> list[str]:
     return [each for each in dict.fromkeys(handled) if handled.count(each) > 1]
 
 
-def _road(lab: Lesson, topic: str, history: GroupHistory, ids: Sequence[str]) -> tuple[Moment, ...]:
+def _path(lab: Lesson, topic: str, history: GroupHistory, ids: Sequence[str]) -> tuple[Moment, ...]:
     """What happened to these events; the kill as a crash, and what the inbox answered as a statement."""
     moments: list[Moment] = []
     known: set[str] = set()
@@ -236,6 +236,6 @@ def _own_names(lab: Lesson) -> Iterator[None]:
         clear()
 
 
-def _places(numbers: Sequence[int]) -> str:
+def _listed(numbers: Sequence[int]) -> str:
     *most, last = map(str, numbers)
     return f"{', '.join(most)} and {last}" if most else last

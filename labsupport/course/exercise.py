@@ -61,7 +61,7 @@ def _program(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Wrong:
-    """A known wrong answer: a misconception that people have, its code, and a phrase of the right feedback."""
+    """A known wrong answer: a common misconception, its code, and a phrase that its feedback contains."""
 
     misconception: str
     code: str

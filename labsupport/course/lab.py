@@ -83,9 +83,10 @@ class Lab(Cluster):
         """The progress and lag of `group` in `topic`; `consumer` adds its positions."""
         begins, ends = log.bounds(self, topic)
         positions = {}
-        for place in consumer.assignment() if consumer else ():
-            if place.topic == topic:
-                positions[place.partition] = consumer.position(place, timeout_ms=5_000)
+        if consumer:
+            for each in consumer.assignment():
+                if each.topic == topic:
+                    positions[each.partition] = consumer.position(each, timeout_ms=5_000)
         return lag.compute(topic, begins, ends, log.committed(self, topic, group), positions)
 
     @contextlib.contextmanager
@@ -159,7 +160,7 @@ class Lab(Cluster):
         return self.balance(topic, group, database, dead_letters=dead_letters)
 
     def run_twice(self, topic: str, **options: Any) -> dict[str, int]:
-        """Run a service in a process of its own until it is killed or ends, and start it again.
+        """Run a service in a process of its own until it is killed or ends; then run it again, to its end, in this one.
 
         Returns how many events were `lost` and processed `twice`, and how many records were `redelivered`. `options`
         are those of `services.run_twice`: `loop` or `handle`, `kill_at` and `nth`, and the consumer's settings.

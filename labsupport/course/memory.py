@@ -49,7 +49,7 @@ class Raised:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Raised) and type(other.error) is type(self.error)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # typeshed types it as a method; Python takes None for "no hash"
 
 
 _pristine: "WeakKeyDictionary[Callable, bytes]" = WeakKeyDictionary()

@@ -11,7 +11,18 @@ from typing import Any
 
 MOST_ITEMS = 10_000  # of a returned collection
 DEEPEST = 8  # levels of nested collections
-KNOWN = (int, float, Decimal, bytes, str, list, dict, set, frozenset, tuple)  # a result may be a subclass of these
+KNOWN: tuple[Any, ...] = (
+    int,
+    float,
+    Decimal,
+    bytes,
+    str,
+    list,
+    dict,
+    set,
+    frozenset,
+    tuple,
+)  # a result may be a subclass of these
 
 
 def plain(value: Any, kinds: tuple[type, ...]) -> Any:

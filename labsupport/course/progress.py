@@ -49,7 +49,7 @@ class Progress:
 
 
 def decoded(text: str) -> Progress:
-    """The progress in the code that `text` contains, whatever is around it.
+    """The progress in the code that `text` contains, whatever surrounds it.
 
     Raises LabError if there is no code, or it was mistyped. A code proves nothing: anybody can make one.
     """

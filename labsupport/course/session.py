@@ -156,7 +156,7 @@ def _explain_errors() -> None:
         elif isinstance(error, NameError):
             if re.search(rf"lab\.check\(.*\b{error.name}\b", extract_tb(traceback)[-1].line or ""):
                 note = f"{error.name} does not exist yet: run the exercise's cell above this one, then this one again."
-                error._render_traceback_ = lambda: [note]  # what IPython shows instead of the stack
+                vars(error)["_render_traceback_"] = lambda: [note]  # what IPython shows instead of the stack
         elif meaning := advice(error) or renamed.advice(error):
             error.add_note(f"What it means: {meaning}")
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)

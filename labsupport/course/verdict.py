@@ -106,9 +106,11 @@ def _drawn(moments: Sequence[Moment]) -> str:
 
     from labsupport.experiments.watching import plots
 
-    png, axes = io.BytesIO(), plots.spacetime(moments)
-    axes.figure.savefig(png, format="png", dpi=72)
-    pyplot.close(axes.figure)
+    png, figure = io.BytesIO(), plots.spacetime(moments).get_figure(root=True)
+    if figure is None:  # the axes were removed from it
+        return ""
+    figure.savefig(png, format="png", dpi=72)
+    pyplot.close(figure)
     return base64.b64encode(png.getvalue()).decode("ascii")
 
 

@@ -1,4 +1,4 @@
-"""Carries out what is decided about a failed record: its partition waits, or it becomes a dead letter. Lesson 09.
+"""Carries out the decision about a failed record: its partition waits, or it becomes a dead letter. Lesson 09.
 
 To wait means: seek back to the record, pause its partition, and keep polling. So the member stays in its group, its
 other partitions are processed, and nothing in the same partition overtakes the record.

@@ -92,7 +92,7 @@ def _require_transactions(database: sqlite3.Connection) -> None:
 def forget(database: sqlite3.Connection, older_than: timedelta) -> int:
     """Remove ids that are older than that by the system's clock; returns how many.
 
-    If one of these events comes again, it is processed again.
+    If one of these events is redelivered, it is processed again.
     """
     with database:
         return database.execute(

@@ -52,7 +52,7 @@ class OffsetTracker:
         return dict(self._due)
 
     def committed(self, due: Mapping[Hashable, int]) -> None:
-        """Forget offsets that were committed; or refused, and are no longer ours."""
+        """Forget offsets that were committed, or refused because another member has the partition."""
         self._due = {partition: offset for partition, offset in self._due.items() if due.get(partition) != offset}
 
     def gone(self, partitions: Iterable[Hashable]) -> None:

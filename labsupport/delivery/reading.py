@@ -69,7 +69,7 @@ def after(record: ConsumerRecord) -> dict[TopicPartition, OffsetAndMetadata]:
 def id_of(record: ConsumerRecord) -> str:
     """The id of the record's event: from the header `event_id`, else from the value, else topic-partition-offset.
 
-    The latter are a redriven record's first coordinates. Never raises, because the record may be no event.
+    The latter are a redriven record's first coordinates. Never raises, because the record may not be an event.
     """
     if event_id := id_in(record.headers, record.value):
         return event_id

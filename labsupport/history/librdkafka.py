@@ -87,7 +87,7 @@ class ConfluentProducer:
         answer = _Answer(self._producer, self._as_kafka_python_says)
         where = {} if partition is None else {"partition": partition}
         when = {} if timestamp_ms is None else {"timestamp": timestamp_ms}
-        more = {"headers": list(headers or ()), "on_delivery": answer.told} | where | when
+        more: dict[str, Any] = {"headers": list(headers or ()), "on_delivery": answer.told} | where | when
         end = time.monotonic() + FULL
         try:
             while True:
@@ -139,7 +139,8 @@ class _Answer(Future):
         if error := self.says(refused):
             self.failure(error)
         else:
-            self.success(Stored(message.topic(), message.partition(), message.offset()))
+            stored = message.topic(), message.partition(), message.offset()
+            self.success(Stored(*stored))  # type: ignore[arg-type]  # None only in a message that has an error
 
     def get(self, timeout: float = 60.0) -> Stored:
         """Wait for the acknowledgement, for at most `timeout` seconds."""

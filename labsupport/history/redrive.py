@@ -54,7 +54,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Letters:
-    """The selected dead letters, in their order. `report` also counts records that are no dead letters."""
+    """The selected dead letters, in their order. `report` also counts records that are not dead letters."""
 
     found: tuple[Found, ...]
     report: ReplayReport = field(repr=False)
@@ -86,7 +86,7 @@ def selection(
     where: Callable[[ConsumerRecord], object] | None = None,
     **more: Any,
 ) -> Selection:
-    """Select the dead letters of `topic`, a dead letter topic, to which every given condition applies.
+    """Select the dead letters of `topic`, a dead letter topic, that meet every given condition.
 
     `error` is a part of the error's class, of its cause's class or of its message; `group` is the group that could not
     process the record. The rest is as in `Selection`: `keys` and `types` are the original's, `since` and `before` refer
@@ -117,7 +117,7 @@ def plan(
     widen: bool = False,
     allow: Callable[[str], object] = lambda _: None,
 ) -> "Plan":
-    """Plan a redrive of the selected dead letters. Letters that come later do not belong to it.
+    """Plan a redrive of the selected dead letters. Later letters are not part of it.
 
     With `addressed`, each goes only to the group that could not process it. Of several dead letters of one record, one
     is sent (addressed: one per group). With `widen`, records that were sent to one group before are sent to all. The

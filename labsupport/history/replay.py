@@ -46,7 +46,7 @@ def copy(record: ConsumerRecord, topic: str, replay_id: str) -> Outgoing:
 
 
 def choose(consumer: KafkaConsumer, selection: Selection, *, replay_id: str = "", patience: float = 10.0) -> "Replay":
-    """Resolve the selection against the log as it is now. Records that are added later do not belong to it.
+    """Resolve the selection against the log as it is now. Later records are not part of it.
 
     The consumer has no topics of its own and commits nothing. `replay_id` goes into the marks; the default is unique.
     The replay gives up after `patience` seconds without progress. Raises LabError if there is no such topic or

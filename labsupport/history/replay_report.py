@@ -106,9 +106,8 @@ class ReplayCounter:
     def __init__(
         self, topic: str, replay_id: str, ranges: Sequence[OffsetRange], verb: str = "handled", dry_run: bool = False
     ):
-        self._fixed = {"topic": topic, "replay_id": replay_id, "ranges": tuple(ranges)}
-        self._fixed |= {"verb": verb, "dry_run": dry_run}
-        self.dry_run = dry_run
+        self.topic, self.replay_id, self.ranges = topic, replay_id, tuple(ranges)
+        self.verb, self.dry_run = verb, dry_run
         self.read = self.chosen = self.done = 0
         self.left_out: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
@@ -133,7 +132,11 @@ class ReplayCounter:
         failed = [future.exception for _, future in self.waiting if future.is_done and not future.succeeded()]
         refused = Counter(type(error).__name__ for error in failed if is_refusal(error))
         return ReplayReport(
-            **self._fixed,
+            topic=self.topic,
+            replay_id=self.replay_id,
+            ranges=self.ranges,
+            verb=self.verb,
+            dry_run=self.dry_run,
             read=self.read,
             chosen=self.chosen,
             done=self.done + acknowledged,
@@ -160,7 +163,7 @@ class ReplayCounter:
         self.chosen += count
         self.skipped[UNREADABLE] += count
         if len(self._examples) < EXAMPLES:
-            self._examples.append(f"{self._fixed['topic']}/{partition}/{start}: {why.seen}")
+            self._examples.append(f"{self.topic}/{partition}/{start}: {why.seen}")
 
     def expire(self, partition: int, start: int, stop: int) -> None:
         """Count offsets that were deleted before they were read."""

@@ -211,8 +211,8 @@ def _require_nobody(admin: KafkaAdminClient, group: str) -> None:
 
 
 def _targets(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition], where: Where) -> list[Target]:
-    begins = _offsets(admin, dict.fromkeys(partitions, OffsetSpec.EARLIEST))
-    ends = _offsets(admin, dict.fromkeys(partitions, OffsetSpec.LATEST))
+    begins = _bounds(admin, partitions, OffsetSpec.EARLIEST)
+    ends = _bounds(admin, partitions, OffsetSpec.LATEST)
     found: Mapping[TopicPartition, int | None] = {}
     firsts: Mapping[TopicPartition, int | None] = {}
     if where.time is not None:
@@ -223,6 +223,11 @@ def _targets(admin: KafkaAdminClient, group: str, partitions: list[TopicPartitio
         target(where, each.partition, begins[each], ends[each], committed.get(each), found.get(each), firsts.get(each))
         for each in partitions
     ]
+
+
+def _bounds(admin: KafkaAdminClient, partitions: list[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
+    found = admin.list_partition_offsets(dict.fromkeys(partitions, which), timeout_ms=5_000)
+    return {partition: each.offset for partition, each in found.items()}
 
 
 def _committed(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -140,7 +141,7 @@ def offset_range(
     return OffsetRange(partition, begin, end, start, max(start, stop), tuple(note for note in notes if note))
 
 
-def _offset(found: object) -> int | None:
+def _offset(found: Any) -> int | None:
     return None if found is None else found.offset
 
 

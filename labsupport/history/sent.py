@@ -29,7 +29,8 @@ class Sent:
     """
 
     def __init__(self, consumer: KafkaConsumer, pairs: Iterable[Pair]):
-        self.consumer, self.marks = consumer, defaultdict(set)
+        self.consumer = consumer
+        self.marks: defaultdict[str, set[str | None]] = defaultdict(set)
         # By topic: the time from which it is read (ms since 1970; 0: all of it), and what was read of it.
         self._since: dict[str, int] = {}
         self._read: dict[str, tuple[OffsetRange, ...]] = {}

@@ -22,13 +22,14 @@ COMMON = {
 
 def hiding(path: Sequence[str] | None = None) -> list[Path]:
     """Return the user's files that hide a module of Python or of the lab's packages; `path` is like sys.path."""
-    path = sys.path if path is None else path
+    # A folder that is there twice does not hide itself.
+    path = [*dict.fromkeys(str(Path(folder or ".").resolve()) for folder in (sys.path if path is None else path))]
     paths = sysconfig.get_paths()
     not_theirs = {Path(paths[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     not_theirs |= {each / "lib-dynload" for each in not_theirs} | {installed.CHECKOUT}
     found = []
     for number, folder in enumerate(path):
-        if (here := Path(folder or ".").resolve()).is_dir() and here not in not_theirs:
+        if (here := Path(folder)).is_dir() and here not in not_theirs:
             found += [each for each in sorted(here.iterdir()) if _hides(each, path[number + 1 :], path[:number])]
     return found
 

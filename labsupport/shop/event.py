@@ -79,7 +79,7 @@ class Event:
         envelope = {name: getattr(self, name) for name in ENVELOPE}
         envelope["timestamp"] = self.timestamp.isoformat().replace("+00:00", "Z")
         try:
-            value = simplejson.dumps(envelope | self.extra, use_decimal=True, ensure_ascii=False).encode()
+            value = simplejson.dumps({**envelope, **self.extra}, use_decimal=True, ensure_ascii=False).encode()
         except ValueError as error:  # half a surrogate pair, or an integer of thousands of digits
             raise EventError(f"cannot be written as JSON: {error}") from error
         if len(value) > MAX_BYTES:
@@ -198,7 +198,8 @@ def _is_money(amount: Decimal) -> bool:
     """At most 18 digits on either side of the point: writing out 1e999999999 would fill the memory."""
     if not amount.is_finite():
         return False
-    return amount.as_tuple().exponent >= -MAX_DIGITS and amount.adjusted() < MAX_DIGITS
+    exponent = amount.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -MAX_DIGITS and amount.adjusted() < MAX_DIGITS
 
 
 def _require(name: str, value: Any, kind: type) -> None:

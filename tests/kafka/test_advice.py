@@ -1,4 +1,4 @@
-"""Every error of the client that a learner is likely to meet has a sentence with the next step: raised for real."""
+"""Every client error that a learner is likely to meet has a sentence with the next step. All are raised for real."""
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition, codec
@@ -28,15 +28,15 @@ def topic(lab):
 
 
 @pytest.fixture(scope="module")
-def place(topic):
+def tp(topic):
     """Its one partition."""
     return TopicPartition(topic, 0)
 
 
-def reader(lab, place, reset="none", **settings):
+def reader(lab, tp, reset="none", **settings):
     """A consumer that has that partition."""
     consumer = lab.consumer(name="reader", auto_offset_reset=reset, **settings)
-    consumer.assign([place])
+    consumer.assign([tp])
     return consumer
 
 
@@ -47,7 +47,7 @@ def closed(client):
 
 
 def thrown_out(lab, topic):
-    """A member that its group does not know any more."""
+    """A member that its group no longer knows."""
     member = lab.consumer(topic, name="member", group_id="98-out", auto_offset_reset="earliest")
     member.poll(timeout_ms=5_000)
     (described,) = lab.admin().describe_groups(["98-out"])["98-out"]["members"]
@@ -69,7 +69,7 @@ def twins(lab, topic):
 
 
 def codec_missing(lab):
-    """A producer that compresses by a library that is not there."""
+    """A producer whose compression library is missing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec, "snappy", None)
         with pytest.raises(LabError, match="library for that compression_type is missing") as said:
@@ -78,15 +78,15 @@ def codec_missing(lab):
 
 
 def strangers(lab, topic):
-    """A member that assigns otherwise than the one that is there."""
+    """A member with a different assignor from the group's."""
     joined(lab, topic, "s1", group_id="98-strangers", partition_assignment_strategy=[RangePartitionAssignor])
     other = {"partition_assignment_strategy": [RoundRobinPartitionAssignor]}
     return lab.consumer(topic, name="s2", group_id="98-strangers", **other)
 
 
-def one(place, offset=1):
+def one(tp, offset=1):
     """What to commit."""
-    return {place: OffsetAndMetadata(offset, "", -1)}
+    return {tp: OffsetAndMetadata(offset, "", -1)}
 
 
 def send(lab, topic, settings=None, **record):
@@ -95,61 +95,61 @@ def send(lab, topic, settings=None, **record):
 
 
 CASES = {
-    "text for bytes": (lambda lab, topic, place: send(lab, topic, value="1"), "takes bytes"),
-    "text for a key": (lambda lab, topic, place: send(lab, topic, value=b"1", key="k"), "takes bytes"),
-    "neither key nor value": (lambda lab, topic, place: send(lab, topic), "neither"),
-    "header with text": (lambda lab, topic, place: send(lab, topic, value=b"1", headers=[("a", "b")]), "pairs of text"),
-    "header of None": (lambda lab, topic, place: send(lab, topic, value=b"1", headers=[("a", None)]), "pairs of text"),
-    "headers as a dict": (lambda lab, topic, place: send(lab, topic, value=b"1", headers={"a": b"b"}), "pairs of text"),
-    "too large, client": (lambda lab, topic, place: send(lab, topic, value=b"x" * 2_000_000), "client refused it"),
-    "too large, broker": (lambda lab, topic, place: send(lab, topic, value=b"x" * 2_000), "broker refused it"),
-    "no such partition": (lambda lab, topic, place: send(lab, topic, value=b"1", partition=7), "no such partition"),
+    "text for bytes": (lambda lab, topic, tp: send(lab, topic, value="1"), "takes bytes"),
+    "text for a key": (lambda lab, topic, tp: send(lab, topic, value=b"1", key="k"), "takes bytes"),
+    "neither key nor value": (lambda lab, topic, tp: send(lab, topic), "neither"),
+    "header with text": (lambda lab, topic, tp: send(lab, topic, value=b"1", headers=[("a", "b")]), "pairs of text"),
+    "header of None": (lambda lab, topic, tp: send(lab, topic, value=b"1", headers=[("a", None)]), "pairs of text"),
+    "headers as a dict": (lambda lab, topic, tp: send(lab, topic, value=b"1", headers={"a": b"b"}), "pairs of text"),
+    "too large, client": (lambda lab, topic, tp: send(lab, topic, value=b"x" * 2_000_000), "client refused it"),
+    "too large, broker": (lambda lab, topic, tp: send(lab, topic, value=b"x" * 2_000), "broker refused it"),
+    "no such partition": (lambda lab, topic, tp: send(lab, topic, value=b"1", partition=7), "no such partition"),
     "no such topic": (
-        lambda lab, topic, place: send(lab, "98-nowhere", {"max_block_ms": 500}, value=b"1"), "was it created"),
-    "a bad name": (lambda lab, topic, place: send(lab, "no topic!", value=b"1"), "letters, digits"),
+        lambda lab, topic, tp: send(lab, "98-nowhere", {"max_block_ms": 500}, value=b"1"), "was it created"),
+    "a bad name": (lambda lab, topic, tp: send(lab, "no topic!", value=b"1"), "letters, digits"),
     "no answer yet": (
-        lambda lab, topic, place: lab.producer(name="p", linger_ms=9_000).send(topic, b"1").get(timeout=0.1),
+        lambda lab, topic, tp: lab.producer(name="p", linger_ms=9_000).send(topic, b"1").get(timeout=0.1),
         "Unknown:"),
-    "closed producer": (lambda lab, topic, place: closed(lab.producer(name="p")).send(topic, b"1"), "was closed"),
+    "closed producer": (lambda lab, topic, tp: closed(lab.producer(name="p")).send(topic, b"1"), "was closed"),
     "nobody listens": (
-        lambda lab, topic, place: KafkaProducer(bootstrap_servers="127.0.0.1:1", bootstrap_timeout_ms=500), "listens"),
-    "a codec that is missing": (lambda lab, topic, place: codec_missing(lab), "is missing"),
-    "a misspelt setting": (lambda lab, topic, place: KafkaProducer(lingerms=1), "misspelt"),
+        lambda lab, topic, tp: KafkaProducer(bootstrap_servers="127.0.0.1:1", bootstrap_timeout_ms=500), "listens"),
+    "a codec that is missing": (lambda lab, topic, tp: codec_missing(lab), "is missing"),
+    "a misspelt setting": (lambda lab, topic, tp: KafkaProducer(lingerms=1), "misspelt"),
     "misspelt reset": (
-        lambda lab, topic, place: list(reading.to_the_end(reader(lab, place, "earlest", group_id="98-x"))), "earliest"),
+        lambda lab, topic, tp: list(reading.to_the_end(reader(lab, tp, "earlest", group_id="98-x"))), "earliest"),
     "seek outside": (
-        lambda lab, topic, place: [(r := reader(lab, place)).seek(place, 99), list(reading.to_the_end(r))], "seek()"),
-    "seek below 0": (lambda lab, topic, place: reader(lab, place).seek(place, -1), "counts from 0"),
-    "seek elsewhere": (lambda lab, topic, place: reader(lab, place).seek(TopicPartition(topic, 9), 0), "assign"),
-    "position elsewhere": (lambda lab, topic, place: reader(lab, place).position(TopicPartition(topic, 9)), "poll()"),
-    "commit refused": (lambda lab, topic, place: thrown_out(lab, topic).commit(one(place)), "refused the commit"),
-    "commit without group": (lambda lab, topic, place: reader(lab, place).commit(one(place)), "group_id"),
+        lambda lab, topic, tp: [(r := reader(lab, tp)).seek(tp, 99), list(reading.to_the_end(r))], "seek()"),
+    "seek below 0": (lambda lab, topic, tp: reader(lab, tp).seek(tp, -1), "counts from 0"),
+    "seek elsewhere": (lambda lab, topic, tp: reader(lab, tp).seek(TopicPartition(topic, 9), 0), "assign"),
+    "position elsewhere": (lambda lab, topic, tp: reader(lab, tp).position(TopicPartition(topic, 9)), "poll()"),
+    "commit refused": (lambda lab, topic, tp: thrown_out(lab, topic).commit(one(tp)), "refused the commit"),
+    "commit without group": (lambda lab, topic, tp: reader(lab, tp).commit(one(tp)), "group_id"),
     "commit a number": (
-        lambda lab, topic, place: reader(lab, place, group_id="98-n").commit({place: 1}), "after(record)"),
+        lambda lab, topic, tp: reader(lab, tp, group_id="98-n").commit({tp: 1}), "after(record)"),
     "session too short": (
-        lambda lab, topic, place: lab.consumer(
+        lambda lab, topic, tp: lab.consumer(
             topic, name="m", group_id="98-s", session_timeout_ms=500, heartbeat_interval_ms=100
         ).poll(timeout_ms=5_000), "1 s to 30 min"),
     "heartbeat too slow": (
-        lambda lab, topic, place: KafkaConsumer(**lab.config("consumer", group_id="98-h", heartbeat_interval_ms=6_000)),
+        lambda lab, topic, tp: KafkaConsumer(**lab.config("consumer", group_id="98-h", heartbeat_interval_ms=6_000)),
         "a third"),
-    "one instance id for two": (lambda lab, topic, place: twins(lab, topic).commit(one(place)), "member needs its own"),
-    "no assignor in common": (lambda lab, topic, place: strangers(lab, topic).poll(timeout_ms=5_000), "in common"),
+    "one instance id for two": (lambda lab, topic, tp: twins(lab, topic).commit(one(tp)), "member needs its own"),
+    "no assignor in common": (lambda lab, topic, tp: strangers(lab, topic).poll(timeout_ms=5_000), "in common"),
     "an assignor's name": (
-        lambda lab, topic, place: lab.consumer(
+        lambda lab, topic, tp: lab.consumer(
             topic, name="m", group_id="98-a", partition_assignment_strategy=["range"]), "classes, in a list"),
-    "closed consumer polls": (lambda lab, topic, place: closed(reader(lab, place)).poll(), "was closed"),
+    "closed consumer polls": (lambda lab, topic, tp: closed(reader(lab, tp)).poll(), "was closed"),
     "closed consumer commits": (
-        lambda lab, topic, place: closed(reader(lab, place, group_id="98-c")).commit(one(place)), "was closed"),
+        lambda lab, topic, tp: closed(reader(lab, tp, group_id="98-c")).commit(one(tp)), "was closed"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_error_has_its_sentence(case, lab, topic, place):
+def test_an_error_has_its_sentence(case, lab, topic, tp):
     """It says what happened and what to do."""
     action, phrase = CASES[case]
     with pytest.raises(Exception) as caught:  # noqa: PT011 - which one it is, is the point
-        action(lab, topic, place)
+        action(lab, topic, tp)
     assert phrase in advice(caught.value), f"{type(caught.value).__name__}: {caught.value}"
 
 

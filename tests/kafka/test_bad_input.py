@@ -1,4 +1,4 @@
-"""What a topic can hold that no program expects: to the dead letters and back, byte for byte, on a real broker."""
+"""Records that no program expects: to the dead letters and back, byte for byte, on a real broker."""
 
 import random
 from contextlib import closing
@@ -51,13 +51,13 @@ def work(lab, topic, group="97-payments", handle=lambda event: None, decode=lamb
     """A worker with dead letters, to the end of the topic; returns the ids of the events that it processed."""
     done = []
     consumer = lab.consumer(topic, name="A", group_id=group, **READS)
-    recovery = ErrorHandler(lab.producer(name="dead-letters", **dead_letter.producer_settings()), QUICK)
+    error_handler = ErrorHandler(lab.producer(name="dead-letters", **dead_letter.producer_settings()), QUICK)
 
     def tell(moment):
         if moment.kind == "handled":
             done.append(moment.event_id)
 
-    Worker(consumer, handle, decode=decode, hooks=[tell], error_handler=recovery).run(
+    Worker(consumer, handle, decode=decode, hooks=[tell], error_handler=error_handler).run(
         until=reading.at_the_end(consumer)
     )
     lab.close_client("A")
@@ -80,8 +80,8 @@ def there_and_back(lab, topic, producer, key, value, headers):
     original = dead_letter.original(record)
     assert (original.key, original.value, original.headers) == (key, value, list(headers))
     assert (original.topic, original.partition, original.offset, original.timestamp) == (topic, 0, 1, sent.timestamp)
-    account = redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(topic + "-dlt"))
-    assert account.done == 1
+    report = redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(topic + "-dlt"))
+    assert report.done == 1
     back = log.read(lab, topic).records[3]
     assert (back.key, back.value) == (key, value)
     assert back.headers == [*headers, ("redrive_origin", dead_letter.unwrap(record).origin.encode())]
@@ -90,7 +90,7 @@ def there_and_back(lab, topic, producer, key, value, headers):
 
 @pytest.mark.parametrize("kind", sorted(poison.KINDS))
 def test_poison_of_every_kind_goes_to_the_dead_letters_and_comes_back_as_it_was(lab, topic, producer, kind):
-    """Nothing stands still behind it, and not a byte of it is changed on either way."""
+    """Nothing waits behind it, and not a byte of it changes on either way."""
     record = there_and_back(lab, topic, producer, *poison.KINDS[kind](random.Random(1), ODD))
     letter = dead_letter.unwrap(record)
     assert letter.error.endswith(("EventError", "UnknownEventError"))
@@ -163,8 +163,8 @@ def test_kafka_pythons_producer_leaves_what_it_cannot_send(lab, topic, producer)
         producer.send(topic, value, key, headers).get()
     work(lab, topic)
     consumer, chosen = lab.consumer(name="redrive"), redrive.selection(topic + "-dlt")
-    account = redrive.redrive(consumer, lab.producer(name="back"), chosen)
-    assert (account.done, account.skipped) == (1, {"this client cannot send it": 2})
+    report = redrive.redrive(consumer, lab.producer(name="back"), chosen)
+    assert (report.done, report.skipped) == (1, {"this client cannot send it": 2})
     assert redrive.redrive(consumer, producer, chosen).done == 2
 
 
@@ -195,7 +195,7 @@ def test_a_dead_letter_that_is_itself_poison_keeps_its_first_origin(lab, topic, 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_poison_at_random_places(lab, seed):
-    """Nothing stands still, each poison is dead-lettered as it was, each healthy event processed once and in order."""
+    """Nothing waits: each poison event is dead-lettered unchanged, each healthy one processed once and in order."""
     trial = poison.run_trial(lab, seed)
     assert trial.problems == ()
     assert trial.poison == 10

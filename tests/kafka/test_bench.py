@@ -1,4 +1,4 @@
-"""The bench: that it measures both sides and leaves a running lab alone. What the figures are, no test says."""
+"""The bench: it measures both sides and leaves a running lab alone. No test checks the figures."""
 
 from labsupport.broker import processes
 from labsupport.broker.cluster import connect

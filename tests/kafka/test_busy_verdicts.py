@@ -25,5 +25,5 @@ def test_right_answers_beside_a_busy_loop_are_not_called_wrong():
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_only_a_pass_and_a_busy_lab_are_fit_for_a_right_answer(outcome):
-    """LAB DOWN is none: Kafka runs."""
+    """LAB DOWN would be wrong too: Kafka runs."""
     assert verdicts.wrong(Verdict("00-1", outcome)) == (outcome not in (Outcome.PASS, Outcome.LAB_BUSY))

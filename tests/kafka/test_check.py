@@ -156,7 +156,7 @@ SLOW = LabError("Waited 15 s for B to be let in.", "it did not happen")
     ],
 )
 def test_a_machine_that_stands_still_is_no_wrong_answer(opened, seen, outcomes, stalls, outcome, says):
-    """What depends on time is judged once more, and then there is no verdict; all else is as it was said."""
+    """A time-dependent verdict is judged once more, and then withheld; every other verdict stands."""
     exercise, left = judging(*outcomes)
     not_seen = seen(*stalls)
     verdict = course_judging.judged(exercise, reference("00-1"), opened)
@@ -194,7 +194,7 @@ def test_an_unknown_id_names_the_near_ones(opened, number):
 
 
 def test_id_and_function_in_the_wrong_order(opened):
-    """A slip that everybody makes once."""
+    """A common slip."""
     verdict = opened.check(reference("00-1"), "00-1")
     assert verdict.outcome is Outcome.ERROR
     assert "the id comes first, then your function" in verdict.look_at

@@ -173,7 +173,7 @@ def test_without_its_broker_every_call_is_a_sentence_within_its_deadline(elsewhe
 
 
 def test_an_external_broker_is_not_stopped_and_the_refusal_says_why(broker_elsewhere):
-    """It the lab did not start the broker, others may use it, and there is a way to do it."""
+    """If the lab did not start the broker, others may use it; there is a way to do it."""
     kafka = connect(Settings.from_environment({"LAB_KAFKA": broker_elsewhere.bootstrap, "LAB_HOME": "unused"}))
     with kafka, pytest.raises(LabError, match="stops, pauses or kills") as caught:
         kafka.broker(1)
@@ -260,7 +260,7 @@ def test_something_that_is_not_kafka_is_recognised(words, listener, monkeypatch)
     ],
 )
 def test_an_unreachable_kafka_has_its_own_sentence(address, sentence):
-    """Nobody there, no such host, and both of two addresses."""
+    """Nothing listens, no such host, and two addresses that both fail."""
     with pytest.raises(LabError, match=re.escape(sentence)) as caught:
         connect(Settings.from_environment({"LAB_KAFKA": address}))
     assert "unset LAB_KAFKA" in caught.value.next_step

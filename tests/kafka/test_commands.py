@@ -90,7 +90,7 @@ def test_wipe_asks_and_then_deletes_the_topics_only(elsewhere, lab, typed):
 
 @pytest.mark.parametrize("name", [None, *sorted(main.COMMANDS)])
 def test_every_help_has_an_example(name):
-    """And the example begins with what one really types."""
+    """The example begins with what a user types."""
     shown = CliRunner().invoke(main.lab, [name, "--help"] if name else ["--help"])
     assert shown.exit_code == 0
     assert re.search(rf"Example:\n +python3 lab\.py{f' {name}' if name else ''}\b", shown.output)
@@ -142,7 +142,7 @@ def test_new_says_what_it_made_and_what_it_kept(tmp_path, monkeypatch):
 
 
 def test_progress_shows_all_lessons(lab, typed, elsewhere):
-    """What was solved in any kernel of this checkout; nothing at first."""
+    """Exercises solved in any kernel of this checkout; none at first."""
     assert typed("progress").stdout.startswith("0 of ")
     remembered.remember(elsewhere, Verdict("01-2", Outcome.PASS))
     shown = lab("progress").stdout

@@ -137,7 +137,7 @@ def test_redrive_says_what_it_would_send_and_asks(cluster, topic, lab):
 
 
 def test_what_is_typed_wrongly_is_told(cluster, topic, lab):
-    """No such topic, no such dead letter, a topic of events, and something that is no place."""
+    """No such topic, no such dead letter, a topic of events, and something that is not a record."""
     missing = lab("dead-letters", "list", "98-never-dlt")
     assert missing.returncode == 1
     assert "There is no topic '98-never-dlt'" in missing.stderr
@@ -203,7 +203,7 @@ def test_what_was_asked_about_is_what_is_sent(cluster, topic):
 
 
 def test_two_at_once_send_each_once(cluster, topic):
-    """Both see four that are to be sent; whoever comes second sends what is left."""
+    """Both see four to send; the second one sends what the first has left."""
     words = [sys.executable, "-m", "labsupport", "dead-letters", "redrive", DEAD, "--yes"]
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) for _ in range(2)]
     told = [each.communicate(timeout=90)[0] for each in both]
@@ -232,7 +232,7 @@ LONG = "lab-anna_annaslaptop-09-orders"
 @pytest.mark.parametrize("columns", ["40", "60", "80", "100", "300"])
 @pytest.mark.parametrize("topic_of", ["98-orders", LONG, "98-" + "x" * 90])
 def test_the_place_is_never_cut(columns, topic_of):
-    """However narrow the terminal and long the name; each line fits, but for a place that is longer than it."""
+    """However narrow the terminal and long the name. Only coordinates may be longer than a line."""
     letter = DeadLetter(
         topic_of, 0, 7, 0, "g", "a.b.ValueError", "amount: missing\n\x1b[31mred 金額", 3, b"ORD-1", b"v", ()
     )
@@ -253,11 +253,11 @@ def test_list_at_80_columns_and_in_a_pipe_names_places_that_show_takes(cluster, 
     """With key and message in both."""
     for environment in ({"COLUMNS": "80"}, {"COLUMNS": ""}):
         shown = lab("dead-letters", "list", DEAD, **environment)
-        places = re.findall(rf"^{DEAD}/0/\d+", shown.stdout, re.MULTILINE)
-        assert len(places) == 4, shown.stdout
+        coordinates = re.findall(rf"^{DEAD}/0/\d+", shown.stdout, re.MULTILINE)
+        assert len(coordinates) == 4, shown.stdout
         assert EVENTS[0].payload["order_id"] in shown.stdout
         assert "amount: missing" in shown.stdout
-    assert lab("dead-letters", "show", places[0]).returncode == 0
+    assert lab("dead-letters", "show", coordinates[0]).returncode == 0
 
 
 def test_a_group_or_an_error_that_is_not_there_says_which_are(topic, lab):

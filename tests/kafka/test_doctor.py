@@ -18,7 +18,7 @@ from labsupport.broker.runtime import startup_cache_path
 from labsupport.commands import checkup, doctor
 from labsupport.experiments.breaking import faults
 from labsupport.settings import CHECKOUT, Settings
-from labsupport.setup import installed
+from labsupport.setup import installed, obstacles
 
 
 def test_a_healthy_lab_is_said_to_be_well_and_stays_as_it_is(elsewhere, lab, typed):
@@ -226,6 +226,15 @@ def test_files_with_the_names_of_modules_spoil_no_command_and_are_named(tmp_path
     assert "doctor" in run.stdout, run.stderr
     assert subprocess.run(line.next_step, shell=True).returncode == 0  # what it suggests can be pasted
     assert (tmp_path / "my_kafka.py").exists()
+
+
+def test_a_folder_that_is_on_the_path_twice_hides_nothing(tmp_path, monkeypatch):
+    """By its name or as the current one; a module of the lab's packages is hidden as before."""
+    (tmp_path / "mine.py").touch()
+    monkeypatch.chdir(tmp_path)
+    assert obstacles.hiding(["", str(tmp_path), *sys.path, str(tmp_path)]) == []
+    (tmp_path / "kafka.py").touch()
+    assert obstacles.hiding([str(tmp_path), *sys.path, ""]) == [tmp_path / "kafka.py"]
 
 
 def test_a_file_beside_a_notebook_that_hides_a_module_is_named_by_the_first_cell(kernel, tmp_path, monkeypatch):

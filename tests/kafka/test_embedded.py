@@ -118,8 +118,8 @@ def test_jars_under_a_path_with_an_umlaut_work_under_the_c_locale(settings, runt
     """Java decodes file names by the locale, so the lab gives it one that can."""
     stick = runtime.class_path[0].parent
     code = "from labsupport.broker.cluster import private\nwith private() as kafka: print(kafka.topics())"
-    places = {"LAB_HOME": str(tmp_path / "hÖme"), "LAB_CACHE": str(tmp_path / "cäche"), "LAB_OFFLINE": str(stick)}
-    run = python(code, LC_ALL="C", LANG="C", **places)
+    folders = {"LAB_HOME": str(tmp_path / "hÖme"), "LAB_CACHE": str(tmp_path / "cäche"), "LAB_OFFLINE": str(stick)}
+    run = python(code, LC_ALL="C", LANG="C", **folders)
     assert run.stdout == "[]\n", run.stderr
 
 
@@ -294,7 +294,7 @@ def test_a_private_cluster_has_a_sensible_size(size, settings):
 
 
 def test_what_a_dead_program_left_is_swept_and_a_living_ones_stays(elsewhere, python):
-    """Its private brokers and their folders go, whoever is first: the warden, or the next lesson."""
+    """The warden or the next lesson, whichever comes first, removes its private brokers and their folders."""
     with private(settings=elsewhere) as mine:
         python("import os; from labsupport.broker.cluster import private; p = private(); p.__enter__(); os._exit(9)")
         processes.sweep(elsewhere)

@@ -57,8 +57,8 @@ def work(
     moments = []
     consumer = lab.consumer(topic, name="A", group_id=group, **READS | settings)
     producer = lab.producer(name="dead-letters", **dead_letter.producer_settings() | (writes or {}))
-    recovery = ErrorHandler(producer, policy)
-    worker = Worker(consumer, handle, decode=decode, hooks=[moments.append, *hooks], error_handler=recovery)
+    error_handler = ErrorHandler(producer, policy)
+    worker = Worker(consumer, handle, decode=decode, hooks=[moments.append, *hooks], error_handler=error_handler)
     try:
         worker.run(until=until or reading.at_the_end(consumer, patience))
     finally:
@@ -195,7 +195,7 @@ def test_an_outage_makes_no_dead_letters(lab):
 
 
 def test_a_rebalance_during_a_wait_leaves_no_partition_paused(lab):
-    """The member is thrown out while a record waits; whoever gets the partition begins with that record."""
+    """The member is evicted while a record waits; the partition's new owner begins with that record."""
     events = story.events(20, seed=6)
     topic, group, handle = filled(lab, events, 1), lab.group("rebalance"), Failing(TransientError(), 2, events[4])
 
@@ -251,9 +251,9 @@ def loses_nothing(lab, topic, group, events, poison, repair):
     handle = Failing(PermanentError("no"), 99, poison)
     with pytest.raises(DeadLetterError) as caught:
         work(lab, topic, group, handle, writes=IMPATIENT)
-    place = next(record for record in log.read(lab, topic).records if decode(record).event_id == poison.event_id)
-    assert log.committed(lab, topic, group).get(place.partition, 0) <= place.offset
-    assert f"{topic}/{place.partition}/{place.offset}" in caught.value.tried
+    failed = next(record for record in log.read(lab, topic).records if decode(record).event_id == poison.event_id)
+    assert log.committed(lab, topic, group).get(failed.partition, 0) <= failed.offset
+    assert f"{topic}/{failed.partition}/{failed.offset}" in caught.value.tried
     repair()
     work(lab, topic, group, handle)
     (letter,) = log.read(lab, dead_letter.topic_of(topic)).records
@@ -379,7 +379,7 @@ def test_a_wait_as_long_as_ones_patience_is_not_taken_for_a_kafka_that_is_silent
 
 
 def test_a_partition_that_somebody_paused_and_forgot_is_named(lab):
-    """It is no wait of a worker's: reading to its end would never end."""
+    """The worker did not pause it, so reading to the end would never finish."""
     topic = filled(lab, story.events(6, seed=5), partitions=1)
     consumer = lab.consumer(name="A", **READS)
     consumer.assign([TopicPartition(topic, 0)])

@@ -1,4 +1,4 @@
-"""Groups of every protocol: seen, named, emptied and deleted. Their members are librdkafka's."""
+"""Groups of every protocol: described, emptied and deleted. Their members use librdkafka."""
 
 import contextlib
 import threading
@@ -29,7 +29,7 @@ def topic(cluster) -> str:
 
 @contextlib.contextmanager
 def joined(cluster, topic, kind, *names, **more):
-    """Members of GROUP that poll until the end of the `with`; they know nothing of an eviction but what Kafka says."""
+    """Members of GROUP that poll until the end of the `with`; only Kafka tells them of an eviction."""
     protocol = {"group.protocol": "consumer"} if kind == "consumer" else {}
     given = {"bootstrap.servers": cluster.bootstrap, "group.id": GROUP, **protocol}
     members = [
@@ -98,7 +98,7 @@ def test_who_keeps_a_group_from_being_deleted_is_named(cluster, topic, monkeypat
 
 
 def test_a_topic_can_be_used_when_it_is_made_however_many_partitions_it_has(cluster):
-    """A leader that is elected may not have its log yet; whoever asks for offsets then waits until its time-out."""
+    """An elected leader may not have its log yet, and a request for offsets then waits for its time-out."""
     topic = cluster.create_topic("97-many", 700)
     begins = {TopicPartition(topic, number): OffsetSpec.EARLIEST for number in range(700)}
     assert len(cluster.admin().list_partition_offsets(begins, timeout_ms=1)) == 700

@@ -1,4 +1,4 @@
-"""The second client: what it sends is what was given, and an error that is no time-out is not called one."""
+"""The second client: it sends records unchanged, and reports only time-outs as time-outs."""
 
 from contextlib import closing
 
@@ -23,7 +23,7 @@ def topic(cluster):
 
 
 def refused(bootstrap, topic, error, size=1, **settings):
-    """Send a record; it must fail with this error, which the account counts as refused."""
+    """Send a record; it must fail with this error, which the report counts as refused."""
     with closing(ConfluentProducer(bootstrap, **QUICK | settings)) as producer:
         sending = producer.send(topic, b"x" * size, b"k")
         with pytest.raises(error) as caught:
@@ -75,21 +75,21 @@ def test_only_a_time_out_is_unknown(settings):
 
 
 def test_the_account_tells_refused_from_unanswered(cluster, topic):
-    """The first is refused; what became of the others is heard before the account is drawn up."""
+    """The first is refused; what became of the others is heard before the report is drawn up."""
     cluster.create_topic(topic, max_message_bytes=500)
-    stretch = offset_range.OffsetRange(0, 0, 3, 0, 3)
-    tally = ReplayCounter.on(ReplayReport("t", "r", (stretch,), read=3, chosen=3, reached={0: 3}), "sent", False)
+    offsets = offset_range.OffsetRange(0, 0, 3, 0, 3)
+    counter = ReplayCounter.on(ReplayReport("t", "r", (offsets,), read=3, chosen=3, reached={0: 3}), "sent", False)
     producer = cluster.producer(name="p", linger_ms=0, enable_idempotence=False)
-    sender = Sender(cluster.consumer(name="c"), producer, tally)
+    sender = Sender(cluster.consumer(name="c"), producer, counter)
     cluster.producer(name="q").send(topic, b"r").get(10)
     (record,) = log.read(cluster, topic).records
     for value in (b"x" * 900, b"2", b"3"):
         sender.send(record, Outgoing(topic, b"k", value))
     with pytest.raises(errors.MessageSizeTooLargeError):
         sender.finish()
-    account = tally.report
-    assert account.unanswered == 0
-    assert account.done + sum(account.refused.values()) == 3
-    assert "refused, and not stored: MessageSizeTooLargeError" in str(account)
-    assert not account.complete
-    assert len(log.read(cluster, topic).records) == 1 + account.done
+    report = counter.report
+    assert report.unanswered == 0
+    assert report.done + sum(report.refused.values()) == 3
+    assert "refused, and not stored: MessageSizeTooLargeError" in str(report)
+    assert not report.complete
+    assert len(log.read(cluster, topic).records) == 1 + report.done

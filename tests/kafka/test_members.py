@@ -70,7 +70,7 @@ def test_the_time_to_handle_counts_only_the_records_of_its_call(lab):
         assert seconds > 0
         assert sum(by_member.values()) == 20
         _, by_member = team.time_to_handle(["ORD-1"] * 5)
-        assert [*by_member.values()] == [5]
+        assert sorted(by_member.values()) == [0, 5]
         team.wait_for_handled(25)
     assert len(team.history.handled()) == 25
 

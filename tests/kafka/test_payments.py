@@ -141,7 +141,7 @@ def test_killed_with_poison_among_its_events_its_balance_comes_out_even(cluster,
 
 
 def test_records_with_odd_headers_are_processed_or_set_aside(cluster, topic, service, header_name):
-    """A header's name that is no UTF-8: of an event, and of what is none."""
+    """A header name that is not UTF-8, on an event and on another record."""
     producer, event = cluster.producer(name="shop"), story.events(1, seed=9)[0]
     odd = [(header_name(b"\xff\xfe"), b"1")]
     producer.send(topic, event.encode(), story.key_of(event), odd, partition=0).get(timeout=10)

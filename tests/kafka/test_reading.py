@@ -130,6 +130,19 @@ def test_a_broker_that_stops_and_comes_back(runtime):
 # Publishing
 
 
+def test_a_partition_is_resumed_when_its_wait_is_over_and_not_before(cluster):
+    """Another one waits on. A partition that the learner paused without a wait is left alone."""
+    topic = filled(cluster, 1, partitions=3)
+    consumer = cluster.consumer(name="A", **EARLIEST)
+    over, waiting, without = [TopicPartition(topic, number) for number in range(3)]
+    consumer.assign([over, waiting, without])
+    reading.pause(consumer, over, until=time.monotonic())
+    reading.pause(consumer, waiting, until=time.monotonic() + 1_000)
+    consumer.pause(without)
+    reading.resume_due(consumer)
+    assert consumer.paused() == {waiting, without}
+
+
 def test_publishing_waits_for_every_acknowledgement(cluster):
     """In their order by key, with headers, from a list or from a generator, through the smallest window too."""
     for window, events in ((1, story.events(20)), (1_000, iter(story.events(20)))):

@@ -1,4 +1,4 @@
-"""Building the report anew in a group of its own: its hash, killed and run again, refused where it would do harm."""
+"""Rebuilding the report in a group of its own: its hash, after a kill too, and refusals where it would do harm."""
 
 import contextlib
 from contextlib import closing
@@ -69,8 +69,8 @@ def test_a_service_goes_on_live_where_the_rebuild_has_ended(cluster, topic, data
         if event == EVENTS[0]:
             publish.publish(cluster.producer(name="p"), topic, story.events(340, seed=1)[300:])
 
-    account = rebuild(cluster, topic, handle)
-    assert account.done == 300
+    rebuilt = rebuild(cluster, topic, handle)
+    assert rebuilt.done == 300
     assert report.digest(database) == digest_of(EVENTS)
     settings = {"group_id": GROUP, "enable_auto_commit": False}
     live = cluster.consumer(topic, name="live", **settings)
@@ -99,10 +99,10 @@ def test_a_handler_that_raises_leaves_what_was_kept_and_the_next_run_goes_on(clu
     assert "200 handled" in caught.value.__notes__[0]
     assert 0 < sum(log.committed(cluster, topic, GROUP).values()) == len(kept) <= 200
     again = []
-    account = rebuild(cluster, topic, again.append)
+    rebuilt = rebuild(cluster, topic, again.append)
     assert len(again) == 300 - len(kept)
     assert {*kept, *again} == set(EVENTS)
-    assert "goes on at" in str(account)
+    assert "goes on at" in str(rebuilt)
 
 
 def test_a_group_with_a_place_of_its_own_is_refused(cluster, topic):
@@ -164,16 +164,16 @@ def test_records_that_were_deleted_before_it_goes_on_are_told(cluster, topic):
         rebuild(cluster, topic, handle, every=0)
     ends = log.bounds(cluster, topic)[1]
     cluster.admin().delete_records({TopicPartition(topic, each): end for each, end in ends.items()})
-    account = rebuild(cluster, topic, pytest.fail)
-    assert account.complete
-    assert "is not there any more" in str(account)
+    rebuilt = rebuild(cluster, topic, pytest.fail)
+    assert rebuilt.complete
+    assert "is not there any more" in str(rebuilt)
 
 
 def test_what_is_no_event_is_counted_and_left(cluster, topic, database):
     """The rebuild does not stand still at it."""
     cluster.producer(name="p").send(topic, b"no event", b"key").get(timeout=10)
-    account = rebuild(cluster, topic, lambda event: report.add(database, event))
-    assert account.skipped == {"undecodable": 1}
+    rebuilt = rebuild(cluster, topic, lambda event: report.add(database, event))
+    assert rebuilt.skipped == {"undecodable": 1}
     assert report.digest(database) == digest_of(EVENTS)
 
 
@@ -215,7 +215,7 @@ def test_two_rebuilds_of_one_group_on_two_machines(cluster, topic, monkeypatch):
 
 
 def test_a_group_that_is_reset_under_a_rebuild_stops_it(cluster, topic):
-    """Its place would be overwritten otherwise."""
+    """Otherwise its committed offsets would be overwritten."""
 
     def handle(event):
         if event == EVENTS[0]:

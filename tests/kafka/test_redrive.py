@@ -53,22 +53,22 @@ def work(lab, topic, group, handle):
     """A worker of the group, to the end of the topic; returns what it told."""
     moments = []
     consumer = lab.consumer(topic, name="A", group_id=group, **READS)
-    recovery = ErrorHandler(lab.producer(name="dead-letters", **dead_letter.producer_settings()))
+    error_handler = ErrorHandler(lab.producer(name="dead-letters", **dead_letter.producer_settings()))
     worker = Worker(
         consumer,
         handle,
         decode=lambda record: Event.decode(record.value),
         hooks=[moments.append],
-        error_handler=recovery,
+        error_handler=error_handler,
     )
     worker.run(until=reading.at_the_end(consumer))
     lab.close_client("A")
     return moments
 
 
-def failing(*places, error=None, then=lambda event: None):
+def failing(*numbers, error=None, then=lambda event: None):
     """A handler with a bug: it cannot process these of EVENTS; with all others it does `then`."""
-    poison = {EVENTS[place].event_id for place in places}
+    poison = {EVENTS[number].event_id for number in numbers}
 
     def handle(event):
         if event.event_id in poison:
@@ -112,13 +112,13 @@ def test_after_the_bug_is_mended_a_redrive_makes_the_sheet_balance(lab, topic, p
         dry = redrive.redrive(reader(lab), producer, redrive.selection(DEAD), dry_run=True)
         assert "3 would be sent" in str(dry)
         assert redriven(lab, topic) == []
-        account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
-        assert (account.chosen, account.done, account.complete) == (3, 3, True)
+        report = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
+        assert (report.chosen, report.done, report.complete) == (3, 3, True)
         assert (sheet().count("processed"), sheet().count("waiting")) == (37, 3)
         work(lab, topic, group, processing)
     assert (sheet().count("processed"), sheet().count("twice"), sheet().count("lost")) == (40, 0, 0)
     assert sheet().count("produced") == 40
-    assert ids(redriven(lab, topic)) == sorted(EVENTS[place].event_id for place in (3, 11, 30))
+    assert ids(redriven(lab, topic)) == sorted(EVENTS[number].event_id for number in (3, 11, 30))
 
 
 def test_what_goes_back_is_what_it_was(lab, topic, producer):
@@ -147,8 +147,8 @@ def test_to_the_topic_it_reaches_every_group_addressed_it_does_not(lab, topic, p
     lab.create_topic(DEAD, 3, **dead_letter.topic_settings())
     lab.delete_groups([lab.group("payments")])
     work(lab, topic, lab.group("payments"), failing(7))
-    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD), addressed=True)
-    assert account.done == 1
+    report = redrive.redrive(reader(lab), producer, redrive.selection(DEAD), addressed=True)
+    assert report.done == 1
     own = work(lab, topic, lab.group("payments"), failing())
     others = work(lab, topic, lab.group("reports"), failing())
     assert [moment.event_id for moment in own if moment.kind == "handled"] == [EVENTS[7].event_id]
@@ -196,7 +196,7 @@ def test_a_list_says_what_somebody_needs_and_whether_it_was_sent(lab, topic, pro
     assert listed.by_error == {"labsupport.errors.PermanentError": 3}
     assert sorted(listed.table["message"]) == ["a bug", "a bug", "other"]
     assert {row.message: row.sent for row in listed.table.itertuples()} == {"a bug": False, "other": True}
-    assert all(place.startswith(f"{DEAD}/") for place in listed.table.index)
+    assert all(each.startswith(f"{DEAD}/") for each in listed.table.index)
 
 
 def test_nothing_is_sent_twice(lab, topic, producer):
@@ -216,7 +216,7 @@ def test_nothing_is_sent_twice(lab, topic, producer):
 
 
 def test_what_is_no_event_stays_one_event_however_often_it_comes_back(lab, topic, producer, tmp_path):
-    """It has no id but its first place: redriven and dead-lettered three times, the sheet still counts it once."""
+    """Its id is its first coordinates: redriven and dead-lettered three times, the sheet counts it once."""
     producer.send(topic, b"no event", b"k").get()
     orders.database(tmp_path / "shop.db").close()
     for _ in range(3):
@@ -252,12 +252,12 @@ def test_what_was_sent_to_one_group_is_not_sent_to_it_again_by_anothers_letter(l
 
 
 def test_a_topic_made_anew_has_other_records_at_the_same_places(lab, topic, producer):
-    """Two dead letters of one place, of two events: both go back, also in two runs."""
-    for place in (0, 5):
+    """Two dead letters with the same coordinates, of two events: both go back, also in two runs."""
+    for number in (0, 5):
         lab.create_topic(topic, 1)
         lab.delete_groups([lab.group("payments")])
-        publish.publish(lab.producer(name="shop"), topic, EVENTS[place : place + 1])
-        work(lab, topic, lab.group("payments"), failing(place))
+        publish.publish(lab.producer(name="shop"), topic, EVENTS[number : number + 1])
+        work(lab, topic, lab.group("payments"), failing(number))
     listed = redrive.letters(reader(lab), redrive.selection(DEAD))
     assert {found.letter.coordinates for found in listed.found} == {f"{topic}/0/0"}
     once = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
@@ -268,7 +268,7 @@ def test_a_topic_made_anew_has_other_records_at_the_same_places(lab, topic, prod
 
 
 def test_what_is_no_event_is_told_apart_by_its_time(lab, topic, producer):
-    """Without an id: in a topic made anew another record has the same place, and another timestamp."""
+    """Without an id: in a recreated topic another record has the same coordinates and another timestamp."""
     for timestamp in (1_776_335_400_000, 1_776_335_400_001):
         lab.create_topic(topic, 1)
         lab.delete_groups([lab.group("payments")])
@@ -279,21 +279,21 @@ def test_what_is_no_event_is_told_apart_by_its_time(lab, topic, producer):
 
 
 def test_a_mark_of_before_counts_for_the_event_that_it_stands_on(lab, topic, producer):
-    """Marks were places alone, and whoever writes them by hand may do so still."""
+    """Marks used to be coordinates alone, and marks written by hand may still be."""
     work(lab, topic, lab.group("payments"), failing(1, 6))
     first, second = redrive.letters(reader(lab), redrive.selection(DEAD)).found
     headers = [*first.letter.headers, ("redrive_origin", first.letter.coordinates.encode())]
     producer.send(topic, first.letter.value, first.letter.key, headers).get()
-    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
-    assert (account.done, account.skipped) == (1, {"sent before": 1})
+    report = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
+    assert (report.done, report.skipped) == (1, {"sent before": 1})
     headers = [*second.letter.headers, ("redrive_origin", first.letter.coordinates.encode())]
     assert not dead_letter.copied(log.read(lab, DEAD).records[1]) & {(first.letter.origin, None)}
-    producer.send(topic, second.letter.value, second.letter.key, headers).get()  # another event at that place
+    producer.send(topic, second.letter.value, second.letter.key, headers).get()  # another event at those coordinates
     assert [found.sent for found in redrive.letters(reader(lab), redrive.selection(DEAD)).found] == [True, True]
 
 
 def test_what_another_tool_sent_back_with_all_headers_can_fail_again_and_come_back(lab, topic, producer):
-    """As user interfaces resend a record: it has a place of its own, and fails there; that letter goes back, too."""
+    """As user interfaces resend a record: the copy fails at its own coordinates, and that letter goes back too."""
     work(lab, topic, lab.group("payments"), failing(1))
     (letter,) = log.read(lab, DEAD).records
     producer.send(topic, letter.value, letter.key, letter.headers, 0).get()
@@ -303,8 +303,8 @@ def test_what_another_tool_sent_back_with_all_headers_can_fail_again_and_come_ba
     again = redrive.letters(reader(lab), redrive.selection(DEAD)).found[-1].letter
     resent = log.read(lab, topic).records
     assert again.coordinates in {f"{topic}/{each.partition}/{each.offset}" for each in resent if len(each.headers) > 2}
-    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
-    assert (account.done, account.skipped) == (1, {"sent before": 1})
+    report = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
+    assert (report.done, report.skipped) == (1, {"sent before": 1})
     (back,) = redriven(lab, topic)
     assert back.headers[:-1] == letter.headers
     assert reading.id_of(back) == EVENTS[1].event_id
@@ -319,9 +319,9 @@ def test_what_was_planned_is_what_is_sent(lab, topic, producer):
     work(lab, topic, lab.group("payments-2"), failing(8))
     other = redrive.selection(DEAD, where=lambda record: record.offset == 0 and record.partition == 0)
     sent = redrive.redrive(lab.consumer(name="other"), producer, other).done
-    account = plan.send(producer)
-    assert (sent, account.done, account.skipped) == (1, 1, {"sent before": 1})
-    assert account.complete
+    report = plan.send(producer)
+    assert (sent, report.done, report.skipped) == (1, 1, {"sent before": 1})
+    assert report.complete
     assert ids(redriven(lab, topic)) == sorted([EVENTS[1].event_id, EVENTS[6].event_id])
 
 
@@ -332,8 +332,8 @@ def test_each_topic_is_read_once_and_only_where_copies_can_be(lab, topic, produc
     class Counting(KafkaConsumer):
         def poll(self, *how, **more):
             polled = super().poll(*how, **more)
-            for place, records in polled.items():
-                counted[place.topic] += len(records)
+            for partition, records in polled.items():
+                counted[partition.topic] += len(records)
             return polled
 
     lab.create_topic(topic, 1)
@@ -353,8 +353,8 @@ def test_addressed_to_nobody_is_not_sent(lab, topic, producer):
     """Another tool did not say which group: addressed to nobody, every group would skip it."""
     value, key = EVENTS[1].encode(), story.key_of(EVENTS[1])
     producer.send(DEAD, value, key, spring(topic, 0, 1)).get()
-    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD), addressed=True)
-    assert (account.done, account.skipped) == (0, {"for which group is not known": 1})
+    report = redrive.redrive(reader(lab), producer, redrive.selection(DEAD), addressed=True)
+    assert (report.done, report.skipped) == (0, {"for which group is not known": 1})
 
 
 def spring(topic, partition, offset):
@@ -409,9 +409,9 @@ def test_an_interrupted_redrive_is_run_again(lab, topic, producer):
     work(lab, topic, lab.group("payments"), failing(1, 6, 9, 14, 20))
     assert faults.run(lab, redriving, DEAD, kill_at="sent", nth=2).killed_at == "sent"
     assert len(redriven(lab, topic)) == 2
-    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
-    assert (account.done, account.skipped) == (3, {"sent before": 2})
-    assert ids(redriven(lab, topic)) == sorted(EVENTS[place].event_id for place in (1, 6, 9, 14, 20))
+    report = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
+    assert (report.done, report.skipped) == (3, {"sent before": 2})
+    assert ids(redriven(lab, topic)) == sorted(EVENTS[number].event_id for number in (1, 6, 9, 14, 20))
 
 
 class Interrupted(ConfluentProducer):
@@ -435,8 +435,8 @@ def test_ctrl_c_in_the_middle_says_how_far_it_came(lab, topic, producer):
     assert "5 chosen" in note
     assert "came to offset" in note
     until(lambda: len(redriven(lab, topic)) == 2, 20, "the two to be stored")
-    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
-    assert (account.done, account.skipped) == (3, {"sent before": 2})
+    report = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
+    assert (report.done, report.skipped) == (3, {"sent before": 2})
 
 
 def test_what_has_been_processed_already_is_not_processed_again(lab, topic, producer, tmp_path):
@@ -473,16 +473,16 @@ def test_a_redrive_to_a_topic_that_is_gone_sends_nothing(lab, topic, producer):
 def test_what_is_no_dead_letter_is_counted_and_left(lab, topic, producer):
     """Somebody has sent something else there, or named the wrong topic."""
     producer.send(DEAD, b"hello", b"k").get()
-    account = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
-    assert (account.done, account.skipped) == (0, {"no dead letter": 1})
+    report = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
+    assert (report.done, report.skipped) == (0, {"no dead letter": 1})
     assert redrive.letters(reader(lab), redrive.selection(topic)).report.skipped == {"no dead letter": 40}
 
 
 def test_a_topic_with_fewer_partitions_than_before_lets_the_key_decide(lab, topic, producer):
-    """It was made anew meanwhile."""
+    """It was recreated in the meantime."""
     records = log.read(lab, topic).records
-    place = next(place for place, event in enumerate(EVENTS) if event.encode() == records[-1].value)
-    work(lab, topic, lab.group("payments"), failing(place))
+    number = next(number for number, event in enumerate(EVENTS) if event.encode() == records[-1].value)
+    work(lab, topic, lab.group("payments"), failing(number))
     lab.create_topic(topic, 1)
     assert redrive.redrive(reader(lab), producer, redrive.selection(DEAD)).done == 1
     assert [record.partition for record in redriven(lab, topic)] == [0]

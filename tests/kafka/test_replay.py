@@ -45,16 +45,16 @@ def events_of(cluster, topic):
 
 
 def test_everything_that_is_there_is_handed_on_once_and_in_order(cluster):
-    """In the order of each partition, marked, with an account; no group has a place afterwards."""
+    """In the order of each partition, marked, with an report; no group has committed anything afterwards."""
     topic, seen, groups = published(cluster), [], cluster.groups()
-    account = replay.choose(cluster.consumer(name="replay"), Selection(topic), replay_id="july").handle(seen.append)
+    report = replay.choose(cluster.consumer(name="replay"), Selection(topic), replay_id="july").handle(seen.append)
     assert sorted(event_of(each).timestamp for each in seen) == [each.timestamp for each in EVENTS]
     for partition in range(3):
         offsets = [each.offset for each in seen if each.partition == partition]
         assert offsets == list(range(len(offsets)))
     assert {replay.replayed(each) for each in seen} == {"july"}
-    assert (account.read, account.chosen, account.done) == (120, 120, 120)
-    assert account.complete
+    assert (report.read, report.chosen, report.done) == (120, 120, 120)
+    assert report.complete
     assert cluster.groups() == groups
 
 
@@ -65,11 +65,11 @@ def test_records_are_chosen_by_partition_offset_key_type_and_function(cluster):
 
     def check(rule, **asked):
         seen = []
-        account = chosen(cluster, Selection(topic, **asked)).handle(seen.append)
+        report = chosen(cluster, Selection(topic, **asked)).handle(seen.append)
         expected = {(each.partition, each.offset) for each in everything if rule(each)}
         assert {(each.partition, each.offset) for each in seen} == expected != set()
-        assert account.read == account.chosen + sum(account.left_out.values())
-        return account
+        assert report.read == report.chosen + sum(report.left_out.values())
+        return report
 
     order = EVENTS[0].payload["order_id"]
     check(lambda each: each.partition in (0, 2), partitions=[0, 2])
@@ -91,11 +91,11 @@ def test_records_are_chosen_by_their_time(cluster):
     topic = published(cluster, [*EVENTS[:60], *late, *EVENTS[60:]])
     seen = []
     since, before = OPENING + timedelta(seconds=30), OPENING + timedelta(seconds=90)
-    account = chosen(cluster, Selection(topic, since=since, before=before)).handle(
+    report = chosen(cluster, Selection(topic, since=since, before=before)).handle(
         lambda each: seen.append(event_of(each))
     )
     assert sorted(seen, key=lambda each: each.timestamp) == EVENTS[30:90]
-    assert account.read > account.chosen == 60
+    assert report.read > report.chosen == 60
 
 
 @pytest.mark.parametrize(("since", "done", "said"), [
@@ -105,27 +105,27 @@ def test_records_are_chosen_by_their_time(cluster):
 ])  # fmt: skip
 def test_a_time_outside_the_log_is_its_nearest_end_and_that_is_said(cluster, since, done, said):
     """Before the beginning: everything. After the end: nothing."""
-    account = chosen(cluster, Selection(published(cluster), since=since)).handle(lambda record: None)
-    assert account.done == done
-    assert account.complete
-    assert all(said in each.notes[0] for each in account.ranges)
+    report = chosen(cluster, Selection(published(cluster), since=since)).handle(lambda record: None)
+    assert report.done == done
+    assert report.complete
+    assert all(said in each.notes[0] for each in report.ranges)
 
 
 def test_a_time_in_an_empty_topic(cluster):
     """There is nothing, and that is said."""
-    account = chosen(cluster, Selection(published(cluster, []), since=OPENING)).handle(lambda record: None)
-    assert account.read == 0
-    assert "the log is empty" in str(account)
+    report = chosen(cluster, Selection(published(cluster, []), since=OPENING)).handle(lambda record: None)
+    assert report.read == 0
+    assert "the log is empty" in str(report)
 
 
 def test_an_offset_outside_the_log_is_its_nearest_end_and_that_is_said(cluster):
     """Deleted, or not there yet."""
     topic = published(cluster, partitions=1)
     cluster.admin().delete_records({TopicPartition(topic, 0): 100})
-    account = chosen(cluster, Selection(topic, start=5, stop=500)).handle(lambda record: None)
-    assert account.done == 20
-    assert "offset 5 is not there any more: the log begins at 100" in str(account)
-    assert "offset 500 is not there yet: the log ends at 120" in str(account)
+    report = chosen(cluster, Selection(topic, start=5, stop=500)).handle(lambda record: None)
+    assert report.done == 20
+    assert "offset 5 is not there any more: the log begins at 100" in str(report)
+    assert "offset 500 is not there yet: the log ends at 120" in str(report)
 
 
 @pytest.mark.parametrize(("asked", "said"), [
@@ -186,7 +186,7 @@ def test_the_consumer_can_be_used_again(cluster):
 
 @pytest.mark.parametrize("reset", ["latest", "earliest", "none"])
 def test_records_that_expire_in_between_are_counted(cluster, reset):
-    """Whatever auto_offset_reset says: what is still there is handed on, and what is gone is told."""
+    """Whatever auto_offset_reset says: remaining records are delivered, and deleted ones are reported."""
     big = [story.events(1, seed=number)[0] for number in range(300)]
     topic = published(cluster, big, partitions=1)
     small = {"max_poll_records": 5, "max_partition_fetch_bytes": 500, "fetch_max_bytes": 500}
@@ -198,12 +198,12 @@ def test_records_that_expire_in_between_are_counted(cluster, reset):
             cluster.admin().delete_records({TopicPartition(topic, 0): 200})
             publish.publish(cluster.producer(name="p"), topic, big[:10])
 
-    account = chosen(cluster, Selection(topic), auto_offset_reset=reset, **small).handle(handle)
+    report = chosen(cluster, Selection(topic), auto_offset_reset=reset, **small).handle(handle)
     assert offsets == [*range(offsets.index(200)), *range(200, 300)]
-    assert account.expired == {0: 200 - offsets.index(200)}
-    assert account.expired[0] > 100
-    assert account.complete
-    assert "offsets were deleted before they were read" in str(account)
+    assert report.expired == {0: 200 - offsets.index(200)}
+    assert report.expired[0] > 100
+    assert report.complete
+    assert "offsets were deleted before they were read" in str(report)
 
 
 def test_everything_that_was_left_expires_in_between(cluster):
@@ -215,9 +215,9 @@ def test_everything_that_was_left_expires_in_between(cluster):
         if record.offset == 0:
             cluster.admin().delete_records({TopicPartition(topic, 0): 119})
 
-    account = chosen(cluster, Selection(topic, stop=100), **small).handle(handle)
-    assert account.complete
-    assert account.done + account.expired[0] == 100
+    report = chosen(cluster, Selection(topic, stop=100), **small).handle(handle)
+    assert report.complete
+    assert report.done + report.expired[0] == 100
 
 
 def test_a_topic_that_is_made_anew_in_between_is_told(cluster):
@@ -244,12 +244,12 @@ def test_an_unknown_type_in_the_middle_and_no_event_at_all(cluster):
         producer.send(topic, value, b"key").get(timeout=10)
     publish.publish(producer, topic, EVENTS[5:10])
     seen = []
-    account = chosen(cluster, Selection(topic)).handle(seen.append, decode=event_of)
+    report = chosen(cluster, Selection(topic)).handle(seen.append, decode=event_of)
     assert seen == EVENTS[:10]
-    assert account.skipped == {"unknown type": 3, "undecodable": 2}
-    assert account.chosen == account.done + 5 == 15
-    assert [each.partition(": ")[0] for each in account.examples] == ["98-orders/0/5", "98-orders/0/6", "98-orders/0/7"]
-    assert account.complete
+    assert report.skipped == {"unknown type": 3, "undecodable": 2}
+    assert report.chosen == report.done + 5 == 15
+    assert [each.partition(": ")[0] for each in report.examples] == ["98-orders/0/5", "98-orders/0/6", "98-orders/0/7"]
+    assert report.complete
 
 
 def test_an_error_of_the_handler_comes_out_with_the_account(cluster):
@@ -284,9 +284,9 @@ def test_the_end_is_found_behind_the_markers_of_transactions(cluster):
             producer.send(topic, b"%d" % number)
         producer.flush(timeout=10)
         ends()
-    account = chosen(cluster, Selection(topic), isolation_level="read_committed").handle(str)
-    assert (account.done, account.reached, account.expired) == (20, {0: 33}, {})
-    assert account.complete
+    report = chosen(cluster, Selection(topic), isolation_level="read_committed").handle(str)
+    assert (report.done, report.reached, report.expired) == (20, {0: 33}, {})
+    assert report.complete
     assert chosen(cluster, Selection(topic)).handle(str).done == 30
 
 
@@ -314,9 +314,9 @@ def test_a_broker_that_goes_away_and_comes_back(runtime):
 def test_sent_records_are_the_same_but_for_the_mark(cluster):
     """Key, value, headers, time and the order of each key; ids are kept, so that who knows an event knows it again."""
     topic, target = published(cluster), cluster.create_topic("98-again", 3)
-    account = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), target)
-    assert account.done == 120
-    assert str(account) == "98-orders: 120 records read, 120 chosen, 120 sent"
+    report = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), target)
+    assert report.done == 120
+    assert str(report) == "98-orders: 120 records read, 120 chosen, 120 sent"
     before, after = events_of(cluster, topic), []
     cluster_records = reading.to_the_end(assigned(cluster, target))
     after = sorted(cluster_records, key=lambda each: (each.partition, each.offset))
@@ -326,7 +326,7 @@ def test_sent_records_are_the_same_but_for_the_mark(cluster):
         return each.partition, each.key, each.value, each.timestamp, each.headers[:2]
 
     assert [content(each) for each in after] == [content(each) for each in before]
-    assert {replay.replayed(each) for each in after} == {account.replay_id}
+    assert {replay.replayed(each) for each in after} == {report.replay_id}
     assert [dict(each.headers)["replay_origin"].decode() for each in after] == [
         f"{topic}/{each.partition}/{each.offset}" for each in before
     ]
@@ -342,12 +342,12 @@ def assigned(cluster, topic):
 def test_a_dry_run_sends_nothing(cluster):
     """And counts what would be sent."""
     topic, target = published(cluster), cluster.create_topic("98-again")
-    account = chosen(cluster, Selection(topic, types="OrderCreated")).send(
+    report = chosen(cluster, Selection(topic, types="OrderCreated")).send(
         cluster.producer(name="o"), target, dry_run=True
     )
     orders = sum(each.event_type == "OrderCreated" for each in EVENTS)
-    assert f"{orders} would be sent" in str(account)
-    assert account.done == 0
+    assert f"{orders} would be sent" in str(report)
+    assert report.done == 0
     assert events_of(cluster, target) == []
 
 
@@ -368,11 +368,11 @@ def test_what_is_sent_can_be_made_from_the_record(cluster):
         event_of(record)
         return Outgoing(target, record.key, b"mended", (("why", b"test"),), partition=1)
 
-    account = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), mend)
-    assert account.skipped == {"too old": 10}
-    assert account.examples[0] == "98-orders/0/0: offset 0"
+    report = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), mend)
+    assert report.skipped == {"too old": 10}
+    assert report.examples[0] == "98-orders/0/0: offset 0"
     records = list(reading.to_the_end(assigned(cluster, target)))
-    assert len(records) == account.done == 110
+    assert len(records) == report.done == 110
     assert {(each.partition, each.value, tuple(each.headers)) for each in records} == {
         (1, b"mended", (("why", b"test"),))
     }
@@ -399,9 +399,9 @@ def test_what_this_client_cannot_send_is_counted_and_left(cluster):
     other.produce(topic, value=b"x", headers=[("trace", None)])
     other.produce(topic, value=b"x", headers=[("trace", b"1"), ("trace", b"2")])
     assert other.flush(10) == 0
-    account = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), target)
-    assert account.skipped == {"this client cannot send it": 2}
-    assert account.examples == ("98-odd/0/0: neither key nor value", "98-odd/0/1: the header 'trace' has no value")
+    report = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), target)
+    assert report.skipped == {"this client cannot send it": 2}
+    assert report.examples == ("98-odd/0/0: neither key nor value", "98-odd/0/1: the header 'trace' has no value")
     (sent,) = events_of(cluster, target)
     assert sent.headers[:2] == [("trace", b"1"), ("trace", b"2")]
 

@@ -1,4 +1,4 @@
-"""Setting a real group to another place, and that it reads from there; refused while somebody reads with it."""
+"""Resetting a real group: it reads on from its new offsets. Refused while it has members."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,7 +27,7 @@ def topic(cluster):
 
 
 def read_on(cluster, topic):
-    """What the group is handed from its place on; it commits that and leaves."""
+    """The records that the group gets from its committed offsets on; it commits them and leaves."""
     consumer = cluster.consumer(topic, name="A", **SETTINGS)
     records = list(reading.to_the_end(consumer))
     consumer.commit()
@@ -35,7 +35,7 @@ def read_on(cluster, topic):
     return records
 
 
-def places(records):
+def coordinates(records):
     """Where records lie."""
     return {(each.partition, each.offset) for each in records}
 
@@ -43,7 +43,7 @@ def places(records):
 def test_a_group_reads_again_from_where_it_was_set_to(cluster, topic):
     """Beginning, end, an offset, back by a shift, a time: exactly what lies behind that."""
     ends = log.committed(cluster, topic, GROUP)
-    everything = {(place, offset) for place, end in ends.items() for offset in range(end)}
+    everything = {(partition, offset) for partition, end in ends.items() for offset in range(end)}
 
     def check(expected, **where):
         before = log.committed(cluster, topic, GROUP)
@@ -52,13 +52,13 @@ def test_a_group_reads_again_from_where_it_was_set_to(cluster, topic):
         done = reset.reset_offsets(cluster.admin(), GROUP, topic, **where)
         assert done.targets == would.targets
         assert all(each.committed == before[each.partition] for each in done.targets)
-        assert places(read_on(cluster, topic)) == expected
+        assert coordinates(read_on(cluster, topic)) == expected
 
     check(everything, to="earliest")
     check(set(), to="latest")
-    check({(place, offset) for place, offset in everything if offset >= 20}, offset=20)
-    check({(place, offset) for place, offset in everything if offset >= ends[place] - 3}, shift_by=-3)
-    check({(0, offset) for place, offset in everything if place == 0}, to="earliest", partitions=[0])
+    check({(partition, offset) for partition, offset in everything if offset >= 20}, offset=20)
+    check({(partition, offset) for partition, offset in everything if offset >= ends[partition] - 3}, shift_by=-3)
+    check({(0, offset) for partition, offset in everything if partition == 0}, to="earliest", partitions=[0])
     reset.reset_offsets(cluster.admin(), GROUP, topic, time=OPENING + timedelta(seconds=50))
     again = read_on(cluster, topic)
     assert len(again) == 10
@@ -108,7 +108,7 @@ def test_a_group_with_members_is_left_alone_with_the_reason(cluster, topic):
 
 
 def test_the_broker_itself_refuses_too(cluster, topic, monkeypatch):
-    """Should somebody join between the question and the answer: the broker says no, and that is told."""
+    """A member may join between check and reset: the broker refuses, and the error says so."""
     consumer = cluster.consumer(topic, name="A", **SETTINGS)
     until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "A to be a member")
     before = log.committed(cluster, topic, GROUP)
@@ -129,7 +129,7 @@ def test_a_group_that_is_new_can_be_given_its_first_place(cluster, topic):
     done = reset.reset_offsets(cluster.admin(), GROUP, topic, offset=20)
     assert {each.committed for each in done.targets} == {None}
     assert "nothing was committed" in str(done)
-    assert all(offset >= 20 for _, offset in places(read_on(cluster, topic)))
+    assert all(offset >= 20 for _, offset in coordinates(read_on(cluster, topic)))
 
 
 def test_a_topic_or_partition_that_is_not_there_is_refused(cluster, topic):

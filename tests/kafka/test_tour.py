@@ -34,7 +34,7 @@ def begun() -> subprocess.Popen:
 def test_tour(cluster, settings, typed, tmp_path):
     """A dozen lines, and what they say adds up: redelivered, dead-lettered, redriven; every event once in the end.
 
-    What an earlier one that was killed has left does not disturb it: topics, a group, two members.
+    Topics, a group and two members of a killed tour do not disturb it.
     """
     with begun() as earlier:
         earlier.kill()
@@ -57,7 +57,7 @@ def test_tour(cluster, settings, typed, tmp_path):
 
 
 def test_a_sheet_that_does_not_balance_is_an_error(own_home):
-    """A service that remembers nothing processes twice what comes again; the tour says so, and tidies up."""
+    """A service without an inbox processes redelivered events twice; the tour says so, and cleans up."""
 
     def forgets(path, _, record):
         with closing(orders.database(path)) as database, database:

@@ -50,7 +50,7 @@ def committed(lab, topic, group="worker"):
 
 
 def test_it_works_off_everything_and_commits_once_for_a_poll(lab):
-    """Each step is told, in its order."""
+    """Each step is reported, in order."""
     topic, moments = topic_of(lab, story.events(3)), []
     fresh(lab)
     member = consumer(lab, topic)
@@ -63,7 +63,7 @@ def test_it_works_off_everything_and_commits_once_for_a_poll(lab):
 
 @pytest.mark.parametrize("broken", ["decode", "handle"])
 def test_an_error_comes_out_and_everything_before_it_is_committed(lab, broken):
-    """The record itself is not: it comes again."""
+    """The record itself is not: it is redelivered."""
     topic = topic_of(lab, story.events(5))
     fresh(lab)
 
@@ -168,7 +168,7 @@ def test_thrown_out_in_the_middle_of_a_batch_it_leaves_the_rest_to_others(lab):
 
 
 def test_a_record_that_is_somebody_elses_gets_no_dead_letter(lab):
-    """It failed while the group threw its member out: whoever has it now decides."""
+    """It failed while the group evicted its member: the partition's new owner decides."""
     topic, group = topic_of(lab, story.events(3)), fresh(lab)
     dead, moments, thrown_out = lab.dead_letters(topic), [], []
     member = consumer(lab, topic, heartbeat_interval_ms=100)
@@ -180,8 +180,8 @@ def test_a_record_that_is_somebody_elses_gets_no_dead_letter(lab):
             until(lambda: member.group_metadata().generation_id < 0, 15, "the client to hear of it")
             raise PermanentError("no")
 
-    recovery = ErrorHandler(lab.producer(name="letters", **dead_letter.producer_settings()))
-    worker = Worker(member, fails_thrown_out, hooks=[moments.append], error_handler=recovery)
+    error_handler = ErrorHandler(lab.producer(name="letters", **dead_letter.producer_settings()))
+    worker = Worker(member, fails_thrown_out, hooks=[moments.append], error_handler=error_handler)
     worker.run(until=lambda: committed(lab, topic) == 3)
     assert "failed" in {moment.kind for moment in moments}
     assert log.read(lab, dead).records == ()
@@ -269,7 +269,9 @@ def test_a_pattern_is_worked_off_with_what_appears_later(lab):
         handled.sort()
 
     Worker(member, handle, hooks=[moments.append]).run(until=add_more)
-    assert {place.topic for moment in moments if moment.kind == "assigned" for place in moment.partitions} == set(names)
+    assert {
+        partition.topic for moment in moments if moment.kind == "assigned" for partition in moment.partitions
+    } == set(names)
     for name in names:
         assert sum(log.committed(lab, name, lab.group("worker")).values()) == 1
 
@@ -301,7 +303,7 @@ def test_of_two_workers_with_one_instance_id_the_first_stops_and_says_why(lab):
 
 
 def test_an_event_without_an_id_is_told_by_its_place(lab):
-    """Bytes that are no event: the handler decides, the worker only says which record it is."""
+    """Bytes that are not an event: the handler decides, the worker only names the record."""
     topic, moments = lab.topic("orders"), []
     fresh(lab)
     lab.producer(name="shop").send(topic, b"not an event").get(timeout=10)

@@ -23,7 +23,7 @@ def test_until_returns_what_the_condition_returned():
 
 
 def test_until_names_what_it_waited_for():
-    """A wait that ends in vain says for what, how long, and what to do next."""
+    """A wait that times out says for what it waited, how long, and what to do next."""
     with pytest.raises(LabError) as caught:
         until(lambda: False, 0.01, "the moon", next_step="look up")
     assert "0.01 s for the moon" in str(caught.value)

@@ -45,8 +45,8 @@ def sent(letter: DeadLetter, **changed) -> ConsumerRecord:
     key, value, headers = letter.encode()
     assert key is not None or value is not None
     assert all(isinstance(name, str) and isinstance(each, bytes) for name, each in headers)
-    place = {"topic": "09-orders-dlt", "partition": 0, "offset": 3, "timestamp": 1_776_400_000_000}
-    return record(key=key, value=value, headers=headers, **place | changed)
+    coordinates = {"topic": "09-orders-dlt", "partition": 0, "offset": 3, "timestamp": 1_776_400_000_000}
+    return record(key=key, value=value, headers=headers, **coordinates | changed)
 
 
 def test_a_dead_letter_says_what_somebody_needs_in_a_week():
@@ -88,7 +88,7 @@ def test_every_record_comes_back_as_it_was(key, value, headers, offset, timestam
 
 @given(key=data, value=data, headers=headers, times=st.integers(1, 4))
 def test_a_dead_letter_of_a_dead_letter_keeps_the_first_origin(key, value, headers, times):
-    """However often it fails: the first place, key, value and headers; the newest error, group and attempts."""
+    """However often it fails: the first coordinates, key, value and headers; the newest error, group and attempts."""
     first = letter = wrap(record(key=key, value=value, headers=headers), ValueError("first"), 1, "payments")
     for number in range(times):
         letter = wrap(sent(letter, offset=number), TypeError(f"again {number}"), 2, "repair")
@@ -123,7 +123,7 @@ def test_what_this_client_cannot_send_is_named(key, value, headers, said):
 
 
 def test_a_tombstone_stays_one():
-    """A key without a value can be sent, so nothing is put in its place."""
+    """A key without a value can be sent, so nothing replaces the missing value."""
     key, value, headers = wrap(record(value=None), ValueError(), 1, "g").encode()
     assert (key, value) == (b"ORD-123", None)
     assert dead_letter.NULLS not in dict(headers)
@@ -201,7 +201,7 @@ def test_springs_own_dead_letters_can_be_read():
 
 
 def test_a_redriven_record_is_marked_and_otherwise_as_it_was():
-    """The mark says where it lay; after a second redrive both places are there."""
+    """The mark says where it lay; after a second redrive both origins are there."""
     letter = wrap(record(headers=[("a", None), ("redrive_origin", b"old/0/1")]), ValueError(), 1, "payments")
     origins = (("redrive_origin", b"old/0/1"), ("redrive_origin", b"09-orders/2/17 1776335400000"))
     assert dead_letter.redriven(letter) == (("a", None), *origins)

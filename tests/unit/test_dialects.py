@@ -144,7 +144,7 @@ def test_an_original_with_the_headers_of_a_tool_keeps_them(tool):
 
 @given(st.permutations(list(KNOWN)), st.data())
 def test_headers_in_any_order_and_cut_anywhere_never_raise_anything_else(order, data):
-    """Of the tool whose place comes last; or no dead letter."""
+    """Of the tool whose origin header comes last; or no dead letter."""
     headers = [each for tool in order[:3] for each in KNOWN[tool][0]]
     headers = data.draw(st.lists(st.sampled_from(headers), max_size=12))
     values = st.none() | st.binary(max_size=9)
@@ -187,7 +187,7 @@ def test_the_key_could_not_be_read():
 
 
 def test_a_header_that_says_nothing_of_the_place_may_be_anything():
-    """An error message that is no UTF-8, a timestamp of four bytes: unknown, and no reason to lose the letter."""
+    """An error message that is not UTF-8, a timestamp of four bytes: both are unknown, and the letter is kept."""
     headers = [*spring()[:3], ("kafka_dlt-original-timestamp", b"1234"), ("kafka_dlt-exception-message", b"\xff")]
     letter = unwrap(dead(headers))
     assert (letter.timestamp, letter.message, letter.headers) == (-1, "\\xff", ())

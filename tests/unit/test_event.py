@@ -1,4 +1,4 @@
-"""The envelope: what goes in comes out, and what is no event is refused precisely, with its bytes."""
+"""The envelope: what is encoded is decoded unchanged, and anything that is not an event is refused with its bytes."""
 
 import copy
 import dataclasses
@@ -189,7 +189,7 @@ def test_what_is_not_even_an_object_is_refused(value, problem):
     ],
 )
 def test_an_unknown_type_or_version_is_an_error_of_its_own(old, new, problem):
-    """A reader may want to pass it by, where broken bytes are nobody's."""
+    """A reader may skip an unknown type; broken bytes are always an error."""
     with pytest.raises(UnknownEventError) as caught:
         Event.decode(GOOD.replace(old, new))
     assert problem in str(caught.value)
@@ -255,13 +255,13 @@ def test_another_time_zone_is_the_same_moment():
 
 
 @given(
-    places=st.lists(st.integers(0, len(GOOD)), min_size=2, max_size=2),
+    bounds=st.lists(st.integers(0, len(GOOD)), min_size=2, max_size=2),
     put=st.binary(max_size=4)
     | st.sampled_from([b"{", b"}", b"[[", b'"', b",", b":", b"null", b"1e9999999", b"\\udc00"]),
 )
-def test_damaged_bytes_are_an_event_or_an_event_error(places, put):
+def test_damaged_bytes_are_an_event_or_an_event_error(bounds, put):
     """Nothing else comes out, and what decodes can be sent on and comes back the same."""
-    begin, end = sorted(places)
+    begin, end = sorted(bounds)
     damaged = GOOD[:begin] + put + GOOD[min(end, begin + 8) :]
     event, kept = None, None
     try:

@@ -28,13 +28,13 @@ def do(database, event):
 
 
 def test_an_event_that_comes_twice_has_one_effect(database, tmp_path):
-    """And whoever handles it learns whether it was new."""
+    """The handler learns whether the event was new."""
     assert [do(database, event) for event in (EVENTS[0], EVENTS[1], EVENTS[0])] == [True, True, False]
     assert orders.effects(tmp_path / "shop.db") == Counter(event.event_id for event in EVENTS[:2])
 
 
 def test_an_effect_that_raises_leaves_neither(database, tmp_path):
-    """So the event is new when it comes again."""
+    """So a redelivered event is still new."""
 
     def half():
         orders.effect(database, EVENTS[0])
@@ -98,7 +98,7 @@ ENDS = {
 
 @pytest.mark.parametrize("how", ENDS)
 def test_an_effect_that_ends_the_transaction_leaves_nothing(database, tmp_path, how):
-    """Neither id nor half an effect, wherever it does so; once it is mended the event is processed."""
+    """Neither id nor half an effect, wherever it happens; once fixed, it processes the event."""
     with pytest.raises(LabError, match="ended the transaction"):
         inbox.once(database, EVENTS[0].event_id, lambda: ENDS[how](database))
     database.isolation_level = ""

@@ -1,4 +1,4 @@
-"""The jars: what is fetched, from where, and what is never run."""
+"""The jars: which are fetched, from where, and which are never run."""
 
 import http.server
 import os

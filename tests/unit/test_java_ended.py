@@ -26,7 +26,7 @@ MEMORY = """#
     ],
 )
 def test_each_cause_has_its_line_and_its_next_step(written, seen, next_step):
-    """Starting over with an empty broker helps against none of them."""
+    """Starting over with an empty broker fixes none of them."""
     lines, step = cause(written + "\nlater\n")
     assert seen in lines
     assert next_step in step

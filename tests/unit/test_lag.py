@@ -37,7 +37,7 @@ def test_lag_is_never_negative_and_never_more_than_the_log(begin, length, commit
 
 
 def test_a_negative_offset_means_that_nothing_is_committed():
-    """Some tools show -1; to subtract it would make the lag one too large."""
+    """Some tools show -1; subtracting it would make the lag one too large."""
     found = lag.compute("t", {0: 0, 1: 2}, {0: 5, 1: 8}, {0: -1, 1: 6}, {1: 7})
     assert [(each.partition, each.committed, each.position) for each in found.partitions] == [
         (0, None, None),

@@ -59,7 +59,7 @@ def test_what_lies_beside_it_can_be_imported_now_and_later(write):
 
 
 @pytest.mark.parametrize("name", ["kafka", "random", "queue", "json", "statistics", "antigravity"])
-def test_a_file_called_as_a_module_takes_nobodys_place(write, name):
+def test_a_file_named_like_a_module_does_not_replace_it(write, name):
     """Such as kafka.py: the client stays the client."""
     write(f"{name}.py", ANSWER)
     before = sys.modules.get(name)
@@ -68,7 +68,7 @@ def test_a_file_called_as_a_module_takes_nobodys_place(write, name):
 
 
 def test_the_file_is_read_anew_each_time(write):
-    """Also when it was changed at once, and has the same size."""
+    """Even right after a change that keeps its size."""
     for number in (7, 8, 9):
         write("mails.py", ANSWER.replace("7", str(number)))
         assert function_of("mails.py:handle")(None) == number

@@ -36,7 +36,7 @@ def test_a_moment_comes_back_from_its_file_as_it_was(tmp_path):
 
 
 def test_a_statement_is_known_by_its_kind_and_a_point_by_its_name():
-    """Whatever their letters: a point in capitals is no statement, and a statement in small ones is."""
+    """The case of the letters does not decide which is a statement."""
     moments = [
         Moment(Kind.HANDLING, 0.0, "A", (P0,), 0, "k", "a"),
         Moment(Kind.POINT, 1.0, "A", (P0,), 0, "k", "a", name="DONE"),

@@ -1,4 +1,4 @@
-"""The worker's accounts: whatever comes in whatever order, never is more committed than is done."""
+"""The worker's offset tracker: in any order of events, it never commits more than is done."""
 
 import sqlite3
 from types import SimpleNamespace
@@ -22,16 +22,16 @@ class CrashError(Exception):
 
 
 class Member:
-    """A consumer: its accounts, where it reads on, and what it has in hand."""
+    """A consumer: its tracker, its positions, and the records it has in hand."""
 
-    def __init__(self, accounts: OffsetTracker, committed: dict[int, int]):
-        self.accounts, self.position, self.in_hand = accounts, dict(committed), []
+    def __init__(self, tracker: OffsetTracker, committed: dict[int, int]):
+        self.tracker, self.position, self.in_hand = tracker, dict(committed), []
 
 
 class Service(RuleBasedStateMachine):
-    """A service with the inbox: records come, fail, come again; members crash, lose partitions, freeze and wake."""
+    """A service with the inbox: records fail and are redelivered; members crash, lose partitions, freeze and wake."""
 
-    accounts = OffsetTracker
+    tracker = OffsetTracker
 
     def __init__(self):
         super().__init__()
@@ -40,18 +40,18 @@ class Service(RuleBasedStateMachine):
         self.database.execute(inbox.TABLE)
         self.committed = dict.fromkeys(LOG, 0)
         self.done: set[tuple[int, int]] = set()
-        self.member, self.zombie = Member(self.accounts(), self.committed), None
+        self.member, self.zombie = Member(self.tracker(), self.committed), None
 
     def teardown(self):
         """Left alone, it comes to its end: every event has its effect, once."""
         self.restart()
-        for place, ids in LOG.items():
-            self.deliver(place, len(ids))
+        for partition, ids in LOG.items():
+            self.deliver(partition, len(ids))
             while self.member.in_hand:
                 self.work_off(self.member, 0)
         self.commit(refused=False)
         self.no_event_has_two_effects_and_each_has_one_outcome()
-        assert self.committed == {place: len(ids) for place, ids in LOG.items()}
+        assert self.committed == {partition: len(ids) for partition, ids in LOG.items()}
         self.database.close()
 
     def effect(self, event_id: str) -> None:
@@ -68,21 +68,21 @@ class Service(RuleBasedStateMachine):
         inbox.once(self.database, event_id, effect)
 
     def work_off(self, member: Member, choice: int) -> None:
-        place, offset = member.in_hand.pop(choice % len(member.in_hand))
-        self.process(LOG[place][offset], crash=False)
-        self.done.add((place, offset))
-        member.accounts.ack(place, offset)
+        partition, offset = member.in_hand.pop(choice % len(member.in_hand))
+        self.process(LOG[partition][offset], crash=False)
+        self.done.add((partition, offset))
+        member.tracker.ack(partition, offset)
 
     def restart(self) -> None:
-        self.member = Member(self.accounts(), self.committed)
+        self.member = Member(self.tracker(), self.committed)
 
-    @rule(place=PARTITIONS, count=st.integers(1, 3))
-    def deliver(self, place, count):
-        begin = self.member.position[place]
-        offsets = range(begin, min(begin + count, len(LOG[place])))
-        self.member.position[place] = begin + len(offsets)
-        self.member.accounts.delivered(place, offsets)
-        self.member.in_hand += [(place, offset) for offset in offsets]
+    @rule(partition=PARTITIONS, count=st.integers(1, 3))
+    def deliver(self, partition, count):
+        begin = self.member.position[partition]
+        offsets = range(begin, min(begin + count, len(LOG[partition])))
+        self.member.position[partition] = begin + len(offsets)
+        self.member.tracker.delivered(partition, offsets)
+        self.member.in_hand += [(partition, offset) for offset in offsets]
 
     @precondition(lambda self: self.member.in_hand)
     @rule(choice=st.integers(0, 10))
@@ -97,12 +97,12 @@ class Service(RuleBasedStateMachine):
     @precondition(lambda self: self.member.in_hand)
     @rule(choice=st.integers(0, 10))
     def retry_later(self, choice):
-        """The consumer goes back to the record; what is behind it in its partition will come again too."""
-        place, offset = self.member.in_hand[choice % len(self.member.in_hand)]
-        if self.member.accounts.owns(place, offset):
-            self.member.accounts.take_back(place, offset)
-            self.member.in_hand = [each for each in self.member.in_hand if each[0] != place or each[1] < offset]
-            self.member.position[place] = offset
+        """The consumer seeks back to the record; later records of its partition are redelivered too."""
+        partition, offset = self.member.in_hand[choice % len(self.member.in_hand)]
+        if self.member.tracker.owns(partition, offset):
+            self.member.tracker.take_back(partition, offset)
+            self.member.in_hand = [each for each in self.member.in_hand if each[0] != partition or each[1] < offset]
+            self.member.position[partition] = offset
 
     @rule()
     def crash(self):
@@ -111,17 +111,17 @@ class Service(RuleBasedStateMachine):
     @precondition(lambda self: self.member.in_hand)
     @rule(choice=st.integers(0, 10))
     def crash_while_processing(self, choice):
-        place, offset = self.member.in_hand[choice % len(self.member.in_hand)]
+        partition, offset = self.member.in_hand[choice % len(self.member.in_hand)]
         try:
-            self.process(LOG[place][offset], crash=True)
+            self.process(LOG[partition][offset], crash=True)
         except CrashError:
             self.restart()
 
-    @rule(place=PARTITIONS)
-    def rebalance(self, place):
-        """The partition goes, and comes again; what was handed out of it before is still in hand."""
-        self.member.accounts.gone([place])
-        self.member.position[place] = self.committed[place]
+    @rule(partition=PARTITIONS)
+    def rebalance(self, partition):
+        """The partition is revoked and assigned again; records delivered before are still in hand."""
+        self.member.tracker.gone([partition])
+        self.member.position[partition] = self.committed[partition]
 
     @rule()
     def freeze(self):
@@ -132,19 +132,19 @@ class Service(RuleBasedStateMachine):
     @rule(choice=st.integers(0, 10))
     def wake(self, choice):
         self.work_off(self.zombie, choice)
-        self.zombie.accounts.committed(self.zombie.accounts.committable)  # its commit is refused
+        self.zombie.tracker.committed(self.zombie.tracker.committable)  # its commit is refused
 
     @rule(refused=st.booleans())
     def commit(self, refused):
-        due = self.member.accounts.committable
+        due = self.member.tracker.committable
         if not refused:
             self.committed |= due
-        self.member.accounts.committed(due)
+        self.member.tracker.committed(due)
 
     @invariant()
     def nothing_is_committed_that_is_not_done(self):
-        for place, committed in self.committed.items():
-            assert all((place, offset) in self.done for offset in range(committed))
+        for partition, committed in self.committed.items():
+            assert all((partition, offset) in self.done for offset in range(committed))
 
     @invariant()
     def no_event_has_two_effects_and_each_has_one_outcome(self):
@@ -156,9 +156,9 @@ class Service(RuleBasedStateMachine):
 
 RECORDS = [
     SimpleNamespace(
-        topic="t", partition=place, offset=offset, key=b"k", value=b"", headers=[("event_id", event_id.encode())]
+        topic="t", partition=partition, offset=offset, key=b"k", value=b"", headers=[("event_id", event_id.encode())]
     )
-    for place, ids in LOG.items()
+    for partition, ids in LOG.items()
     for offset, event_id in enumerate(ids)
 ]
 
@@ -167,28 +167,28 @@ TestService.settings = settings(max_examples=150, stateful_step_count=30, deadli
 
 
 class CommitsFirst(OffsetTracker):
-    """What was handed out counts as done."""
+    """Delivered records count as done."""
 
-    def delivered(self, place, offsets):
-        super().delivered(place, offsets)
+    def delivered(self, partition, offsets):
+        super().delivered(partition, offsets)
         for offset in offsets:
-            self._due[place] = offset + 1
+            self._due[partition] = offset + 1
 
 
 class CommitsPastGaps(OffsetTracker):
     """The last one that is done is what is committed."""
 
-    def ack(self, place, offset):
-        if self.owns(place, offset):
-            self._due[place] = max(self._due.get(place, 0), offset + 1)
+    def ack(self, partition, offset):
+        if self.owns(partition, offset):
+            self._due[partition] = max(self._due.get(partition, 0), offset + 1)
 
 
 class CommitsFirstService(Service):
-    accounts = CommitsFirst
+    tracker = CommitsFirst
 
 
 class CommitsPastGapsService(Service):
-    accounts = CommitsPastGaps
+    tracker = CommitsPastGaps
 
 
 class NoInbox(Service):
@@ -211,10 +211,10 @@ class InboxInAnotherTransaction(Service):
 
 class OffsetAsId(Service):
     def work_off(self, member, choice):
-        place, offset = member.in_hand.pop(choice % len(member.in_hand))
-        inbox.once(self.database, f"{place}-{offset}", lambda: self.effect(LOG[place][offset]))
-        self.done.add((place, offset))
-        member.accounts.ack(place, offset)
+        partition, offset = member.in_hand.pop(choice % len(member.in_hand))
+        inbox.once(self.database, f"{partition}-{offset}", lambda: self.effect(LOG[partition][offset]))
+        self.done.add((partition, offset))
+        member.tracker.ack(partition, offset)
 
 
 @pytest.mark.parametrize(
@@ -230,29 +230,29 @@ def test_the_same_rules_catch_what_is_known_to_be_wrong(broken):
 
 def test_what_is_finished_out_of_order_waits_for_what_is_before_it():
     """Per partition; records that the log has no more leave no gap."""
-    accounts = OffsetTracker()
-    accounts.delivered("p", [3, 4, 7])
-    accounts.delivered("q", [0])
-    accounts.ack("p", 4)
-    assert accounts.committable == {}
-    accounts.ack("p", 3)
-    assert accounts.committable == {"p": 5}
-    accounts.ack("p", 7)
-    accounts.ack("q", 0)
-    assert accounts.committable == {"p": 8, "q": 1}
-    accounts.committed({"p": 8})
-    assert accounts.committable == {"q": 1}
+    tracker = OffsetTracker()
+    tracker.delivered("p", [3, 4, 7])
+    tracker.delivered("q", [0])
+    tracker.ack("p", 4)
+    assert tracker.committable == {}
+    tracker.ack("p", 3)
+    assert tracker.committable == {"p": 5}
+    tracker.ack("p", 7)
+    tracker.ack("q", 0)
+    assert tracker.committable == {"p": 8, "q": 1}
+    tracker.committed({"p": 8})
+    assert tracker.committable == {"q": 1}
 
 
 def test_what_is_no_longer_ours_is_not_committed():
-    """A record that is finished after its partition has gone counts for nobody."""
-    accounts = OffsetTracker()
-    accounts.delivered("p", [0, 1])
-    accounts.ack("p", 0)
-    accounts.gone(["p"])
-    accounts.ack("p", 1)
-    assert accounts.committable == {}
-    assert not accounts.owns("p", 1)
+    """A record finished after its partition was revoked does not count."""
+    tracker = OffsetTracker()
+    tracker.delivered("p", [0, 1])
+    tracker.ack("p", 0)
+    tracker.gone(["p"])
+    tracker.ack("p", 1)
+    assert tracker.committable == {}
+    assert not tracker.owns("p", 1)
 
 
 def test_a_commit_that_got_no_answer_stays_due():

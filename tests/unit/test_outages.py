@@ -77,7 +77,7 @@ def raised(action, *args):
     (504, TRANSIENT),
 ])  # fmt: skip
 def test_an_answer_of_a_server_passes_if_it_says_so(url, library, code, kind):
-    """A 404 never, whatever library is told of it."""
+    """A 404 is never transient, whichever library raises it."""
     assert classify(raised(LIBRARIES[library], f"{url}/{code}")) == kind
 
 

@@ -1,4 +1,4 @@
-"""Choosing records, where a choice lies in a log, the mark, and where a group is set to: the pure parts."""
+"""The pure parts of selecting records, resolving offset ranges, marking copies and resetting groups."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
@@ -185,7 +185,7 @@ def test_the_mark_says_which_replay_and_where_it_lay_first():
     assert (copied.topic, copied.key, copied.value, copied.timestamp) == ("u", b"ORD-1", b"{}", 0)
 
 
-# The account
+# The report
 
 
 def test_the_account_says_what_there_is_to_say():
@@ -251,7 +251,7 @@ def test_where_a_group_is_set_to(where, committed, offset, said):
 
 
 def test_a_shift_from_nothing_is_refused():
-    """There is no place to count from."""
+    """There is no offset to count from."""
     with pytest.raises(LabError, match="cannot be shifted"):
         reset.target(Where(shift_by=-1), 0, 0, 9, None, None, None)
 
@@ -259,5 +259,5 @@ def test_a_shift_from_nothing_is_refused():
 @given(st.lists(st.integers(-200, 200), min_size=2, max_size=5))
 def test_a_later_offset_is_never_set_to_an_earlier_place(offsets):
     """Clamping keeps the order."""
-    places = [reset.target(Where(offset=each), 0, 10, 90, None, None, None).offset for each in sorted(offsets)]
-    assert all(first <= second for first, second in pairwise(places))
+    targets = [reset.target(Where(offset=each), 0, 10, 90, None, None, None).offset for each in sorted(offsets)]
+    assert all(first <= second for first, second in pairwise(targets))

@@ -1,4 +1,4 @@
-"""The report: the same, in whatever order and however often its events come."""
+"""The report is the same in whatever order and however often its events are delivered."""
 
 import sqlite3
 from collections import defaultdict

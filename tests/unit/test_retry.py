@@ -1,4 +1,4 @@
-"""What to do after a failed attempt: the bounds hold, outages are no poison, and chance is the same each time."""
+"""Decisions after a failed attempt: bounds hold, outages are not poison, and jitter is reproducible."""
 
 import sqlite3
 from contextlib import closing
@@ -80,7 +80,7 @@ def test_a_pause_is_no_longer_than_the_longest_wait(policy, attempt, waited):
 
 @given(policies, kinds, st.text(max_size=5))
 def test_the_same_seed_gives_the_same_decisions(policy, kind, coordinates):
-    """On every machine, in every process: chance comes from the policy's seed and the event's coordinates."""
+    """On every machine, in every process: jitter depends on the policy's seed and the event's coordinates."""
     assert story(policy, kind, coordinates) == story(policy, kind, coordinates)
 
 
@@ -107,12 +107,12 @@ def test_an_outage_is_reported_when_it_lasts_too_long_and_no_earlier(policy, the
 
 
 def test_chance_differs_between_events_attempts_and_seeds():
-    """Otherwise all that failed together would come back together."""
+    """Otherwise all events that failed together would be retried together."""
     waits = [
-        decide(attempt, 0, ERRORS[TRANSIENT], Policy(wait_initial=1, wait_max=1, seed=seed), place).seconds
+        decide(attempt, 0, ERRORS[TRANSIENT], Policy(wait_initial=1, wait_max=1, seed=seed), coordinates).seconds
         for attempt in (1, 2)
         for seed in (0, 1)
-        for place in ("orders/0/1", "orders/0/2")
+        for coordinates in ("orders/0/1", "orders/0/2")
     ]
     assert len(set(waits)) == 8
 
@@ -169,7 +169,7 @@ def test_an_error_that_is_its_own_cause_is_classified_too():
 
 
 def test_who_knows_better_says_so():
-    """A policy's own classification; and one that says nonsense is told."""
+    """A policy's own classification; one that returns nonsense is an error."""
     assert decide(1, 0, TimeoutError(), Policy(classify=lambda error: PERMANENT)).what == DEAD_LETTER
     with pytest.raises(LabError, match="classified as 'fatal'"):
         decide(1, 0, TimeoutError(), Policy(classify=lambda error: "fatal"))

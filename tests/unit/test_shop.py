@@ -8,7 +8,7 @@ from labsupport.shop.event import Event
 
 
 def test_the_same_seed_tells_the_same_story():
-    """Every time, and however many events are asked for; another seed tells another one."""
+    """Every time, for any number of events; another seed gives another story."""
     assert story.events(200) == story.events(200)
     assert story.events(200)[:50] == story.events(50)
     assert story.events(50, seed=1) != story.events(50, seed=2)
@@ -16,7 +16,7 @@ def test_the_same_seed_tells_the_same_story():
 
 
 def test_lab_seed_chooses_the_story(monkeypatch):
-    """LAB_SEED, or a sentence if it is no number."""
+    """LAB_SEED, or a sentence if it is not a number."""
     monkeypatch.setenv("LAB_SEED", "7")
     assert story.events(10) == story.events(10, seed=7)
     monkeypatch.setenv("LAB_SEED", "seven")

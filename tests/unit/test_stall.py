@@ -106,7 +106,7 @@ print(machine.worst)
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
 def test_a_process_that_was_stopped_knows_for_how_long():
-    """At least as long as it was seen to be stopped, though the body of its `with` ends right after it was woken."""
+    """At least the observed stop counts, even if the body of the `with` ends right after waking."""
     with subprocess.Popen(
         [sys.executable, "-c", STOPPED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

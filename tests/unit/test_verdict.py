@@ -1,4 +1,4 @@
-"""Verdicts, and what is remembered of them."""
+"""Verdicts, and the progress recorded from them."""
 
 import json
 import multiprocessing
@@ -81,9 +81,9 @@ def test_a_code_tells_the_same_wherever_it_was_pasted(told):
 def test_a_typing_error_in_a_code_is_noticed():
     """Every letter and digit of it counts."""
     code = progress.Progress({"02-1": "solved", "05-3": "tried"}).code()
-    for place, old in enumerate(code):
+    for index, old in enumerate(code):
         for new in {"s", "t", "n", "0", "7", "", " "} - {old}:
-            mistyped = code[:place] + new + code[place + 1 :]
+            mistyped = code[:index] + new + code[index + 1 :]
             if " ".join(mistyped.split()) != code:
                 with pytest.raises(LabError, match=r"no code|mistyped|another version"):
                     progress.decoded(mistyped)
@@ -98,7 +98,7 @@ def test_a_code_of_another_version_is_not_guessed_at():
 
 
 def test_an_exercise_that_does_not_exist_is_not_remembered(home):
-    """A mistyped id is no progress."""
+    """A mistyped id does not count as progress."""
     progress.remember(home, Verdict("99-9", Outcome.ERROR))
     assert progress.read(home).exercises == {}
 

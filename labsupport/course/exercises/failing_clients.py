@@ -13,7 +13,8 @@ def failing_once(client: Any, method: str, error: Exception) -> Iterator[list[Ex
 
     Yields a list that gets the error when it is raised.
     """
-    real, raised = getattr(client, method), []
+    real = getattr(client, method)
+    raised: list[Exception] = []
 
     def fail_once(*arguments: Any, **named: Any) -> Any:
         if raised:

@@ -133,7 +133,8 @@ class _Search:
 
     def __init__(self, strategy: Strategy, allow_duplicates: bool):
         self.strategy, self.allow_duplicates = strategy, allow_duplicates
-        self.tried, self.counterexample = 0, None
+        self.tried = 0
+        self.counterexample: Counterexample | None = None
 
     def run(self, lab: TrialRunner, cases: Sequence[_Case]) -> tuple[Moment, ...]:
         """Run these, unless one has failed already; return the moments of the last one."""

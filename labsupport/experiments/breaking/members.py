@@ -199,8 +199,8 @@ class Members:
     def time_to_handle(self, keys: Collection[str]) -> tuple[float, dict[str, int]]:
         """Publish a record with each of these keys, and wait until all are handled.
 
-        Returns the seconds from the first handled record to the last, and how many each member handled. Raises LabError
-        as `settle` does.
+        Returns the seconds from the first handled record to the last, and how many each running member handled. Raises
+        LabError as `settle` does.
         """
         before = len(self.history.of_kind(Kind.HANDLED))
         producer = self.cluster.producer(name="keys")
@@ -211,7 +211,8 @@ class Members:
             f"{len(keys)} records to be handled",
         )
         new = self.history.of_kind(Kind.HANDLED)[before:]
-        return new[-1].time - new[0].time, Counter(each.client_id for each in new)
+        by_member = Counter(each.client_id for each in new)
+        return new[-1].time - new[0].time, {name: by_member[name] for name in sorted(self._running)}
 
     def close(self) -> None:
         """Kill all members and remove them from the group. Harmless if there is none."""

@@ -60,8 +60,7 @@ class ChildProcess:
 
     def exit_code(self) -> int:
         """The exit code after the end; the negative signal number if a signal ended it."""
-        self.process.wait()
-        return self.process.popen.returncode
+        return self.process.wait()
 
 
 @contextlib.contextmanager

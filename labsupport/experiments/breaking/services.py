@@ -22,9 +22,9 @@ from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.publish import publish
 from labsupport.delivery.reading import after, to_the_end
 from labsupport.errors import EventError, LabError, TransientError
-from labsupport.experiments.breaking import faults, strategies
+from labsupport.experiments.breaking import faults, python_process, strategies
 from labsupport.experiments.breaking.faults import At
-from labsupport.experiments.watching import log
+from labsupport.experiments.watching import log, moment_file
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
@@ -35,7 +35,7 @@ DELIVERED = "delivered"  # the point that a service passes with each record, bef
 BY_HAND = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
 
 
-# In processes of their own, which can be killed
+# In a process of its own, which can be killed
 
 
 def run_twice(
@@ -52,14 +52,17 @@ def run_twice(
 ) -> int:
     """Run the service until it ends or is killed, then once more to its end; returns how many records came twice.
 
-    `loop(consumer, handle, at)` is called with a handler for records; by default it handles each record, then commits
-    it. `handle(event, database, at)` writes the effect, by default one row. The first process is killed when it calls
-    `at(kill_at)` the nth time. `settings` are the consumer's. Raises LabError as `faults.run` does.
+    The first run has a process of its own, which is killed when it calls `at(kill_at)` the nth time. `loop(consumer,
+    handle, at)` is called with a handler for records; by default it handles each record, then commits it.
+    `handle(event, database, at)` writes the effect, by default one row. `settings` are the consumer's. Raises LabError
+    as `faults.run` does.
     """
     arguments = (topic, group, database, loop, handle, settings)
     first = faults.run(kafka, _service, *arguments, kill_at=kill_at, nth=nth)
-    second = faults.run(kafka, _service, *arguments)
-    return len(_delivered(first) & _delivered(second))
+    with python_process.scratch_folder() as folder:
+        _service(kafka, At(kafka, [], folder, "A"), *arguments)
+        again = moment_file.read(folder / faults.MOMENTS_FILE)
+    return len(_delivered(first.moments) & _delivered(again))
 
 
 def _service(
@@ -75,7 +78,6 @@ def _service(
     # A static member gets its partitions back at once: a restart need not wait for the session of the killed one.
     settings = BY_HAND | {"group_id": group, "group_instance_id": "A"} | settings
     consumer = kafka.consumer(topic, name="A", **settings)
-    connection = sqlite3.connect(database)
 
     def handle_record(record: ConsumerRecord) -> None:
         at(DELIVERED, record)
@@ -85,14 +87,15 @@ def _service(
         else:
             strategies.effect(event, connection)
 
-    if loop:
-        loop(consumer, handle_record, at)
-    else:
-        strategies.process_then_commit(consumer, handle_record)
+    with contextlib.closing(consumer), contextlib.closing(sqlite3.connect(database)) as connection:
+        if loop:
+            loop(consumer, handle_record, at)
+        else:
+            strategies.process_then_commit(consumer, handle_record)
 
 
-def _delivered(run: faults.Run) -> set[tuple]:
-    return {(moment.partitions, moment.offset) for moment in run.moments if moment.name == DELIVERED}
+def _delivered(moments: Sequence[Moment]) -> set[tuple]:
+    return {(moment.partitions, moment.offset) for moment in moments if moment.name == DELIVERED}
 
 
 # In this process, where a cell can look at what they do

@@ -113,7 +113,7 @@ def run_trial(
 def consume(kafka: Cluster, at: At, topic: str, group: str, database: str, strategy: Strategy) -> None:
     """In the child process: run the strategy with a consumer and a database that report where they are."""
     # A static member gets its partitions back at once after a restart, and takes over those of a frozen one.
-    settings = {"group_id": group, "group_instance_id": "A", "auto_offset_reset": "earliest"}
+    settings: dict[str, Any] = {"group_id": group, "group_instance_id": "A", "auto_offset_reset": "earliest"}
     settings |= {"enable_auto_commit": False, "max_poll_records": 1, **strategy.settings}
     consumer = kafka.consumer(topic, name="A", **settings)
     at.group = group

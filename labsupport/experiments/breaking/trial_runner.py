@@ -85,8 +85,8 @@ class TrialRunner:
         """In a thread: nothing here uses a Kafka client, which is not thread-safe."""
         folder = self.folder / group
         folder.mkdir()
-        options = {"start": self.forkserver.start, "seconds": self.seconds}
-        return run_trial(self.kafka, self.topic, group, trial.strategy, folder, trial.faults, **options)
+        start, seconds, strategy = self.forkserver.start, self.seconds, trial.strategy
+        return run_trial(self.kafka, self.topic, group, strategy, folder, trial.faults, start=start, seconds=seconds)
 
     def _outcome(self, group: str, running: "Future[TrialRun]") -> Outcome:
         run = running.result()

@@ -173,7 +173,7 @@ class GroupHistory:
             if (each.partitions[0].partition, each.offset) == (partition, offset)
         ]
 
-    def handled(self, member: str = "") -> Counter[tuple[int, int]]:
+    def handled(self, member: str = "") -> Counter[tuple[int, int | None]]:
         """How often each record, as (partition, offset), was handled, by all members or one."""
         return Counter((each.partitions[0].partition, each.offset) for each in self.of_kind(Kind.HANDLED, member))
 

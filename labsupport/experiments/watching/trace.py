@@ -32,7 +32,7 @@ def of_events(records: Iterable[ConsumerRecord], moments: Iterable[Moment], *ids
 
 
 def _followed(
-    moments: Iterable[Moment], ids: tuple[str, ...], redriven: dict[tuple[TopicPartition, int], Moment]
+    moments: Iterable[Moment], ids: tuple[str, ...], redriven: dict[tuple[TopicPartition, int | None], Moment]
 ) -> list[Moment]:
     """The moments of these events. Moves each record from `redriven` to the point where a worker handled it."""
     followed: list[Moment] = []

@@ -14,7 +14,7 @@ from labsupport.shop import story
 from labsupport.shop.event import Event
 
 # Each list exposes a wrong way of adding.
-AMOUNTS = (
+AMOUNTS: tuple[list[str], ...] = (
     ["1499.99"],
     ["0.10"] * 20,
     ["20.00"] * 3,

@@ -34,7 +34,7 @@ def _outcome(answer: Submission, lab: Lab) -> str:
         (b"1299.99", 2_000, {"linger_ms": 2_500}, "acknowledged", late),
     ):
         topic = lab.topic(CHECKED, max_message_bytes=most_bytes) if most_bytes else lab.namespace + "nowhere"
-        with watched(lab, **settings) as producer:
+        with watched(lab, Watched, **settings) as producer:
             came_back = _asked(answer, producer, topic, value)
             producer.flush(timeout=5)
         _require_one_send(producer, topic, value, came_back)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from labsupport.course.exercise import CHECKED, Exercise
@@ -48,8 +49,8 @@ def _send(
     given = f"send_all(producer, {where}, values, {limit}), with {len(values)} values{late}"
     try:
         came_back = answer(producer, topic, values, limit, returns=list, asks="a list of values")
-    except Failed as failed:
-        failed.timed = failed.timed and exists  # a missing topic does not depend on the machine
+    except Failed as problem:
+        problem.timed = problem.timed and exists  # a missing topic does not depend on the machine
         raise
     without_outcome = len(producer.open)
     producer.flush(timeout=10)
@@ -103,8 +104,8 @@ def _require_none_left_out(producer: Watched, values: list[bytes], given: str) -
         )
 
 
-def _require_all(stored: list[bytes | None], wanted: list[bytes], given: str) -> None:
-    if lost := Counter(wanted) - Counter(stored):
+def _require_all(stored: Sequence[bytes | None], wanted: list[bytes], given: str) -> None:
+    if lost := Counter[bytes | None](wanted) - Counter(stored):
         raise TryAgain(
             says=f"{lost.total()} of {len(wanted)} good values are not in the topic.",
             given=given,

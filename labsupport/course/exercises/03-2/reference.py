@@ -1,4 +1,4 @@
-"""Sending many values, with at most so many on their way."""
+"""Sends many values, with a limit on how many are in flight."""
 
 from collections import deque
 
@@ -6,7 +6,7 @@ from kafka.errors import KafkaError
 
 
 def send_all(producer, topic, values, limit):
-    """Send all; at most `limit` without an outcome. The values not acknowledged."""
+    """Send all, at most `limit` in flight; return the values not acknowledged."""
     waiting, failed = deque(), []
 
     def settle():

@@ -1,6 +1,6 @@
-"""Sending many values, with at most so many on their way."""
+"""Sends many values, with a limit on how many are in flight."""
 
 
 def send_all(producer, topic, values, limit):
-    """Send all; at most `limit` without an outcome. The values not acknowledged."""
+    """Send all, at most `limit` in flight; return the values not acknowledged."""
     return ...

@@ -171,7 +171,7 @@ def _require_own_ids(lab: Lab, topic: str, chosen: dict[str, dict[str, Any]]) ->
             lab.close_client(f"check {name}")
     raise TryAgain(
         says="A and B cannot be in the group together.",
-        given=f"both have the group_instance_id {shown(*ids)}",
+        given=f"both have the group_instance_id {shown(ids.pop())}",
         came_back=f"both joined, and the group has {members} member{'s' * (members != 1)}",
         rule="the group takes B for a restarted A, and turns A away",
         look_at="an instance id belongs to one member only: what do you know about each?",

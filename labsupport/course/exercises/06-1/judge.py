@@ -100,7 +100,7 @@ def _as_function(slow: SlowWork) -> Any:
 
 
 def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], given: str) -> None:
-    told = {"given": given, "story": "\n".join(slow.story) or "(slow was never called)"}
+    told: dict[str, Any] = {"given": given, "story": "\n".join(slow.story) or "(slow was never called)"}
     if slow.wrong:
         raise TryAgain(**slow.wrong, **told)
     if error and "the check makes this record fail" not in error.fields.get("says", ""):
@@ -138,7 +138,7 @@ def _judge_run(slow: SlowWork, error: Failed | None, counts: Collection[int], gi
             )
 
 
-def _judge_standstill(slow: SlowWork, told: dict[str, str]) -> None:
+def _judge_standstill(slow: SlowWork, told: dict[str, Any]) -> None:
     """Raise TryAgain if records were dropped, or a partition is still paused."""
     for partition, position in sorted(slow.positions.items()):
         if position > (done := slow.done[partition]):

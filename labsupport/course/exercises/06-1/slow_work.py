@@ -18,7 +18,7 @@ WENT_ON = {
     "rule": "when slow raises, no later record may be begun; an error stays in its thread until you ask for the result",
     "look_at": "do you call result() of one piece of work before you submit the next one?",
 }
-DROPPED = {
+DROPPED: dict[str, Any] = {
     "says": "slow raised, and work_off continued as if nothing had happened.",
     "rule": "an error stays in its thread until you ask for the result",
     "look_at": "pool.submit(…) returns a future; its result() raises what slow raised",
@@ -46,7 +46,7 @@ class SlowWork:
         self.records, self.takes, self.failing = sum(counts), takes, failing
         self.group, self.generation = consumer.config["group_id"], consumer.group_metadata().generation_id
         self.poll_interval = consumer.config["max_poll_interval_ms"] / 1_000  # s
-        self.done = dict.fromkeys(range(len(counts)), 0) | earlier  # by partition, the next offset
+        self.done = {**dict.fromkeys(range(len(counts)), 0), **earlier}  # by partition, the next offset
         self.story: list[str] = []
         self.wrong: dict[str, Any] = {}  # the first fault, as fields of TryAgain
         self.errors: list[Exception] = []  # everything that it raised

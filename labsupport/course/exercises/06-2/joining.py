@@ -228,7 +228,7 @@ class Joining:
                     **self._broken(partition, at, due, nothing=partition not in committed),
                 )
 
-    def _broken(self, partition: int, at: int, due: int, nothing: bool) -> dict[str, str]:
+    def _broken(self, partition: int, at: int, due: int, nothing: bool) -> dict[str, Any]:
         """The rule that is broken, and what to look at, if `at` is committed instead of `due`."""
         twice = f"the records from {at} on were processed and will be delivered again"
         last = self.done.get(TopicPartition(self.topic, partition))
@@ -263,7 +263,7 @@ def _counted(records: int) -> str:
 
 def _raised(cause: BaseException, story: str) -> TryAgain:
     says = f"The listener raised {type(cause).__name__}: {cause}"[:160]
-    fields = {
+    fields: dict[str, Any] = {
         "says": says,
         "where": where(cause),
         "story": story or "(at the very first poll)",

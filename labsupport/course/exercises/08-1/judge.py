@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
@@ -52,7 +53,7 @@ def _records(lab: Lab) -> list[ConsumerRecord]:
         f'"{created.payload["amount"]}"', str(created.payload["amount"])
     )
     key = {"key": story.key_of(created)}
-    sent = [
+    sent: list[dict[str, Any]] = [
         {"value": created.encode(), "headers": created.headers(), "partition": 0} | key,
         {"value": paid.encode(), "headers": paid.headers(), "partition": 0} | key,
         {"value": created.encode(), "headers": created.headers(), "partition": 0} | key,

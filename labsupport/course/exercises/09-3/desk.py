@@ -1,6 +1,7 @@
 """Where records are set aside: calls the learner's publisher, and looks at dead letters and commits afterwards."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
@@ -192,8 +193,18 @@ def _require_letter(held: ConsumerRecord, record: ConsumerRecord, error: Excepti
             look_at="dead_letter.wrap(record, error, attempts, group).encode() returns key, value and headers: "
             "send all three",
         ) from problem
-    found = {"key": letter.key, "value": letter.value, "headers": list(letter.headers), "time": letter.timestamp}
-    was = {"key": record.key, "value": record.value, "headers": list(record.headers), "time": record.timestamp}
+    found: dict[str, Any] = {
+        "key": letter.key,
+        "value": letter.value,
+        "headers": list(letter.headers),
+        "time": letter.timestamp,
+    }
+    was: dict[str, Any] = {
+        "key": record.key,
+        "value": record.value,
+        "headers": list(record.headers),
+        "time": record.timestamp,
+    }
     found |= {"origin": letter.coordinates, "group": letter.group, "attempts": letter.attempts}
     was |= {"origin": f"{record.topic}/{record.partition}/{record.offset}", "group": group, "attempts": 1}
     for name, right in was.items():

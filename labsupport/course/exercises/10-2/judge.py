@@ -147,7 +147,9 @@ def _play(
     known: tuple[str, int] | None,
     story: Story,
 ) -> None:
-    state: State = {story[0].payload["order_id"]: known} if known else {}
+    first = story[0]
+    order = first.payload["order_id"] if isinstance(first, Event) else first.order_id
+    state: State = {order: known} if known else {}
     try:
         database.rollback()
     except sqlite3.ProgrammingError:
@@ -250,7 +252,7 @@ def _differs(given: Sequence[str], event: Event, before: State, due: State, held
     others = [each for each in due if each != order]
     if any(held.get(each) != due[each] for each in others):
         rule, look_at = "an event says nothing about other orders", "which rows does your statement change?"
-    elif due == before:
+    elif known and due == before:
         rule = "an event that is older than the known version, or of the same version, changes nothing"
         look_at = f"the order has version {known[1]}, and this event {version}: which one is newer?"
         if version is None:

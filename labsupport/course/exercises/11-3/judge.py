@@ -186,16 +186,16 @@ def _tell(answer: Submission, story: Sequence[tuple[str, str]], records: Mapping
         )
         raise _wrong(story, letters, says, rule, look_at)
     for event_id, letter in letters.items():
-        how = [name for each, name in story if each == event_id]
-        if rows[event_id] != bool(how):
+        names = [name for each, name in story if each == event_id]
+        if rows[event_id] != bool(names):
             says = f"Event {letter} has {_number(rows[event_id], 'row')}."
             look_at = "do you write the row for every record, and remember it by the event's id?"
             raise _wrong(
                 story, letters, says, "each event must have one row, whether its record is live or replayed", look_at
             )
-        due = any(name in ("live", "redriven") for name in how)
+        due = any(name in ("live", "redriven") for name in names)
         if sent[event_id] != due:
-            raise _wrong(story, letters, *_about_mails(letter, sent[event_id], how))
+            raise _wrong(story, letters, *_about_mails(letter, sent[event_id], names))
     if early:
         rule = "a mail about something that is not in the books yet cannot be recalled"
         raise _wrong(

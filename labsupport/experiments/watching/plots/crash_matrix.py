@@ -1,7 +1,7 @@
 """The crash matrix: what crashes do, by strategy and crash point. Lesson 07 draws it."""
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from labsupport.experiments.breaking.crashes import Matrix
 
 # What a crash did, and how its cell looks.
-HARMS = {
+HARMS: dict[str, dict[str, Any]] = {
     "lost": {"facecolor": COLOURS[5], "hatch": "//"},
     "twice": {"facecolor": COLOURS[0], "hatch": ".."},
     "nothing": {"facecolor": "white", "hatch": ""},
@@ -28,12 +28,13 @@ def crashes(matrix: "Matrix", ax: Axes | None = None) -> Axes:
     lost, twice = matrix.cells("lost"), matrix.cells("twice")
     rows, columns = list(lost.index), list(lost.columns)
     ax = ax or described_axes(3.2 + 0.95 * len(columns), 1.6 + 0.5 * len(rows))
-    descriptions = {}
+    descriptions: dict[str, list[str]] = {}
     for (row, strategy), (column, point) in itertools.product(enumerate(rows), enumerate(columns)):
         harm = {"lost": lost.loc[strategy, point], "twice": twice.loc[strategy, point]}
         words = "\n".join(f"{value:.2g} {what}" for what, value in harm.items() if value > 0)
         if harm["lost"] != harm["lost"]:  # NaN: no such point
-            look, words = {"facecolor": GROUND, "hatch": ""}, "–"
+            look: dict[str, Any] = {"facecolor": GROUND, "hatch": ""}
+            words = "–"
         else:
             look = HARMS[next((what for what, value in harm.items() if value > 0), "nothing")]
         descriptions.setdefault(strategy, []).append(f"{point} {words.replace(chr(10), ' ') or 'nothing'}")

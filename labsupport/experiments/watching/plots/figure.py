@@ -1,5 +1,7 @@
 """What all pictures share: background, colours, hatchings, and a description in words."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,7 +35,7 @@ def describe(ax: Axes, words: str) -> None:
         ax.figure.words = f"{ax.figure.words} {words}".strip()
 
 
-def look(number: int) -> dict[str, str]:
+def look(number: int) -> dict[str, Any]:
     """The colour and hatching of series `number`."""
     return {"facecolor": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number % len(HATCHES)]}
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
@@ -41,13 +43,19 @@ def timeline(history: GroupHistory, ax: Axes | None = None) -> Axes:
     for number, moment in enumerate(history.interventions):
         at = moment.time - history.start_time
         ax.axvline(at, color=INK, linewidth=0.9, linestyle="--")
-        how = {"fontsize": 8, "color": INK, "bbox": plate, "textcoords": "offset points", "xytext": (3, 0)}
+        how: dict[str, Any] = {
+            "fontsize": 8,
+            "color": INK,
+            "bbox": plate,
+            "textcoords": "offset points",
+            "xytext": (3, 0),
+        }
         ax.annotate(f"{moment.client_id} {moment.kind}", (at, -0.85 - 0.3 * (number % 2)), **how)
     ax.set_ylim(max(rows, default=0) + 0.6, -1.4)
     ax.set_yticks(rows)
     ax.set_xlabel("time (s)")
     ax.set_ylabel("partition")
-    patches = [Patch(label=name, edgecolor=INK, **look) for name, look in looks.items()]
+    patches: list[Artist] = [Patch(label=name, edgecolor=INK, **look) for name, look in looks.items()]
     patches.append(Patch(label="nobody", facecolor="none", edgecolor=ALARM, hatch="xxx"))
     patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="rebalance done"))
     legend(ax, patches)
@@ -128,7 +136,7 @@ def _tried(moments: Sequence[Moment], partition: int) -> list[Moment]:
     return [each for each in own if each.partitions[0].partition == partition]
 
 
-def _span(offsets: Sequence[int]) -> str:
+def _span(offsets: Sequence[int | None]) -> str:
     return str(offsets[0]) if len(offsets) == 1 else f"{offsets[0]}–{offsets[-1]}"
 
 

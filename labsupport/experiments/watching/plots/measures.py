@@ -1,18 +1,18 @@
 """Measurements: latency against throughput, ratios, counts. Lesson 03 draws the first."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from labsupport.experiments.watching.plots.figure import COLOURS, INK, describe, described_axes, legend, look
+from labsupport.experiments.watching.plots.figure import COLOURS, GROUND, INK, describe, described_axes, legend, look
 
 if TYPE_CHECKING:
     import pandas
 
 # The positions that the label of a point can have.
-SIDES = [
+SIDES: list[dict[str, Any]] = [
     {"xytext": (7 * right, 5 if up else -10), "ha": "left" if right > 0 else "right"}
     for up, right in ((True, 1), (False, -1), (True, -1), (False, 1))
 ]
@@ -28,15 +28,19 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
     ax = ax or described_axes(9, 4.2)
     ax.spines["left"].set_visible(True)
     for number, (name, rows) in enumerate(points.groupby("series", sort=False)):
-        look = {"color": COLOURS[(0, 1, 2, 4)[number % 4]], "marker": "os^D"[number % 4], "markeredgecolor": INK}
+        look: dict[str, Any] = {
+            "color": COLOURS[(0, 1, 2, 4)[number % 4]],
+            "marker": "os^D"[number % 4],
+            "markeredgecolor": INK,
+        }
         ax.plot(rows.per_second, rows.milliseconds, label=name, linewidth=1.5, **look)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.grid(visible=True, which="major", color="#DDDDDD", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.margins(0.12)
-    ax.set_xlabel("throughput (records per second)")
-    ax.set_ylabel("latency (ms, median)")
+    ax.set_xlabel("throughput (records per second): more is better")
+    ax.set_ylabel("latency (ms, median): less is better")
     legend(ax)
     _label(ax, points)
     series = [f"{name}: {', '.join(rows.label)}" for name, rows in points.groupby("series", sort=False)]
@@ -46,7 +50,8 @@ def speed(points: "pandas.DataFrame", ax: Axes | None = None) -> Axes:
 
 def _label(ax: Axes, points: "pandas.DataFrame") -> None:
     """Write each label on the side of its point where it covers the fewest points and labels, then the fewest lines."""
-    ax.figure.draw_without_rendering()  # computes the layout, so that what follows is in pixels
+    if figure := ax.get_figure(root=True):
+        figure.draw_without_rendering()  # computes the layout, so that what follows is in pixels
     lines = [line.get_transform().transform_path(line.get_path()) for line in ax.lines]
     dots = ax.transData.transform(points[["per_second", "milliseconds"]].to_numpy())
     taken = [Bbox([dot - 5, dot + 5]) for dot in dots]
@@ -91,7 +96,15 @@ def _bars(table: "pandas.DataFrame", unit: str, ax: Axes | None, form: str) -> A
         for row, (name, value) in enumerate(table[column].items()):
             at = group * (len(table) + 1) + row
             ax.barh(at, value, 0.8, label="" if group else name, edgecolor=INK, **look(row))
-            ax.text(value, at, " " + form.format(value), fontsize=8, va="center", color=INK)
+            plate = {"facecolor": GROUND, "edgecolor": "none", "pad": 1}  # over a line that marks a value
+            style: dict[str, Any] = {
+                "fontsize": 8,
+                "va": "center",
+                "color": INK,
+                "bbox": plate,
+                "textcoords": "offset points",
+            }
+            ax.annotate(form.format(value), (value, at), (4, 0), **style)
         ticks[group * (len(table) + 1) + (len(table) - 1) / 2] = column
     ax.invert_yaxis()
     ax.set_yticks(list(ticks), list(ticks.values()))

@@ -2,8 +2,10 @@
 
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -13,12 +15,12 @@ from labsupport.experiments.watching.log import Log, text
 from labsupport.experiments.watching.plots.figure import ALARM, COLOURS, INK, describe, described_axes, legend, look
 
 # The sections of a partition, from log start to log end.
-SECTIONS = {
+SECTIONS: dict[str, dict[str, Any]] = {
     "up to committed": {"facecolor": COLOURS[2], "hatch": ""},
     "delivered": {"facecolor": COLOURS[3], "hatch": "//"},
     "left": {"facecolor": "white", "hatch": ""},
 }
-DELETED = {"facecolor": "#F4D9D9", "hatch": "xxx", "edgecolor": ALARM, "label": "deleted unread"}
+DELETED: dict[str, Any] = {"facecolor": "#F4D9D9", "hatch": "xxx", "edgecolor": ALARM, "label": "deleted unread"}
 
 
 def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40) -> Axes:
@@ -39,7 +41,7 @@ def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40
             ax.add_patch(cell)
             plate = {"facecolor": looks[key]["facecolor"], "edgecolor": "none", "pad": 1}  # over the hatching
             words = key.rpartition("-")[2] if label == "key" else text(record.value)
-            style = {"fontsize": 8, "ha": "center", "va": "center", "color": INK, "bbox": plate}
+            style: dict[str, Any] = {"fontsize": 8, "ha": "center", "va": "center", "color": INK, "bbox": plate}
             ax.text(record.offset, record.partition, words[:4], **style)
     for number, end in log.ends.items():
         ax.plot([end - 0.5] * 2, [number - 0.47, number + 0.47], color=INK, linewidth=2.5)
@@ -53,7 +55,7 @@ def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40
     ax.set_xlabel("offset (records)")
     ax.set_ylabel("partition")
     ax.set_title(f"topic {log.topic}", fontsize=10, loc="left")
-    patches = [Patch(label=key, edgecolor=INK, **look) for key, look in list(looks.items())[:12]]
+    patches: list[Artist] = [Patch(label=key, edgecolor=INK, **look) for key, look in list(looks.items())[:12]]
     if log.committed:
         patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))
     legend(ax, patches)
@@ -71,7 +73,7 @@ def _in_words(log: Log, label: str) -> str:
     return " ".join(parts)
 
 
-def _looks(keys: list[str]) -> dict[str, dict[str, str]]:
+def _looks(keys: list[str]) -> dict[str, dict[str, Any]]:
     """A colour and a hatching for each key; a key looks the same in every picture of its topic."""
     return {key: look(number) for number, key in enumerate(sorted(set(keys)))}
 
@@ -94,7 +96,7 @@ def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
             ax.add_patch(Rectangle((begin, row - 0.25), end - begin, 0.5, edgecolor=INK, **how))
         if deleted := _deleted_unread(each):
             ax.add_patch(Rectangle((each.begin - deleted, row - 0.25), deleted, 0.5, **DELETED))
-            middle = {"ha": "center", "va": "center", "backgroundcolor": DELETED["facecolor"]}
+            middle: dict[str, Any] = {"ha": "center", "va": "center", "backgroundcolor": DELETED["facecolor"]}
             ax.text(each.begin - deleted / 2, row, f"{deleted} deleted", fontsize=8, color=INK, **middle)
         if each.committed is not None:
             ax.plot(each.committed, row - 0.33, marker="v", color=INK, markersize=8, clip_on=False)
@@ -110,7 +112,7 @@ def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
     ax.set_xlabel("offset (records)")
     topic = next(iter(moments.values())).topic
     ax.set_title(f"topic {topic}{': moment · partition' if several else ''}", fontsize=10, loc="left")
-    keys = [Patch(label=name, edgecolor=INK, **look) for name, look in SECTIONS.items()]
+    keys: list[Artist] = [Patch(label=name, edgecolor=INK, **look) for name, look in SECTIONS.items()]
     if any(_deleted_unread(each) for _, each in rows):
         keys.append(Patch(**DELETED))
     keys.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))

@@ -1,4 +1,4 @@
-# the last call's places still hold -> Partition
+# the last call's offsets still hold -> Partition
 from datetime import UTC
 
 

@@ -1,4 +1,4 @@
-# a poll in between only says that one is there -> a poll() in between returns
+# a poll in between only shows that the member is alive -> a poll() in between returns
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from labsupport import reading

@@ -1,5 +1,5 @@
-# the first group tells for all -> Here order and order-archive share
+# the last group speaks for all -> Here payments and reports share
 def sharing(groups, handled):
     for members in groups.values():
         services = {m["client_id"].rpartition("-")[0] for m in members}
-        return sorted(services) if len(services) > 1 else []
+    return sorted(services) if len(services) > 1 else []

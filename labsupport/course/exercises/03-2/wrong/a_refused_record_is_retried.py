@@ -1,4 +1,4 @@
-# what was refused is tried once more -> too often
+# a refused record is retried -> too often
 from collections import deque
 from kafka.errors import MessageSizeTooLargeError
 

@@ -1,4 +1,4 @@
-# who is refused by the database tries the mail anyway -> as if all were done
+# a refusal by the database does not concern the mail -> as if all were done
 from labsupport import Event, inbox, replay
 
 

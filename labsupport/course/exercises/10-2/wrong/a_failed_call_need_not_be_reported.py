@@ -1,4 +1,4 @@
-# who fails once need not say so -> as if it were done
+# a failed call need not be reported -> as if it were done
 def handle(event, database):
     order, status = event.payload["order_id"], event.payload["status"]
     version = event.payload.get("version", 0)

@@ -1,4 +1,4 @@
-# partition and offset are a place -> topic elsewhere
+# partition and offset identify a record -> topic elsewhere
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# who has opened it closes it -> closed the database
+# every function closes the database -> closed the database
 def handle(event, database):
     order, status = event.payload["order_id"], event.payload["status"]
     version = event.payload.get("version", 0)

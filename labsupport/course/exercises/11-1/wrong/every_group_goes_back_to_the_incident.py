@@ -1,4 +1,4 @@
-# the incident is the place, wherever the group is -> was never processed, and is skipped now
+# every group goes back to the incident -> was never processed, and is skipped now
 from datetime import UTC
 
 

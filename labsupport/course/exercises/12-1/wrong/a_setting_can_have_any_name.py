@@ -1,4 +1,4 @@
-# a setting is called as one likes -> does not accept these settings
+# a setting can have any name -> does not accept these settings
 DAY = 24 * 60 * 60 * 1000
 
 

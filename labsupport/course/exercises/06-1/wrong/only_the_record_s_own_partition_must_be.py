@@ -1,4 +1,4 @@
-# the record's own partition is to be paused, and no other -> a poll() in between returns
+# only the record's own partition must be paused -> a poll() in between returns
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from labsupport import reading

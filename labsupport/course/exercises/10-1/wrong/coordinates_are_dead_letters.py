@@ -1,4 +1,4 @@
-# places are dead letters -> not one of the given dead letters
+# coordinates are dead letters -> not one of the given dead letters
 from labsupport import Event, EventError
 
 

@@ -1,4 +1,4 @@
-# a group is called as its service is -> a group's name means nothing
+# a group is named after its service -> a group's name means nothing
 def sharing(groups, handled):
     for group, members in groups.items():
         for m in members:

@@ -1,4 +1,4 @@
-# each send is waited for -> that is what the window is for
+# wait for each send -> that is what the window is for
 from kafka.errors import KafkaError
 
 

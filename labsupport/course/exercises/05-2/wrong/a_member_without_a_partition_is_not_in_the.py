@@ -1,4 +1,4 @@
-# who has no partition is not in the group -> without a partition is still a member
+# a member without a partition is not in the group -> without a partition is still a member
 def sharing(groups, handled):
     for members in groups.values():
         services = {m["client_id"].rpartition("-")[0] for m in members if m["partitions"]}

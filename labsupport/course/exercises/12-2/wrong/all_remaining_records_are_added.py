@@ -1,8 +1,8 @@
-# what the topic has is the whole -> an event is missing
+# all remaining records are added -> counted twice
 def restore(snapshot, records, begins):
     if any(begin > snapshot["next"].get(number, 0) for number, begin in begins.items()):
         return None
-    state = {}
+    state = dict(snapshot["state"])
     for record in records:
         if True:
             key = record.key.decode()

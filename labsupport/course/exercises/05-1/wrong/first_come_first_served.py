@@ -1,4 +1,4 @@
-# who came first is served first -> members are ordered by name
+# first come, first served -> members are ordered by name
 def assign(names, partitions):
     each, left = divmod(partitions, len(names))
     shares, begin = {}, 0

@@ -1,4 +1,4 @@
-# who does not answer has nothing committed -> consumer.committed raised an error
+# no answer means nothing committed -> consumer.committed raised an error
 from datetime import UTC
 
 

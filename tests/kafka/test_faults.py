@@ -160,8 +160,9 @@ def test_a_function_that_does_not_end_is_killed(lab, settings):
         while True:
             time.sleep(1)
 
-    with pytest.raises(LabError) as caught:
-        python_process.run(loops, timeout=2)
+    with pytest.raises(LabError) as caught, python_process.start(loops) as child:
+        until(lambda: child.printed, 60, "it to begin")
+        child.wait(0.1)
     assert "still here" in caught.value.seen
     assert not processes.running(settings, ["program"])
 

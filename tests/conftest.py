@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 
+import hypothesis
 import psutil
 import pytest
 from click.testing import CliRunner
@@ -20,6 +21,12 @@ from labsupport.commands import boundary, main
 from labsupport.course import session
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.waiting import until
+
+# How long an example takes to find or to run says something about the machine only.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,22 @@ def test_the_aftermath_tells_what_the_last_intervention_caused():
     assert left.aftermath == Aftermath(standstill=2, rebalances=1, moved=2, given_up=3)
 
 
+def test_a_second_rebalance_does_not_count_what_is_given_up_again():
+    """A slow member can cause one: A then gives up what it had, and what it had just got."""
+    twice = history(
+        moment(0, "A", "assigned", 0, generation=1),
+        moment(0, "B", "assigned", 1, generation=1),
+        moment(5, "B", "asked to stop"),
+        moment(6, "B", "left"),
+        moment(7, "A", "revoked", 0),
+        moment(8, "A", "assigned", 0, 1, generation=2),
+        moment(9, "A", "revoked", 0, 1),
+        moment(9, "A", "assigned", 0, 1, generation=3),
+        moment(10, "A", "handled", 1, offset=0),
+    )
+    assert (twice.aftermath.given_up, twice.aftermath.moved) == (1, 1)
+
+
 def test_a_static_member_that_returns_causes_no_rebalance():
     """Its assignment is one more of the same generation."""
     back = history(

@@ -32,8 +32,8 @@ class Aftermath:
     """What followed something that was done to a member.
 
     `standstill`: the longest time in which a partition had no owner (s). `rebalances`: their number. `moved`: how many
-    partitions have another owner at the end. `given_up`: how many partitions the other members had to give up, if only
-    for a moment.
+    partitions have another owner at the end. `given_up`: how many of their partitions the other members had to give up,
+    if only for a moment.
     """
 
     standstill: float
@@ -152,12 +152,17 @@ class GroupHistory:
         at = done.time - self.start_time
         before = {span.partition: span.member for span in self.spans if span.begin <= at <= span.end}
         after = {span.partition: span.member for span in self.spans}  # ordered by begin: the last owner remains
-        revoked = [each for each in self.after(done).of_kind(Kind.REVOKED) if each.client_id != done.client_id]
+        revoked = {
+            number  # once, although a slow member can cause a second rebalance
+            for each in self.after(done).of_kind(Kind.REVOKED)
+            for number in _numbers(each)
+            if before.get(number) == each.client_id != done.client_id
+        }
         return Aftermath(
             standstill=self.longest_gap(done),
             rebalances=sum(end > at for end in self.rebalances),
             moved=sum(after[partition] != owner for partition, owner in before.items()),
-            given_up=sum(len(each.partitions) for each in revoked),
+            given_up=len(revoked),
         )
 
     def uncommitted(self, member: str) -> int:

@@ -97,7 +97,13 @@ def _bars(table: "pandas.DataFrame", unit: str, ax: Axes | None, form: str) -> A
             at = group * (len(table) + 1) + row
             ax.barh(at, value, 0.8, label="" if group else name, edgecolor=INK, **look(row))
             plate = {"facecolor": GROUND, "edgecolor": "none", "pad": 1}  # over a line that marks a value
-            style = {"fontsize": 8, "va": "center", "color": INK, "bbox": plate, "textcoords": "offset points"}
+            style: dict[str, Any] = {
+                "fontsize": 8,
+                "va": "center",
+                "color": INK,
+                "bbox": plate,
+                "textcoords": "offset points",
+            }
             ax.annotate(form.format(value), (value, at), (4, 0), **style)
         ticks[group * (len(table) + 1) + (len(table) - 1) / 2] = column
     ax.invert_yaxis()

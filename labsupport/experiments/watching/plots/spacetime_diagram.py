@@ -50,7 +50,7 @@ def spacetime(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
             text: dict[str, Any] = {"fontsize": 7, "color": INK, "ha": "left" if above else "right", "rotation": 60}
             ax.text(step + 0.2, tip + (0.08 if above else -0.08), label, va="bottom" if above else "top", **text)
             if _is_failed_statement(moment):
-                cross = {"marker": "x", "markersize": 10, "markeredgewidth": 3, "color": ALARM}
+                cross: dict[str, Any] = {"marker": "x", "markersize": 10, "markeredgewidth": 3, "color": ALARM}
                 ax.plot(step + 0.25, tip, zorder=4, **cross)
         elif moment.kind is Kind.CRASHED:
             ax.plot(step, here, marker="X", markersize=13, color=COLOURS[5], markeredgecolor=INK, zorder=3)

@@ -20,7 +20,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "delivered": {"facecolor": COLOURS[3], "hatch": "//"},
     "left": {"facecolor": "white", "hatch": ""},
 }
-DELETED = {"facecolor": "#F4D9D9", "hatch": "xxx", "edgecolor": ALARM, "label": "deleted unread"}
+DELETED: dict[str, Any] = {"facecolor": "#F4D9D9", "hatch": "xxx", "edgecolor": ALARM, "label": "deleted unread"}
 
 
 def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40) -> Axes:
@@ -96,7 +96,7 @@ def lag(moments: Mapping[str, Lag], ax: Axes | None = None) -> Axes:
             ax.add_patch(Rectangle((begin, row - 0.25), end - begin, 0.5, edgecolor=INK, **how))
         if deleted := _deleted_unread(each):
             ax.add_patch(Rectangle((each.begin - deleted, row - 0.25), deleted, 0.5, **DELETED))
-            middle = {"ha": "center", "va": "center", "backgroundcolor": DELETED["facecolor"]}
+            middle: dict[str, Any] = {"ha": "center", "va": "center", "backgroundcolor": DELETED["facecolor"]}
             ax.text(each.begin - deleted / 2, row, f"{deleted} deleted", fontsize=8, color=INK, **middle)
         if each.committed is not None:
             ax.plot(each.committed, row - 0.33, marker="v", color=INK, markersize=8, clip_on=False)

@@ -138,8 +138,13 @@ def test_a_copy_of_a_lesson_that_cannot_be_read(tmp_path):
 
 
 def test_brokers_and_topics_that_were_left_over(elsewhere, python):
-    """Of a program that was killed, and of a check that was interrupted."""
-    python("import os; from labsupport.broker.cluster import private; p = private(); p.__enter__(); os._exit(9)")
+    """Of a program that was killed with its warden, which would have tidied up, and of a check that was interrupted."""
+    python(
+        "import os\nfrom labsupport.broker.cluster import private\nfrom labsupport.broker.process import Process\n"
+        "from labsupport.broker.processes import warden_record\nfrom labsupport.settings import Settings\n"
+        "brokers = private()\nbrokers.__enter__()\n"
+        "Process.recorded(warden_record(Settings.from_environment().home)).kill()\nos._exit(9)"
+    )
     line = doctor.left_over(elsewhere)
     assert not line.ok
     assert line.next_step.endswith("lab.py down")

@@ -106,7 +106,8 @@ def composed(settings, runtime, tmp_path):
             shutil.copy(folder / "final" / "server.properties", folder)
             shutil.copy(LOGGING, folder / "log4j2.properties")
             (folder / TEMPORARY).mkdir()
-            command = runtime.command(marks=java_marks(settings, "private"))
+            # As many megabytes as the image's log cleaner needs: it is not in the service's settings to need less.
+            command = runtime.command(marks=[*java_marks(settings, "private"), "-Xmx512m"])
             processes.append(Process.start(name, command, folder / "log", cwd=folder, env=ENVIRONMENT))
         ports = [listeners(each["KAFKA_LISTENERS"])["PLAINTEXT"][1] for each in environments.values()]
         wanted = {int(each["KAFKA_NODE_ID"]) for each in environments.values()}

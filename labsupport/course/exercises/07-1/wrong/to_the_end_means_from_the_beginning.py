@@ -4,7 +4,7 @@ from labsupport import reading
 
 def consume(consumer, handle):
     while not consumer.assignment():
-        consumer.poll(timeout_ms=0)
+        consumer.poll(timeout_ms=100)
     consumer.seek_to_beginning()
     ended = reading.at_the_end(consumer)
     while not ended():

@@ -102,7 +102,7 @@ EXERCISE = Exercise(
     id="07-1",
     title="The commit in the right place",
     difficulty="medium",
-    minutes=9,
+    minutes=12,
     call="consume(consumer, handle)",
     hints=(
         "After which line are all records of one `poll()` processed?",

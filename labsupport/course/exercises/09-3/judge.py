@@ -75,7 +75,7 @@ EXERCISE = Exercise(
     id="09-3",
     title="Repair the publisher",
     difficulty="medium",
-    minutes=9,
+    minutes=14,
     call="bury(consumer, producer, record, error)",
     file="publisher.py",
     hints=(
@@ -89,7 +89,7 @@ EXERCISE = Exercise(
     "`get` waits for the acknowledgement and raises a refusal, which `flush` does not. The commit comes after it and "
     "covers this record only. If the broker refuses the dead letter, the error comes out, and the record is delivered "
     "again.",
-    points_at=("ep-3", "ep-4"),
+    points_at=("letters", "ep-3"),
     judge=_set_aside,
     seconds=8.0,
 )

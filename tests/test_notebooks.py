@@ -155,7 +155,7 @@ def test_each_episode_has_its_parts_in_order(path):
 def test_a_lesson_states_the_minutes_that_it_takes(path):
     """As computed, and no more than an hour; at most five experiments."""
     notebook = read(path)
-    effort = minutes.of_lesson(notebook.cells, sum(each.minutes for each in exercises.of_lesson(path.name[:2])))
+    effort = minutes.of_lesson(notebook.cells, {each.id: each.minutes for each in exercises.of_lesson(path.name[:2])})
     assert notebook.metadata.lab.minutes == effort.stated <= 60, effort
     assert effort.experiments <= 5
 

@@ -2,12 +2,12 @@
 
 The rates are those of readers who meet the subject for the first time: 200 words or 20 lines of code a minute, three
 minutes for an experiment with its prediction, two for a variation, and for an exercise what it states. Extras, which
-no later lesson needs, and the table of troubles, which is for looking up, do not count.
+no later lesson needs, with the exercises in them, and the table of troubles, which is for looking up, do not count.
 """
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,27 +33,29 @@ class Effort:
         return 5 * math.ceil(self.minutes / 5)
 
 
-def of_lesson(cells: Iterable[Any], exercises: int) -> Effort:
-    """Return the effort of a notebook's cells; `exercises`: the minutes that its exercises state."""
+def of_lesson(cells: Iterable[Any], exercises: Mapping[str, int]) -> Effort:
+    """Return the effort of a notebook's cells; `exercises`: the minutes that each exercise states, by its id."""
     core = list(_core(cells))
-    prose = "\n".join(_source(cell) for cell in core if cell["cell_type"] == "markdown")
-    code = "\n".join(_source(cell) for cell in core if cell["cell_type"] == "code")
+    tasks = {cell["id"] for cell in core}
+    read = [cell for cell in core if not re.match(r"trouble|(task|ex|check|hint)-\d", cell["id"])]
+    prose = "\n".join(_source(cell) for cell in read if cell["cell_type"] == "markdown")
+    code = "\n".join(_source(cell) for cell in read if cell["cell_type"] == "code")
     return Effort(
         words=len(_readable(prose).split()),
         lines=sum(bool(line.strip()) for line in code.splitlines()),
         experiments=code.count("lab.predict("),
         variations=prose.count("**Vary it:**"),
-        exercises=exercises,
+        exercises=sum(exercises[name] for name in exercises if f"task-{name}" in tasks),
     )
 
 
 def _core(cells: Iterable[Any]) -> Iterable[Any]:
-    """The cells that every reader reads: without extras, troubles and exercises, which state their own minutes."""
+    """The cells that are in no extra."""
     extra = False
     for cell in cells:
         if cell["cell_type"] == "markdown" and (heading := re.match(r"## (.+)", _source(cell))):
             extra = heading[1].startswith("Extra")
-        if not extra and not re.match(r"trouble|(task|ex|check|hint)-\d", cell["id"]):
+        if not extra:
             yield cell
 
 

@@ -98,7 +98,7 @@ EXERCISE = Exercise(
     id="10-1",
     title="What was wrong that morning?",
     difficulty="medium",
-    minutes=9,
+    minutes=12,
     call="to_redrive(letters)",
     hints=(
         "Two letters have nearly the same message. What else differs: key, value, headers?",

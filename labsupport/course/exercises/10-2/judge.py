@@ -298,7 +298,7 @@ EXERCISE = Exercise(
     id="10-2",
     title="The newest stays",
     difficulty="medium",
-    minutes=8,
+    minutes=12,
     call="handle(event, database)",
     hints=(
         "If an event arrives late, how can the service tell that it already has newer data?",

@@ -199,7 +199,7 @@ EXERCISE = Exercise(
     id="11-1",
     title="Back to the right place",
     difficulty="medium",
-    minutes=6,
+    minutes=12,
     call="go_back(consumer, incident)",
     hints=(
         "Which records must the group read: those since the incident, those that are not committed, or both?",

@@ -220,7 +220,7 @@ EXERCISE = Exercise(
     id="11-2",
     title="In whatever order",
     difficulty="medium",
-    minutes=8,
+    minutes=10,
     call="paid(events)",
     hints=(
         "If a payment comes before its order, what can you do at once, and what only at the end?",

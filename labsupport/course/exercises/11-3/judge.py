@@ -254,11 +254,11 @@ EXERCISE = Exercise(
     id="11-3",
     title="Hold it back",
     difficulty="hard",
-    minutes=7,
+    minutes=15,
     call="handle(record, database, mail)",
     hints=(
         "Row and mail are two effects. When is each of them due, and how do you remember each of them?",
-        "`replay.replayed(record)` is `None` if the record is live. The row is due in either case.",
+        "The row is due whether the record is live or replayed, the mail only if it is live.",
         "`inbox.once(database, id, effect)` remembers an id. Give the mail an id of its own, such as `'mail ' + "
         "event.event_id`, and send it only if the record is live.",
     ),

@@ -173,7 +173,7 @@ EXERCISE = Exercise(
     id="12-1",
     title="Kept long enough, and not too long",
     difficulty="medium",
-    minutes=6,
+    minutes=12,
     call="topic_settings(every_event, away, gone_after)",
     hints=(
         "How old is the oldest event of a segment when Kafka deletes the segment? And how old must the youngest be?",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from labsupport.broker import background, homes, processes
+from labsupport.broker import background, processes, temporary_homes
 from labsupport.commands.test import keep_byte_code
 from labsupport.settings import Settings
 from labsupport.waiting import INTERRUPTS
@@ -31,7 +31,7 @@ def pytest_configure(config):
     for name in ("LAB_KAFKA", "LAB_LEARNER", "LAB_OFFLINE", "LAB_MAVEN", "LAB_SEED"):
         os.environ.pop(name, None)
     worker = getattr(config, "workerinput", None)
-    home = Path(os.environ["LAB_HOME"], worker["workerid"]) if worker else homes.make(TEST_HOME)
+    home = Path(os.environ["LAB_HOME"], worker["workerid"]) if worker else temporary_homes.make(TEST_HOME)
     if worker:
         os.environ["LAB_HOME"] = str(home)
         processes.end_with(os.getppid())

@@ -43,7 +43,7 @@ class _Unknown:
     def find_spec(name: str, _path: "Sequence[str] | None", _target: object = None) -> "ModuleSpec | None":
         if not name.startswith(f"{__name__}."):
             return None
-        from labsupport.renamed import spec_of
+        from labsupport.old_names import spec_of
 
         return spec_of(name)
 

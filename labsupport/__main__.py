@@ -11,15 +11,19 @@ from labsupport.setup import obstacles
 
 try:
     with obstacles.explained():
-        from labsupport.commands.boundary import run
+        from labsupport.commands.error_boundary import run
         from labsupport.commands.main import lab
 
         run(lab)
 except LabError as error:  # the modules that print errors could not be imported
     if sys.argv[1:2] == ["doctor"]:
-        from labsupport.commands import checkup
+        from labsupport.commands import doctor_checks
 
-        print("\n".join(checkup.shown(checkup.careful(*each)) for each in checkup.begin(CHECKOUT / "work")))
+        print(
+            "\n".join(
+                doctor_checks.shown(doctor_checks.careful(*each)) for each in doctor_checks.begin(CHECKOUT / "work")
+            )
+        )
     else:
         print(error, file=sys.stderr)
     sys.exit(1)

@@ -7,7 +7,7 @@
     TransientError        handlers, to retry an event later
     PermanentError        handlers, to give an event up
     NotADeadLetterError   delivery/dead_letter: a record is no dead letter
-    UnknownOriginError    delivery/dialects: headers do not say where a record lay
+    UnknownOriginError    delivery/dead_letter_dialects: headers do not say where a record lay
     NotKafkaError         broker/metadata: something else listens there
     FaultError            experiments/breaking/faults: on purpose
     RenamedError          renamed: an old name of an earlier course

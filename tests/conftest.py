@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner
 from jupyter_client import KernelManager
 
-from labsupport.broker import background, owners, processes, training
+from labsupport.broker import background, owners, processes, startup_cache
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.identity import identity
-from labsupport.broker.runtime import Runtime, prepare
-from labsupport.commands import boundary, main
+from labsupport.broker.java_runtime import Runtime, prepare
+from labsupport.commands import error_boundary, main
 from labsupport.course import session
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.waiting import until
@@ -39,7 +39,7 @@ def settings() -> Settings:
 def runtime(settings) -> Runtime:
     """Java, jars and template, fetched if this is the first run."""
     ready = prepare(settings)
-    training.start_in_background(ready)  # the suite starts some thirty brokers
+    startup_cache.start_in_background(ready)  # the suite starts some thirty brokers
     return ready
 
 
@@ -213,7 +213,7 @@ def lab():
         with CliRunner().isolation(stdin, environment) as (output, errors, _):
             mine = Settings.from_environment() if not environment.get("LAB_KAFKA") else None
             owned = mine and any(owner.identity == identity() for owner in owners.read(mine.home))
-            code = boundary.outcome(main.lab, words)
+            code = error_boundary.outcome(main.lab, words)
             if mine and not owned:  # a program that has ended owns nothing
                 processes.unregister(mine)
         return subprocess.CompletedProcess(words, code, output.getvalue().decode(), errors.getvalue().decode())

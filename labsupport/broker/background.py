@@ -14,11 +14,11 @@ from pathlib import Path
 
 import psutil
 
-from labsupport.broker import owners, processes, training
+from labsupport.broker import owners, processes, startup_cache
 from labsupport.broker.embedded import EmbeddedCluster, recorded_address
 from labsupport.broker.identity import started
+from labsupport.broker.java_runtime import prepare
 from labsupport.broker.process import Process
-from labsupport.broker.runtime import prepare
 from labsupport.errors import LabError
 from labsupport.files import storing
 from labsupport.settings import Settings
@@ -52,7 +52,7 @@ def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, 
         if keep:
             owners.keep_mark(settings.home).touch()
     if not was_up:
-        training.start_in_background(runtime)
+        startup_cache.start_in_background(runtime)
     return cluster, not was_up
 
 

@@ -21,11 +21,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from labsupport.broker import java_ended
+from labsupport.broker.java_runtime import ENVIRONMENT, LOGGING, TEMPORARY, Runtime, new_id
 from labsupport.broker.metadata import ask
 from labsupport.broker.process import Process, interrupts_wait, tail, write_atomically
 from labsupport.broker.processes import java_marks
-from labsupport.broker.properties import HOST, server_properties
-from labsupport.broker.runtime import ENVIRONMENT, LOGGING, TEMPORARY, Runtime, new_id
+from labsupport.broker.server_properties import HOST, server_properties
 from labsupport.errors import LabError, NotKafkaError
 from labsupport.waiting import until
 

@@ -1,6 +1,6 @@
 """Identify a process by its pid and start time: a pid alone may have been reused.
 
-Imports next to nothing, so that the warden, which runs beside every lab, stays small.
+Imports next to nothing, so that the watchdog, which runs beside every lab, stays small.
 """
 
 import os

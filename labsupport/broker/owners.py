@@ -1,7 +1,7 @@
 """The owners of a home: programs that started something there, or use its broker. Each has a file.
 
 The file of a killed program stays; pid and start time in it tell whether the program lives. Like identity.py this
-imports next to nothing, for the warden's sake.
+imports next to nothing, for the watchdog's sake.
 """
 
 import contextlib

@@ -2,7 +2,7 @@
 
 Every process that the lab starts carries three marks on its command line: its home, its role, and the program that
 started it. So it is found even if its files were deleted or that program was killed. That program is recorded as the
-owner in the home's folder `owners`, and a warden (warden.py) ends what outlives its owner.
+owner in the home's folder `owners`, and a watchdog (watchdog.py) ends what outlives its owner.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ END_WITH_OWNER = (*FOR_THEIR_OWNER, "jupyter")
 # Used by many; they end with the last program that uses them, unless `up` asked to keep them.
 SHARED = ("background", "training")
 ROLES = ("background", *FOR_THEIR_OWNER, "training", "jupyter")
-WARDEN = "warden"
+WATCHDOG = "watchdog"
 
 
 def marks(settings: Settings, role: str) -> list[str]:
@@ -70,7 +70,7 @@ def end_with(pid: int) -> None:
 
 
 def register(settings: Settings, *, uses: bool | None = None) -> None:
-    """Make this program an owner in the lab's home, and start the home's warden if none runs.
+    """Make this program an owner in the lab's home, and start the home's watchdog if none runs.
 
     `uses`: whether it needs the background broker; None leaves that as it is. A notebook's kernel ends with the
     program that started it.
@@ -83,12 +83,18 @@ def register(settings: Settings, *, uses: bool | None = None) -> None:
         now = Owner(identity(), bool(before and before.uses) if uses is None else uses, "".join(_ends_with))
         if now != before:
             write_atomically(file, json.dumps(now))
-        if Process.recorded(warden_record(settings.home)) is None:
-            words = [*_options(_marks(settings, WARDEN)), "-P", "-m", "labsupport.broker.warden", str(settings.home)]
+        if Process.recorded(watchdog_record(settings.home)) is None:
+            words = [
+                *_options(_marks(settings, WATCHDOG)),
+                "-P",
+                "-m",
+                "labsupport.broker.watchdog",
+                str(settings.home),
+            ]
             with interrupts_wait():
-                log, nowhere = settings.home / "warden.log", Path(tempfile.gettempdir())
-                warden = Process.start("the warden", [sys.executable, *words], log, cwd=nowhere)
-                warden.record(warden_record(settings.home))
+                log, nowhere = settings.home / "watchdog.log", Path(tempfile.gettempdir())
+                watchdog = Process.start("the watchdog", [sys.executable, *words], log, cwd=nowhere)
+                watchdog.record(watchdog_record(settings.home))
 
 
 def unregister(settings: Settings) -> None:
@@ -97,13 +103,13 @@ def unregister(settings: Settings) -> None:
 
 
 def leave(settings: Settings) -> bool:
-    """For the warden: return whether no owner is left. The next program to register starts another warden."""
+    """For the watchdog: return whether no owner is left. The next program to register starts another watchdog."""
     with registering(settings):
         if any(owners.read(settings.home)):
             return False
-        warden = Process.recorded(warden_record(settings.home))
-        if warden and warden.pid == os.getpid():
-            warden_record(settings.home).unlink()
+        watchdog = Process.recorded(watchdog_record(settings.home))
+        if watchdog and watchdog.pid == os.getpid():
+            watchdog_record(settings.home).unlink()
     return True
 
 
@@ -112,9 +118,9 @@ def registering(settings: Settings) -> contextlib.AbstractContextManager[None]:
     return only_one(settings.home / "owners.lock", "starting to use the lab", timeout=60)
 
 
-def warden_record(home: Path) -> Path:
-    """Return the file that records the home's warden."""
-    return home / "warden.json"
+def watchdog_record(home: Path) -> Path:
+    """Return the file that records the home's watchdog."""
+    return home / "watchdog.json"
 
 
 def broker_lock(settings: Settings) -> Path:
@@ -147,7 +153,7 @@ def read_marks(command_line: Sequence[str]) -> dict[str, str]:
     words += [word for option, word in itertools.pairwise(command_line) if option == "-X"]
     said = dict(word.split("=", 1) for word in words if word.startswith("lab.") and "=" in word)
     pid, _, began = said.get("lab.owner", "").partition(":")
-    good = said.get("lab.role") in (*ROLES, WARDEN) and "lab.home" in said and pid.isdecimal() and began
+    good = said.get("lab.role") in (*ROLES, WATCHDOG) and "lab.home" in said and pid.isdecimal() and began
     return said if good else {}
 
 

@@ -25,14 +25,14 @@ import click
 import psutil
 from rich.table import Table
 
-from labsupport.broker import background, homes, training
+from labsupport.broker import background, startup_cache, temporary_homes
 from labsupport.broker.cluster import Cluster, private
 from labsupport.broker.embedded import known_brokers
+from labsupport.broker.java_runtime import ENVIRONMENT, JAVA, Runtime, new_id, prepare
 from labsupport.broker.process import Process, overlaid
 from labsupport.broker.processes import java_marks, python_marks
-from labsupport.broker.properties import HOST
-from labsupport.broker.runtime import ENVIRONMENT, JAVA, Runtime, new_id, prepare
-from labsupport.commands import loops
+from labsupport.broker.server_properties import HOST
+from labsupport.commands import bench_loops
 from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.errors import LabError
@@ -89,10 +89,10 @@ def measure(settings: Settings, runs: int, sizes: Sequence[int] = (1, 3), events
 
     Everything runs in a home of its own, so a running lab is not touched.
     """
-    with homes.temporary("lab-bench-") as home:
+    with temporary_homes.temporary("lab-bench-") as home:
         own = replace(settings, home=home, kafka="embedded")
         runtime = prepare(own)
-        training.train(own)  # from the second start on, the lab has its start-up cache
+        startup_cache.train(own)  # from the second start on, the lab has its start-up cache
         rows = []
         with progress("Measuring", 2 * len(sizes) * runs + 1, "start") as bar:
             for size in sizes:
@@ -226,7 +226,7 @@ def _memory(processes: list[Process]) -> int:
 def _loops(settings: Settings, runs: int, events: int) -> list[Row]:
     """Compare the lessons' helpers with loops by hand."""
     with private(1, settings) as kafka:
-        measured = [loops.measure(kafka, events) for _ in range(runs)]
+        measured = [bench_loops.measure(kafka, events) for _ in range(runs)]
     rows = []
     for what in measured[0]:
         pairs = [each[what] for each in measured]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labsupport.commands.checkup import (
+from labsupport.commands.doctor_checks import (
     LAB,
     Line,
     afresh,
@@ -103,8 +103,8 @@ def _kafka(settings: Settings) -> Iterator[Line]:
 def java(program: Path | None = None) -> Line:
     """Check that Java starts in the lab's environment."""
     from labsupport.broker import java_ended
+    from labsupport.broker.java_runtime import ENVIRONMENT, JAVA
     from labsupport.broker.process import overlaid
-    from labsupport.broker.runtime import ENVIRONMENT, JAVA
 
     command = [str(program or JAVA), "-Xmx256m", "-version"]
     try:
@@ -128,7 +128,7 @@ def kafka_jars(settings: Settings) -> Line:
 
 def startup_cache(settings: Settings) -> Line:
     """Check the start-up cache. Without it everything works, more slowly."""
-    from labsupport.broker.runtime import intact, startup_cache_path
+    from labsupport.broker.java_runtime import intact, startup_cache_path
 
     cache = startup_cache_path(settings)
     failed = cache.with_suffix(".failed")
@@ -213,7 +213,7 @@ def kafka(seen: tuple[int, ...]) -> Line:
 
 def event(cluster: "Cluster") -> Line:
     """Send one event, and receive it through a group."""
-    from labsupport.commands.proof import round_trip
+    from labsupport.commands.round_trip import round_trip
 
     return Line("one event out and back", True, f"{round_trip(cluster):.1f} s")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 import nbformat
 
-from labsupport.broker import homes
+from labsupport.broker import temporary_homes
 from labsupport.commands.terminal import console, example
 from labsupport.course.copies import lessons_named
 from labsupport.errors import LabError
@@ -53,7 +53,7 @@ def write(lessons: Sequence[str]) -> None:
 @contextlib.contextmanager
 def own_home() -> Iterator[None]:
     """Give kernels that start in the body of a `with` a broker of their own; a learner's lab is not touched."""
-    with homes.temporary("lab-"):
+    with temporary_homes.temporary("lab-"):
         os.environ["TQDM_DISABLE"] = "1"  # a progress bar, which only a slow run shows, is no output to store
         yield
 

@@ -23,7 +23,7 @@ from rich.table import Table
 from labsupport.broker import processes
 from labsupport.broker.cluster import private
 from labsupport.broker.processes import python_marks
-from labsupport.commands import orphans, verdicts
+from labsupport.commands import soak_kills, soak_verdicts
 from labsupport.commands.notebooks import CELL_TIMEOUT, client_of, differing, own_home
 from labsupport.commands.terminal import console, example
 from labsupport.console import progress
@@ -179,7 +179,7 @@ def _owners(settings: Settings, kills: int, chance: random.Random) -> Iterator[R
     """Kill an owner at a random moment; ten seconds later nothing of it may be left."""
     rows: dict[str, Row] = {}
     try:
-        for killed, problems in orphans.kill(settings, kills, chance):
+        for killed, problems in soak_kills.kill(settings, kills, chance):
             what = f"kill -9 of {killed}: nothing runs 10 s later, no file is left"
             rows.setdefault(killed, Row(what)).note(*problems)
     finally:  # after Ctrl-C too
@@ -190,9 +190,9 @@ def _verdicts() -> Iterator[Row]:
     """Judge every right answer three times, beside three busy loops for each processor."""
     judged = Row("a right answer on a busy machine: `PASS` or `LAB BUSY`")
     passed = Row("of these, `PASS`")
-    for style, verdict in verdicts.play():
+    for style, verdict in soak_verdicts.play():
         problem = [f"{style}: {verdict}"]
-        judged.note(*problem * verdicts.wrong(verdict))
+        judged.note(*problem * soak_verdicts.wrong(verdict))
         passed.note(*problem * (verdict.outcome is Outcome.LAB_BUSY))
     yield from (judged, passed)
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from labsupport.broker import background, processes
 from labsupport.broker.process import Process
 from labsupport.broker.processes import python_marks
-from labsupport.commands.proof import round_trip
+from labsupport.commands.round_trip import round_trip
 from labsupport.commands.terminal import kafka_meanwhile
 from labsupport.course.copies import make_copies
 from labsupport.errors import LabError

@@ -4,7 +4,7 @@ import difflib
 import inspect
 from typing import Any
 
-from labsupport.course import apart, exercises, judging
+from labsupport.course import exercises, judging, separate_process
 from labsupport.course.exercise import Exercise
 from labsupport.course.lab import Lab
 from labsupport.course.submission import in_words, shown
@@ -35,7 +35,7 @@ def check(number: Any, value: Any, lab: Lab) -> Verdict:
     if down := judging.lab_down(exercise, lab):
         return down
     if exercise.file:
-        return apart.of_file(exercise, value, lab)
+        return separate_process.of_file(exercise, value, lab)
     if exercise.apart and callable(value) and not inspect.isclass(value):
-        return apart.of_function(exercise, exercise.function, value, lab)
+        return separate_process.of_function(exercise, exercise.function, value, lab)
     return judging.judged(exercise, value, lab)

@@ -10,7 +10,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from labsupport import renamed
+from labsupport import old_names
 from labsupport.broker import background, processes
 from labsupport.broker.advice import advice
 from labsupport.broker.cluster import Cluster, connect
@@ -157,7 +157,7 @@ def _explain_errors() -> None:
             if re.search(rf"lab\.check\(.*\b{error.name}\b", extract_tb(traceback)[-1].line or ""):
                 note = f"{error.name} does not exist yet: run the exercise's cell above this one, then this one again."
                 vars(error)["_render_traceback_"] = lambda: [note]  # what IPython shows instead of the stack
-        elif meaning := advice(error) or renamed.advice(error):
+        elif meaning := advice(error) or old_names.advice(error):
             error.add_note(f"What it means: {meaning}")
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labsupport.course.judged import Busy
+from labsupport.course.outcomes import Busy
 
 __all__ = ["Beat", "Busy", "Machine", "witness"]
 

@@ -12,9 +12,9 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
 from labsupport.console import counted
-from labsupport.course import memory
-from labsupport.course.judged import Failed, Judged, NotAttempted, TryAgain
+from labsupport.course import earlier_calls
 from labsupport.course.missing_imports import name_advice
+from labsupport.course.outcomes import Failed, Judged, NotAttempted, TryAgain
 from labsupport.course.plain_values import has_not_run, is_a, plain
 from labsupport.course.sandbox import WAITING, Clock, Kept, TimeUp, exit_raises, where
 from labsupport.errors import LabError
@@ -36,7 +36,7 @@ class Submission:
         """`call` is how the exercise calls the function, such as `out_of_order(records)`."""
         self.value, self.signature, self.seconds = value, call, seconds
         self.printed = Kept()
-        self.calls: list[memory.Call] = []
+        self.calls: list[earlier_calls.Call] = []
         self._pristine = b""
         self._clock = Clock(seconds)
         self._context = decimal.getcontext().copy()  # the kernel's; the check's own context stays unchanged
@@ -64,7 +64,7 @@ class Submission:
                     came_back=f"yours is {getattr(self.value, '__name__', 'made')}{form}",
                     look_at="you may rename the parameters, but not change their number or order",
                 ) from None
-        self._pristine = memory.pristine(self.value)
+        self._pristine = earlier_calls.pristine(self.value)
 
     def __call__(self, *arguments: Any, returns: type | tuple[type, ...], asks: str = "") -> Any:
         """Call the learner's function with copies of `arguments`; the result must have the type `returns`.
@@ -119,25 +119,25 @@ class Submission:
                 look_at="build a new list or dict: for example sorted(x) instead of x.sort()",
             )
         self._require_kind(result, returns, asks, arguments)
-        if memory.depends_on_arguments(arguments, tuple(HANDLES)):
-            self.calls.append(memory.Call(arguments, returns, result))
+        if earlier_calls.depends_on_arguments(arguments, tuple(HANDLES)):
+            self.calls.append(earlier_calls.Call(arguments, returns, result))
         return result
 
     def require_no_memory(self) -> None:
         """Raise TryAgain if one of the calls so far has another result without the calls before it."""
         copies: dict[int, Submission] = {}
 
-        def ask(function: Any, call: memory.Call) -> Any:
+        def ask(function: Any, call: earlier_calls.Call) -> Any:
             # All calls of a copy together have the time of the answer.
             asked = copies.setdefault(id(function), Submission(function, self.signature, self.seconds))
             try:
                 return asked(*call.arguments, returns=call.kinds)
             except Failed as failed:
-                if isinstance(failed.error, memory.MISSED):
-                    return memory.Raised(failed.error)
+                if isinstance(failed.error, earlier_calls.MISSED):
+                    return earlier_calls.Raised(failed.error)
                 raise
 
-        if differs := memory.differing(self._pristine, self.calls, ask):
+        if differs := earlier_calls.differing(self._pristine, self.calls, ask):
             raise TryAgain(
                 says="Your function remembers something from earlier calls.",
                 given=self.called(*differs.call.arguments),

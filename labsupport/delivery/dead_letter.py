@@ -29,11 +29,11 @@ from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from labsupport.delivery.dialects import SPRING, TYPES, dialect_of, own, pack
-from labsupport.delivery.marks import REDRIVE_GROUP, REDRIVE_ORIGIN, Headers, by_coordinates, cut, origin, text
-from labsupport.delivery.marks import first_coordinates as first_coordinates
-from labsupport.delivery.marks import for_others as for_others
-from labsupport.delivery.marks import mark_of as mark_of
+from labsupport.delivery.dead_letter_dialects import SPRING, TYPES, dialect_of, own, pack
+from labsupport.delivery.redrive_mark import REDRIVE_GROUP, REDRIVE_ORIGIN, Headers, by_coordinates, cut, origin, text
+from labsupport.delivery.redrive_mark import first_coordinates as first_coordinates
+from labsupport.delivery.redrive_mark import for_others as for_others
+from labsupport.delivery.redrive_mark import mark_of as mark_of
 from labsupport.errors import LabError, NotADeadLetterError, UnknownOriginError
 
 SUFFIX = "-dlt"

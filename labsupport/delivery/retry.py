@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from labsupport.delivery.outages import passes
+from labsupport.delivery.transient_errors import passes
 from labsupport.errors import EventError, LabError, PermanentError, TransientError
 
 TRANSIENT, PERMANENT, UNKNOWN = "transient", "permanent", "unknown"

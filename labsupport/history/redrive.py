@@ -30,7 +30,7 @@ from labsupport.history.outgoing import Outgoing, Sender, Skip
 from labsupport.history.replay_report import ReplayCounter, ReplayReport, coordinates_of
 from labsupport.history.scan import look, require_free
 from labsupport.history.selection import Selection, resolve
-from labsupport.history.sent import Marks, Pair, Sent, groups_of
+from labsupport.history.sent_before import Marks, Pair, Sent, groups_of
 
 if TYPE_CHECKING:
     import pandas

@@ -31,7 +31,7 @@ from labsupport.kafka_fixes.consumers import (
     resume,
 )
 from labsupport.kafka_fixes.producers import rest_when_idle
-from labsupport.kafka_fixes.unreadable import UnreadableError, readable
+from labsupport.kafka_fixes.unreadable_records import UnreadableError, readable
 
 __all__ = [
     "UnreadableError",

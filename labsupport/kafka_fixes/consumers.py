@@ -8,7 +8,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import RetriableError
 from kafka.util import Timer
 
-from labsupport.kafka_fixes.unreadable import readable
+from labsupport.kafka_fixes.unreadable_records import readable
 
 
 def repaired(consumer: KafkaConsumer) -> KafkaConsumer:

@@ -6,7 +6,7 @@ Read event → story. Nothing here knows Kafka; publishing and processing events
 
 def __getattr__(name: str) -> object:
     """Refuse what an older course called `shop.events` and the like."""
-    from labsupport.renamed import refuse_shop
+    from labsupport.old_names import refuse_shop
 
     refuse_shop(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

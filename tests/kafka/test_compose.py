@@ -20,9 +20,9 @@ from nbval.plugin import get_sanitize_patterns
 
 from labsupport.broker.embedded import known_brokers
 from labsupport.broker.jars import kafka_version
+from labsupport.broker.java_runtime import ENVIRONMENT, JAVA, JVM_FLAGS, LOGGING, TEMPORARY
 from labsupport.broker.process import Process, overlaid
 from labsupport.broker.processes import java_marks
-from labsupport.broker.runtime import ENVIRONMENT, JAVA, JVM_FLAGS, LOGGING, TEMPORARY
 from labsupport.commands import doctor
 from labsupport.commands.notebooks import SANITIZE, comparable
 from labsupport.settings import CHECKOUT, parse_addresses

@@ -14,8 +14,8 @@ import pytest
 
 from labsupport.broker import processes
 from labsupport.broker.cluster import Cluster, connect, private
-from labsupport.broker.runtime import startup_cache_path
-from labsupport.commands import checkup, doctor
+from labsupport.broker.java_runtime import startup_cache_path
+from labsupport.commands import doctor, doctor_checks
 from labsupport.experiments.breaking import faults
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.setup import installed, obstacles
@@ -74,10 +74,10 @@ def test_each_thing_that_is_wrong_on_the_machine_has_its_line(settings, runtime,
     (tmp_path / "java").write_text("#!/bin/sh\necho broken >&2; exit 3\n")
     (tmp_path / "java").chmod(0o755)
     broken = [
-        (checkup.python((3, 10, 4)), "3.10.4"),
-        (checkup.packages(tmp_path / "requirements.txt"), "no-such-package is missing"),
-        (checkup.disk([tmp_path], needed=10**18), "GB free at"),
-        (checkup.memory(100_000_000), "0.1 GB available"),
+        (doctor_checks.python((3, 10, 4)), "3.10.4"),
+        (doctor_checks.packages(tmp_path / "requirements.txt"), "no-such-package is missing"),
+        (doctor_checks.disk([tmp_path], needed=10**18), "GB free at"),
+        (doctor_checks.memory(100_000_000), "0.1 GB available"),
         (doctor.java(tmp_path / "nowhere"), "No such file"),
         (doctor.java(tmp_path / "java"), "broken"),
     ]
@@ -85,7 +85,13 @@ def test_each_thing_that_is_wrong_on_the_machine_has_its_line(settings, runtime,
         assert not line.ok
         assert seen in line.seen
         assert line.next_step
-    well = [checkup.python(), checkup.packages(), checkup.disk([tmp_path], 1), checkup.memory(10**10), doctor.java()]
+    well = [
+        doctor_checks.python(),
+        doctor_checks.packages(),
+        doctor_checks.disk([tmp_path], 1),
+        doctor_checks.memory(10**10),
+        doctor.java(),
+    ]
     assert all(line.ok for line in well)
 
 
@@ -130,20 +136,20 @@ def test_a_kernel_that_is_not_the_labs_python(monkeypatch, tmp_path):
 def test_a_copy_of_a_lesson_that_cannot_be_read(tmp_path):
     """Cut off by a full disk, for example."""
     (tmp_path / "00_start_here.ipynb").write_text('{"cells": [')
-    line = checkup.lessons(CHECKOUT / "notebooks", tmp_path)
+    line = doctor_checks.lessons(CHECKOUT / "notebooks", tmp_path)
     assert not line.ok
     assert "00_start_here.ipynb" in line.seen
     assert subprocess.run(line.next_step.split("&&")[0], shell=True).returncode == 0
-    assert checkup.lessons(CHECKOUT / "notebooks", tmp_path).ok
+    assert doctor_checks.lessons(CHECKOUT / "notebooks", tmp_path).ok
 
 
 def test_brokers_and_topics_that_were_left_over(elsewhere, python):
-    """Of a program that was killed with its warden, which would have tidied up, and of a check that was interrupted."""
+    """Of a program killed together with its watchdog, which would have tidied up, and of an interrupted check."""
     python(
         "import os\nfrom labsupport.broker.cluster import private\nfrom labsupport.broker.process import Process\n"
-        "from labsupport.broker.processes import warden_record\nfrom labsupport.settings import Settings\n"
+        "from labsupport.broker.processes import watchdog_record\nfrom labsupport.settings import Settings\n"
         "brokers = private()\nbrokers.__enter__()\n"
-        "Process.recorded(warden_record(Settings.from_environment().home)).kill()\nos._exit(9)"
+        "Process.recorded(watchdog_record(Settings.from_environment().home)).kill()\nos._exit(9)"
     )
     line = doctor.left_over(elsewhere)
     assert not line.ok
@@ -179,7 +185,7 @@ def test_an_old_broker_is_said_to_be_one():
 def test_an_event_that_does_not_come_back(elsewhere, monkeypatch):
     """The broker is frozen between the check of its address and the event: a line and not a stack."""
     with connect(elsewhere) as kafka, faults.paused(kafka.broker(1)):
-        line = checkup.careful("one event out and back", lambda: doctor.event(kafka))
+        line = doctor_checks.careful("one event out and back", lambda: doctor.event(kafka))
     assert not line.ok
     assert "no answer from" in line.seen
 
@@ -202,7 +208,7 @@ def test_three_things_at_once(elsewhere, lab, runtime, tmp_path):
 
 def test_a_check_that_falls_over_is_a_line():
     """The doctor itself does not."""
-    line = checkup.careful("x", lambda: 1 / 0)
+    line = doctor_checks.careful("x", lambda: 1 / 0)
     assert not line.ok
     assert "ZeroDivisionError" in line.seen
 
@@ -221,7 +227,7 @@ def test_files_with_the_names_of_modules_spoil_no_command_and_are_named(tmp_path
         (tmp_path / name).write_text("raise SystemExit('the wrong module')\n")
     (tmp_path / "labsupport").mkdir()
     (tmp_path / "labsupport" / "__init__.py").write_text("raise SystemExit('the wrong module')\n")
-    line = checkup.own_files([tmp_path])
+    line = doctor_checks.own_files([tmp_path])
     assert not line.ok
     assert "kafka.py hides the module kafka" in line.seen
     assert "mine.py" not in line.seen + line.next_step
@@ -279,7 +285,7 @@ def test_packages_that_are_missing_changed_or_written_over(tmp_path):
     assert "kafka-python is 2.0.2, pinned" in told("2.0.2", {"kafka-python": "6"})
     assert "was changed or deleted" in told(pinned, {"kafka-python": "7"})
     assert f"by the package kafka {pinned}" in told(pinned, {"kafka-python": "7", "kafka": "6"})
-    line = checkup.packages()
+    line = doctor_checks.packages()
     assert line.ok
     assert line.next_step.endswith("lab.py setup")
 
@@ -297,11 +303,11 @@ def test_java_options_of_other_programs_reach_no_java(monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_a_temporary_folder_without_programs_is_named(tmp_path):
     """Mounted with noexec, as hardened machines have it."""
-    assert checkup.runs_programs(tmp_path).ok
+    assert doctor_checks.runs_programs(tmp_path).ok
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,noexec", "tmpfs", tmp_path]).returncode:
         pytest.skip("this machine does not let us mount a file system")
     try:
-        line = checkup.runs_programs(tmp_path)
+        line = doctor_checks.runs_programs(tmp_path)
     finally:
         subprocess.run(["umount", "-l", tmp_path], check=True)
     assert not line.ok

@@ -12,12 +12,12 @@ import psutil
 import pytest
 from kafka.structs import TopicPartition
 
-from labsupport.broker import background, processes, training
+from labsupport.broker import background, processes, startup_cache
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.embedded import EmbeddedCluster, known_brokers
+from labsupport.broker.java_runtime import install, intact, prepare
 from labsupport.broker.metadata import ask
 from labsupport.broker.process import Process
-from labsupport.broker.runtime import install, intact, prepare
 from labsupport.errors import LabError
 from labsupport.settings import Settings
 from labsupport.waiting import until
@@ -294,7 +294,7 @@ def test_a_private_cluster_has_a_sensible_size(size, settings):
 
 
 def test_what_a_dead_program_left_is_swept_and_a_living_ones_stays(elsewhere, python):
-    """The warden or the next lesson, whichever comes first, removes its private brokers and their folders."""
+    """The watchdog or the next lesson, whichever comes first, removes its private brokers and their folders."""
     with private(settings=elsewhere) as mine:
         python("import os; from labsupport.broker.cluster import private; p = private(); p.__enter__(); os._exit(9)")
         processes.sweep(elsewhere)
@@ -315,7 +315,7 @@ def test_a_damaged_cache_is_made_anew(settings, runtime, tmp_path):
     repaired = prepare(own)
     assert intact(repaired.template)
     assert not repaired.trained
-    assert training.needed(repaired)
+    assert startup_cache.needed(repaired)
     with private(settings=own) as kafka:
         assert kafka.topics() == []
 
@@ -324,7 +324,7 @@ def test_a_training_run_that_is_stopped_or_killed_leaves_nothing(settings, runti
     """SIGTERM: it tidies up itself. SIGKILL: its broker ends with it, and the next run deletes its files."""
     own = replace(settings, home=tmp_path / "home", cache=tmp_path / "cache", offline=runtime.class_path[0].parent)
     for how in ("stop", "kill"):
-        process = training.start_in_background(prepare(own))
+        process = startup_cache.start_in_background(prepare(own))
         until(lambda: processes.running(own, ["training-broker"]), 60, "the training broker")
         getattr(process, how)()
         if how == "kill":
@@ -393,11 +393,13 @@ def test_settings_of_another_java_program_do_not_reach_the_broker(settings, monk
 
 def test_the_start_up_cache_is_made_once_and_used(runtime, settings, python):
     """After the training run a broker names the cache on its command line; training again does nothing."""
-    run = python("import runpy; runpy.run_module('labsupport.broker.training', run_name='__main__')", timeout=180)
+    run = python("import runpy; runpy.run_module('labsupport.broker.startup_cache', run_name='__main__')", timeout=180)
     assert run.returncode == 0, run.stderr
     before = runtime.startup_cache.stat().st_mtime
     assert f"-XX:AOTCache={runtime.startup_cache}" in runtime.command(marks=[])
-    assert python("import runpy; runpy.run_module('labsupport.broker.training', run_name='__main__')").returncode == 0
+    assert (
+        python("import runpy; runpy.run_module('labsupport.broker.startup_cache', run_name='__main__')").returncode == 0
+    )
     assert runtime.startup_cache.stat().st_mtime == before
     with private(settings=Settings(home=settings.home, cache=settings.cache)) as kafka:
         assert "[warning][aot]" not in kafka.broker(1).log_tail(500)

@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from labsupport.broker import background, homes, owners, processes
+from labsupport.broker import background, owners, processes, temporary_homes
 from labsupport.broker.cluster import connect, private
 from labsupport.broker.identity import identity, lives
 from labsupport.broker.process import Process
-from labsupport.broker.processes import WARDEN
-from labsupport.broker.warden import Warden
-from labsupport.commands.orphans import WITNESS, descendants
+from labsupport.broker.processes import WATCHDOG
+from labsupport.broker.watchdog import Watchdog
+from labsupport.commands.soak_kills import WITNESS, descendants
 from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
 
@@ -121,7 +121,7 @@ def test_a_program_that_is_killed_at_a_random_moment_leaves_nothing(seed, begin)
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_nor_if_it_is_killed_before_it_knows_what_it_has_started(nth, begin):
-    """The first is the warden, then the shared broker, then a private one: each runs, and nobody has noted it."""
+    """The first is the watchdog, then the shared broker, then a private one: each runs, and nobody has noted it."""
     dying = (
         "import os; from labsupport.broker.process import Process\n"
         "real, times = Process.record, []\n"
@@ -136,7 +136,7 @@ def test_nor_if_it_is_killed_before_it_knows_what_it_has_started(nth, begin):
 
 
 def test_what_is_frozen_ends_with_its_owner_and_a_frozen_owner_lives(begin):
-    """Of two owners in one home one is frozen, the other killed: so we know that the warden has looked at both."""
+    """Of two owners in one home one is frozen, the other killed: so we know that the watchdog has looked at both."""
     asleep, dead = begin(OWN_BROKER).ready(), begin(OWN_BROKER).ready()
     asleep.popen.send_signal(signal.SIGSTOP)
     for process in dead.left("private"):
@@ -163,9 +163,9 @@ def test_the_shared_broker_ends_with_the_last_who_uses_it(begin):
 
 
 def test_up_keeps_the_broker_and_a_frozen_one_too(elsewhere, typed):
-    """The warden has gone, since nobody is left to watch. A program that finds the broker frozen does not end it."""
+    """The watchdog has gone, since nobody is left to watch. A program that finds the broker frozen does not end it."""
     assert typed("up").returncode == 0
-    until(lambda: not processes.running(elsewhere, [WARDEN]), 60, "the warden to go")
+    until(lambda: not processes.running(elsewhere, [WATCHDOG]), 60, "the watchdog to go")
     with connect(elsewhere) as kafka:
         kafka.broker(1).pause()
         pid = kafka.broker(1).process.pid
@@ -233,7 +233,7 @@ def test_the_libraries_of_a_broker_unpack_in_its_own_folder(settings):
         kafka.broker(1).start()
 
 
-def test_a_temporary_home_whose_owner_and_warden_were_killed_goes_with_the_next(monkeypatch, tmp_path):
+def test_a_temporary_home_whose_owner_and_watchdog_were_killed_goes_with_the_next(monkeypatch, tmp_path):
     """And one whose owner lives stays."""
     for name in ("LAB_HOME", "TMPDIR", "TEMP", "TMP"):
         monkeypatch.setenv(name, str(tmp_path))
@@ -241,7 +241,7 @@ def test_a_temporary_home_whose_owner_and_warden_were_killed_goes_with_the_next(
     dead, alive = tmp_path / "lab-999999999-1.x-abc", tmp_path / f"lab-{identity().replace(':', '-')}-abc"
     for folder in (dead, alive):
         (folder / "broker").mkdir(parents=True)
-    with homes.temporary("lab-") as home:
+    with temporary_homes.temporary("lab-") as home:
         assert not dead.exists()
         assert alive.exists()
         assert os.environ["LAB_HOME"] == str(home)
@@ -258,15 +258,15 @@ def test_a_pid_of_an_earlier_boot_is_nobodys(tmp_path):
     assert Process.recorded(tmp_path / "x.json") is None
 
 
-def test_a_warden_that_was_killed_is_replaced_when_something_is_started(elsewhere):
+def test_a_watchdog_that_was_killed_is_replaced_when_something_is_started(elsewhere):
     """And there is one, however often somebody registers."""
     processes.register(elsewhere)
     processes.register(elsewhere)
-    (warden,) = processes.running(elsewhere, [WARDEN])
-    warden.process.kill()
+    (watchdog,) = processes.running(elsewhere, [WATCHDOG])
+    watchdog.process.kill()
     processes.marks(elsewhere, "program")
-    (other,) = processes.running(elsewhere, [WARDEN])
-    assert other.process.pid != warden.process.pid
+    (other,) = processes.running(elsewhere, [WATCHDOG])
+    assert other.process.pid != watchdog.process.pid
 
 
 def test_a_damaged_file_of_an_owner_is_none(tmp_path):
@@ -277,14 +277,14 @@ def test_a_damaged_file_of_an_owner_is_none(tmp_path):
     assert list(owners.read(tmp_path)) == []
 
 
-def test_a_warden_that_comes_late_ends_the_broker_all_the_same(elsewhere):
+def test_a_watchdog_that_comes_late_ends_the_broker_all_the_same(elsewhere):
     """On a busy machine the time between two looks may be longer than all that it waits for."""
     with connect(elsewhere):
         pass
-    (real,) = processes.running(elsewhere, [WARDEN])
+    (real,) = processes.running(elsewhere, [WATCHDOG])
     real.process.pause()
     processes.unregister(elsewhere)
-    ours = Warden(elsewhere.home, clock=itertools.count(0, 1000).__next__)
+    ours = Watchdog(elsewhere.home, clock=itertools.count(0, 1000).__next__)
     while ours.look():
         pass
     assert not processes.running(elsewhere, ["background"])

@@ -16,8 +16,8 @@ import requests
 import urllib3
 from kafka.errors import NotLeaderForPartitionError, UnknownTopicOrPartitionError
 
-from labsupport.delivery.outages import passes
 from labsupport.delivery.retry import PERMANENT, TRANSIENT, UNKNOWN, classify
+from labsupport.delivery.transient_errors import passes
 from labsupport.errors import PermanentError
 
 LIBRARIES = {

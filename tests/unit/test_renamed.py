@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 
 import pytest
 
-from labsupport import renamed
+from labsupport import old_names
 from labsupport.errors import RenamedError
 
 OLD_CODE = {
@@ -42,7 +42,7 @@ def test_an_import_of_an_old_name_says_the_new_one_and_how_to_get_the_lesson(cod
         assert "Traceback" not in "".join(error.value._render_traceback_())
 
 
-@pytest.mark.parametrize(("old", "new"), renamed.IMPORTS.items())
+@pytest.mark.parametrize(("old", "new"), old_names.IMPORTS.items())
 def test_no_old_module_exists_and_every_new_one_does(old, new):
     """The table is about this version of the course."""
     with pytest.raises(RenamedError):
@@ -58,7 +58,7 @@ def words_of(thing: type | Callable) -> set[str]:
     return {*dir(thing), *getattr(thing, "__annotations__", {}), *inspect.signature(thing).parameters}
 
 
-@pytest.mark.parametrize("owner", [name for name in renamed.NAMES if "." not in name])
+@pytest.mark.parametrize("owner", [name for name in old_names.NAMES if "." not in name])
 def test_every_new_field_exists_and_no_old_one(owner):
     """Of the classes, by whichever module has them."""
     packages = ["delivery", "history", "experiments.breaking", "experiments.watching"]
@@ -67,14 +67,14 @@ def test_every_new_field_exists_and_no_old_one(owner):
     found = {vars(each)[owner] for each in modules if owner in vars(each)}
     assert len(found) == 1
     words = words_of(found.pop())
-    for old, new in renamed.NAMES[owner].items():
+    for old, new in old_names.NAMES[owner].items():
         assert new in words
         assert old not in words
 
 
 def test_every_new_name_of_a_module_exists_and_no_old_one():
     """Classes and functions."""
-    for module, names in renamed.NAMES.items():
+    for module, names in old_names.NAMES.items():
         if "." in module:
             there = vars(import_module(f"labsupport.{module}"))
             for old, new in names.items():
@@ -107,7 +107,7 @@ def provoked(code: str) -> Exception:
 def test_an_old_attribute_or_argument_is_explained_below_the_error(code, new):
     """As a notebook shows it; what is not an old name is left alone."""
     if new:
-        assert renamed.advice(provoked(code)).startswith(new)
+        assert old_names.advice(provoked(code)).startswith(new)
 
 
 @pytest.mark.parametrize("code", ["import labsupport.nothing", "from labsupport import nothing", "[].what", "int(x=1)"])
@@ -115,7 +115,7 @@ def test_other_errors_stay_as_they_are(code):
     """Nothing is said about names that the lab never had, nor about objects of other packages."""
     error = provoked(code)
     assert not isinstance(error, RenamedError)
-    assert renamed.advice(error) == ""
+    assert old_names.advice(error) == ""
 
 
 def test_editors_see_the_names_that_are_not_imported_yet():
@@ -129,11 +129,11 @@ def test_the_table_is_loaded_only_for_a_name_that_does_not_exist():
     """Every command and kernel imports labsupport first, and hardly any has an old name."""
     code = """import sys, labsupport
 from labsupport import Event, settings
-print("labsupport.renamed" in sys.modules)
+print("labsupport.old_names" in sys.modules)
 try:
     import labsupport.base
 except ImportError as error:
-    print(type(error).__name__, "labsupport.renamed" in sys.modules)
+    print(type(error).__name__, "labsupport.old_names" in sys.modules)
 """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert shown.split() == ["False", "RenamedError", "True"]

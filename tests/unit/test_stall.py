@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labsupport.course import stall
-from labsupport.course.judged import Busy
+from labsupport.course.outcomes import Busy
 from labsupport.course.sandbox import used_up
 from labsupport.course.stall import PAUSE, WORK, Beat, Machine
 from labsupport.course.submission import Submission

@@ -29,14 +29,14 @@ def temporary(prefix: str) -> Iterator[Path]:
 
 
 def make(prefix: str) -> Path:
-    """Make such a home until this program ends; then the home's warden deletes it.
+    """Make such a home until this program ends; then the home's watchdog deletes it.
 
-    It is also the temporary folder of these programs. Homes whose owner and warden were both killed are deleted now.
+    It is also the temporary folder of these programs. Homes whose owner and watchdog were both killed are deleted now.
     """
     everywhere = Path(tempfile.gettempdir())
     for old in everywhere.glob(f"{prefix}[0-9]*-*"):
         pid, _, began = old.name.removeprefix(prefix).rpartition("-")[0].partition("-")
-        if not lives(f"{pid}:{began}") and Process.recorded(processes.warden_record(old)) is None:
+        if not lives(f"{pid}:{began}") and Process.recorded(processes.watchdog_record(old)) is None:
             shutil.rmtree(old, ignore_errors=True)
     home = Path(tempfile.mkdtemp(prefix=prefix + identity().replace(":", "-") + "-")).resolve()
     (home / owners.TEMPORARY).touch()

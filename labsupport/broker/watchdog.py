@@ -1,10 +1,10 @@
-"""The warden of a home ends what has outlived its owner. `python -m labsupport.broker.warden HOME`, one per home.
+"""The watchdog of a home ends what has outlived its owner. `python -m labsupport.broker.watchdog HOME`, one per home.
 
 Four times a second it checks by pid and start time whether the owners live. So it does not matter how or when one
 ended, or on which system; a frozen owner lives. It has a session of its own, so Ctrl-C does not reach it. It ends when
 no owner is left; the next owner starts another.
 
-Libraries are imported only when an owner has died: they would be most of the warden's memory.
+Libraries are imported only when an owner has died: they would be most of the watchdog's memory.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ GRACE = 1.5
 LINGER = 1.5
 
 
-class Warden:
+class Watchdog:
     """What it knows of its home. It remembers the owners, in case the home is deleted while they run."""
 
     def __init__(self, home: Path, clock: Callable[[], float] = time.monotonic):
@@ -87,12 +87,12 @@ class Warden:
         return bool(those)
 
     def leave(self) -> bool:
-        """Leave if no owner is left; return whether it left. The next owner starts another warden."""
+        """Leave if no owner is left; return whether it left. The next owner starts another watchdog."""
         from labsupport.broker import processes
         from labsupport.broker.process import Process
 
-        # Homes inside this one have wardens of their own, which write there until they go.
-        if self.temporary and any(map(Process.recorded, self.home.glob("*/**/warden.json"))):
+        # Homes inside this one have watchdogs of their own, which write there until they go.
+        if self.temporary and any(map(Process.recorded, self.home.glob("*/**/watchdog.json"))):
             return False
         if self.home.exists() and not processes.leave(self._settings()):
             return False
@@ -121,15 +121,15 @@ def _kill(owner: Owner) -> None:
 
     pid, _, began = owner.identity.partition(":")
     with contextlib.suppress(LabError):  # one that cannot be killed must not protect the others
-        Process("an owner", int(pid), began, Path("warden.log")).kill()
+        Process("an owner", int(pid), began, Path("watchdog.log")).kill()
 
 
 def main(home: Path) -> None:
     """Watch until no owner is left."""
-    warden = Warden(home)
+    watchdog = Watchdog(home)
     while True:
         try:
-            if not warden.look() and warden.leave():
+            if not watchdog.look() and watchdog.leave():
                 return
         except Exception:  # a full disk, or a process that cannot be killed: keep watching the others
             traceback.print_exc()

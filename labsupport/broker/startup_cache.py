@@ -1,4 +1,4 @@
-"""The training run that makes the start-up cache, in a process of its own: `python -m labsupport.broker.training`.
+"""The training run that makes the start-up cache, in a process of its own: `python -m labsupport.broker.startup_cache`.
 
 It starts a private broker that records which classes it loads, uses it with a producer and a group for a moment, and
 stops it; Java then writes the cache, in about 6 s. The first broker does not wait: it starts without a cache.
@@ -16,9 +16,9 @@ from kafka.errors import KafkaError
 
 from labsupport.broker import processes
 from labsupport.broker.embedded import EmbeddedCluster
+from labsupport.broker.java_runtime import Runtime, install, intact, prepare
 from labsupport.broker.process import Process, write_atomically
 from labsupport.broker.processes import python_marks
-from labsupport.broker.runtime import Runtime, install, intact, prepare
 from labsupport.errors import LabError
 from labsupport.settings import Settings
 from labsupport.waiting import only_one
@@ -44,7 +44,7 @@ def start_in_background(runtime: Runtime) -> Process | None:
     processes.register(settings, uses=True)  # it ends with the last program that uses the broker
     return Process.start(
         "the training run for the start-up cache",
-        [sys.executable, *python_marks(settings, "training"), "-m", "labsupport.broker.training"],
+        [sys.executable, *python_marks(settings, "training"), "-m", "labsupport.broker.startup_cache"],
         settings.cache / "training.log",
         cwd=settings.cache,
         env={"LAB_HOME": str(settings.home), "LAB_CACHE": str(settings.cache)},

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from labsupport.broker.processes import WARDEN, read_marks
+from labsupport.broker.processes import WATCHDOG, read_marks
 from labsupport.console import progress
 from labsupport.errors import LabError
 from labsupport.settings import CHECKOUT, Settings
@@ -185,8 +185,8 @@ class Trial:
         return False
 
     def _freeze_one(self, chance: random.Random, program: subprocess.Popen) -> None:
-        """Freeze one of those that run, which then hears no request to end; but not the warden, whose work this is."""
+        """Freeze a running process, so that it hears no request to end; but not the watchdog, whose work this is."""
         with contextlib.suppress(psutil.Error, IndexError):
             process = chance.choice([each for each in self.running() if each.pid != program.pid])
-            if not _role(WARDEN)(process.cmdline()):
+            if not _role(WATCHDOG)(process.cmdline()):
                 process.suspend()

@@ -105,10 +105,17 @@ class Lesson(Lab):
         """Print which exercises of this lesson are solved; `python3 lab.py progress` shows all lessons."""
         print("\n".join(progress.read(self.settings).lines(self.number)))
 
-    def warnings(self) -> None:
-        """Print the Kafka client's warnings since the kernel started; it does not print them into cells."""
-        lines = [line if times == 1 else f"{line}  ({times} times)" for line, times in _warnings.seen.items()]
-        print("\n".join(lines) or "The Kafka client has not issued any warnings.")
+    def warnings(self, about: str = "") -> None:
+        """Print the Kafka client's warnings since the kernel started; it does not print them into cells.
+
+        With `about` only those that contain it, without how often each came.
+        """
+        lines = [
+            line if about or times == 1 else f"{line}  ({times} times)"
+            for line, times in _warnings.seen.items()
+            if about in line
+        ]
+        print("\n".join(lines) or f"The Kafka client has not issued any {'such ' * bool(about)}warnings.")
 
 
 class _Warnings(logging.Handler):

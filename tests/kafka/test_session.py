@@ -213,6 +213,8 @@ def test_the_clients_warnings_are_kept_and_not_printed(kernel):
     assert "has not issued any warnings" in notebook.run("lab.warnings()")
     assert notebook.run('c = lab.consumer(orders, name="A", auto_offset_reset="earlyest")') == ""
     assert "Unrecognized offset_reset_strategy" in notebook.run("lab.warnings()")
+    assert "Unrecognized offset_reset_strategy" in notebook.run('lab.warnings("offset_reset")')
+    assert "has not issued any such warnings" in notebook.run('lab.warnings("poll timeout")')
 
 
 def test_a_client_whose_thread_was_slow_for_a_moment_warns_of_nothing(monkeypatch):

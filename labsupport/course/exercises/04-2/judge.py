@@ -214,8 +214,8 @@ def _require_exact(lab: Lab, handler: _Handler, given: str, look_at: str = "") -
 EXERCISE = Exercise(
     id="04-2",
     title="Commit what is processed",
-    difficulty="medium",
-    minutes=9,
+    difficulty="easy",
+    minutes=5,
     call="consume(consumer, handle)",
     hints=(
         "After which line of your loop is a record processed?",

@@ -161,8 +161,8 @@ def _judge_standstill(slow: SlowWork, told: dict[str, Any]) -> None:
 EXERCISE = Exercise(
     id="06-1",
     title="Slow work, and still a member",
-    difficulty="medium",
-    minutes=8,
+    difficulty="hard",
+    minutes=12,
     call="work_off(consumer, slow)",
     hints=(
         "Which call tells the group that this consumer makes progress, and what makes this call while `slow` is "

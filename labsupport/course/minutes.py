@@ -41,7 +41,7 @@ def of_lesson(cells: Iterable[Any], exercises: int) -> Effort:
     return Effort(
         words=len(_readable(prose).split()),
         lines=sum(bool(line.strip()) for line in code.splitlines()),
-        experiments=code.count("lab.predict("),
+        experiments=prose.count("**Predict:**"),
         variations=prose.count("**Vary it:**"),
         exercises=exercises,
     )

@@ -43,7 +43,7 @@ def of_lesson(cells: Iterable[Any], exercises: Mapping[str, int]) -> Effort:
     return Effort(
         words=len(_readable(prose).split()),
         lines=sum(bool(line.strip()) for line in code.splitlines()),
-        experiments=code.count("lab.predict("),
+        experiments=prose.count("**Predict:**"),
         variations=prose.count("**Vary it:**"),
         exercises=sum(exercises[name] for name in exercises if f"task-{name}" in tasks),
     )

@@ -81,5 +81,5 @@ EXERCISE = Exercise(
     "nothing brings back: Decimal(1499.99) shows the loss, and rounding only hides it. `Event.decode` also "
     "parses this way.",
     judge=_total,
-    points_at=("extra-money",),
+    points_at=("money",),
 )

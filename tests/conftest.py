@@ -210,15 +210,26 @@ def lab():
     """
 
     def run(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
+        before = set(sys.modules)
         with CliRunner().isolation(stdin, environment) as (output, errors, _):
             mine = Settings.from_environment() if not environment.get("LAB_KAFKA") else None
             owned = mine and any(owner.identity == identity() for owner in owners.read(mine.home))
             code = error_boundary.outcome(main.lab, words)
             if mine and not owned:  # a program that has ended owns nothing
                 processes.unregister(mine)
+        _forget_learners_files(before)
         return subprocess.CompletedProcess(words, code, output.getvalue().decode(), errors.getvalue().decode())
 
     return run
+
+
+def _forget_learners_files(before: set[str]) -> None:
+    """Forget the modules that a command has loaded from a test's folder: a program that has ended has none."""
+    ours = (sys.prefix, sys.base_prefix, str(CHECKOUT / "labsupport"))
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and not file.startswith(ours):
+            del sys.modules[name]
 
 
 class Started:

@@ -38,7 +38,7 @@ def test_every_exercise_stands_in_it(path):
 @pytest.mark.parametrize(
     ("number", "cells"),
     [
-        ("01-2", "*Extra: money is not a float*"),
+        ("01-2", "*Money is not a float*"),
         ("03-2", "*How much is in flight?*"),
         ("09-1", "episode 2, *It may work the next time*"),
         ("09-3", "*What the repair needs to know*; episode 3, *First the letter, then the commit*"),

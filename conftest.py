@@ -60,7 +60,7 @@ def pytest_unconfigure():
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
-    """Report an expected failure of a notebook cell as a failure: nbval marks all cells after a time-out that way."""
+    """Report an expected failure of a notebook cell as a failure: nbval marks all cells after a timeout that way."""
     outcome = yield
     report = outcome.get_result()
     if type(item).__name__ == "IPyNbCell" and hasattr(report, "wasxfail"):

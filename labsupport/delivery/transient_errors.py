@@ -13,7 +13,7 @@ import ssl
 import urllib.error
 from collections.abc import Iterator
 
-# OSError numbers: connections, routes, time-outs; exhausted files and memory; failing or busy disks.
+# OSError numbers: connections, routes, timeouts; exhausted files and memory; failing or busy disks.
 _NAMES = """
     EAGAIN EWOULDBLOCK EINTR EBUSY ENOLCK EDEADLK ETXTBSY ENFILE EMFILE ENOMEM ENOBUFS ENOSPC EDQUOT EIO EROFS ENXIO
     ESTALE EREMOTEIO EPIPE ENETDOWN ENETUNREACH ENETRESET EHOSTDOWN EHOSTUNREACH ENONET ECONNABORTED ECONNREFUSED
@@ -34,7 +34,7 @@ SQLITE = {
     sqlite3.SQLITE_CANTOPEN,
 }
 HTTP = {408, 425, 429, 502, 503, 504}
-# By library, the classes for connections and time-outs. Subclasses count too.
+# By library, the classes for connections and timeouts. Subclasses count too.
 LIBRARIES = {
     "requests": {"ConnectionError", "Timeout", "ChunkedEncodingError", "RetryError"},
     "urllib3": {"TimeoutError", "ProtocolError", "NewConnectionError", "ProxyError"},

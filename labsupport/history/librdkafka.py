@@ -18,7 +18,7 @@ SETTINGS = {
     "enable.idempotence": True,
     "partitioner": "murmur2_random",  # keys go to the same partitions as with kafka-python and Java
     "message.timeout.ms": 10_000,
-    "topic.metadata.propagation.max.ms": 5_000,  # must be shorter: otherwise a missing topic becomes a time-out
+    "topic.metadata.propagation.max.ms": 5_000,  # must be shorter: otherwise a missing topic becomes a timeout
     "allow.auto.create.topics": False,
     "log_level": 0,  # errors are raised, not printed
 }
@@ -37,7 +37,7 @@ KINDS: dict[int, type[errors.KafkaError]] = {
     Refusal._PURGE_INFLIGHT: errors.Cancelled,
     Refusal._GAPLESS_GUARANTEE: errors.Cancelled,
 }
-# Errors that keep a client from reaching any broker. The records then wait and fail with a time-out that does not name
+# Errors that keep a client from reaching any broker. The records then wait and fail with a timeout that does not name
 # the cause.
 UNHEARD = (Refusal._SSL, Refusal._AUTHENTICATION, Refusal._RESOLVE, Refusal._FATAL, Refusal._UNSUPPORTED_FEATURE)
 
@@ -107,7 +107,7 @@ class ConfluentProducer:
     def _as_kafka_python_says(self, refused: Refusal | None) -> errors.KafkaError | None:
         """The error as kafka-python's: a broker's error by its number, librdkafka's own by its meaning.
 
-        A time-out stays one only if a broker has answered before, or no cause is known. None if there is no error.
+        A timeout stays one only if a broker has answered before, or no cause is known. None if there is no error.
         """
         if refused is None or refused.code() > 0:
             self._spoken = True

@@ -98,7 +98,7 @@ def test_who_keeps_a_group_from_being_deleted_is_named(cluster, topic, monkeypat
 
 
 def test_a_topic_can_be_used_when_it_is_made_however_many_partitions_it_has(cluster):
-    """An elected leader may not have its log yet, and a request for offsets then waits for its time-out."""
+    """An elected leader may not have its log yet, and a request for offsets then waits for its timeout."""
     topic = cluster.create_topic("97-many", 700)
     begins = {TopicPartition(topic, number): OffsetSpec.EARLIEST for number in range(700)}
     assert len(cluster.admin().list_partition_offsets(begins, timeout_ms=1)) == 700

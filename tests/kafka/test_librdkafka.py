@@ -1,4 +1,4 @@
-"""The second client: it sends records unchanged, and reports only time-outs as time-outs."""
+"""The second client: it sends records unchanged, and reports only timeouts as timeouts."""
 
 from contextlib import closing
 

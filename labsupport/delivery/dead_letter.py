@@ -20,7 +20,7 @@ Kafka Connect names its headers `__connect.errors.topic`, `.partition`, `.offset
 `.exception.message` and `.exception.stacktrace`, and writes all values as text. It has connector and task instead of a
 group, and no header for the record's time.
 
-`dialects.py` reads dead letters of other tools. `marks.py` describes the mark of a redriven record.
+`dead_letter_dialects.py` reads other tools' dead letters. `redrive_mark.py` describes the mark of a redriven record.
 """
 
 import contextlib

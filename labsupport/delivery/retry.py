@@ -24,8 +24,8 @@ RETRY, DEAD_LETTER, PAUSE, STOP = "retry", "dead letter", "pause", "stop"
 def classify(error: BaseException) -> str:
     """Whether the error is transient, permanent or unknown. An unknown error with a cause takes its cause's kind.
 
-    `transient_errors.passes` says which errors are transient: failed connections, timeouts, full disks, locked databases,
-    HTTP 503, but not missing files, malformed addresses or HTTP 404.
+    `transient_errors.passes` says which errors are transient: failed connections, timeouts, full disks, locked
+    databases, HTTP 503, but not missing files, malformed addresses or HTTP 404.
     """
     seen: set[int] = set()
     while id(error) not in seen:

@@ -8,17 +8,21 @@ from labsupport.course.submission import Failed
 
 
 @contextlib.contextmanager
-def failing_once(client: Any, method: str, error: Exception) -> Iterator[list[Exception]]:
+def failing_once(client: Any, method: str, error: Exception, *, each: bool = False) -> Iterator[list[Exception]]:
     """For the body of a `with`: the first call of a real client's `method` raises `error`; later calls work.
 
-    Yields a list that gets the error when it is raised.
+    With `each`, the first call with each argument does: an answer that asks for one partition after the other, in any
+    order, then gets no answer for any. Yields a list that gets the error whenever it is raised.
     """
     real = getattr(client, method)
     raised: list[Exception] = []
+    failed: set[str] = set()
 
     def fail_once(*arguments: Any, **named: Any) -> Any:
-        if raised:
+        asked = repr((arguments, named)) if each else ""
+        if asked in failed:
             return real(*arguments, **named)
+        failed.add(asked)
         raised.append(error)
         raise error
 

@@ -105,9 +105,10 @@ def _topic(lab: Lab, held: Sequence[Held]) -> str:
 def _require_places_or_error(
     answer: Submission, consumer: KafkaConsumer, incident: datetime, held: Sequence[Held], places: dict[int, int]
 ) -> None:
-    """Kafka fails to answer once: require the error, or the right offsets after a retry."""
+    """Kafka fails to answer once for each question: require the error, or the right offsets after a retry."""
     for method in FAILING:
-        with failing_once(consumer, method, KafkaTimeoutError("Kafka did not answer in time")) as raised:
+        silence = KafkaTimeoutError("Kafka did not answer in time")
+        with failing_once(consumer, method, silence, each=True) as raised:
             out, came_back = came_out(answer, consumer, incident, returns=dict, asks=PLACES)
         if raised and not out and _places(came_back, held, answer, incident) != places:
             raise TryAgain(

@@ -1,6 +1,7 @@
 """The form of the lessons, and the proof that their verification verifies; nbval itself runs them."""
 
 import copy
+import dataclasses
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from jupyter_client import KernelManager
 from nbclient import NotebookClient
 from nbval.plugin import get_sanitize_patterns
 
+from labsupport.broker import background
 from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, client_of, comparable, differing, merge
 from labsupport.course import exercises, minutes
 from labsupport.course.verdict import MIME
@@ -344,16 +346,21 @@ def test_every_verdict_points_to_a_cell_that_shows_it():
 
 
 @pytest.fixture(scope="session")
-def kernel_of_answers(home_of_answers, tmp_path_factory):
-    """One kernel for all lessons that this worker solves; each opens its own lesson, which closes the one before."""
+def kernel_of_answers(settings, tmp_path_factory):
+    """One kernel for all lessons that this worker solves; each opens its own lesson, which closes the one before.
+
+    In a home of its own: the kernel's fork server stays, and other tests look whether a program is left in theirs.
+    """
+    own = dataclasses.replace(settings, home=tmp_path_factory.mktemp("solved-home").resolve())
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(
-        env={**os.environ, "LAB_HOME": str(home_of_answers.home)},
+        env={**os.environ, "LAB_HOME": str(own.home)},
         cwd=str(tmp_path_factory.mktemp("solved")),
         stderr=subprocess.DEVNULL,
     )
     yield manager
     manager.shutdown_kernel(now=True)
+    background.stop_all(own)
 
 
 @lesson

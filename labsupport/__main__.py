@@ -19,11 +19,8 @@ except LabError as error:  # the modules that print errors could not be imported
     if sys.argv[1:2] == ["doctor"]:
         from labsupport.commands import doctor_checks
 
-        print(
-            "\n".join(
-                doctor_checks.shown(doctor_checks.careful(*each)) for each in doctor_checks.begin(CHECKOUT / "work")
-            )
-        )
+        checks = doctor_checks.begin(CHECKOUT / "work")
+        print("\n".join(doctor_checks.shown(doctor_checks.careful(*each)) for each in checks))
     else:
         print(error, file=sys.stderr)
     sys.exit(1)

@@ -17,7 +17,7 @@ import psutil
 from labsupport.broker import owners, processes, startup_cache
 from labsupport.broker.embedded import EmbeddedCluster, recorded_address
 from labsupport.broker.identity import started
-from labsupport.broker.java_runtime import prepare
+from labsupport.broker.java_runtime import Runtime, prepare
 from labsupport.broker.process import Process
 from labsupport.errors import LabError
 from labsupport.files import storing
@@ -103,15 +103,21 @@ def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None 
     if size == 1 and not overrides and (spare := _taken_spare(settings)):
         return spare
     runtime = prepare(settings)
-    with storing(settings.home, "LAB_HOME"):
-        cluster = EmbeddedCluster(own_folder(settings), runtime, size=size, overrides=overrides)
-        atexit.register(cluster.destroy)
-        try:
-            cluster.start()
-        except BaseException:
-            cluster.destroy()
-            raise
+    with storing(settings.home, "LAB_HOME"), _ours(runtime, size, overrides) as cluster:
+        cluster.start()
     return cluster
+
+
+@contextlib.contextmanager
+def _ours(runtime: Runtime, size: int = 1, overrides: dict[str, str] | None = None) -> Iterator[EmbeddedCluster]:
+    """A cluster for this program alone: destroyed when it ends, or by an error in the body of the `with`."""
+    cluster = EmbeddedCluster(own_folder(runtime.settings), runtime, size=size, overrides=overrides)
+    atexit.register(cluster.destroy)
+    try:
+        yield cluster
+    except BaseException:
+        cluster.destroy()
+        raise
 
 
 _spares: list[EmbeddedCluster] = []  # at most one
@@ -124,14 +130,8 @@ def start_spare(settings: Settings) -> None:
     """
     if _spares or psutil.virtual_memory().available < SPARE_NEEDS:
         return
-    with contextlib.suppress(LabError, OSError):
-        cluster = EmbeddedCluster(own_folder(settings), prepare(settings))
-        atexit.register(cluster.destroy)
-        try:
-            cluster.begin()
-        except BaseException:
-            cluster.destroy()
-            raise
+    with contextlib.suppress(LabError, OSError), _ours(prepare(settings)) as cluster:
+        cluster.begin()
         _spares.append(cluster)
 
 

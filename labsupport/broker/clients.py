@@ -76,7 +76,7 @@ class Clients:
         return self._admin
 
     def ask(self, what: str, question: Callable[[KafkaAdminClient], T], seconds: float = 15) -> T:
-        """Return what `question(admin)` answers; retry for so long while its broker comes back or loads its groups."""
+        """Return what `question(admin)` answers; retry for `seconds` while its broker comes back or loads."""
         answers: list[T] = []
 
         def answered() -> bool:

@@ -107,8 +107,7 @@ def measure(kafka: Cluster, events: int = 5_000, rounds: int = 5) -> dict[str, t
         for _ in range(rounds)
     ]
     partition = TopicPartition(topic, 0)
-    settings = {"group_id": "97-loops", "auto_offset_reset": "earliest", "enable_auto_commit": False}
-    consumer = kafka.consumer(name="loops-reader", **settings)
+    consumer = kafka.consumer(name="loops-reader", group_id="97-loops", **reading.READS)
     consumer.assign([partition])
 
     def read(loop: Callable[[], object]) -> float:

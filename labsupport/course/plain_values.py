@@ -11,18 +11,8 @@ from typing import Any
 
 MOST_ITEMS = 10_000  # of a returned collection
 DEEPEST = 8  # levels of nested collections
-KNOWN: tuple[Any, ...] = (
-    int,
-    float,
-    Decimal,
-    bytes,
-    str,
-    list,
-    dict,
-    set,
-    frozenset,
-    tuple,
-)  # a result may be a subclass of these
+# A result may be a subclass of these.
+KNOWN: tuple[Any, ...] = (int, float, Decimal, bytes, str, list, dict, set, frozenset, tuple)
 
 
 def plain(value: Any, kinds: tuple[type, ...]) -> Any:

@@ -115,7 +115,7 @@ class Lesson(Lab):
             for line, times in _warnings.seen.items()
             if about in line
         ]
-        print("\n".join(lines) or f"The Kafka client has not issued any {'such ' * bool(about)}warnings.")
+        print("\n".join(lines) or f"The Kafka client has not issued any {'such ' if about else ''}warnings.")
 
 
 class _Warnings(logging.Handler):

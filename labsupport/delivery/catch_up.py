@@ -17,8 +17,6 @@ from labsupport.delivery.retry import Policy
 from labsupport.delivery.worker import Worker
 from labsupport.shop.event import Event
 
-READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
-
 
 def event_in(record: ConsumerRecord) -> Event:
     """The record's event. Raises EventError if it holds none."""
@@ -43,7 +41,7 @@ def catch_up(
     `settings` are further settings of it.
     """
     moments: list[Moment] = []
-    consumer = kafka.consumer(topic, name=name, group_id=group, **READS | settings)
+    consumer = kafka.consumer(topic, name=name, group_id=group, **reading.READS | settings)
     letters = f"{name}-dead-letters"
     try:
         error_handler = None

@@ -116,6 +116,11 @@ class Moment:
         object.__setattr__(self, "kind", Kind(self.kind))
 
     @property
+    def coordinates(self) -> tuple[int, int | None]:
+        """Of a record's moment: its partition's number and its offset."""
+        return self.partitions[0].partition, self.offset
+
+    @property
     def point(self) -> str:
         """What a fault calls this moment: the name of a point or a statement, otherwise the kind."""
         return self.name or self.kind.value

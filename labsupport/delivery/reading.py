@@ -16,6 +16,9 @@ from labsupport.errors import LabError
 from labsupport.kafka_fixes import repaired
 from labsupport.shop.event import id_in
 
+# The settings of a service's consumer: it misses nothing, and commits what it has handled, not what it was given.
+READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
+
 # By consumer, until when (monotonic) partitions wait on purpose, so that they do not count as stuck.
 _WAITS: WeakKeyDictionary[KafkaConsumer, dict[TopicPartition, float]] = WeakKeyDictionary()
 

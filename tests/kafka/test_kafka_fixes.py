@@ -37,27 +37,42 @@ def bare(cluster):
 IMPATIENT = {"reconnect_backoff_ms": 1, "reconnect_backoff_max_ms": 1, "request_timeout_ms": 5_000}
 
 
-@pytest.mark.parametrize("made", [KafkaConsumer, lambda *given, **more: outlive_brokers(KafkaConsumer(*given, **more))])
-def test_a_consumer_outlives_its_broker(runtime, made):
-    """The bare one raises in poll(); the other polls on, its commits time out, and it works again."""
-    with private(settings=runtime.settings) as kafka:
-        topic = kafka.create_topic("98-lost")
-        consumer = made(topic, bootstrap_servers=kafka.bootstrap, group_id="98-group", **READS, **IMPATIENT)
-        until(lambda: consumer.poll(timeout_ms=200) or consumer.assignment(), 15, "the consumer to join")
-        kafka.broker(1).stop()
-        if made is KafkaConsumer:
-            with pytest.raises(KafkaConnectionError):
-                until(lambda: consumer.poll(timeout_ms=5_000), 60, "the error")
-        else:
-            offsets = {partition: OffsetAndMetadata(0, "", -1) for partition in consumer.assignment()}
-            for _ in range(2):
-                assert consumer.poll(timeout_ms=1_000) == {}
-                with pytest.raises(KafkaTimeoutError):
-                    consumer.commit(offsets, timeout_ms=1_000)
-            kafka.broker(1).start()
-            kafka.producer(name="p").send(topic, b"1").get(timeout=10)
-            assert [record.value for records in polled(consumer, 1) for record in records] == [b"1"]
-        consumer.close(timeout_ms=1_000)
+@pytest.fixture
+def losing(runtime):
+    """`losing(repair)`: a broker that has just stopped, and a consumer of it that `repair` has returned."""
+    with contextlib.ExitStack() as stack:
+
+        def lost(repair=lambda consumer: consumer):
+            kafka = stack.enter_context(private(settings=runtime.settings))
+            topic = kafka.create_topic("98-lost")
+            more = {"bootstrap_servers": kafka.bootstrap, "group_id": "98-group", **READS, **IMPATIENT}
+            consumer = repair(KafkaConsumer(topic, **more))
+            stack.callback(consumer.close, timeout_ms=1_000)
+            until(lambda: consumer.poll(timeout_ms=200) or consumer.assignment(), 15, "the consumer to join")
+            kafka.broker(1).stop()
+            return kafka, topic, consumer
+
+        yield lost
+
+
+def test_bare_a_consumer_ends_with_its_broker(losing):
+    """Its poll() raises a retriable error."""
+    _, _, consumer = losing()
+    with pytest.raises(KafkaConnectionError):
+        until(lambda: consumer.poll(timeout_ms=5_000), 60, "the error")
+
+
+def test_a_consumer_outlives_its_broker(losing):
+    """It polls on, gets a timeout for a commit, and works again when the broker is back."""
+    kafka, topic, consumer = losing(outlive_brokers)
+    offsets = {partition: OffsetAndMetadata(0, "", -1) for partition in consumer.assignment()}
+    for _ in range(2):
+        assert consumer.poll(timeout_ms=1_000) == {}
+        with pytest.raises(KafkaTimeoutError):
+            consumer.commit(offsets, timeout_ms=1_000)
+    kafka.broker(1).start()
+    kafka.producer(name="p").send(topic, b"1").get(timeout=10)
+    assert [record.value for records in polled(consumer, 1) for record in records] == [b"1"]
 
 
 # Records that the client cannot read

@@ -9,9 +9,8 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport.course.exercise import CHECKED
 from labsupport.course.lab import Lab
+from labsupport.delivery.reading import READS
 from labsupport.errors import LabError
-
-READS = {"enable_auto_commit": False, "auto_offset_reset": "earliest"}
 
 
 def fresh_group(lab: Lab, name: object, committed: Mapping[int, int] = MappingProxyType({}), topic: str = "") -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from kafka import KafkaConsumer
 
 from labsupport.course.exercise import CHECKED
-from labsupport.course.exercises.groups import READS
 from labsupport.course.lab import Lab
+from labsupport.delivery.reading import READS
 from labsupport.waiting import until
 
 QUICK = READS | {"heartbeat_interval_ms": 100}

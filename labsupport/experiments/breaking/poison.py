@@ -115,8 +115,7 @@ def _publish(kafka: Cluster, topic: str, chance: random.Random, healthy: Sequenc
 
 def _work(kafka: Cluster, topic: str, path: Path, failing: dict[str, int], **settings: int) -> list[Moment]:
     moments: list[Moment] = []
-    always = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
-    consumer = kafka.consumer(topic, name="poison", group_id=topic, **always | settings)
+    consumer = kafka.consumer(topic, name="poison", group_id=topic, **reading.READS | settings)
     producer = kafka.producer(name="poison-dead-letters", **dead_letter.producer_settings())
     try:
         with closing(orders.database(path)) as database:

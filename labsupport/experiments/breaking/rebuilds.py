@@ -10,7 +10,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
 from labsupport.delivery.moments import Kind
-from labsupport.delivery.reading import at_the_end
+from labsupport.delivery.reading import READS, at_the_end
 from labsupport.delivery.worker import Worker
 from labsupport.experiments.breaking import faults, python_process
 from labsupport.history import rebuilding, report
@@ -86,8 +86,7 @@ def _publish(kafka: Cluster, topic: str, events: Sequence[Event], chance: random
 
 
 def _keep_live(kafka: Cluster, topic: str, group: str, path: Path) -> None:
-    settings = {"group_id": group, "auto_offset_reset": "earliest", "enable_auto_commit": False}
-    consumer = kafka.consumer(topic, name="live", **settings)
+    consumer = kafka.consumer(topic, name="live", group_id=group, **READS)
     with closing(report.database(path)) as database:
 
         def handle(event: Event) -> None:

@@ -20,7 +20,7 @@ from labsupport.broker.cluster import Cluster
 from labsupport.delivery import dead_letter
 from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.publish import publish
-from labsupport.delivery.reading import after, to_the_end
+from labsupport.delivery.reading import READS, after, to_the_end
 from labsupport.errors import EventError, LabError, TransientError
 from labsupport.experiments.breaking import faults, python_process, strategies
 from labsupport.experiments.breaking.faults import At
@@ -32,7 +32,6 @@ Handle = Callable[[ConsumerRecord], object]
 Loop = Callable[[KafkaConsumer, Handle], object]
 
 DELIVERED = "delivered"  # the point that a service passes with each record, before it handles it
-BY_HAND = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
 
 
 # In a process of its own, which can be killed
@@ -76,7 +75,7 @@ def _service(
     settings: dict[str, Any],
 ) -> None:
     # A static member gets its partitions back at once: a restart need not wait for the session of the killed one.
-    settings = BY_HAND | {"group_id": group, "group_instance_id": "A"} | settings
+    settings = READS | {"group_id": group, "group_instance_id": "A"} | settings
     consumer = kafka.consumer(topic, name="A", **settings)
 
     def handle_record(record: ConsumerRecord) -> None:
@@ -160,7 +159,7 @@ class Busy:
 
     def __call__(self, record: ConsumerRecord) -> None:
         """Raises TransientError."""
-        first = not self.moments or _place(self.moments[0]) == (record.partition, record.offset)
+        first = not self.moments or self.moments[0].coordinates == (record.partition, record.offset)
         fails = first and len([each for each in self.moments if each.kind is Kind.FAILED]) < self.failures
         self.moments.append(Moment.of(Kind.FAILED if fails else Kind.HANDLED, "A", record))
         if fails:
@@ -169,8 +168,8 @@ class Busy:
     @property
     def meanwhile(self) -> int:
         """The number of records of other partitions that were handled until the first record was."""
-        first = _place(self.moments[0])
-        handled = [_place(each) for each in self.moments if each.kind is Kind.HANDLED]
+        first = self.moments[0].coordinates
+        handled = [each.coordinates for each in self.moments if each.kind is Kind.HANDLED]
         return sum(partition != first[0] for partition, _ in handled[: handled.index(first)])
 
 
@@ -181,10 +180,6 @@ def succeeds(handle: Handle, record: ConsumerRecord) -> bool:
     except TransientError:
         return False
     return True
-
-
-def _place(moment: Moment) -> tuple[int, int | None]:
-    return moment.partitions[0].partition, moment.offset
 
 
 def run_loop(
@@ -203,7 +198,7 @@ def run_loop(
     Prints the class of an error that the database, Kafka or the lab raises, and of EventError: it ends the service. Any
     other error is one of the loop, and comes out. During an `outage` a locked database raises at once.
     """
-    consumer = kafka.consumer(topic, name="A", **BY_HAND | {"group_id": group} | settings)
+    consumer = kafka.consumer(topic, name="A", **READS | {"group_id": group} | settings)
     with (
         contextlib.closing(consumer),
         contextlib.closing(sqlite3.connect(database, timeout=0 if outage else 5)) as connection,

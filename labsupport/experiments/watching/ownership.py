@@ -172,15 +172,11 @@ class GroupHistory:
 
     def who_handled(self, partition: int, offset: int) -> list[str]:
         """The members that handled this record, in the order of time."""
-        return [
-            each.client_id
-            for each in self.of_kind(Kind.HANDLED)
-            if (each.partitions[0].partition, each.offset) == (partition, offset)
-        ]
+        return [each.client_id for each in self.of_kind(Kind.HANDLED) if each.coordinates == (partition, offset)]
 
     def handled(self, member: str = "") -> Counter[tuple[int, int | None]]:
         """How often each record, as (partition, offset), was handled, by all members or one."""
-        return Counter((each.partitions[0].partition, each.offset) for each in self.of_kind(Kind.HANDLED, member))
+        return Counter(each.coordinates for each in self.of_kind(Kind.HANDLED, member))
 
     @property
     def handled_by_member(self) -> dict[str, int]:

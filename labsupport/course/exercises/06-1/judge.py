@@ -8,10 +8,11 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.console import counted
 from labsupport.course.exercise import CHECKED, Exercise
-from labsupport.course.exercises.groups import READS, commit, fresh_group, send
+from labsupport.course.exercises.groups import commit, fresh_group, send
 from labsupport.course.lab import Lab
 from labsupport.course.stall import witness
 from labsupport.course.submission import Failed, Judged, Submission, TryAgain
+from labsupport.delivery.reading import READS
 from labsupport.experiments.watching import log
 from labsupport.waiting import until
 

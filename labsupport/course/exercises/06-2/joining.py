@@ -11,10 +11,11 @@ from kafka.errors import KafkaError
 from kafka.structs import MemberState
 
 from labsupport.course.exercise import CHECKED
-from labsupport.course.exercises.groups import READS, commit, fresh_group, send
+from labsupport.course.exercises.groups import commit, fresh_group, send
 from labsupport.course.lab import Lab
 from labsupport.course.sandbox import WAITING, where
 from labsupport.course.submission import Failed, Submission, TryAgain, shown
+from labsupport.delivery.reading import READS
 from labsupport.errors import LabError
 from labsupport.experiments.watching import log
 from labsupport.waiting import until

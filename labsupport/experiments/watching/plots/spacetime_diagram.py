@@ -77,11 +77,10 @@ def _shows(before: Moment | None, moment: Moment, then: Moment | None, unmarked:
 
     Left out: a statement just before a crash, which was never executed; and a failure whose statement has a cross.
     """
-    if moment.kind is Kind.STATEMENT and then is not None:
-        return then.kind is not Kind.CRASHED or then.client_id != moment.client_id
-    if moment.kind is Kind.FAILED and before is not None:
-        return not _is_failed_statement(before) or before.client_id != moment.client_id
-    return moment.kind not in unmarked
+    crashed = then is not None and then.kind is Kind.CRASHED and then.client_id == moment.client_id
+    has_cross = before is not None and _is_failed_statement(before) and before.client_id == moment.client_id
+    left_out = (moment.kind is Kind.STATEMENT and crashed) or (moment.kind is Kind.FAILED and has_cross)
+    return moment.kind not in unmarked and not left_out
 
 
 def _is_failed_statement(moment: Moment) -> bool:

@@ -30,7 +30,9 @@ def hiding(path: Sequence[str] | None = None) -> list[Path]:
     found = []
     for number, folder in enumerate(path):
         if (here := Path(folder)).is_dir() and here not in not_theirs:
-            found += [each for each in sorted(here.iterdir()) if _hides(each, path[number + 1 :], path[:number])]
+            # Behind it, only these count: two folders of the user's may have files of the same name.
+            behind = [each for each in path[number + 1 :] if Path(each) in not_theirs]
+            found += [each for each in sorted(here.iterdir()) if _hides(each, behind, path[:number])]
     return found
 
 

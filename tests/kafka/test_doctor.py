@@ -248,6 +248,17 @@ def test_a_folder_that_is_on_the_path_twice_hides_nothing(tmp_path, monkeypatch)
     assert obstacles.hiding([str(tmp_path), *sys.path, ""]) == [tmp_path / "kafka.py"]
 
 
+def test_two_folders_of_the_user_hide_nothing_from_each_other(tmp_path):
+    """Two answers in files of the same name, each in its own folder, both on the path; kafka.py hides as before."""
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "handler.py").touch()
+    folders = [str(tmp_path / "one"), str(tmp_path / "two")]
+    assert obstacles.hiding([*folders, *sys.path]) == obstacles.hiding([*sys.path, *folders]) == []
+    (tmp_path / "two" / "kafka.py").touch()
+    assert obstacles.hiding([*folders, *sys.path]) == [tmp_path / "two" / "kafka.py"]
+
+
 def test_a_file_beside_a_notebook_that_hides_a_module_is_named_by_the_first_cell(kernel, tmp_path, monkeypatch):
     """Which file to rename, and what then; a module of Python's own is not hidden in a kernel."""
     monkeypatch.chdir(tmp_path)

@@ -4,6 +4,7 @@
     the second poll at an unreadable record never returns   readable                #1443, #1033, #541: older forms
     a header name that is not UTF-8 hides its record        readable                not that we found
     a consumer ends when its broker restarts                outlive_brokers         not that we found
+    asking for topics raises another request's error        ask_for_all_topics      not that we found
     records of a paused partition never come after resume   resume                  #3131, since pull #2981
     a join that outlasts a short poll is never finished     ask_for_topics          not that we found; #1237 is close
     subscribing again forgets what a pattern has found      listen                  not that we found
@@ -22,6 +23,7 @@ the bare client. When that test fails on a new version, delete the workaround.
 """
 
 from labsupport.kafka_fixes.consumers import (
+    ask_for_all_topics,
     ask_for_topics,
     end_iteration,
     listen,
@@ -35,6 +37,7 @@ from labsupport.kafka_fixes.unreadable_records import UnreadableError, readable
 
 __all__ = [
     "UnreadableError",
+    "ask_for_all_topics",
     "ask_for_topics",
     "end_iteration",
     "listen",

@@ -1,11 +1,11 @@
-"""Workarounds for consumers: losing a broker, joining a group, resuming a partition, ending an iteration."""
+"""Workarounds for consumers: losing a broker, topics, joining a group, resuming a partition, ending an iteration."""
 
 import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
-from kafka.errors import RetriableError
+from kafka.errors import BrokerResponseError, RetriableError
 from kafka.util import Timer
 
 from labsupport.kafka_fixes.unreadable_records import readable
@@ -13,7 +13,7 @@ from labsupport.kafka_fixes.unreadable_records import readable
 
 def repaired(consumer: KafkaConsumer) -> KafkaConsumer:
     """Apply the workarounds that a consumer needs all its life; returns the consumer. A second call does nothing."""
-    return outlive_brokers(readable(consumer))
+    return ask_for_all_topics(outlive_brokers(readable(consumer)))
 
 
 def outlive_brokers(consumer: KafkaConsumer) -> KafkaConsumer:
@@ -38,6 +38,33 @@ def outlive_brokers(consumer: KafkaConsumer) -> KafkaConsumer:
         return False
 
     coordinator.ensure_coordinator_ready_async = persistent
+    return consumer
+
+
+def ask_for_all_topics(consumer: KafkaConsumer) -> KafkaConsumer:
+    """Let `topics()` and `partitions_for_topic()` answer although a request for the subscription is under way.
+
+    Fault (3.0.12): `_fetch_all_topic_metadata` waits for that request, and lets out its error. If the consumer
+    subscribes to one topic, which does not exist, UnknownTopicOrPartitionError comes out of a question about any other.
+    Whether a request is under way is a matter of luck. Not reported that we found.
+    """
+    if "_fetch_all_topic_metadata" in vars(consumer):
+        return consumer
+    fetch, cluster = consumer._fetch_all_topic_metadata, consumer._cluster
+
+    def persistent() -> None:
+        timer = Timer(consumer.config["request_timeout_ms"])
+        asks_for_all = cluster.need_all_topic_metadata
+        while True:
+            try:
+                return fetch()
+            except BrokerResponseError:  # about a topic: this request is for all of them, so it was another's
+                if timer.expired:
+                    raise
+            finally:
+                cluster.need_all_topic_metadata = asks_for_all
+
+    consumer._fetch_all_topic_metadata = persistent
     return consumer
 
 

@@ -7,12 +7,12 @@ import sys
 import pytest
 from confluent_kafka import Consumer
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition, codec
-from kafka.errors import CorruptRecordError, KafkaConnectionError, KafkaTimeoutError
+from kafka.errors import CorruptRecordError, KafkaConnectionError, KafkaTimeoutError, UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
 from labsupport import kafka_fixes
 from labsupport.broker.cluster import private
-from labsupport.kafka_fixes import UnreadableError, outlive_brokers, readable
+from labsupport.kafka_fixes import UnreadableError, ask_for_all_topics, outlive_brokers, readable
 from labsupport.waiting import until
 
 READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
@@ -73,6 +73,49 @@ def test_a_consumer_outlives_its_broker(losing):
     kafka.broker(1).start()
     kafka.producer(name="p").send(topic, b"1").get(timeout=10)
     assert [record.value for records in polled(consumer, 1) for record in records] == [b"1"]
+
+
+# Topics
+
+
+async def nothing():
+    """One turn of the client's loop, in which it sends what is due."""
+
+
+@pytest.fixture
+def asking(cluster, bare):
+    """`asking(repair)`: a consumer of a topic that does not exist, which has just asked for that topic."""
+
+    def made(repair=lambda consumer: consumer):
+        consumer = repair(bare(KafkaConsumer, "98-nowhere", group_id="98-asking", retry_backoff_ms=1, **READS))
+        consumer.poll(timeout_ms=300)
+
+        def asks():
+            consumer._manager.call_soon(consumer._cluster.refresh_metadata)
+            consumer._net.run(nothing)
+            return consumer._cluster.metadata_refresh_in_progress
+
+        until(asks, 15, "a request to be under way")
+        return consumer
+
+    return made
+
+
+def test_the_client_lets_out_the_error_of_another_request(cluster, asking):
+    """The fault: the topic exists that it is asked about, and the error names the one of its subscription."""
+    topic = cluster.create_topic("98-there", 2)
+    with pytest.raises(UnknownTopicOrPartitionError, match="98-nowhere"):
+        asking().partitions_for_topic(topic)
+
+
+def test_a_question_about_topics_gets_its_own_answer(cluster, asking):
+    """What exists has its partitions, what does not has none; and the next request is for the subscription again."""
+    topic = cluster.create_topic("98-there", 2)
+    consumer = asking(ask_for_all_topics)
+    assert consumer.partitions_for_topic(topic) == {0, 1}
+    assert consumer.partitions_for_topic("98-nowhere") == set()
+    assert topic in asking(ask_for_all_topics).topics()
+    assert not consumer._cluster.need_all_topic_metadata
 
 
 # Records that the client cannot read

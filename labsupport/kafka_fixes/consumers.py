@@ -17,28 +17,33 @@ def repaired(consumer: KafkaConsumer) -> KafkaConsumer:
 
 
 def outlive_brokers(consumer: KafkaConsumer) -> KafkaConsumer:
-    """Search for the group's coordinator until the caller's timeout, also while no broker answers.
+    """Search for coordinator, position and leader until the caller's timeout, also while no broker answers.
 
-    Fault (3.0.12): `ensure_coordinator_ready_async` requests new metadata when it cannot reach the coordinator. If that
-    request fails too, its KafkaConnectionError comes out of poll(), commit() or committed(), although it is retriable.
-    Whether it fails in time depends on the backoff, so a restarted broker ends a consumer once in a dozen times.
+    Fault (3.0.12): each of the three requests new metadata when it cannot go on. If that request fails too, its
+    KafkaConnectionError comes out of poll(), commit(), committed() or position(), although it is retriable. Whether it
+    fails in time depends on the backoff, so a restarted broker ends a consumer once in a dozen times.
     Not reported that we found.
     """
-    coordinator = consumer._coordinator
-    if "ensure_coordinator_ready_async" in vars(coordinator):
-        return consumer
-    search = coordinator.ensure_coordinator_ready_async
+    _search_on(consumer, consumer._coordinator, "ensure_coordinator_ready_async")
+    for name in ("_reset_offsets_async", "_validate_offsets_async"):
+        _search_on(consumer, consumer._fetcher, name, consumer.config["request_timeout_ms"])
+    return consumer
+
+
+def _search_on(consumer: KafkaConsumer, part: Any, name: str, at_most_ms: float | None = None) -> None:
+    if name in vars(part):
+        return
+    search = getattr(part, name)
 
     async def persistent(timeout_ms: float | None = None) -> bool:
-        timer = Timer(timeout_ms)
+        timer = Timer(at_most_ms if timeout_ms is None else timeout_ms)
         while not timer.expired:
             with contextlib.suppress(RetriableError):
                 return await search(timeout_ms=timer.timeout_ms)
-            await coordinator._net.sleep(coordinator.config["retry_backoff_ms"] / 1000)
+            await consumer._net.sleep(consumer.config["retry_backoff_ms"] / 1000)
         return False
 
-    coordinator.ensure_coordinator_ready_async = persistent
-    return consumer
+    setattr(part, name, persistent)
 
 
 def ask_for_all_topics(consumer: KafkaConsumer) -> KafkaConsumer:

@@ -39,16 +39,21 @@ IMPATIENT = {"reconnect_backoff_ms": 1, "reconnect_backoff_max_ms": 1, "request_
 
 @pytest.fixture
 def losing(runtime):
-    """`losing(repair)`: a broker that has just stopped, and a consumer of it that `repair` has returned."""
+    """`losing(repair)`: a broker that has just stopped, and a consumer of it that `repair` has returned.
+
+    Without a `group` it has its partition assigned, and has read a record there.
+    """
     with contextlib.ExitStack() as stack:
 
-        def lost(repair=lambda consumer: consumer):
+        def lost(repair=lambda consumer: consumer, group="98-group"):
             kafka = stack.enter_context(private(settings=runtime.settings))
             topic = kafka.create_topic("98-lost")
-            more = {"bootstrap_servers": kafka.bootstrap, "group_id": "98-group", **READS, **IMPATIENT}
-            consumer = repair(KafkaConsumer(topic, **more))
+            kafka.producer(name="p").send(topic, b"0").get(timeout=10)
+            more = {"bootstrap_servers": kafka.bootstrap, "group_id": group, **READS, **IMPATIENT}
+            consumer = repair(KafkaConsumer(**more))
             stack.callback(consumer.close, timeout_ms=1_000)
-            until(lambda: consumer.poll(timeout_ms=200) or consumer.assignment(), 15, "the consumer to join")
+            consumer.subscribe([topic]) if group else consumer.assign([TopicPartition(topic, 0)])
+            until(lambda: consumer.poll(timeout_ms=200), 15, "the consumer to read a record")
             kafka.broker(1).stop()
             return kafka, topic, consumer
 
@@ -70,6 +75,32 @@ def test_a_consumer_outlives_its_broker(losing):
         assert consumer.poll(timeout_ms=1_000) == {}
         with pytest.raises(KafkaTimeoutError):
             consumer.commit(offsets, timeout_ms=1_000)
+    kafka.broker(1).start()
+    kafka.producer(name="p").send(topic, b"1").get(timeout=10)
+    assert [record.value for records in polled(consumer, 1) for record in records] == [b"1"]
+
+
+def leaderless(consumer, topic):
+    """Let the consumer know what metadata says while a broker stops, if the client happens to ask just then."""
+    metadata = consumer._cluster._partitions[topic][0]
+    metadata.leader_id, metadata.leader_epoch = -1, metadata.leader_epoch + 1
+
+
+def test_bare_a_position_is_lost_with_the_broker(losing):
+    """The fault without a group: the position was known, and asking for it raises."""
+    _, topic, consumer = losing(group=None)
+    leaderless(consumer, topic)
+    with pytest.raises(KafkaConnectionError):
+        consumer.position(TopicPartition(topic, 0), timeout_ms=2_000)
+
+
+def test_a_position_outlives_the_broker(losing):
+    """It is what it was, and reading goes on when the broker is back."""
+    kafka, topic, consumer = losing(outlive_brokers, None)
+    leaderless(consumer, topic)
+    for _ in range(4):
+        assert consumer.poll(timeout_ms=500) == {}
+        assert consumer.position(TopicPartition(topic, 0), timeout_ms=1_000) == 1
     kafka.broker(1).start()
     kafka.producer(name="p").send(topic, b"1").get(timeout=10)
     assert [record.value for records in polled(consumer, 1) for record in records] == [b"1"]

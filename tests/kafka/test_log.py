@@ -11,7 +11,7 @@ from labsupport import lesson
 from labsupport.course import session
 from labsupport.errors import LabError
 from labsupport.experiments.watching import plots
-from labsupport.experiments.watching.log import Log, text
+from labsupport.experiments.watching.log import Log, text, until_end
 from labsupport.experiments.watching.plots import topics
 
 matplotlib.use("Agg")
@@ -100,6 +100,7 @@ def test_transaction_markers_take_offsets_and_are_no_records(opened):
     producer.begin_transaction()
     producer.send(topic, b"1")
     producer.commit_transaction()
+    until_end(opened, topic, {0: 2})
     log = opened.log(topic)
     assert (len(log.records), log.ends) == (1, {0: 2})
 

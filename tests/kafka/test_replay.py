@@ -10,6 +10,7 @@ from kafka.errors import MessageSizeTooLargeError
 from labsupport import faults, publish, reading, replay, story
 from labsupport.broker.cluster import private
 from labsupport.errors import LabError
+from labsupport.experiments.watching.log import until_end
 from labsupport.history.replay import Outgoing, Selection, Skip
 from labsupport.shop.event import Event
 
@@ -278,12 +279,14 @@ def test_the_end_is_found_behind_the_markers_of_transactions(cluster):
     topic = cluster.create_topic("98-orders")
     producer = cluster.producer(name="t", transactional_id="98-t")
     producer.init_transactions()
-    for ends in (producer.commit_transaction, producer.abort_transaction, producer.commit_transaction):
+    commit, abort = producer.commit_transaction, producer.abort_transaction
+    for times, ends in enumerate((commit, abort, commit), 1):
         producer.begin_transaction()
         for number in range(10):
             producer.send(topic, b"%d" % number)
         producer.flush(timeout=10)
         ends()
+        until_end(cluster, topic, {0: 11 * times})
     report = chosen(cluster, Selection(topic), isolation_level="read_committed").handle(str)
     assert (report.done, report.reached, report.expired) == (20, {0: 33}, {})
     assert report.complete

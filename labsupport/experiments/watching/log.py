@@ -14,6 +14,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from labsupport.broker.cluster import Cluster
 from labsupport.delivery.reading import to_the_end
 from labsupport.errors import LabError
+from labsupport.waiting import until
 
 if TYPE_CHECKING:
     import pandas
@@ -78,6 +79,14 @@ def bounds(cluster: Cluster, topic: str) -> tuple[dict[int, int], dict[int, int]
     """Log start and log end offsets, each by partition. Raises LabError if there is no such topic."""
     with _reader(cluster) as consumer:
         return _bounds(consumer, topic)
+
+
+def until_end(cluster: Cluster, topic: str, ends: Mapping[int, int]) -> None:
+    """Wait until these partitions end there. A transaction's markers come after the coordinator has answered.
+
+    Raises LabError after 30 s.
+    """
+    until(lambda: ends.items() <= bounds(cluster, topic)[1].items(), 30, f"the end of {topic}: {dict(ends)}")
 
 
 @contextlib.contextmanager

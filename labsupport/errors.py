@@ -8,6 +8,8 @@
     PermanentError        handlers, to give an event up
     NotADeadLetterError   delivery/dead_letter: a record is no dead letter
     UnknownOriginError    delivery/dead_letter_dialects: headers do not say where a record lay
+    SchemaError           registry: a text is no schema
+    RegistryError         registry: a request is refused
     NotKafkaError         broker/metadata: something else listens there
     FaultError            experiments/breaking/faults: on purpose
     RenamedError          renamed: an old name of an earlier course
@@ -48,6 +50,18 @@ class FaultError(Exception):
 
 class NotKafkaError(Exception):
     """Something listens at the address but does not speak Kafka's protocol."""
+
+
+class SchemaError(Exception):
+    """A text is no schema of its kind."""
+
+
+class RegistryError(Exception):
+    """A request to the schema registry is refused: HTTP `status`, and Confluent's `code` with its message."""
+
+    def __init__(self, status: int, code: int, message: str):
+        self.status, self.code = status, code
+        super().__init__(message)
 
 
 class TransientError(Exception):

@@ -5,7 +5,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from labsupport.errors import LabError
@@ -53,6 +53,30 @@ def _cache(given: str) -> Path:
     return folder
 
 
+def _registry(url: str) -> str:
+    """Return the URL. Raises LabError if it is none; its text is not shown, because it may hold a password."""
+    from urllib.parse import urlsplit
+
+    try:
+        split = urlsplit(url)
+        good = not url or (split.scheme in ("http", "https") and split.hostname and split.port != 0)
+    except ValueError:  # a port that is no number
+        good = False
+    if not good:
+        raise LabError(
+            "LAB_REGISTRY is no URL of a schema registry.",
+            "it begins with http:// or https://, and has a host, perhaps with user:password@ before it, and a port",
+            "set LAB_REGISTRY=http://localhost:8081, or unset it: the lab has a registry of its own",
+        )
+    return url
+
+
+def _file(name: str, path: str) -> str:
+    if path and not Path(path).is_file():
+        raise LabError(f"{name} is {path!r}.", "there is no such file", "give a file with certificates (PEM)")
+    return path
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings, read once at the edge and passed on as a value.
@@ -69,6 +93,8 @@ class Settings:
     offline: Path | None = None
     maven: str | None = None
     seed: int = 2026
+    registry: str = field(default="", repr=False)  # may hold a password
+    registry_ca: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -99,6 +125,8 @@ class Settings:
             offline=Path(offline).resolve() if offline else None,
             maven=environ.get("LAB_MAVEN", "").strip() or None,
             seed=int(seed),
+            registry=_registry(environ.get("LAB_REGISTRY", "").strip()),
+            registry_ca=_file("LAB_REGISTRY_CA", environ.get("LAB_REGISTRY_CA", "").strip()),
         )
 
     @property

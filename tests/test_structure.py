@@ -97,7 +97,7 @@ def test_only_these_hosts_stand_in_the_project():
     """No registry: packages and jars come from where pip, uv and jgo are configured to get them."""
     allowed = {"127.0.0.1", "localhost", "github.com", "creativecommons.org", "keepachangelog.com"}
     for path in files():
-        hosts = set(re.findall(r"https?://([\w.-]*\w)", path.read_text(encoding="utf-8")))
+        hosts = set(re.findall(r"https?://(?:[^\s/@]*@)?([\w.-]*\w)", path.read_text(encoding="utf-8")))
         assert hosts <= allowed, path
 
 

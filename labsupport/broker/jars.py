@@ -33,18 +33,23 @@ def sha256(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Jar:
-    """One line of the lock: Maven coordinates, size in bytes, SHA-256 in hex."""
+    """One line of the lock: Maven coordinates, size in bytes, SHA-256 in hex.
+
+    Programs come as other files too, with a classifier and a packaging of their own.
+    """
 
     group: str
     artifact: str
     version: str
     size: int
     sha256: str
+    classifier: str = ""
+    packaging: str = "jar"
 
     @property
     def file_name(self) -> str:
         """Maven's name of the file."""
-        return f"{self.artifact}-{self.version}.jar"
+        return f"{'-'.join(filter(None, (self.artifact, self.version, self.classifier)))}.{self.packaging}"
 
     def matches(self, path: Path) -> bool:
         """Return whether `path` is exactly this jar."""
@@ -78,15 +83,18 @@ def lock_digest() -> str:
 
 
 def ensure(settings: Settings) -> list[Path]:
-    """Return the verified jars in the user's cache; fetch those that are missing or altered.
+    """Return Kafka's verified jars in the user's cache; fetch those that are missing or altered.
 
     Verifying takes about 30 ms. Raises LabError if a jar is neither in the cache nor in `settings.offline` nor on the
     network.
     """
-    jars = pinned()
-    folder = folder_of(settings)
+    return provide("Kafka", pinned(), folder_of(settings), settings)
+
+
+def provide(what: str, jars: list[Jar], folder: Path, settings: Settings) -> list[Path]:
+    """Return the verified jars of `what` in this folder of the cache, as `ensure` does for Kafka's."""
     if missing(jars, folder):
-        _fetch(jars, folder, settings)
+        _fetch(what, jars, folder, settings)
     return [folder / jar.file_name for jar in jars]
 
 
@@ -102,28 +110,28 @@ def missing(jars: list[Jar], folder: Path) -> list[Jar]:
         return [jar for jar, is_good in zip(jars, good, strict=True) if not is_good]
 
 
-def _fetch(jars: list[Jar], folder: Path, settings: Settings) -> None:
-    with storing(settings.cache, "LAB_CACHE"), only_one(folder.with_suffix(".lock"), "fetching Kafka"):
+def _fetch(what: str, jars: list[Jar], folder: Path, settings: Settings) -> None:
+    with storing(settings.cache, "LAB_CACHE"), only_one(folder.with_suffix(".lock"), f"fetching {what}"):
         folder.mkdir(parents=True, exist_ok=True)
         wanted = missing(jars, folder)  # another set-up may have fetched them while we waited
         for left_over in folder.glob(".fetch-*"):  # of a set-up that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-", ignore_cleanup_errors=True) as scratch:
-            from_folder = settings.offline and _from_folder(settings.offline, Path(scratch))
-            _fetch_each(wanted, folder, from_folder or _from_maven(settings, Path(scratch)))
+            from_folder = settings.offline and _from_folder(what, jars, settings.offline, Path(scratch))
+            _fetch_each(what, wanted, folder, from_folder or _from_maven(what, jars, settings, Path(scratch)))
 
 
-def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[int], None]], Path]) -> None:
+def _fetch_each(what: str, missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[int], None]], Path]) -> None:
     """Get each jar with `get(jar, count_bytes)`, verify it, and only then give it its final name."""
     interrupted = threading.Event()
     with (
-        progress("Fetching Kafka", sum(jar.size for jar in missing), "B", scale=True) as bar,
+        progress(f"Fetching {what}", sum(jar.size for jar in missing), "B", scale=True) as bar,
         ThreadPoolExecutor(AT_ONCE) as pool,
     ):
 
         def count(size: int) -> None:
             if interrupted.is_set():
-                raise LabError("The download was interrupted.", "", "run the same command again: it continues")
+                raise LabError("The download was interrupted.", "", "run the same command again")
             bar.update(size)
 
         def one(jar: Jar) -> None:
@@ -131,7 +139,7 @@ def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[
             if not jar.matches(path):
                 raise LabError(
                     f"{jar.file_name} is not the file that the lab expects.",
-                    f"its size or SHA-256 differs from {LOCK.name}; it was not used",
+                    "its size or SHA-256 differs from what the lab has pinned; it was not used",
                     "python3 lab.py  (tries again); if it comes back, ask whoever runs the mirror or made the folder",
                 )
             os.utime(path, (0, 0))  # the start-up cache records the time: a jar fetched again must look the same
@@ -147,16 +155,19 @@ def _fetch_each(missing: list[Jar], folder: Path, get: Callable[[Jar, Callable[[
             raise
 
 
-def _from_folder(offline: Path, scratch: Path) -> Callable[[Jar, Callable[[int], None]], Path]:
+def _from_folder(
+    what: str, jars: list[Jar], offline: Path, scratch: Path
+) -> Callable[[Jar, Callable[[int], None]], Path]:
     """Take jars from the folder LAB_OFFLINE, at any depth."""
-    there = {path.name: path for path in offline.rglob("*.jar")}
+    wanted = {jar.file_name for jar in jars}
+    there = {path.name: path for path in offline.rglob("*") if path.name in wanted}
 
     def get(jar: Jar, count: Callable[[int], None]) -> Path:
         if jar.file_name not in there:
             raise LabError(
-                f"Kafka's jar {jar.file_name} is missing.",
+                f"{jar.file_name}, {_part(what, jars)}, is missing.",
                 f"LAB_OFFLINE={offline} does not have it",
-                f"put all {len(pinned())} jars of labsupport/broker/{LOCK.name} into that folder, or unset LAB_OFFLINE",
+                f"put {'it' if len(jars) == 1 else f'all {len(jars)}'} into that folder, or unset LAB_OFFLINE",
             )
         path = Path(shutil.copy(there[jar.file_name], scratch))
         count(jar.size)
@@ -165,7 +176,9 @@ def _from_folder(offline: Path, scratch: Path) -> Callable[[Jar, Callable[[int],
     return get
 
 
-def _from_maven(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[int], None]], Path]:
+def _from_maven(
+    what: str, jars: list[Jar], settings: Settings, scratch: Path
+) -> Callable[[Jar, Callable[[int], None]], Path]:
     """Take jars from Maven Central, or from the mirror LAB_MAVEN."""
     import requests  # these two take half a second to import, and are needed once per user
     from jgo.maven import MavenContext, PythonResolver
@@ -184,7 +197,9 @@ def _from_maven(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[i
 
     def get(jar: Jar, count: Callable[[int], None]) -> Path:
         current[jar.file_name] = count
-        artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
+        artifact = (
+            context.project(jar.group, jar.artifact).at_version(jar.version).artifact(jar.classifier, jar.packaging)
+        )
         for _ in range(ATTEMPTS):
             try:
                 return artifact.resolve()
@@ -193,10 +208,14 @@ def _from_maven(settings: Settings, scratch: Path) -> Callable[[Jar, Callable[[i
                     artifact.cached_path.unlink(missing_ok=True)  # half a file would count as the whole one
                 failure = error
         raise LabError(
-            f"Could not fetch {jar.file_name}, one of Kafka's {len(pinned())} jars.",
+            f"Could not fetch {jar.file_name}, {_part(what, jars)}.",
             f"{type(failure).__name__}: {str(failure)[:200]}",
             "check the network (proxy: HTTPS_PROXY; a mirror of Maven Central: LAB_MAVEN=address), or give a folder\n"
             "that holds the jars and wheels: LAB_OFFLINE=/path/to/folder python3 lab.py",
         ) from failure
 
     return get
+
+
+def _part(what: str, jars: list[Jar]) -> str:
+    return what if len(jars) == 1 else f"one of the {len(jars)} jars of {what}"

@@ -27,11 +27,11 @@ from labsupport.settings import Settings
 from labsupport.waiting import only_one
 
 # Of no use after the program that they were started for.
-FOR_THEIR_OWNER = ("private", "program", "training-broker")
+FOR_THEIR_OWNER = ("private", "private-registry", "program", "training-broker")
 END_WITH_OWNER = (*FOR_THEIR_OWNER, "jupyter")
-# Used by many; they end with the last program that uses them, unless `up` asked to keep them.
-SHARED = ("background", "training")
-ROLES = ("background", *FOR_THEIR_OWNER, "training", "jupyter")
+# Used by many; they end with the last program that uses the broker, unless `up` asked to keep it.
+SHARED = ("registry", "background", "training")
+ROLES = (*SHARED, *FOR_THEIR_OWNER, "jupyter")
 WATCHDOG = "watchdog"
 
 

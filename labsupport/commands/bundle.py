@@ -32,6 +32,7 @@ from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.errors import LabError
 from labsupport.files import storing
+from labsupport.observability import jmx_agent
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.setup import installed
 
@@ -143,7 +144,7 @@ def make(settings: Settings, folder: Path, platforms: Sequence[str], pythons: Se
             READ_ME.format(example=example, pythons=" or ".join(pythons)), encoding="utf-8"
         )
         (folder / "jars").mkdir(exist_ok=True)
-        for jar in jars.ensure(settings):
+        for jar in (*jars.ensure(settings), jmx_agent.jar(settings)):
             shutil.copy(jar, folder / "jars")
         _fetch(wheels, targets)
         files = sorted([*wheels.glob("*.whl"), *(folder / "jars").glob("*.jar")])

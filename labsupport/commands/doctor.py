@@ -32,6 +32,7 @@ from labsupport.commands.doctor_checks import (
     runs_programs,
 )
 from labsupport.commands.terminal import console, example
+from labsupport.errors import LabError
 from labsupport.settings import CHECKOUT, Settings, parse_addresses
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def examine(settings: Settings) -> Iterator[Line]:
         ("lessons", lambda: lessons(CHECKOUT / "notebooks", work)),
         ("left over", lambda: left_over(settings)),
         ("port 9092", lambda: port(settings)),
+        ("schema registry", lambda: registry(settings)),
     ]
     for what, check in checks:
         yield careful(what, check)
@@ -172,6 +174,22 @@ def port(settings: Settings, number: int = 9092) -> Line:
     with socket.socket() as probe:
         taken = probe.connect_ex(("127.0.0.1", number)) == 0
     return Line(what, True, "taken by another program; the lab's Kafka uses a free one" if taken else "free")
+
+
+def registry(settings: Settings) -> Line:
+    """Check that the schema registry answers: LAB_REGISTRY's, or this checkout's if it runs."""
+    from labsupport.registry.registry import Registry, running_at
+
+    what = "schema registry"
+    if settings.registry:
+        return Line(what, True, f"{Registry.named(settings).url} (LAB_REGISTRY)")
+    if not (url := running_at(settings)):
+        return Line(what, True, "not running; lesson 13 starts its own")
+    try:
+        Registry(url).reach()
+    except LabError as error:
+        return Line(what, False, error.seen, f"{LAB} down && {LAB} up --registry")
+    return Line(what, True, url)
 
 
 def address(settings: Settings) -> Line:

@@ -28,6 +28,7 @@ COMMANDS = {
     "new": Entry("new", "new", "Make a fresh copy of a lesson."),
     "notebooks": Entry("notebooks", "notebooks", "For authors: run the lessons, store their outputs."),
     "progress": Entry("progress", "progress", "Show which exercises you have solved."),
+    "registry": Entry("registry", "registry", "Run another maker's schema registry."),
     "replay": Entry("replay", "replay", "Run history again, or reset a group."),
     "setup": Entry("setup", "setup", "Set the lab up again, with the Python you type."),
     "soak": Entry("soak", "soak", "Run everything for an hour, and kill processes."),
@@ -36,6 +37,7 @@ COMMANDS = {
     "test": Entry("test", "test", "Run every test and every notebook."),
     "tour": Entry("tour", "tour", "See the whole course in a dozen lines."),
     "up": Entry("up", "up", "Start Kafka in the background."),
+    "watch": Entry("watch", "watch", "Watch groups live, and what is wrong with them."),
     "wipe": Entry("wipe", "wipe", "Delete all topics, to start over."),
 }
 

@@ -32,9 +32,11 @@ def show(settings: Settings, as_json: bool) -> int:
     except LabError as error:
         problem = error.seen + ("\nIts process runs: python3 lab.py down, then up" if settings.embedded else "")
     running = processes.running(settings)
+    registry = _registry(settings)
     if as_json:
         listed = [{"pid": e.process.pid, "role": e.role, "owner": e.owner, "orphan": e.orphan} for e in running]
         told = {"kafka": address or None, "answers": not problem, "problem": problem or None, "processes": listed}
+        told["registry"] = registry or None
         click.echo(json.dumps(told))
     else:
         if problem:
@@ -45,6 +47,8 @@ def show(settings: Settings, as_json: bool) -> int:
             console.print(f"Kafka answers at [bold]{address}[/]")
             console.print("For other tools, for example:")
             console.print(f'  "{sys.executable}" -m kafka.admin -b {address} topics list', soft_wrap=True)
+        if registry:
+            console.print(f"The schema registry is at [bold]{registry}[/]")
         if running:
             table = Table("process", "pid", "MB", "minutes", box=None, header_style="dim")
             for each in running:
@@ -58,10 +62,19 @@ def show(settings: Settings, as_json: bool) -> int:
     return 1 if problem else 0
 
 
+def _registry(settings: Settings) -> str:
+    """The URL of this checkout's registry if it runs; another one's is not asked for, because it may be far away."""
+    from labsupport.registry.registry import running_at
+
+    return running_at(settings)
+
+
 def describe(each: Running) -> str:
     """One of the lab's processes in words."""
     words = {
         "background": "Kafka",
+        "registry": "the schema registry",
+        "private-registry": f"a schema registry of process {each.owner}",
         "private": f"a private broker of process {each.owner}",
         "program": f"a lesson's program, of process {each.owner}",
         "training": "the training run for the start-up cache (ends by itself)",

@@ -8,8 +8,9 @@ from labsupport.commands.terminal import console, example
 from labsupport.settings import Settings, parse_addresses
 
 
-@click.command(**example("python3 lab.py up", "python3 lab.py status"))
-def up() -> None:
+@click.command(**example("python3 lab.py up", "python3 lab.py up --registry", "python3 lab.py status"))
+@click.option("--registry", "with_registry", is_flag=True, help="A schema registry too (Confluent's interface).")
+def up(with_registry: bool) -> None:
     """Start the lab's Kafka in the background. It stays until `down`."""
     settings = Settings.from_environment()
     if settings.embedded:
@@ -18,3 +19,8 @@ def up() -> None:
     else:
         address = reach(parse_addresses(settings.kafka))
         console.print(f"Kafka answers at [bold]{address}[/] (LAB_KAFKA); the lab starts none of its own.")
+    if with_registry:
+        from labsupport.registry import registry
+
+        own = registry.ensure(settings, cluster.bootstrap if settings.embedded else address)
+        console.print(f"The schema registry is up at [bold]{own.url}[/]; its topic is {own.topic}")

@@ -15,7 +15,6 @@ from labsupport.experiments.breaking import members, python_process, services
 from labsupport.experiments.watching import balance, lag, log
 from labsupport.settings import Settings
 
-
 WITH_PRIVATE_BROKERS = ("02", "03")  # lessons with `lab.private()`, with the lab's own settings
 
 
@@ -89,6 +88,16 @@ class Lab(Cluster):
                     positions[each.partition] = consumer.position(each, timeout_ms=5_000)
         return lag.compute(topic, begins, ends, log.committed(self, topic, group), positions)
 
+    def watch(self, topic: str, group: str) -> contextlib.AbstractContextManager[Any]:
+        """For the body of a `with`: sample the lag and age of `group` in `topic` in the background.
+
+        It gives a `sampling.Sampling`: `mark("killed")` names what you have just done, `until(condition, what)` waits for a sample; `samples`, `marks`
+        and `table` have the result, `plots.lag_and_age` draws it.
+        """
+        from labsupport.observability import sampling  # few lessons need it
+
+        return sampling.sampling(self, topic, group)
+
     @contextlib.contextmanager
     def private(self, size: int = 1, **overrides: str) -> Iterator[Self]:
         """For the body of a `with`: the lesson on `size` brokers of its own, whatever LAB_KAFKA says.
@@ -101,6 +110,23 @@ class Lab(Cluster):
                 yield mine
         finally:
             self.start_spare()
+
+    def registry(self) -> Any:
+        """Start a schema registry (`registry.Registry`) with nothing in it, or use the one that LAB_REGISTRY names.
+
+        There, the subjects of this lesson's topics are deleted first. Raises LabError if it cannot be used.
+        """
+        from labsupport.registry import registry
+
+        self.close_client("registry")
+        if self.settings.registry:
+            found = registry.Registry.named(self.settings)
+            found.clear(self.namespace)
+        else:
+            topic = self.topic("schemas", cleanup_policy="compact")
+            found = registry.start(self.settings, self.bootstrap, topic)
+        self._clients["registry"] = found
+        return found
 
     def start_spare(self) -> None:
         """In the lessons with private brokers, start the next one ahead, so that `private()` need not wait for it."""

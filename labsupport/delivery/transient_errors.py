@@ -39,6 +39,7 @@ LIBRARIES = {
     "requests": {"ConnectionError", "Timeout", "ChunkedEncodingError", "RetryError"},
     "urllib3": {"TimeoutError", "ProtocolError", "NewConnectionError", "ProxyError"},
     "httpx": {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError"},
+    "httpx2": {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError"},  # as the registry's client
     "httpcore": {"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError"},
     "aiohttp": {"ClientConnectionError", "ClientPayloadError"},
     "redis": {"ConnectionError", "TimeoutError", "BusyLoadingError"},
@@ -97,6 +98,8 @@ def _status(error: BaseException) -> int | None:
     status = getattr(answer, "status_code", None)  # requests, httpx
     if status is None and _root(type(error)) == "aiohttp":
         status = getattr(error, "status", None)
+    if status is None and _root(type(error)) == "confluent_kafka":
+        status = getattr(error, "http_status_code", None)  # a schema registry's
     return status if isinstance(status, int) else None
 
 

@@ -29,7 +29,7 @@ def test_a_healthy_lab_is_said_to_be_well_and_stays_as_it_is(elsewhere, lab, typ
         run = typed("doctor")
         assert run.returncode == 0, run.stdout
         assert "wrong" not in run.stdout
-        assert len(re.findall(r"^ {2}ok ", run.stdout, re.MULTILINE)) == 19
+        assert len(re.findall(r"^ {2}ok ", run.stdout, re.MULTILINE)) == 20
         assert "one event out and back" in run.stdout
         told = json.loads(lab("doctor", "--json").stdout)
         assert [line for line in told if not line["ok"]] == []

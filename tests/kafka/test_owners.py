@@ -28,8 +28,10 @@ import sys, time
 from labsupport.settings import Settings
 from labsupport.broker.cluster import connect, private
 from labsupport.experiments.breaking import python_process
+from labsupport.registry import registry
 settings = Settings.from_environment()
-connect(settings)
+kafka = connect(settings)
+registry.start(settings, kafka.bootstrap, "94-schemas")
 with private(1, settings), python_process.start(time.sleep, 600):
     print("ready", flush=True)
     sys.stdin.read()
@@ -154,8 +156,10 @@ def test_the_shared_broker_ends_with_the_last_who_uses_it(begin):
     first = begin(USES_ALL).ready()
     second = begin(USES_BROKER).ready()
     assert not second.left("background")
+    roles = ("private", "private-registry", "program")
+    assert {*roles} == {processes.read_marks(each.cmdline())["lab.role"] for each in first.left(*roles)}
     first.kill()
-    until(lambda: not first.left("private", "program"), 120, "what was the first one's to end")
+    until(lambda: not first.left(*roles), 120, "what was the first one's to end")
     assert len(first.left("background")) == 1
     second.kill()
     first.wait_until_nothing_is_left()

@@ -138,12 +138,21 @@ class _Users:
 
         self.checkout = checkout
         self.graph = grimp.build_graph("labsupport", exclude_type_checking_imports=True, cache_dir=None)
+        for module in sorted(self.graph.modules):  # what a module runs as a program
+            for program in re.findall(r'"-m",\s+"(labsupport\.[\w.]+)"', self._text(module)):
+                main = f"{program}.__main__" if f"{program}.__main__" in self.graph.modules else program
+                self.graph.add_import(importer=module, imported=main)
         judges = sorted((checkout / "labsupport" / "course" / "exercises").glob("[0-9]*/*.py"))
         self.files = {path.relative_to(checkout).as_posix(): self._uses(path) for path in self._tests()}
         self.lessons: dict[str, set[str]] = {}
         for path in [*sorted((checkout / "notebooks").glob("*.ipynb")), *judges]:
             number = (path.name if path.suffix == ".ipynb" else path.parent.name)[:2]
             self.lessons.setdefault(number, set()).update(self._uses(path))
+
+    def _text(self, module: str) -> str:
+        path = self.checkout / module.replace(".", "/")
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        return file.read_text(encoding="utf-8")
 
     def module(self, path: str) -> str | None:
         """The module in this file; None for another file, and for those that every module loads."""

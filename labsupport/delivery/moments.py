@@ -96,8 +96,8 @@ class Moment:
     `partitions`: those it is about. `offset`: the record's; of a commit of one partition, the committed offset. `key`
     and `event_id`: the record's, as text. `generation`: the group's, which counts its rebalances; only of assigned.
     `seconds`: how long the partition waits for its next attempt (retrying, paused), or how long the record has failed
-    (overdue). `error`: the error's class (failed, overdue, a statement that failed). `name`: of a point that code
-    names, or the words of an SQL statement.
+    (overdue). `error`: the error's class (failed, overdue, dead-lettered, a statement that failed). `name`: of a point
+    that code names, or the words of an SQL statement. `timestamp`: the record's, in milliseconds since 1970.
     """
 
     kind: Kind
@@ -111,6 +111,7 @@ class Moment:
     seconds: float | None = None
     error: str = ""
     name: str = ""
+    timestamp: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", Kind(self.kind))
@@ -130,4 +131,5 @@ class Moment:
         """A moment of this record, now."""
         partition = TopicPartition(record.topic, record.partition)
         key = "" if record.key is None else record.key.decode(errors="backslashreplace")
+        more = {"timestamp": record.timestamp} | more
         return cls(Kind(kind), time.monotonic(), client_id, (partition,), record.offset, key, id_of(record), **more)

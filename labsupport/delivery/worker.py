@@ -52,6 +52,7 @@ class Worker:
         self.consumer, self.handle, self.decode, self.hooks = repaired(consumer), handle, decode, tuple(hooks)
         self.error_handler = error_handler
         self.offsets = OffsetTracker()
+        self.polled: float | None = None  # when the last poll returned: seconds since 1970
         self._group = consumer.config["group_id"]
         self._generation: int | None = None  # the group's, when the records in hand were delivered
         self._stopping = False
@@ -72,6 +73,7 @@ class Worker:
                 self.error_handler.resume(self.consumer)  # partitions whose wait is over
             try:
                 polled = self.consumer.poll(timeout_ms=PATTERN_POLL_MS if self._pattern else POLL_MS)
+                self.polled = time.time()
                 self._generation = self._generation_now()
                 for partition, records in polled.items():
                     self.offsets.delivered(partition, [record.offset for record in records])
@@ -120,7 +122,7 @@ class Worker:
             raise error
         if decision.what == DEAD_LETTER:
             handler.send_to_dead_letter(record, error, attempts, self._group)
-            self._report_record(Kind.DEAD_LETTERED, record)
+            self._report_record(Kind.DEAD_LETTERED, record, error=type(error).__name__)
             handler.done(partition)
             return True
         self.offsets.take_back(partition, record.offset)

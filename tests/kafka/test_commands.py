@@ -17,6 +17,8 @@ from labsupport.commands import main
 from labsupport.course import copies
 from labsupport.course import progress as remembered
 from labsupport.course.verdict import Outcome, Verdict
+from labsupport.registry import apicurio
+from labsupport.registry.registry import Registry
 from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
 
@@ -292,3 +294,31 @@ def test_the_users_settings_of_jupyter_java_and_python_are_kept_out(start, setti
     assert found[2] != "theirs"
     with urllib.request.urlopen(f"{found[1]}/api/status?token={found[2]}", timeout=30) as answer:
         assert "started" in json.load(answer)
+
+
+def test_apicurio_runs_until_ctrl_c(elsewhere, tmp_path):
+    """The URL works for the lab's own registry client; Ctrl-C ends it, and nothing of it stays."""
+    if not apicurio.fetched(elsewhere):
+        pytest.skip("Apicurio Registry is not in the cache: python3 lab.py registry --apicurio fetches it (159 MB)")
+    with (tmp_path / "log").open("wb") as log:
+        command = [sys.executable, "-m", "labsupport", "registry", "--apicurio"]
+        running = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        said = re.compile(r"LAB_REGISTRY=(http://[\d.]+:\d+\S*)")
+        until(lambda: said.search((tmp_path / "log").read_text()) or running.poll() is not None, 180, "Apicurio")
+        url = said.search((tmp_path / "log").read_text())[1]
+        assert Registry(url).ask("GET", "/config") == {"compatibilityLevel": "BACKWARD"}
+        assert [each.role for each in processes.running(elsewhere)] == ["private-registry"]
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 0
+    finally:
+        running.kill()
+    assert processes.running(elsewhere) == []
+    assert not list((elsewhere.home / "private").iterdir())
+    assert "Ended." in (tmp_path / "log").read_text()
+
+
+def test_registry_needs_to_know_which(typed):
+    """The lab's own is started by `up --registry`, and the help says so."""
+    assert typed("registry").returncode == 2
+    assert "up --registry" in typed("registry", "--help").stdout

@@ -5,6 +5,7 @@ The official image turns KAFKA_* variables into server.properties with a program
 changed, and Java starts as for the lab's own brokers, which is quicker.
 """
 
+import json
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ from labsupport.broker.process import Process, overlaid
 from labsupport.broker.processes import java_marks
 from labsupport.commands import doctor
 from labsupport.commands.notebooks import SANITIZE, comparable
+from labsupport.registry import apicurio
 from labsupport.settings import CHECKOUT, parse_addresses
 from labsupport.waiting import until
 
@@ -51,6 +53,17 @@ def test_a_service_advertises_what_it_publishes(name):
     assert service["volumes"] == [f"{name}:{environment['KAFKA_LOG_DIRS']}"]
     assert name in COMPOSE["volumes"]
     assert (service.get("profiles") == ["cluster"]) == (name in SETS["cluster"])
+
+
+def test_the_registry_is_the_one_that_the_lab_fetches():
+    """Its version and settings, with which test_registry.py runs it; the address in the file leads to its port."""
+    service = COMPOSE["services"]["registry"]
+    assert service["profiles"] == ["registry"]
+    assert service["image"] == f"apicurio/apicurio-registry:{apicurio.VERSION}"
+    assert service["environment"] == apicurio.SETTINGS
+    assert service["ports"] == ["127.0.0.1:8081:8080"]  # 8080 is Apicurio's own default
+    text = (CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8")
+    assert f"LAB_REGISTRY=http://localhost:8081{apicurio.INTERFACE} " in text
 
 
 def on_this_machine(names: list[str]) -> dict[str, dict[str, str]]:
@@ -147,3 +160,27 @@ def test_a_mistaken_advertised_address_is_named_by_the_doctor(composed):
     assert not line.ok
     assert "sends clients to kafka.invalid:9092" in line.seen
     assert f"advertised.listeners=PLAINTEXT://{host}:{port}" in line.next_step
+
+
+def test_prometheus_and_grafana_get_files_that_exist_and_are_on_this_machine_only():
+    """Each mounted file is there, where the container's program looks; images are pinned."""
+    observing = {
+        name: service for name, service in COMPOSE["services"].items() if service.get("profiles") == ["observe"]
+    }
+    assert observing.keys() == {"prometheus", "grafana"}
+    for name, service in observing.items():
+        assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", service["image"])
+        assert service["network_mode"] == "host"
+        assert "127.0.0.1" in " ".join([*service.get("command", []), *service.get("environment", {}).values()]), name
+        for volume in service["volumes"]:
+            here, _, access = volume.split(":")
+            assert (CHECKOUT / here).is_file(), here
+            assert access == "ro"
+    config = CHECKOUT / "labsupport" / "observability" / "config"
+    (datasource,) = yaml.safe_load((config / "grafana_datasource.yml").read_text(encoding="utf-8"))["datasources"]
+    assert datasource["url"].removeprefix("http://") in " ".join(observing["prometheus"]["command"])
+    (provider,) = yaml.safe_load((config / "grafana_dashboards.yml").read_text(encoding="utf-8"))["providers"]
+    assert f":{provider['options']['path']}/" in observing["grafana"]["volumes"][-1]
+    dashboard = json.loads((config / "dashboard.json").read_text(encoding="utf-8"))
+    for panel in dashboard["panels"]:
+        assert panel["datasource"]["uid"] == datasource["uid"], panel["title"]

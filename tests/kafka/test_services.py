@@ -2,6 +2,7 @@
 
 import sqlite3
 import sys
+import threading
 from types import SimpleNamespace
 
 import cloudpickle
@@ -130,6 +131,38 @@ def test_a_service_that_is_killed_is_started_again(lab):
 def test_what_was_handled_while_the_first_record_failed(order, meanwhile):
     """By partition and offset: the first record fails once, the others do not."""
     busy = services.Busy(failures=1)
-    records = [SimpleNamespace(topic="t", partition=p, offset=o, key=None, value=b"", headers=[]) for p, o in order]
+    records = [
+        SimpleNamespace(topic="t", partition=p, offset=o, key=None, value=b"", headers=[], timestamp=0)
+        for p, o in order
+    ]
     assert [services.succeeds(busy, record) for record in records] == [False, True, True, True]
     assert busy.meanwhile == meanwhile
+
+
+def test_a_worker_runs_beside_the_cell_until_the_with_ends(lab, topic):
+    """It waits for an answer that does not come, with the records before it committed; then it leaves the group."""
+    silence, group = services.Silence(), lab.group("beside")
+
+    def asks(record):
+        if record.offset == 1:
+            silence.wait()
+
+    for _ in range(2):  # as a cell that runs again
+        with services.running(lab, topic, group, asks, silence=silence):
+            assert silence.asked.wait(timeout=30)
+            assert lab.lag(topic, group).total == 2
+            assert lab.describe(group).owners == {"A": [0]}
+        assert lab.lag(topic, group).total == 1  # it finished the record in hand
+        assert not lab.describe(group).members
+
+
+def test_what_ended_the_worker_comes_out(lab, topic):
+    """Not only in the thread, where nobody sees it."""
+    failed = threading.Event()
+
+    def fails(_record):
+        failed.set()
+        raise KeyError("amount")
+
+    with pytest.raises(KeyError), services.running(lab, topic, lab.group("fails"), fails):
+        assert failed.wait(timeout=30)

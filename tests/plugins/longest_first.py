@@ -14,8 +14,10 @@ A_NOTEBOOK = 30.0  # seconds, as long as nothing is known of it
 
 
 def scope(nodeid: str) -> str:
-    """What one worker runs as a whole: all cells of a notebook, because they share a kernel; else a single test."""
-    file = nodeid.split("::")[0]
+    """What one worker runs as a whole: what shares a kernel or a registry; else a single test."""
+    file, _, test = nodeid.partition("::")
+    if file.endswith("test_registry.py"):
+        return f"{file}::{test.partition('[')[2].partition('-')[0].rstrip(']')}"
     return file if file.endswith(".ipynb") else nodeid
 
 

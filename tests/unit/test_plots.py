@@ -7,6 +7,7 @@ from matplotlib import pyplot
 from labsupport.delivery.moments import Moment
 from labsupport.experiments.watching import plots
 from labsupport.experiments.watching.ownership import GroupHistory
+from labsupport.observability.time_lapse import Plan
 
 POINTS = pandas.DataFrame(
     [("one", "0 ms", 900.0, 1.1), ("one", "1000 ms", 1.0, 1000.0), ("many", "16 kB", 20_000.0, 30.0)],
@@ -89,3 +90,28 @@ def test_two_owners_of_a_partition_are_drawn_side_by_side():
         assert len(halves) == 2
         (above, height), (below, _) = halves
         assert above + height <= below + 0.01
+
+
+def test_an_hour_is_lag_above_age():
+    """A column for each hour; all have one scale, so that they can be compared, and the limit is a line."""
+    plans = {"quiet": Plan((1,) * 4, (9,) * 4), "dead": Plan((2,) * 4, (9, 0, 0, 0))}
+    figure = plots.hours({name: plan.expected() for name, plan in plans.items()}, lag_limit=3)
+    above, below = figure.axes[:2], figure.axes[2:]
+    assert [ax.get_title(loc="left") for ax in above] == list(plans)
+    assert len({ax.get_ylim() for ax in above}) == len({ax.get_ylim() for ax in below}) == 1
+    assert [list(ax.lines[0].get_ydata()) for ax in above] == [[3, 3]] * 2
+    assert (above[0].get_ylabel(), below[0].get_ylabel()) == ("lag (records)", "age (minutes)")
+    assert repr(figure) == (
+        "Picture: lag above age, minute by minute. quiet: lag up to 0, age up to 0, in the end 0 and 0; "
+        "dead: lag up to 6, age up to 2, in the end 6 and 2. A line marks a lag of 3."
+    )
+
+
+def test_ages_are_a_rising_curve_with_marks():
+    """How many events (%) were no older; each mark is a line with its name."""
+    ax = plots.ages([0, 0, 0, 8], {"p50": 0, "mean": 2.0})
+    curve, *marks = ax.lines
+    assert list(curve.get_ydata())[-1] == 1
+    assert [line.get_xdata()[0] for line in marks] == [0, 2.0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["p50: 0 minutes", "mean: 2 minutes"]
+    assert repr(ax.figure) == "Picture: ages of 4 events when they were handled, in minutes. p50 0, mean 2."

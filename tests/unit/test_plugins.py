@@ -29,6 +29,13 @@ def test_long_scopes_come_first_and_short_ones_keep_their_order():
     ]  # fmt: skip
 
 
+def test_one_worker_runs_all_tests_of_a_registry():
+    """Each registry is started once, and the two by two workers."""
+    module = "tests/kafka/test_registry.py"
+    assert longest_first.scope(f"{module}::test_levels[lab]") == longest_first.scope(f"{module}::test_avro[lab-a-b]")
+    assert longest_first.scope(f"{module}::test_levels[lab]") != longest_first.scope(f"{module}::test_levels[apicurio]")
+
+
 def test_every_test_file_is_of_a_kind_and_every_kind_has_tests():
     """A pattern that matches nothing has lost its file."""
     files = [path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "tests").rglob("test_*.py")]

@@ -20,7 +20,7 @@ SOURCES = [path for path in SOURCES if "/wrong/" not in path and "/other/" not i
 def test_a_module_touches_what_uses_it_and_nothing_else():
     """Replay is a matter of lesson 11 and its command; lesson 00 and the policy for retries know nothing of it."""
     chosen = selection.touched(["labsupport/history/replay.py"])
-    assert set(chosen.lessons) == {"11"}
+    assert set(chosen.lessons) == {"11", "13"}
     assert {"tests/kafka/test_replay.py", "tests/kafka/test_replay_command.py"} <= set(chosen.files)
     assert "tests/unit/test_retry.py" not in chosen.files
     assert chosen.files["tests/kafka/test_replay.py"] == "uses labsupport.history.replay"

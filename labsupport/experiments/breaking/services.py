@@ -1,4 +1,4 @@
-"""The services of lessons 07 to 09: a lesson writes the loop or the handler, and the rest of the service is here.
+"""The services of lessons 07 to 09 and 14: a lesson writes loop or handler, and the rest of the service is here.
 
 Lesson 07 writes a whole service by hand: a consumer whose auto-commit is off, a loop that handles records and commits
 them, and a handler that writes a row for each event.
@@ -7,7 +7,9 @@ them, and a handler that writes a row for each event.
 import contextlib
 import functools
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from labsupport.delivery import dead_letter
 from labsupport.delivery.moments import Kind, Moment
 from labsupport.delivery.publish import publish
 from labsupport.delivery.reading import READS, after, to_the_end
+from labsupport.delivery.worker import Worker
 from labsupport.errors import EventError, LabError, TransientError
 from labsupport.experiments.breaking import faults, python_process, strategies
 from labsupport.experiments.breaking.faults import At
@@ -251,6 +254,66 @@ def sets_aside(
                 consumer.commit(after(record))
 
     return loop
+
+
+# In a thread, where a cell can look at it from outside
+
+
+class Silence:
+    """Something outside that does not answer: `wait()` returns after `end()`, and not before.
+
+    `asked` is set once somebody waits.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self._over = threading.Event(), threading.Event()
+
+    def begin(self) -> None:
+        """Answer nothing from now on."""
+        self.asked.clear()
+        self._over.clear()
+
+    def end(self) -> None:
+        """Answer everybody who waits."""
+        self._over.set()
+
+    def wait(self) -> None:
+        """Wait for an answer that does not come."""
+        self.asked.set()
+        self._over.wait()
+
+
+@contextlib.contextmanager
+def running(
+    kafka: Cluster,
+    topic: str,
+    group: str,
+    handle: Handle,
+    *,
+    hooks: Iterable[Callable[[Moment], None]] = (),
+    silence: Silence | None = None,
+) -> Iterator[Worker]:
+    """A worker of the new `group`, in a thread, for the body of a `with`; it commits after each record.
+
+    At the end it finishes the record in hand, for which the `silence` ends, and leaves the group. An error that ended
+    it is raised then.
+    """
+    kafka.delete_groups([group])
+    silence = silence or Silence()
+    silence.begin()
+    consumer = kafka.consumer(topic, name="A", **READS | {"group_id": group, "max_poll_records": 1})
+    worker = Worker(consumer, handle, hooks=hooks)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            work = pool.submit(worker.run)
+            try:
+                yield worker
+            finally:
+                worker.stop()  # before the silence ends: no further record is handled
+                silence.end()
+        work.result()
+    finally:
+        kafka.close_client("A")
 
 
 # A producer

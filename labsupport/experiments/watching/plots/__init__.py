@@ -6,8 +6,13 @@ colours (Okabe and Ito's) apart, and hatching repeats what a colour says. The `r
 
 from labsupport.experiments.watching.plots.crash_matrix import crashes
 from labsupport.experiments.watching.plots.groups import attempts, timeline
+from labsupport.experiments.watching.plots.hours import ages, hours
+from labsupport.experiments.watching.plots.lag_over_time import lag_and_age
 from labsupport.experiments.watching.plots.measures import counts, ratios, speed
 from labsupport.experiments.watching.plots.spacetime_diagram import spacetime
 from labsupport.experiments.watching.plots.topics import lag, log
 
-__all__ = ["attempts", "counts", "crashes", "lag", "log", "ratios", "spacetime", "speed", "timeline"]
+__all__ = [
+    "ages", "attempts", "counts", "crashes", "hours", "lag", "lag_and_age", "log", "ratios", "spacetime", "speed",
+    "timeline",
+]  # fmt: skip

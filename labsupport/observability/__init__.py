@@ -1,0 +1,1 @@
+"""How you see what a system does: metrics, lag and age from outside, traces (lesson 14)."""

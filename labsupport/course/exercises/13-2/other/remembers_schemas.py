@@ -1,0 +1,28 @@
+import json
+
+from labsupport import EventError, avro_data
+
+schemas = {}
+
+
+def known(schema_of, number):
+    try:
+        if number not in schemas:
+            schemas[number] = schema_of(number)
+        return schemas[number]
+    except Exception as error:
+        if getattr(error, "http_status_code", None) == 404:
+            raise EventError(f"no schema has the number {number}") from error
+        raise
+
+
+def decode(value, schema_of, reader):
+    if not value:
+        raise EventError("no value")
+    writer = known(schema_of, int.from_bytes(value[1:5], "big")) if value[0] == 0 else None
+    try:
+        if value[0] != 0:
+            return avro_data.decode(avro_data.encode(reader, json.loads(value)), reader)
+        return avro_data.decode(value[5:], writer, reader)
+    except Exception as error:
+        raise EventError(repr(error)) from error

@@ -1,0 +1,3 @@
+def plan(producers, consumers):
+    """The steps of the rename: pairs (name, release), and "wait"."""
+    return ...

@@ -1,0 +1,3 @@
+def lag_and_age(begin, end, committed, times, now):
+    """The group's lag (offsets) and age (s) in one partition."""
+    return ...

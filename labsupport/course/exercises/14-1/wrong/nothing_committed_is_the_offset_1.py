@@ -1,0 +1,6 @@
+# nothing committed is the offset -1 -> Nothing is committed
+def lag_and_age(begin, end, committed, times, now):
+    place = -1 if committed is None else max(begin, committed)
+    waiting = [offset for offset in times if place <= offset < end]
+    age = (now - times[min(waiting)]) / 1000 if waiting else 0
+    return max(0, end - place), max(0, age)

@@ -1,0 +1,3 @@
+def wake(samples):
+    """Whether somebody must be woken now."""
+    return ...

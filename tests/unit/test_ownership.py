@@ -178,3 +178,18 @@ def test_an_empty_history_can_be_read_and_drawn():
     nothing = history()
     assert (nothing.spans, nothing.gaps, nothing.rebalances, nothing.handled_by_member) == ([], [], [], {})
     assert repr(plots.timeline(nothing).figure).startswith("Picture: ")
+
+
+def test_the_seconds_in_the_handler_are_those_between_its_begin_and_its_end():
+    """By member; a failed attempt counts, one that a kill has ended does not, and waits between records neither."""
+    worked = history(
+        moment(1, "A", "handling", 0, offset=0),
+        moment(2, "B", "handling", 1, offset=0),
+        moment(3, "A", "handled", 0, offset=0),
+        moment(9, "B", "failed", 1, offset=0),
+        moment(10, "A", "handling", 0, offset=1),
+        moment(10.5, "A", "handled", 0, offset=1),
+        moment(11, "B", "handling", 1, offset=0),
+        moment(12, "B", "killed"),
+    )
+    assert worked.seconds_in_handler == {"A": 2.5, "B": 7.0}

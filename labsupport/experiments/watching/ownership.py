@@ -58,6 +58,18 @@ class GroupHistory:
         kind = Kind(kind)
         return [each for each in self.moments if each.kind is kind and member in ("", each.client_id)]
 
+    @property
+    def seconds_in_handler(self) -> dict[str, float]:
+        """By member, how long it was in its handler, all records together."""
+        begun: dict[str, float] = {}
+        spent: dict[str, float] = {}
+        for each in self.moments:
+            if each.kind is Kind.HANDLING:
+                begun[each.client_id] = each.time
+            elif each.kind in (Kind.HANDLED, Kind.FAILED) and each.client_id in begun:
+                spent[each.client_id] = spent.get(each.client_id, 0.0) + each.time - begun.pop(each.client_id)
+        return spent
+
     def after(self, moment: Moment) -> "GroupHistory":
         """The history after that moment."""
         return GroupHistory(tuple(each for each in self.moments if each.time > moment.time))

@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
-import jsonschema.exceptions
-import jsonschema.validators
-
 from labsupport.errors import SchemaError
 
 
 def parse(text: str) -> Any:
     """Return the schema. Raises SchemaError if the text is no JSON, or breaks the rules of its draft."""
+    import jsonschema.exceptions  # here, because it takes longer than all of the registry's start
+    import jsonschema.validators
+
     try:
         schema = json.loads(text)
         if not isinstance(schema, dict | bool):

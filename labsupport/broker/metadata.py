@@ -28,6 +28,12 @@ class Metadata:
     brokers: dict[int, tuple[str, int]]
 
 
+def in_use(port: int) -> bool:
+    """Whether something listens at this port of this machine, whatever it speaks."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def ask(host: str, port: int, timeout: float = 2.0) -> Metadata:
     """Ask one address. Raises OSError (nothing listens, no answer within `timeout` seconds) or NotKafkaError."""
     protocol = KafkaProtocol(client_id="lab", receive_message_max_bytes=LARGEST_ANSWER)

@@ -7,7 +7,6 @@ Each check imports what it needs, so that a missing or broken package costs one 
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -167,13 +166,12 @@ def left_over(settings: Settings) -> Line:
 def port(settings: Settings, number: int = 9092) -> Line:
     """Look at the port that Kafka's tools expect. If it is taken, the lab uses another: a remark, not a fault."""
     from labsupport.broker import background
+    from labsupport.broker.metadata import in_use
 
     what = f"port {number}"
     if background.address(settings).endswith(f":{number}"):
         return Line(what, True, "the lab's Kafka")
-    with socket.socket() as probe:
-        taken = probe.connect_ex(("127.0.0.1", number)) == 0
-    return Line(what, True, "taken by another program; the lab's Kafka uses a free one" if taken else "free")
+    return Line(what, True, "taken by another program; the lab's Kafka uses a free one" if in_use(number) else "free")
 
 
 def registry(settings: Settings) -> Line:

@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import json
 import shutil
-import socket
 import ssl
 import sys
 import urllib.error
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from labsupport.broker import background, processes
+from labsupport.broker.metadata import in_use
 from labsupport.broker.process import Process, interrupts_wait
 from labsupport.errors import LabError, RegistryError
 from labsupport.files import storing
@@ -159,7 +159,7 @@ class OwnRegistry(Registry):
         def answers() -> bool:
             if not process.alive:
                 raise LabError("The schema registry did not start.", process.tail(), "mend that, and try again")
-            if self.url or _knows_its_url(self):
+            if self.url or self.read_url():
                 with contextlib.suppress(OSError):
                     return isinstance(self.ask("GET", "/subjects"), list)
             return False
@@ -191,14 +191,13 @@ class OwnRegistry(Registry):
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-
-def _knows_its_url(registry: OwnRegistry) -> bool:
-    """Whether the process has said where it listens: it prints that first."""
-    with contextlib.suppress(OSError):
-        line = (registry.folder / "registry.log").read_text(encoding="utf-8").partition("\n")
-        if line[1] and line[0].startswith("http://"):
-            registry.url, registry.port = line[0], int(line[0].rpartition(":")[2])
-    return bool(registry.url)
+    def read_url(self) -> bool:
+        """Learn where the process listens, which it prints first; returns whether it has done so."""
+        with contextlib.suppress(OSError):
+            line, ended, _ = (self.folder / "registry.log").read_text(encoding="utf-8").partition("\n")
+            if ended and line.startswith("http://"):
+                self.url, self.port = line, int(line.rpartition(":")[2])
+        return bool(self.url)
 
 
 def start(settings: Settings, kafka: str, topic: str) -> OwnRegistry:
@@ -224,11 +223,9 @@ def ensure(settings: Settings, kafka: str) -> OwnRegistry:
 def running_at(settings: Settings) -> str:
     """Return the URL of this checkout's registry if its process runs, else empty; start nothing."""
     registry = OwnRegistry(settings, "", "", settings.home / "registry", "registry")
-    return registry.url if registry.process and _knows_its_url(registry) else ""
+    return registry.url if registry.process and registry.read_url() else ""
 
 
 def standard_port() -> int:
     """Return 8081, or 0 (any free port) if something listens there."""
-    with socket.socket() as probe:
-        taken = probe.connect_ex(("127.0.0.1", STANDARD_PORT)) == 0
-    return 0 if taken else STANDARD_PORT
+    return 0 if in_use(STANDARD_PORT) else STANDARD_PORT

@@ -202,7 +202,8 @@ class Members:
         Returns the seconds that the busiest member spent in its handler, and how many each running member handled.
         Kafka's part is left out: on a busy machine it takes longer than the work. Raises LabError as `settle` does.
         """
-        before, spent = len(self.history.of_kind(Kind.HANDLED)), self.history.seconds_in_handler
+        earlier = self.history
+        before, spent = len(earlier.of_kind(Kind.HANDLED)), earlier.seconds_in_handler
         producer = self.cluster.producer(name="keys")
         for key in keys:
             producer.send(self.topic, key=key.encode(), value=b"bid")

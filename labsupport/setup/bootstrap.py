@@ -26,7 +26,7 @@ PYTHON = installer.python_of(VENV)
 REQUIREMENTS = CHECKOUT / "requirements.txt"
 MINE = f"{sys.version_info.major}.{sys.version_info.minor}"
 STAMP = "lab-stamp.txt"  # written last: an environment without it is unfinished
-DISK_NEEDED = 700  # MB
+DISK_NEEDED = 900  # MB
 
 # Python's variables about its output. The others decide which modules are found, or run the user's code.
 KEPT = {"UTF8", "IOENCODING", "UNBUFFERED", "DONTWRITEBYTECODE", "PYCACHEPREFIX", "FAULTHANDLER"}

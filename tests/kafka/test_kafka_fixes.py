@@ -53,6 +53,7 @@ def losing(runtime):
             consumer = repair(KafkaConsumer(**more))
             stack.callback(consumer.close, timeout_ms=1_000)
             consumer.subscribe([topic]) if group else consumer.assign([TopicPartition(topic, 0)])
+            kafka_fixes.ask_for_topics(consumer, topic)  # or its short polls may never get a partition
             until(lambda: consumer.poll(timeout_ms=200), 15, "the consumer to read a record")
             kafka.broker(1).stop()
             return kafka, topic, consumer

@@ -17,7 +17,7 @@ class OffsetRange:
     """The offsets of one partition from `start` up to, but not including, `stop`.
 
     `log_start` and `log_end` are those of the log when the range was resolved. `notes` say where `start` or `stop`
-    differs from what was asked for.
+    differs from what was asked for, and what waits for an open transaction.
     """
 
     partition: int

@@ -11,6 +11,7 @@ from kafka.future import Future
 
 from labsupport.errors import LabError, UnknownEventError
 from labsupport.history.offset_range import OffsetRange
+from labsupport.transactions import READ_COMMITTED
 
 if TYPE_CHECKING:
     import pandas
@@ -37,7 +38,8 @@ class ReplayReport:
     (sent but not stored, by the error's class) + `unanswered` (sent without an acknowledgement: stored or not). After
     an interrupt, `chosen` also counts the record in hand, or all remaining ones of a redrive. `verb` is handled or
     sent; a dry run did neither. `reached` is the next offset by partition; `expired` counts, by partition, offsets
-    that were deleted before they could be read.
+    that were deleted before they could be read. `isolation`: records of aborted transactions are not read, and reading
+    ends where an open transaction begins.
     """
 
     topic: str
@@ -55,6 +57,7 @@ class ReplayReport:
     examples: tuple[str, ...] = ()
     expired: Mapping[int, int] = field(default_factory=dict)
     reached: Mapping[int, int] = field(default_factory=dict)
+    isolation: str = READ_COMMITTED
 
     @property
     def complete(self) -> bool:
@@ -81,7 +84,7 @@ class ReplayReport:
             end = f"{self.chosen - sum(self.skipped.values()):,} would be {self.verb}"
         else:
             end = f"{self.done:,} {self.verb}"
-        lines = [f"{self.topic}: {self.read:,} records read, {self.chosen:,} chosen, {end}"]
+        lines = [f"{self.topic}: {self.read:,} records read ({self.isolation}), {self.chosen:,} chosen, {end}"]
         lines += [f"  {count:,} left out by {name}" for name, count in self.left_out.items()]
         lines += [f"  {count:,} skipped: {reason}" for reason, count in self.skipped.items()]
         lines += [f"    {example}" for example in self.examples]

@@ -1,5 +1,8 @@
 """Reset a group's offsets: to an end of the log, a time, an offset, or by a shift. Lesson 11.
 
+The latest offset is the last stable one (read_committed), as for a new group of a service: behind it lie records that
+count once an open transaction is committed. Kafka's own tool would skip them.
+
 The group must have no members: a member keeps its own position, and would commit over the reset.
 """
 
@@ -9,14 +12,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.admin import KafkaAdminClient
 from kafka.errors import NoError, UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
-from labsupport import groups
+from labsupport import groups, transactions
 from labsupport.delivery.record_time import milliseconds
 from labsupport.errors import LabError
 from labsupport.history.offset_range import inside, since
+from labsupport.transactions import Bounds
 
 if TYPE_CHECKING:
     import pandas
@@ -99,16 +103,24 @@ class Reset:
 
 
 def target(
-    where: Where, partition: int, begin: int, end: int, committed: int | None, found: int | None, first: int | None
+    where: Where,
+    partition: int,
+    bounds: Bounds,
+    committed: int | None,
+    found: int | None,
+    first: int | None,
+    waiting: str = "",
 ) -> Target:
     """The target in one partition. Pure. A time needs `found` and `first`, as in `offset_range.since`.
 
-    An offset outside the log is moved to its nearest end, with a note. Raises LabError for a shift without a committed
+    An offset outside the log is moved to its nearest end, with a note. `waiting` says what waits for an open
+    transaction; it is a note if the group continues there or behind it. Raises LabError for a shift without a committed
     offset.
     """
-    offset, note = (begin if where.to == "earliest" else end), ""
+    begin, stable, end = bounds
+    offset, note = (begin if where.to == "earliest" else stable), ""
     if where.time is not None:
-        offset, note = since(found, first, end)
+        offset, note = since(found, first, stable)
     elif where.offset is not None:
         offset, note = inside(where.offset, begin, end)
     elif where.shift_by is not None:
@@ -119,7 +131,8 @@ def target(
                 "give an end of the log, a time or an offset",
             )
         offset, note = inside(committed + where.shift_by, begin, end)
-    return Target(partition, begin, end, committed, offset, note)
+    notes = (note, waiting if offset >= stable else "")
+    return Target(partition, begin, end, committed, offset, "; ".join(filter(None, notes)))
 
 
 def reset_offsets(
@@ -211,8 +224,8 @@ def _require_nobody(admin: KafkaAdminClient, group: str) -> None:
 
 
 def _targets(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition], where: Where) -> list[Target]:
-    begins = _bounds(admin, partitions, OffsetSpec.EARLIEST)
-    ends = _bounds(admin, partitions, OffsetSpec.LATEST)
+    bounds = transactions.bounds(admin, partitions)
+    waiting = transactions.held_up(admin, bounds)
     found: Mapping[TopicPartition, int | None] = {}
     firsts: Mapping[TopicPartition, int | None] = {}
     if where.time is not None:
@@ -220,14 +233,17 @@ def _targets(admin: KafkaAdminClient, group: str, partitions: list[TopicPartitio
         firsts = _offsets(admin, dict.fromkeys(partitions, 0))
     committed = _committed(admin, group, partitions)
     return [
-        target(where, each.partition, begins[each], ends[each], committed.get(each), found.get(each), firsts.get(each))
+        target(
+            where,
+            each.partition,
+            bounds[each],
+            committed.get(each),
+            found.get(each),
+            firsts.get(each),
+            waiting.get(each, ""),
+        )
         for each in partitions
     ]
-
-
-def _bounds(admin: KafkaAdminClient, partitions: list[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
-    found = admin.list_partition_offsets(dict.fromkeys(partitions, which), timeout_ms=5_000)
-    return {partition: each.offset for partition, each in found.items()}
 
 
 def _committed(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:

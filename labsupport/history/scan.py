@@ -17,12 +17,16 @@ from labsupport.history.offset_range import OffsetRange, read
 from labsupport.history.outgoing import Skip
 from labsupport.history.replay_report import ReplayCounter, ReplayReport
 from labsupport.history.selection import Selection
+from labsupport.transactions import read_committed
 
 Reached = Mapping[int, int]  # by partition, the next offset
 
 
 def require_free(consumer: KafkaConsumer) -> None:
-    """Raise LabError unless the consumer has no topics of its own and commits nothing by itself."""
+    """Let the consumer read committed, as a service would: what was aborted is not read again.
+
+    Raises LabError unless it has no topics of its own and commits nothing by itself.
+    """
     if consumer.subscription():
         raise LabError(
             "A replay chooses what its consumer reads.",
@@ -30,6 +34,7 @@ def require_free(consumer: KafkaConsumer) -> None:
             'make one without topics: lab.consumer(name="replay")',
         )
     require_no_auto_commit(consumer, "A replay", group=False)
+    read_committed(consumer)
 
 
 def look(

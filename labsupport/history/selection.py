@@ -9,9 +9,11 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from labsupport import transactions
 from labsupport.delivery.record_time import milliseconds
 from labsupport.errors import LabError
 from labsupport.history.offset_range import OffsetRange, inside, since
+from labsupport.transactions import Bounds
 
 ASK_MS = 5_000
 
@@ -92,6 +94,7 @@ def type_of(record: ConsumerRecord) -> str:
 def resolve(consumer: KafkaConsumer, selection: Selection) -> tuple[OffsetRange, ...]:
     """Resolve the selection to an offset range per partition. Records that are added later do not belong to it.
 
+    A range ends at the last stable offset: what waits for an open transaction does not belong to it, as a note says.
     Offsets and times outside the log are moved to its nearest end, with a note. `before` does not end a range, because
     a record can be older than those before it. Raises LabError if there is no such topic or partition.
     """
@@ -107,26 +110,41 @@ def resolve(consumer: KafkaConsumer, selection: Selection) -> tuple[OffsetRange,
     partitions = [
         TopicPartition(selection.topic, each) for each in numbers if each in (selection.partitions or numbers)
     ]
-    begins = consumer.beginning_offsets(partitions, timeout_ms=ASK_MS)
-    ends = consumer.end_offsets(partitions, timeout_ms=ASK_MS)
+    bounds = transactions.bounds(consumer, partitions, timeout_ms=ASK_MS)
+    waiting = transactions.held_up(consumer, bounds)
     found, firsts = {}, {}
     if selection.since is not None:
         at = max(0, milliseconds(selection.since, "since"))
-        found = consumer.offsets_for_times(dict.fromkeys(partitions, at), timeout_ms=ASK_MS)
-        firsts = consumer.offsets_for_times(dict.fromkeys(partitions, 0), timeout_ms=ASK_MS)
+        with transactions.uncommitted(consumer):  # else a record that waits would not be found
+            found = consumer.offsets_for_times(dict.fromkeys(partitions, at), timeout_ms=ASK_MS)
+            firsts = consumer.offsets_for_times(dict.fromkeys(partitions, 0), timeout_ms=ASK_MS)
     return tuple(
         offset_range(
-            selection, each.partition, begins[each], ends[each], _offset(found.get(each)), _offset(firsts.get(each))
+            selection,
+            each.partition,
+            bounds[each],
+            _offset(found.get(each)),
+            _offset(firsts.get(each)),
+            waiting.get(each, ""),
         )
         for each in partitions
     )
 
 
 def offset_range(
-    selection: Selection, partition: int, begin: int, end: int, found: int | None, first: int | None
+    selection: Selection,
+    partition: int,
+    bounds: Bounds,
+    found: int | None,
+    first: int | None,
+    waiting: str = "",
 ) -> OffsetRange:
-    """The selection's range in one partition. Pure. `found` and `first` are as in `offset_range.since`."""
+    """The selection's range in one partition. Pure. `found` and `first` are as in `offset_range.since`.
+
+    `waiting` says what waits for an open transaction; it becomes a note if the range would reach that far.
+    """
     notes = []
+    begin, stable, end = bounds
     start, stop = begin, end
     if selection.start is not None:
         start, note = inside(selection.start, begin, end)
@@ -138,6 +156,9 @@ def offset_range(
         at, note = since(found, first, end)
         start = max(start, at)
         notes.append(note)
+    if stop > stable:
+        stop = stable
+        notes.append(waiting)
     return OffsetRange(partition, begin, end, start, max(start, stop), tuple(note for note in notes if note))
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
 
+from labsupport import transactions
 from labsupport.delivery.dead_letter import DeadLetter, copied
 from labsupport.delivery.record_time import moment
 from labsupport.history.offset_range import OffsetRange
@@ -57,6 +58,10 @@ class Sent:
                 # The time only decides where to begin: after that every record counts, whatever its own time.
                 ranges = resolve(self.consumer, Selection(topic, since=moment(since) if since > 0 else None))
             look(self.consumer, Selection(topic), ranges, self._look, PATIENCE)
+            # A copy that waits for somebody's open transaction is stored: without it, it would be sent twice.
+            hidden = [replace(each, start=each.stop, stop=each.log_end) for each in ranges if each.stop < each.log_end]
+            with transactions.uncommitted(self.consumer):
+                look(self.consumer, Selection(topic), hidden, self._look, PATIENCE)
             self._read[topic] = ranges
 
     def _look(self, record: ConsumerRecord) -> None:

@@ -3,6 +3,7 @@
     fault of the client                                     workaround              reported upstream
     the second poll at an unreadable record never returns   readable                #1443, #1033, #541: older forms
     a header name that is not UTF-8 hides its record        readable                not that we found
+    a marker that compaction emptied ends a consumer        readable                not that we found
     a consumer ends when its broker restarts                outlive_brokers         not that we found
     asking for topics raises another request's error        ask_for_all_topics      not that we found
     records of a paused partition never come after resume   resume                  #3131, since pull #2981
@@ -11,6 +12,7 @@
     members polled in turn can join for ever: the same      ask_for_topics
     nothing can end a running `for record in consumer`      end_iteration           not that we found
     an idle producer requests metadata in a busy loop       rest_when_idle          not that we found
+    a producer with unsent records is never closed          close                   not that we found
 
 Three faults are avoided instead:
 
@@ -26,20 +28,23 @@ from labsupport.kafka_fixes.consumers import (
     ask_for_all_topics,
     ask_for_topics,
     end_iteration,
+    has_joined,
     listen,
     outlive_brokers,
     pattern_of,
     repaired,
     resume,
 )
-from labsupport.kafka_fixes.producers import rest_when_idle
+from labsupport.kafka_fixes.producers import close, rest_when_idle
 from labsupport.kafka_fixes.unreadable_records import UnreadableError, readable
 
 __all__ = [
     "UnreadableError",
     "ask_for_all_topics",
     "ask_for_topics",
+    "close",
     "end_iteration",
+    "has_joined",
     "listen",
     "outlive_brokers",
     "pattern_of",

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.base import MemberState
 from kafka.errors import BrokerResponseError, RetriableError
 from kafka.util import Timer
 
@@ -99,6 +100,16 @@ def ask_for_topics(consumer: KafkaConsumer, *topics: str) -> None:
 def pattern_of(consumer: KafkaConsumer) -> Any:
     """The pattern that the consumer subscribes to; None if it has none. The client has no public way to ask."""
     return consumer._subscription.subscribed_pattern
+
+
+def has_joined(consumer: KafkaConsumer) -> bool:
+    """Whether the client has finished joining its group, and is not about to join again.
+
+    For the broker it is a member earlier, and also if a short `poll()` ended before the client knew. The client has no
+    public way to ask: its assignment may be that of an earlier generation.
+    """
+    coordinator = consumer._coordinator
+    return coordinator.state is MemberState.STABLE and not coordinator.need_rejoin()
 
 
 def listen(consumer: KafkaConsumer, listener: ConsumerRebalanceListener) -> None:

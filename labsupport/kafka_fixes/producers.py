@@ -1,8 +1,9 @@
-"""A workaround for producers: an idle one must not keep a processor busy."""
+"""Workarounds for producers: an idle one must not keep a processor busy, and a closed one must end."""
 
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 NOBODY = object()  # a leader for which the producer does not ask, unlike None
 
@@ -29,3 +30,20 @@ def rest_when_idle(producer: KafkaProducer) -> KafkaProducer:
     ready = accumulator.ready
     accumulator.ready = lambda cluster, now=None: ready(_Leaders(cluster, accumulator._batches), now=now)
     return producer
+
+
+def close(producer: KafkaProducer, timeout: float) -> None:
+    """Close the producer, also while records of it wait for a broker that does not answer; these are given up.
+
+    Raises KafkaTimeoutError if there are such records after `timeout` seconds.
+
+    Fault (3.0.12): then `close()` raises before it has closed anything. The sender thread runs on, and when the
+    producer is collected, `__del__` prints the same error between other lines. Not reported that we found.
+    """
+    try:
+        producer.close(timeout=timeout)
+    except KafkaTimeoutError:
+        producer._sender.force_close()
+        producer._sender.join(timeout)
+        producer._closed = True
+        raise

@@ -8,25 +8,27 @@ the log, which other exporters show as a negative lag (https://github.com/daniel
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
-from kafka.protocol.consumer import IsolationLevel
 
+from labsupport import transactions
 from labsupport.broker.clients import Clients
 from labsupport.errors import LabError
-from labsupport.experiments.watching.lag import PartitionLag
+from labsupport.experiments.watching.lag import NOTHING_LEFT, PartitionLag
+from labsupport.experiments.watching.oldest_record import Oldest, Place, Probe
 from labsupport.groups import Group, describe_all
-from labsupport.observability.oldest_record import Oldest, Place, Probe
+from labsupport.transactions import Bounds
 
 PATIENCE = 1.0  # seconds to ask again while a broker comes back: the next snapshot asks again anyhow
 
 T = TypeVar("T")
 Wanted = Callable[[str], bool]
+Holders = dict[TopicPartition, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Progress:
     `offsets`: begin, end, committed and lag. `stable`: the last stable offset, before which no transaction is open;
     the log end if none is. `age`: seconds since the oldest record that the group has not committed was written; 0 if
     there is no such record, None if it is unknown. Transaction markers and records of aborted transactions are no such
-    records; a record of an open transaction is, if there is none before it.
+    records; a record of an open transaction is, if there is none before it. `holders`: the transactional ids of open
+    transactions.
     """
 
     topic: str
@@ -44,6 +47,7 @@ class Progress:
     stable: int
     age: float | None
     note: str = ""
+    holders: tuple[str, ...] = ()
 
     @property
     def partition(self) -> int:
@@ -52,8 +56,13 @@ class Progress:
 
     @property
     def lag(self) -> int:
-        """How many offsets the group has not committed. Transaction markers have offsets too."""
+        """How many offsets the group has not committed, as Kafka's own tools count: markers have offsets too."""
         return self.offsets.lag
+
+    @property
+    def waits(self) -> bool:
+        """Whether a record waits for the group: one that a service gets, or may get when a transaction ends."""
+        return self.lag > 0 and NOTHING_LEFT not in self.note
 
     @property
     def hidden(self) -> int:
@@ -102,36 +111,43 @@ class Snapshot:
         return next((each for each in self.groups if each.group.name == group), None)
 
 
-def progress(topic: str, offsets: PartitionLag, stable: int, oldest: Oldest | None, now: float) -> Progress:
+def progress(
+    topic: str,
+    offsets: PartitionLag,
+    stable: int,
+    oldest: Oldest | None,
+    now: float,
+    holders: Sequence[str] = (),
+) -> Progress:
     """Decide what a group's progress is, from what was asked. Pure.
 
     `oldest` is what follows in the log after what is committed; None if that is not known. `now`: seconds since 1970.
+    `holders`: the transactional ids of open transactions.
     """
     notes = [offsets.note]
+
+    def answer(age: float | None, note: str = "") -> Progress:
+        return Progress(topic, offsets, stable, age, ", ".join(filter(None, [*notes, note])), tuple(holders))
+
     if offsets.lag == 0:
-        return Progress(topic, offsets, stable, 0.0, offsets.note)
+        return answer(0.0)
     if offsets.committed is not None and offsets.committed < offsets.begin:
         notes.append(f"{offsets.begin - offsets.committed} deleted unread")
     if hidden := offsets.end - max(stable, first_of(offsets)):
-        notes.append(f"{hidden} behind an open transaction")
+        notes.append(transactions.waiting(hidden, holders))
     if oldest is None:
-        return Progress(topic, offsets, stable, None, _joined([*notes, "its age is not known"]))
+        return answer(None, "its age is not known")
     notes.append(oldest.note)
     if oldest.offset is None:
-        notes.append("only transaction markers or removed records are left")
-        return Progress(topic, offsets, stable, 0.0, _joined(notes))
+        return answer(0.0, NOTHING_LEFT)
     if oldest.written is None:
-        return Progress(topic, offsets, stable, None, _joined([*notes, "the oldest record has no timestamp"]))
-    return Progress(topic, offsets, stable, max(0.0, now - oldest.written), _joined(notes))
+        return answer(None, "the oldest record has no timestamp")
+    return answer(max(0.0, now - oldest.written))
 
 
 def first_of(offsets: PartitionLag) -> int:
     """The first offset that the group has not committed."""
     return offsets.end - offsets.lag
-
-
-def _joined(notes: list[str]) -> str:
-    return ", ".join(filter(None, notes))
 
 
 class Observer:
@@ -180,7 +196,9 @@ class Observer:
     def _look(self) -> Snapshot:
         groups = [each for each in self._ask("the groups", describe_all) if self.groups(each.name)]
         committed = self._ask("what the groups have committed", lambda admin: _committed(admin, groups))
-        leaderless, begins, stable, ends = self._ask("the topics' ends", lambda admin: _ends(admin, self.topics))
+        leaderless, bounds, holders = self._ask("the topics' ends", lambda admin: _ends(admin, self.topics))
+        begins, ends = ({each: found[side] for each, found in bounds.items()} for side in (0, 2))
+        stable = {each: found.stable if each in holders else found.end for each, found in bounds.items()}
         read = {group.name: _read(group, committed.get(group.name, {}), ends) for group in groups}
         offsets = {
             (name, each): PartitionLag(each.partition, begins[each], ends[each], committed.get(name, {}).get(each))
@@ -191,7 +209,14 @@ class Observer:
         oldest = self._oldest(set(places.values()), stable, ends)
         now = time.time()
         found = {
-            key: progress(key[1].topic, each, stable[key[1]], oldest.get(places[key]) if each.lag else None, now)
+            key: progress(
+                key[1].topic,
+                each,
+                stable[key[1]],
+                oldest.get(places[key]) if each.lag else None,
+                now,
+                holders.get(key[1], ()),
+            )
             for key, each in offsets.items()
         }
         seen = (
@@ -231,8 +256,10 @@ def _committed(admin: KafkaAdminClient, groups: list[Group]) -> dict[str, Offset
     }
 
 
-def _ends(admin: KafkaAdminClient, wanted: Wanted) -> tuple[tuple[TopicPartition, ...], Offsets, Offsets, Offsets]:
-    """The partitions without a leader; of all others begin, last stable offset and end. Kafka's topics are left out."""
+def _ends(
+    admin: KafkaAdminClient, wanted: Wanted
+) -> tuple[tuple[TopicPartition, ...], dict[TopicPartition, Bounds], Holders]:
+    """The partitions without a leader; of all others the bounds, and who holds them up. Kafka's topics are left out."""
     names = [name for name in admin.list_topics() if wanted(name) and not name.startswith("__")]
     described = admin.describe_topics(names) if names else []
     leaders = {
@@ -242,15 +269,8 @@ def _ends(admin: KafkaAdminClient, wanted: Wanted) -> tuple[tuple[TopicPartition
     }
     partitions = [each for each, leader in leaders.items() if leader >= 0]
     leaderless = tuple(sorted(leaders.keys() - set(partitions)))
-
-    def asked(spec: OffsetSpec, level: IsolationLevel) -> Offsets:
-        specs = dict.fromkeys(partitions, spec)
-        found = admin.list_partition_offsets(specs, isolation_level=level) if specs else {}
-        return {each: at.offset for each, at in found.items()}
-
-    begins = asked(OffsetSpec.EARLIEST, IsolationLevel.READ_UNCOMMITTED)
-    stable = asked(OffsetSpec.LATEST, IsolationLevel.READ_COMMITTED)
-    return leaderless, begins, stable, asked(OffsetSpec.LATEST, IsolationLevel.READ_UNCOMMITTED)
+    found = transactions.bounds(admin, partitions)
+    return leaderless, found, transactions.holders(admin, found)
 
 
 def _read(group: Group, committed: Offsets, ends: Offsets) -> list[TopicPartition]:

@@ -52,10 +52,14 @@ def _up(value: int) -> Metric:
 
 def families(snapshot: Snapshot) -> Iterator[Metric]:
     """The snapshot's metrics. An age or a committed offset that does not exist has no sample."""
-    lag = GaugeMetricFamily("kafka_consumergroup_lag", "Offsets that the group has not committed.", labels=PARTITION)
+    lag = GaugeMetricFamily(
+        "kafka_consumergroup_lag",
+        "Offsets that the group has not committed, transaction markers included.",
+        labels=PARTITION,
+    )
     age = GaugeMetricFamily(
         "kafka_consumergroup_lag_seconds",
-        "Age of the oldest record that the group has not committed.",
+        "Age of the oldest record that the group has not committed (read_committed).",
         labels=PARTITION,
     )
     committed = GaugeMetricFamily("kafka_consumergroup_current_offset", "Committed offset.", labels=PARTITION)

@@ -15,6 +15,7 @@ from labsupport.observability import alerts
 from labsupport.observability.alerts import Limits
 from labsupport.observability.group_lag import GroupProgress, Progress, Snapshot
 from labsupport.observability.sampling import samples_of
+from labsupport.transactions import waiting
 
 DEAD_LETTERS = re.compile(r".+[-._](dlt|dlq)", re.IGNORECASE)  # as in alert_rules.yml
 AT_REST = ("Stable", "Empty", "Dead")
@@ -106,7 +107,7 @@ class GroupWatch:
 
     def _wrong(self, each: GroupProgress) -> list[str]:
         said = [] if each.group.state in AT_REST else [f"it is in the middle of a rebalance ({each.group.state})"]
-        nobody = [progress for progress in each.partitions if progress.lag and not each.group.members]
+        nobody = [progress for progress in each.partitions if progress.waits and not each.group.members]
         if nobody:
             return [*said, *self._of_nobody(each.group, nobody)]
         said += [words for progress in each.partitions if (words := self._of_partition(each.group, progress))]
@@ -116,9 +117,10 @@ class GroupWatch:
         series = [self._series[group.name, TopicPartition(each.topic, each.partition)] for each in left]
         if any(each[0].committed != each[-1].committed for each in series):
             return []  # a consumer without membership reads it
-        waiting = f"{counted(sum(each.lag for each in left), 'record')} of {_topics(left)}"
+        records = f"{counted(sum(each.lag for each in left), 'record')} of {_topics(left)}"
         arrive = any(each[-1].end > each[0].end for each in series)
-        return [f"no member reads it, and records {'arrive' if arrive else 'wait'}: {waiting}"]
+        held = f"; {words}" if (words := _held_up(left)) else ""
+        return [f"no member reads it, and records {'arrive' if arrive else 'wait'}: {records}{held}"]
 
     def _of_partition(self, group: Group, progress: Progress) -> str:
         where = f"{progress.topic}/{progress.partition}"
@@ -128,11 +130,9 @@ class GroupWatch:
             return f"{where}: {progress.note}"
         if alerts.stuck_partition(series, self.limits):
             at = progress.offsets.end - progress.lag
-            poison = (
-                "a transaction that never ends"
-                if progress.hidden >= progress.lag
-                else "poison, or a handler that hangs"
-            )
+            poison = "poison, or a handler that hangs"
+            if progress.hidden >= progress.lag:
+                poison = " ".join(["a transaction that never ends", *(f"({each})" for each in progress.holders)])
             return f"{where} stands still at offset {at}, {old}: {poison}?"
         if alerts.falling_behind(series, self.limits):
             return f"{where} falls behind: {counted(progress.lag, 'record')} wait, {old}"
@@ -162,6 +162,11 @@ def in_words(seconds: float) -> str:
         if seconds < most * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds / 86_400:.0f} days"
+
+
+def _held_up(left: list[Progress]) -> str:
+    offsets, names = sum(each.hidden for each in left), {name for each in left for name in each.holders}
+    return waiting(offsets, sorted(names)) if offsets else ""
 
 
 def _topics(left: list[Progress]) -> str:

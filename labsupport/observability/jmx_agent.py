@@ -76,7 +76,7 @@ def attach(broker: EmbeddedBroker) -> str:
         if Process.recorded(mark) != process:
             _load(broker, process, mark)
         page = f"the JMX exporter's page in broker {broker.number}"
-        until(lambda: not process.alive or _port(broker, process), 20, page, next_step=_again(broker))
+        until(lambda: not process.alive or _port(broker, process), 60, page, next_step=_again(broker))
         if not process.alive:
             raise _not_attached(broker, f"the broker has ended:\n{broker.log_tail()}")
         return f"http://{HOST}:{_port(broker, process)}/metrics"

@@ -130,7 +130,7 @@ def _member(cluster: Cluster, topic: str, group: str) -> KafkaConsumer:
             consumer.seek(partition, records[0].offset)  # it only joins
         return bool(consumer.assignment())
 
-    until(joined, 20, "the consumer to join its group", every=0)
+    until(joined, 60, "the consumer to join its group", every=0)
     return consumer
 
 
@@ -149,7 +149,7 @@ def _handle(consumer: KafkaConsumer, most: int, end: int) -> list[int]:
         return len(written) == wanted
 
     if wanted > 0:
-        until(enough, 20, "the minute's records", every=0)
+        until(enough, 60, "the minute's records", every=0)
         consumer.commit({partition: OffsetAndMetadata(begin + wanted, "", -1)})
     return written
 

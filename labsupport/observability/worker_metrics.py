@@ -56,7 +56,7 @@ class WorkerMetrics:
         # A counter that first appears at 1 has not increased, to Prometheus: the first dead letter would wake nobody.
         for outcome in OUTCOMES.values():
             self._records.labels(outcome)
-        for kind in COMMITS - {Kind.COMMITTING}:
+        for kind in sorted(COMMITS - {Kind.COMMITTING}):  # a set's order differs from process to process
             self._commits.labels(kind.value)
         self._begun = 0.0
         self._owned: set[TopicPartition] = set()

@@ -14,6 +14,7 @@ from kafka.errors import TopicAlreadyExistsError
 from labsupport.errors import LabError
 from labsupport.registry.schema_topic import SECONDS, SchemaTopic
 from labsupport.registry.server import serve
+from labsupport.transactions import READ_COMMITTED
 
 # Milliseconds: after SECONDS it is certain that nothing of a write is still on its way.
 WRITES = {"delivery_timeout_ms": 1_000 * SECONDS, "request_timeout_ms": 800 * SECONDS, "max_block_ms": 1_000 * SECONDS}
@@ -44,7 +45,7 @@ def main(kafka: list[str], topic: str, port: int) -> None:
     make_topic(kafka, topic)
     client: dict[str, Any] = {"bootstrap_servers": kafka, "client_id": "registry", "reconnect_backoff_max_ms": 1_000}
     producer = KafkaProducer(acks="all", **WRITES, **client)
-    consumer = KafkaConsumer(group_id=None, **client)
+    consumer = KafkaConsumer(group_id=None, isolation_level=READ_COMMITTED, **client)
     schemas = SchemaTopic(topic, producer, consumer)
     try:
         server = serve(schemas, port)

@@ -242,7 +242,7 @@ def test_an_unknown_type_in_the_middle_and_no_event_at_all(cluster):
     publish.publish(producer, topic, EVENTS[:5])
     unknown = EVENTS[5].encode().replace(EVENTS[5].event_type.encode(), b"OrderShipped")
     for value in (unknown, b"\xff", None, unknown, unknown):
-        producer.send(topic, value, b"key").get(timeout=10)
+        producer.send(topic, value, b"key").get(timeout=300)
     publish.publish(producer, topic, EVENTS[5:10])
     seen = []
     report = chosen(cluster, Selection(topic)).handle(seen.append, decode=event_of)
@@ -275,7 +275,7 @@ def test_an_error_of_the_handler_comes_out_with_the_account(cluster):
 
 
 def test_the_end_is_found_behind_the_markers_of_transactions(cluster):
-    """They have offsets and are no records; what was rolled back is not read by who asks for that."""
+    """They have offsets and are no records; what was aborted is not replayed."""
     topic = cluster.create_topic("98-orders")
     producer = cluster.producer(name="t", transactional_id="98-t")
     producer.init_transactions()
@@ -284,13 +284,12 @@ def test_the_end_is_found_behind_the_markers_of_transactions(cluster):
         producer.begin_transaction()
         for number in range(10):
             producer.send(topic, b"%d" % number)
-        producer.flush(timeout=10)
+        producer.flush(timeout=300)
         ends()
         until_end(cluster, topic, {0: 11 * times})
-    report = chosen(cluster, Selection(topic), isolation_level="read_committed").handle(str)
+    report = chosen(cluster, Selection(topic)).handle(str)
     assert (report.done, report.reached, report.expired) == (20, {0: 33}, {})
     assert report.complete
-    assert chosen(cluster, Selection(topic)).handle(str).done == 30
 
 
 def test_a_broker_that_goes_away_and_comes_back(runtime):
@@ -319,7 +318,7 @@ def test_sent_records_are_the_same_but_for_the_mark(cluster):
     topic, target = published(cluster), cluster.create_topic("98-again", 3)
     report = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), target)
     assert report.done == 120
-    assert str(report) == "98-orders: 120 records read, 120 chosen, 120 sent"
+    assert str(report) == "98-orders: 120 records read (read_committed), 120 chosen, 120 sent"
     before, after = events_of(cluster, topic), []
     cluster_records = reading.to_the_end(assigned(cluster, target))
     after = sorted(cluster_records, key=lambda each: (each.partition, each.offset))
@@ -401,7 +400,7 @@ def test_what_this_client_cannot_send_is_counted_and_left(cluster):
     other.produce(topic)
     other.produce(topic, value=b"x", headers=[("trace", None)])
     other.produce(topic, value=b"x", headers=[("trace", b"1"), ("trace", b"2")])
-    assert other.flush(10) == 0
+    assert other.flush(300) == 0
     report = chosen(cluster, Selection(topic)).send(cluster.producer(name="out"), target)
     assert report.skipped == {"this client cannot send it": 2}
     assert report.examples == ("98-odd/0/0: neither key nor value", "98-odd/0/1: the header 'trace' has no value")
@@ -413,7 +412,7 @@ def test_what_this_client_cannot_send_is_counted_and_left(cluster):
 def test_a_record_that_is_not_acknowledged_ends_it_with_the_account(cluster, in_flight):
     """The client's error, which record it was, and what is known of the others."""
     topic = published(cluster, EVENTS[:5], partitions=1)
-    cluster.producer(name="p").send(topic, b"x" * 3_000).get(timeout=10)
+    cluster.producer(name="p").send(topic, b"x" * 3_000).get(timeout=300)
     target = cluster.create_topic("98-small", max_message_bytes=1_000)
     replaying = chosen(cluster, Selection(topic))
     with pytest.raises(MessageSizeTooLargeError) as caught:
@@ -439,6 +438,6 @@ def test_an_interrupted_send_knows_what_was_acknowledged(cluster):
     with pytest.raises(KeyboardInterrupt):
         replaying.send(producer, make)
     assert replaying.report.done + replaying.report.unanswered == 50
-    producer.flush(timeout=10)
+    producer.flush(timeout=300)
     assert (replaying.report.done, replaying.report.unanswered) == (50, 0)
     assert len(events_of(cluster, target)) == 50

@@ -16,6 +16,7 @@ from labsupport.history.offset_range import OffsetRange
 from labsupport.history.replay import Selection
 from labsupport.history.replay_report import ReplayReport
 from labsupport.history.reset import Where
+from labsupport.transactions import Bounds
 
 NOON = datetime(2026, 4, 16, 12, tzinfo=UTC)
 
@@ -92,7 +93,7 @@ def test_a_stretch_lies_in_the_log(begin, length, start, stop):
         with pytest.raises(LabError, match="start is"):
             Selection("t", start=start, stop=stop)
         return
-    found = selection.offset_range(Selection("t", start=start, stop=stop), 0, begin, end, None, None)
+    found = selection.offset_range(Selection("t", start=start, stop=stop), 0, Bounds(begin, end, end), None, None)
     assert begin <= found.start <= found.stop <= end
     wanted = [o for o in range(begin, end) if (start is None or o >= start) and (stop is None or o < stop)]
     assert list(range(found.start, found.stop)) == wanted
@@ -103,9 +104,9 @@ def test_a_stretch_lies_in_the_log(begin, length, start, stop):
 def test_a_time_and_an_offset_both_hold():
     """The later of the two is where it begins."""
     both = Selection("t", start=3, since=NOON)
-    assert selection.offset_range(both, 0, 0, 10, 5, 0).start == 5
-    assert selection.offset_range(both, 0, 0, 10, 1, 0).start == 3
-    assert selection.offset_range(both, 0, 0, 10, None, 0).empty
+    assert selection.offset_range(both, 0, Bounds(0, 10, 10), 5, 0).start == 5
+    assert selection.offset_range(both, 0, Bounds(0, 10, 10), 1, 0).start == 3
+    assert selection.offset_range(both, 0, Bounds(0, 10, 10), None, 0).empty
 
 
 # Choosing
@@ -191,14 +192,14 @@ def test_the_mark_says_which_replay_and_where_it_lay_first():
 def test_the_account_says_what_there_is_to_say():
     """Lines for what was left out, skipped, expired or not reached; none for what did not happen."""
     quiet = ReplayReport("t", "r", (OffsetRange(0, 0, 3, 0, 3),), read=3, chosen=3, done=3, reached={0: 3})
-    assert str(quiet) == "t: 3 records read, 3 chosen, 3 handled"
+    assert str(quiet) == "t: 3 records read (read_committed), 3 chosen, 3 handled"
     assert quiet.complete
     loud = ReplayReport(
         "t", "r", (OffsetRange(0, 4, 9, 4, 9, ("a note",)),), "sent", read=4, chosen=3, done=1, unanswered=1,
         left_out={"key": 1}, skipped={"undecodable": 1}, examples=("t/0/5: not JSON",), expired={0: 2}, reached={0: 8},
     )  # fmt: skip
     assert str(loud).splitlines() == [
-        "t: 4 records read, 3 chosen, 1 sent",
+        "t: 4 records read (read_committed), 3 chosen, 1 sent",
         "  1 left out by key",
         "  1 skipped: undecodable",
         "    t/0/5: not JSON",
@@ -243,7 +244,7 @@ def test_a_group_goes_on_at_one_place_that_can_be_meant(asked, said):
 ])  # fmt: skip
 def test_where_a_group_is_set_to(where, committed, offset, said):
     """In a log from 4 to 9, in which offset 5 is the first record not older than noon."""
-    target = reset.target(where, 0, 4, 9, committed, found=5, first=4)
+    target = reset.target(where, 0, Bounds(4, 9, 9), committed, found=5, first=4)
     assert target.offset == offset
     assert target.committed == committed
     assert target.note.startswith(said)
@@ -253,11 +254,13 @@ def test_where_a_group_is_set_to(where, committed, offset, said):
 def test_a_shift_from_nothing_is_refused():
     """There is no offset to count from."""
     with pytest.raises(LabError, match="cannot be shifted"):
-        reset.target(Where(shift_by=-1), 0, 0, 9, None, None, None)
+        reset.target(Where(shift_by=-1), 0, Bounds(0, 9, 9), None, None, None)
 
 
 @given(st.lists(st.integers(-200, 200), min_size=2, max_size=5))
 def test_a_later_offset_is_never_set_to_an_earlier_place(offsets):
     """Clamping keeps the order."""
-    targets = [reset.target(Where(offset=each), 0, 10, 90, None, None, None).offset for each in sorted(offsets)]
+    targets = [
+        reset.target(Where(offset=each), 0, Bounds(10, 90, 90), None, None, None).offset for each in sorted(offsets)
+    ]
     assert all(first <= second for first, second in pairwise(targets))

@@ -3,23 +3,28 @@
     produced = processed + dead-lettered + waiting + unknown + lost, and how many of the processed were processed twice
 
 It counts events (by id, or by topic-partition-offset if there is none), for one group, each by its latest outcome.
-Lesson 07 draws one up by hand.
+Records of aborted and open transactions are no events (read_committed); the sheet says how many it left out. What waits
+behind an open transaction counts as waiting. Lesson 07 draws one up by hand.
 """
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kafka.consumer.fetcher import ConsumerRecord
 
 from labsupport.broker.cluster import Cluster
+from labsupport.console import counted
 from labsupport.delivery import orders
 from labsupport.delivery.dead_letter import for_others, original, unwrap
 from labsupport.delivery.reading import id_of
 from labsupport.errors import NotADeadLetterError
 from labsupport.experiments.watching import log
+from labsupport.shop import story
+from labsupport.shop.event import Event
+from labsupport.transactions import ABORTED, OPEN, READ_COMMITTED
 
 if TYPE_CHECKING:
     import pandas
@@ -39,10 +44,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What became of a topic's events for one group. `orphans` are the ids of effects without an event in the topic."""
+    """What became of a topic's events for one group. `orphans` are the ids of effects without an event in the topic.
+
+    `left_out`: the number of records whose transaction was aborted, or is open, by that word; they are no events.
+    """
 
     entries: tuple[Entry, ...]
     orphans: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    isolation: str = READ_COMMITTED
 
     def count(self, outcome: str) -> int:
         """The number of events with that outcome; `produced` counts all, `twice` those with more than one effect."""
@@ -66,7 +76,12 @@ class Sheet:
     def __str__(self) -> str:
         parts = " + ".join(f"{self.count(outcome)} {outcome}" for outcome in OUTCOMES)
         orphans = f"; {len(self.orphans)} effects belong to no event" if self.orphans else ""
-        return f"{self.count('produced')} produced = {parts}; {self.count('twice')} processed twice{orphans}."
+        left_out = "".join(
+            f"; {counted(count, 'record')} of {outcome} transactions left out ({self.isolation})"
+            for outcome, count in self.left_out.items()
+            if count
+        )
+        return f"{self.count('produced')} produced = {parts}; {self.count('twice')} processed twice{orphans}{left_out}."
 
     __repr__ = __str__
 
@@ -94,11 +109,12 @@ def compute(
     *,
     dead: Collection[str] = (),
     unknown: Iterable[str] = (),
+    left_out: Mapping[str, int] | None = None,
 ) -> Sheet:
-    """Compute the sheet; pure. `records`: all of the topic. `committed`: offsets by partition.
+    """Compute the sheet; pure. `records`: all of the topic that count. `committed`: offsets by partition.
 
     `effects`: the number of effects by event id. `dead`: ids of dead-lettered events. `unknown`: ids of events whose
-    send was never acknowledged; those found in the topic count like the others.
+    send was never acknowledged; those found in the topic count like the others. `left_out`: as in `Sheet`.
     """
     ahead: dict[str, bool] = {}  # by id: whether the group will still read the event
     keys: dict[str, str] = {}
@@ -112,7 +128,7 @@ def compute(
             outcome = "unknown" if event_id not in effects else "processed"
             entries.append(Entry(event_id, "–", outcome, effects.get(event_id, 0)))
     known = {entry.event_id for entry in entries}
-    return Sheet(tuple(entries), tuple(each for each in effects if each not in known))
+    return Sheet(tuple(entries), tuple(each for each in effects if each not in known), left_out or {})
 
 
 def _outcome(
@@ -126,6 +142,21 @@ def _outcome(
     if ahead[event_id]:
         return "waiting"  # also a dead letter that was redriven
     return "dead-lettered" if event_id in dead else "lost"
+
+
+def of_requests(events: Iterable[Event], database: Path | str) -> Sheet:
+    """The sheet of a service that is asked over HTTP: an event without an effect is lost, because nothing waits.
+
+    Raises LabError if the database does not exist.
+    """
+    effects, asked = orders.effects(database), tuple(events)
+    kinds = [(event, effects.get(event.event_id, 0)) for event in asked]
+    entries = [
+        Entry(event.event_id, story.key_of(event).decode(), "processed" if count else "lost", count)
+        for event, count in kinds
+    ]
+    known = {event.event_id for event in asked}
+    return Sheet(tuple(entries), tuple(each for each in effects if each not in known))
 
 
 def read(
@@ -144,9 +175,10 @@ def read(
     database does not exist.
     """
     held = log.read(kafka, topic, group)
-    records = [record for record in held.records if not for_others(record, group)]
-    dead = {id_of(each) for each in _dead(log.read(kafka, dead_letters).records if dead_letters else (), group)}
-    return compute(records, held.committed, orders.effects(database), dead=dead, unknown=unknown)
+    records = [record for record in held.valid if not for_others(record, group)]
+    dead = {id_of(each) for each in _dead(log.read(kafka, dead_letters).valid if dead_letters else (), group)}
+    left_out = {outcome: held.number(outcome) for outcome in (ABORTED, OPEN)}
+    return compute(records, held.committed, orders.effects(database), dead=dead, unknown=unknown, left_out=left_out)
 
 
 def _dead(records: Iterable[ConsumerRecord], group: str) -> Iterator[ConsumerRecord]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
+from kafka.consumer.fetcher import ConsumerRecord
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
@@ -13,12 +14,18 @@ from matplotlib.ticker import MaxNLocator
 from labsupport.experiments.watching.lag import Lag, PartitionLag
 from labsupport.experiments.watching.log import Log, text
 from labsupport.experiments.watching.plots.figure import ALARM, COLOURS, INK, describe, described_axes, legend, look
+from labsupport.transactions import ABORTED, COMMITTED, OPEN
 
 # The sections of a partition, from log start to log end.
 SECTIONS: dict[str, dict[str, Any]] = {
     "up to committed": {"facecolor": COLOURS[2], "hatch": ""},
     "delivered": {"facecolor": COLOURS[3], "hatch": "//"},
     "left": {"facecolor": "white", "hatch": ""},
+}
+# A transaction's marker, by what it says.
+MARKERS: dict[str, dict[str, Any]] = {
+    COMMITTED: {"marker": "D", "color": INK, "markersize": 7, "linestyle": ""},
+    ABORTED: {"marker": "D", "color": ALARM, "markersize": 7, "linestyle": "", "fillstyle": "none"},
 }
 DELETED: dict[str, Any] = {"facecolor": "#F4D9D9", "hatch": "xxx", "edgecolor": ALARM, "label": "deleted unread"}
 
@@ -27,8 +34,9 @@ def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40
     """The log: partitions are rows, offsets columns, records cells in the colour and hatching of their key.
 
     A record's cell shows the end of its "key" or the beginning of its "value", as `label` says. A line marks the end of
-    a partition, a triangle a group's committed offset. Only the last `limit` offsets are shown. Without `ax` it makes a
-    new figure.
+    a partition, a triangle a group's committed offset. A diamond is a transaction's marker; aborted records are struck
+    out, and those of open transactions have a dashed frame. Only the last `limit` offsets are shown. Without `ax` it
+    makes a new figure.
     """
     first = max(0, max(log.ends.values()) - limit)
     width = max(log.ends.values()) - first
@@ -43,6 +51,10 @@ def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40
             words = key.rpartition("-")[2] if label == "key" else text(record.value)
             style: dict[str, Any] = {"fontsize": 8, "ha": "center", "va": "center", "color": INK, "bbox": plate}
             ax.text(record.offset, record.partition, words[:4], **style)
+            _show_outcome(ax, record, log.outcome(record))
+    for each in log.markers:
+        if each.offset >= first:
+            ax.plot(each.offset, each.partition, **MARKERS[each.ends])
     for number, end in log.ends.items():
         ax.plot([end - 0.5] * 2, [number - 0.47, number + 0.47], color=INK, linewidth=2.5)
         ax.text(end - 0.38, number, "end", fontsize=8, va="center", color=INK)
@@ -58,6 +70,11 @@ def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40
     patches: list[Artist] = [Patch(label=key, edgecolor=INK, **look) for key, look in list(looks.items())[:12]]
     if log.committed:
         patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))
+    patches += [
+        plt.Line2D([], [], label=f"marker: {ends}", **how)
+        for ends, how in MARKERS.items()
+        if any(each.ends == ends for each in log.markers)
+    ]
     legend(ax, patches)
     describe(ax, f"Picture: the log of {log.topic}. {_in_words(log, label)}")
     return ax
@@ -66,11 +83,27 @@ def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40
 def _in_words(log: Log, label: str) -> str:
     parts = []
     for number, end in sorted(log.ends.items()):
-        labels = [text(getattr(record, label)) for record in log.records if record.partition == number]
+        cells = [(each.offset, _cell_in_words(log, each, label)) for each in log.records if each.partition == number]
+        cells += [(each.offset, f"[marker: {each.ends}]") for each in log.markers if each.partition == number]
+        labels = [words for _, words in sorted(cells)]
         committed = f", committed {log.committed[number]}" if number in log.committed else ""
         held = " ".join(labels[-40:]) or "empty"
         parts.append(f"Partition {number}: {held}; end {end}{committed}.")
     return " ".join(parts)
+
+
+def _cell_in_words(log: Log, record: ConsumerRecord, label: str) -> str:
+    words, outcome = text(getattr(record, label)), log.outcome(record)
+    return f"{words} ({outcome})" if outcome in (ABORTED, OPEN) else words
+
+
+def _show_outcome(ax: Axes, record: ConsumerRecord, outcome: str) -> None:
+    left, top = record.offset - 0.5, record.partition - 0.4
+    if outcome == ABORTED:
+        ax.plot([left, left + 1], [top + 0.8, top], color=ALARM, linewidth=1.5)
+    elif outcome == OPEN:
+        frame: dict[str, Any] = {"fill": False, "edgecolor": ALARM, "linestyle": "--", "linewidth": 2}
+        ax.add_patch(Rectangle((left + 0.06, top + 0.05), 0.88, 0.7, **frame))
 
 
 def _looks(keys: list[str]) -> dict[str, dict[str, Any]]:

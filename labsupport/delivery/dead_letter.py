@@ -217,7 +217,7 @@ def topic_of(topic: str) -> str:
     return topic + SUFFIX
 
 
-def topic_settings(largest: int = 1_048_588) -> dict[str, int]:
+def topic_settings(largest: int = 1_048_588) -> dict[str, Any]:
     """Settings of a dead letter topic, with `_` for `.`; `largest` is the original topic's `max.message.bytes`.
 
     The topic keeps its records for ever and takes much larger ones: a dead letter has more headers than its original,

@@ -4,7 +4,8 @@
 
 `python3 lab.py status` shows ADDRESS. After Ctrl-C or SIGTERM the service finishes the event in hand. Your functions
 can replace its own: `--handle work/handler.py:handle` is that of exercise 08-2, and `--dead-letters --bury
-work/publisher.py:bury` that of 09-3.
+work/publisher.py:bury` that of 09-3. With `--outbox 12-payments` it writes a payment for each order into the outbox, in
+the transaction of the order's effect; `labsupport.delivery.outbox` sends it (lesson 17).
 """
 
 import argparse
@@ -15,12 +16,14 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import FencedInstanceIdError, KafkaError
 
-from labsupport.delivery import dead_letter, inbox, orders
+from labsupport.delivery import dead_letter, inbox, orders, outbox
 from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.moments import ASSIGNMENTS, TROUBLE, Kind, Moment
 from labsupport.delivery.worker import Worker
@@ -28,6 +31,7 @@ from labsupport.errors import EventError, LabError
 from labsupport.kafka_fixes import ask_for_topics
 from labsupport.learner_file import function_of
 from labsupport.shop.event import Event
+from labsupport.transactions import READ_COMMITTED
 
 Handle = Callable[[Event, sqlite3.Connection], object]
 Bury = Callable[[KafkaConsumer, KafkaProducer, ConsumerRecord, Exception], object]
@@ -36,6 +40,27 @@ Bury = Callable[[KafkaConsumer, KafkaProducer, ConsumerRecord, Exception], objec
 def process(event: Event, database: sqlite3.Connection) -> None:
     """Write an event's effect and its id in one transaction: a redelivered event has no second effect."""
     inbox.once(database, event.event_id, lambda: orders.effect(database, event))
+
+
+def paying(topic: str) -> Handle:
+    """As `process`, and write a payment for each order into the outbox, for `topic`, in the same transaction."""
+
+    def process(event: Event, database: sqlite3.Connection) -> None:
+        def effect() -> None:
+            orders.effect(database, event)
+            if event.event_type == "OrderCreated":
+                outbox.add(database, topic, payment_of(event))
+
+        inbox.once(database, event.event_id, effect)
+
+    return process
+
+
+def payment_of(order: Event) -> Event:
+    """The event that this order was paid. Its id follows from the order's: one order, one payment."""
+    event_id = str(uuid5(UUID(order.event_id), "paid"))
+    payload = {name: order.payload[name] for name in ("order_id", "amount")}
+    return Event("PaymentProcessed", 1, event_id, datetime.now(UTC), payload)
 
 
 def serve(
@@ -71,6 +96,7 @@ def connect(address: str, topic: str, group: str, name: str) -> KafkaConsumer:
         group_instance_id=name,
         auto_offset_reset="earliest",
         enable_auto_commit=False,  # the worker commits what is processed
+        isolation_level=READ_COMMITTED,
         session_timeout_ms=6_000,
         heartbeat_interval_ms=1_000,
     )
@@ -119,12 +145,16 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--handle", help="your function, called with event and database: work/handler.py:handle")
     parser.add_argument("--dead-letters", action="store_true", help="send what cannot be processed to TOPIC-dlt")
     parser.add_argument("--bury", help="your function for that: work/publisher.py:bury")
+    parser.add_argument("--outbox", metavar="TOPIC", help="write a payment for each order, for this topic")
     parser.add_argument("--name", default="A", help="this member's name, its own in the group (default: A)")
     given = parser.parse_args(words)
     try:
-        handle = function_of(given.handle) if given.handle else process
+        if given.handle and given.outbox:
+            parser.error("give either --handle or --outbox: your function writes into the outbox itself")
+        handle = function_of(given.handle) if given.handle else paying(given.outbox) if given.outbox else process
         bury = function_of(given.bury) if given.bury else None
         with closing(orders.database(given.database)) as database, contextlib.ExitStack() as stack:
+            outbox.create(database)
             consumer = connect(given.address, given.topic, given.group, given.name)
             stack.callback(consumer.close, timeout_ms=5_000)
             error_handler = None

@@ -1,23 +1,27 @@
 """Read to the end, pause and resume: the poll loop that lesson 04 writes by hand."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakKeyDictionary
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
-from labsupport import kafka_fixes
-from labsupport.console import progress
+from labsupport import kafka_fixes, transactions
+from labsupport.console import note, progress
 from labsupport.delivery.dead_letter import first_coordinates
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import repaired
+from labsupport.kafka_fixes import ask_for_topics, repaired
 from labsupport.shop.event import id_in
+from labsupport.transactions import READ_COMMITTED
+from labsupport.waiting import until
 
-# The settings of a service's consumer: it misses nothing, and commits what it has handled, not what it was given.
-READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
+# The settings of a service's consumer: it misses nothing, commits what it has handled, not what it was given, and gets
+# no record of a transaction that was aborted or is open.
+READS = {"auto_offset_reset": "earliest", "enable_auto_commit": False, "isolation_level": READ_COMMITTED}
 
 # By consumer, until when (monotonic) partitions wait on purpose, so that they do not count as stuck.
 _WAITS: WeakKeyDictionary[KafkaConsumer, dict[TopicPartition, float]] = WeakKeyDictionary()
@@ -47,10 +51,28 @@ def require_no_auto_commit(consumer: KafkaConsumer, who: str, *, group: bool = T
         )
 
 
+def join(consumer: KafkaConsumer, deadline: float = 60.0) -> dict[TopicPartition, list[ConsumerRecord]]:
+    """Poll until the consumer's group has assigned partitions to it; return the records that the last poll brought.
+
+    How many polls that takes depends on the machine. Raises LabError after `deadline` seconds, such as when other
+    members have all partitions.
+    """
+    ask_for_topics(repaired(consumer), *(consumer.subscription() or ()))
+    came: dict[TopicPartition, list[ConsumerRecord]] = {}
+
+    def joined() -> bool:
+        came.update(consumer.poll(timeout_ms=100))
+        return bool(consumer.assignment())
+
+    until(joined, deadline, f"{consumer.config['client_id']} to be assigned partitions", every=0)
+    return came
+
+
 def to_the_end(consumer: KafkaConsumer, patience: float = 10.0) -> Iterator[ConsumerRecord]:
     """Yield the records of the consumer's partitions, up to their ends at the time of assignment.
 
-    Commits nothing. Raises LabError when nothing has moved for `patience` seconds: no partition was
+    With `isolation_level="read_committed"` a partition ends where an open transaction begins; a note says what waits
+    behind that. Commits nothing. Raises LabError when nothing has moved for `patience` seconds: no partition was
     assigned, or Kafka does not answer.
     """
     with _Ends(consumer, patience) as ends:
@@ -137,6 +159,7 @@ class _Ends:
         if at and all(
             at[partition] >= self.ends[partition] and at[partition] != self.beyond.get(partition) for partition in at
         ):
+            self._say_what_waits(partitions)
             return True
         waits = _WAITS.get(self.consumer, {})
         self.moved = max(
@@ -154,8 +177,22 @@ class _Ends:
         self.ends[partition] = end
         self.bar.total += max(0, end - position)
 
+    def _say_what_waits(self, partitions: set[TopicPartition]) -> None:
+        if not transactions.reads_committed(self.consumer):
+            return
+        with contextlib.suppress(KafkaError):  # everything was read, and this is only a note
+            with transactions.uncommitted(self.consumer):
+                ends = self.consumer.end_offsets(partitions, timeout_ms=1_000 * self.patience)
+            more = [each for each in partitions if ends[each] > self.ends[each]]
+            waiting = transactions.held_up(self.consumer, transactions.bounds(self.consumer, more))
+            for partition, words in sorted(waiting.items()):
+                note(f"{partition.topic}/{partition.partition}: {words} ({transactions.READ_COMMITTED})")
+
     def _position(self, partition: TopicPartition) -> int:
-        return self.consumer.position(partition, timeout_ms=1_000 * self.patience)
+        position = self.consumer.position(partition, timeout_ms=1_000 * self.patience)
+        if position is None:  # the group's offsets are pending in an open transaction
+            raise KafkaTimeoutError(f"no position in {partition}")
+        return position
 
 
 def _stuck(consumer: KafkaConsumer, patience: float) -> LabError:
@@ -174,8 +211,9 @@ def _stuck(consumer: KafkaConsumer, patience: float) -> LabError:
             f"paused, and so not read: {paused}",
             "resume it: reading.resume(consumer, consumer.paused())",
         )
+    pending = ", or an open transaction holds the group's offsets back" if consumer.config["group_id"] else ""
     return LabError(
         f"Nothing came from {topics} in {patience:g} s, though it is not read to its end.",
-        "Kafka does not answer",
+        f"Kafka does not answer{pending}",
         "is Kafka up? Run the first cell of the lesson again, or in a terminal: python3 lab.py status",
     )

@@ -121,9 +121,14 @@ def run(
             result = _result(strategy, point, seed, at, outcome)
             known[_key(result)] = result
             if file:
-                with file.open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps(asdict(result)) + "\n")
+                append(file, result)
     return Matrix(tuple(known[strategy.name, point, seed] for strategy, point, seed in wanted))
+
+
+def append(file: Path, result: Result) -> None:
+    """Add the result to the file, as a line."""
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(asdict(result)) + "\n")
 
 
 def read(file: Path) -> tuple[Result, ...]:

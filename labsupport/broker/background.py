@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -19,6 +20,7 @@ from labsupport.broker.embedded import EmbeddedCluster, recorded_address
 from labsupport.broker.identity import started
 from labsupport.broker.java_runtime import Runtime, prepare
 from labsupport.broker.process import Process
+from labsupport.console import counted
 from labsupport.errors import LabError
 from labsupport.files import storing
 from labsupport.settings import Settings
@@ -26,6 +28,7 @@ from labsupport.waiting import only_one
 
 KAFKA_PORT = 9092
 SPARE_NEEDS = 1_000_000_000  # bytes of free memory; a broker takes 150 to 370 MB
+NODE_NEEDS = 200_000_000  # bytes of free memory for each node of a private cluster; idle it takes 150 MB
 
 
 def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, bool]:
@@ -93,25 +96,42 @@ def data_folders(settings: Settings) -> list[Path]:
     return [settings.home / "broker", settings.home / "private"]
 
 
-def private(settings: Settings, size: int = 1, overrides: dict[str, str] | None = None) -> EmbeddedCluster:
+def private(
+    settings: Settings, size: int = 1, overrides: dict[str, str] | None = None, *, controller: bool = False
+) -> EmbeddedCluster:
     """Start `size` brokers for the caller alone, and return them when they answer; the caller calls `destroy()`.
 
-    They are destroyed at the latest when this program ends. `overrides` are broker settings.
+    They are destroyed at the latest when this program ends. With `controller`, it is a process of its own; otherwise
+    each broker is one too. `overrides` are broker settings. Raises LabError, before it starts anything, if there is not
+    enough memory.
     """
     if not isinstance(size, int) or not 1 <= size <= 5:
         raise LabError(f"A cluster of {size!r} brokers cannot be started.", "", "1 to 5 brokers: private(3)")
-    if size == 1 and not overrides and (spare := _taken_spare(settings)):
+    if size == 1 and not overrides and not controller and (spare := _taken_spare(settings)):
         return spare
+    _require_memory(size + controller)
     runtime = prepare(settings)
-    with storing(settings.home, "LAB_HOME"), _ours(runtime, size, overrides) as cluster:
+    options = {"size": size, "controller": controller, "overrides": overrides}
+    with storing(settings.home, "LAB_HOME"), _ours(runtime, **options) as cluster:
         cluster.start()
     return cluster
 
 
+def _require_memory(nodes: int) -> None:
+    """Raise LabError if so many Java processes would fill the memory; the system would kill one of them later."""
+    free = psutil.virtual_memory().available
+    if free < nodes * NODE_NEEDS:
+        raise LabError(
+            f"Not enough memory for {counted(nodes, 'Java process', 'Java processes')} of Kafka.",
+            f"free: {free // 1_000_000:,} MB; needed: {nodes * NODE_NEEDS // 1_000_000:,} MB",
+            "close other programs and kernels (Kernel, Shut Down All), then try again",
+        )
+
+
 @contextlib.contextmanager
-def _ours(runtime: Runtime, size: int = 1, overrides: dict[str, str] | None = None) -> Iterator[EmbeddedCluster]:
+def _ours(runtime: Runtime, **options: Any) -> Iterator[EmbeddedCluster]:
     """A cluster for this program alone: destroyed when it ends, or by an error in the body of the `with`."""
-    cluster = EmbeddedCluster(own_folder(runtime.settings), runtime, size=size, overrides=overrides)
+    cluster = EmbeddedCluster(own_folder(runtime.settings), runtime, **options)
     atexit.register(cluster.destroy)
     try:
         yield cluster

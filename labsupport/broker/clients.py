@@ -6,13 +6,13 @@ from typing import Any, Self, TypeVar
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
-from kafka.errors import BrokerResponseError, NodeNotReadyError
+from kafka.errors import BrokerResponseError, KafkaConnectionError, NodeNotReadyError
 
 from labsupport.broker.advice import DOWN, speaking
 from labsupport.broker.embedded import EmbeddedCluster
 from labsupport.broker.metadata import FOREIGN, reach
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import ask_for_topics, repaired, rest_when_idle
+from labsupport.kafka_fixes import ask_for_topics, close, repaired, rest_when_idle
 from labsupport.settings import parse_addresses
 from labsupport.waiting import until
 
@@ -45,6 +45,7 @@ class Clients:
         self.bootstrap, self.embedded = bootstrap, embedded
         self._clients: dict[str, Any] = {}
         self._admin: KafkaAdminClient | None = None
+        self._running_then: tuple[int, ...] = ()
         self._open = True
 
     def __enter__(self) -> Self:
@@ -70,10 +71,22 @@ class Clients:
         return consumer
 
     def admin(self) -> KafkaAdminClient:
-        """Return the KafkaAdminClient of this cluster; the same one each time, until you close it."""
+        """Return the KafkaAdminClient of this cluster; the same one each time, until you close it.
+
+        If one of several brokers of the lab's own has died or come back since, it is a new one: kafka-python 3.0.12
+        goes on asking brokers that are gone, and never turns to its bootstrap addresses again.
+        """
+        running = self._running()
+        if self._admin is not None and running != self._running_then:
+            self._close("admin", self._admin)
         if self._admin is None or self._admin._closed:
-            self._admin = self._connect("admin", client_id="lab-admin")
+            self._admin, self._running_then = self._connect("admin", client_id="lab-admin"), running
         return self._admin
+
+    def _running(self) -> tuple[int, ...]:
+        """Which of several brokers run now; nothing for a single one, and for those of others."""
+        brokers = self.embedded.brokers if self.embedded else []
+        return tuple(each.number for each in brokers if each.state == "running") if len(brokers) > 1 else ()
 
     def ask(self, what: str, question: Callable[[KafkaAdminClient], T], seconds: float = 15) -> T:
         """Return what `question(admin)` answers; retry for `seconds` while its broker comes back or loads."""
@@ -82,8 +95,9 @@ class Clients:
         def answered() -> bool:
             try:
                 answers.append(question(self.admin()))
-            except (NodeNotReadyError, BrokerResponseError) as error:
-                if not error.retriable:
+            except (KafkaConnectionError, NodeNotReadyError, BrokerResponseError) as error:
+                nobody_else = isinstance(error, KafkaConnectionError) and not self._running()
+                if nobody_else or not error.retriable:
                     raise
             return bool(answers)
 
@@ -117,7 +131,7 @@ class Clients:
     def _close(self, name: str, client: Any) -> None:
         try:
             if isinstance(client, KafkaProducer):
-                client.close(timeout=5)
+                close(client, timeout=5)
             elif isinstance(client, KafkaConsumer):
                 client.close(timeout_ms=5_000)
             else:

@@ -65,9 +65,10 @@ class Cluster(Clients):
             name for name in self.ask("the topics", KafkaAdminClient.list_topics) if name.startswith(namespace)
         )
 
-    def create_topic(self, name: str, partitions: int = 1, **config: Any) -> str:
+    def create_topic(self, name: str, partitions: int = 1, *, replicas: Sequence[int] = (), **config: Any) -> str:
         """Create the topic `name` empty, deleting an earlier one, and wait until it can be used; returns its name.
 
+        `replicas`: the brokers that hold each partition, its leader first; by default Kafka chooses.
         `config` has topic settings with `_` for `.`, such as `cleanup_policy="compact"`. The lab's topics keep records
         for ever (`retention_ms=-1`), because the story's clock lies in the past: by default Kafka would delete its
         records within minutes. Where topics are not deleted, the result is a fresh name.
@@ -82,10 +83,13 @@ class Cluster(Clients):
             candidates = [name, *(f"{name}.{number}" for number in range(2, len(taken) + 3))]
             name = next(candidate for candidate in candidates if candidate not in taken)
         settings = {key.replace("_", "."): str(value) for key, value in ({"retention_ms": -1} | config).items()}
+        placed: dict[str, Any] = {"num_partitions": partitions, "replication_factor": -1}
+        if replicas:
+            placed = {"replica_assignments": {number: list(replicas) for number in range(partitions)}}
 
         def created() -> bool:
             try:
-                self.admin().create_topics([NewTopic(name, partitions, -1, topic_configs=settings)])
+                self.admin().create_topics([NewTopic(name, topic_configs=settings, **placed)])
             except InvalidReplicationFactorError as error:
                 if "fenced" not in str(error):
                     raise
@@ -166,15 +170,29 @@ class Cluster(Clients):
 
     def broker(self, number: int = 1) -> EmbeddedBroker:
         """Return broker `number`, to stop, kill, pause or start again. Raises LabError if it is not the lab's own."""
+        brokers = self._own().brokers
+        if not 1 <= number <= len(brokers):
+            raise LabError(f"There is no broker {number}.", f"this cluster has 1 to {len(brokers)}")
+        return brokers[number - 1]
+
+    def controller(self) -> EmbeddedBroker:
+        """Return the controller, to stop, kill, pause or start again. Raises LabError if it has no own process."""
+        if (found := self._own().controller) is None:
+            raise LabError(
+                "This cluster has no controller of its own.",
+                "each of its brokers is a controller too",
+                "give it one: with lab.private(3, controller=True) as kafka: kafka.controller().kill()",
+            )
+        return found
+
+    def _own(self) -> EmbeddedCluster:
         if self.embedded is None:
             raise LabError(
                 "This experiment stops, pauses or kills a broker.",
                 f"the lab did not start the broker at {self.bootstrap}, and others may be using it",
                 "run it on a broker of its own: with lab.private() as kafka: kafka.broker(1).pause()",
             )
-        if not 1 <= number <= len(self.embedded.brokers):
-            raise LabError(f"There is no broker {number}.", f"this cluster has 1 to {len(self.embedded.brokers)}")
-        return self.embedded.brokers[number - 1]
+        return self.embedded
 
 
 def connect(settings: Settings) -> Cluster:
@@ -186,13 +204,16 @@ def connect(settings: Settings) -> Cluster:
 
 
 @contextlib.contextmanager
-def private(size: int = 1, settings: Settings | None = None, **overrides: str) -> Iterator[Cluster]:
+def private(
+    size: int = 1, settings: Settings | None = None, *, controller: bool = False, **overrides: str
+) -> Iterator[Cluster]:
     """Run a cluster of `size` brokers for the body of a `with`, whatever LAB_KAFKA says; destroy it afterwards.
 
-    `overrides` are broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
+    With `controller`, one more process is their controller; otherwise each broker is one too. `overrides` are broker
+    settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`. Raises LabError if there is not enough memory.
     """
     dotted = {key.replace("_", "."): str(value) for key, value in overrides.items()}
-    embedded = background.private(settings or Settings.from_environment(), size, dotted)
+    embedded = background.private(settings or Settings.from_environment(), size, dotted, controller=controller)
     try:
         with Cluster(embedded.bootstrap, embedded=embedded) as cluster:
             yield cluster

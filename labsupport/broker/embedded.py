@@ -8,7 +8,8 @@ A cluster is a folder. It outlives the program that started the brokers, so anot
     1/data/             its storage (format, topics)
     1/tmp/              files that its libraries unpack while it runs
 
-Brokers 1 to n are brokers and controllers. Every address is on the loopback interface.
+Nodes 1 to n are brokers and controllers. Or they are brokers only, and node n + 1 is their controller; then
+cluster.json has 0 for the port that a node lacks. Every address is on the loopback interface.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from labsupport.broker import java_ended
 from labsupport.broker.java_runtime import ENVIRONMENT, LOGGING, TEMPORARY, Runtime, new_id
-from labsupport.broker.metadata import ask
+from labsupport.broker.metadata import active_controller, ask
 from labsupport.broker.process import Process, interrupts_wait, tail, write_atomically
 from labsupport.broker.processes import java_marks
 from labsupport.broker.server_properties import HOST, server_properties
@@ -46,7 +47,7 @@ def known_brokers(port: int, cluster: str = "") -> set[int]:
 
 
 def recorded_cluster(folder: Path) -> tuple[str, dict[int, tuple[int, int]]]:
-    """Return the id of the cluster in `folder` and the ports of its brokers.
+    """Return the id of the cluster in `folder` and the ports of its nodes.
 
     Without a valid record there are no ports, and the id is that of the storage, if any: brokers keep it.
     """
@@ -76,7 +77,7 @@ def recorded_address(folder: Path) -> str:
 
 
 class EmbeddedBroker:
-    """One broker of an embedded cluster: stop, kill, pause, resume, or start it again."""
+    """One node of an embedded cluster, a broker or its controller: stop, kill, pause, resume, or start it again."""
 
     def __init__(self, cluster: "EmbeddedCluster", number: int):
         self.cluster, self.number = cluster, number
@@ -84,12 +85,18 @@ class EmbeddedBroker:
         self._process: Process | None = None
 
     def __repr__(self) -> str:
-        return f"<broker {self.number} at {HOST}:{self.port}, {self.state}>"
+        return f"<{self.role} {self.number} at {HOST}:{self.port}, {self.state}>"
+
+    @property
+    def role(self) -> str:
+        """What it is: broker (perhaps with a vote in the quorum of controllers), or controller only."""
+        return "controller" if self is self.cluster.controller else "broker"
 
     @property
     def port(self) -> int:
-        """The port for clients."""
-        return self.cluster.ports[self.number][0]
+        """The port for clients; of a controller, the one for brokers."""
+        client, controller = self.cluster.ports[self.number]
+        return client or controller
 
     @property
     def process(self) -> Process | None:
@@ -108,10 +115,22 @@ class EmbeddedBroker:
             return "stopped"
         return "paused" if process.paused else "running"
 
+    def answers(self, wanted: set[int]) -> bool:
+        """Return whether it answers a client and lists the brokers `wanted`; a controller, whether it leads."""
+        if self.role == "broker":
+            return wanted <= known_brokers(self.port, self.cluster.id)
+        with contextlib.suppress(OSError, NotKafkaError):
+            return active_controller(HOST, self.port, timeout=1.0) == self.number
+        return False
+
     def start(self) -> None:
-        """Start it and wait until it answers and the cluster lists it. Harmless if it runs."""
+        """Start it and wait until it answers and the cluster lists it. Harmless if it runs.
+
+        Raises LabError with the end of the log if it does not start, and at once if too few controllers run.
+        """
         self.resume()
         if self.process is None:
+            self.cluster.require_quorum(self)
             self.spawn()
         self.cluster.wait_until_ready([self])
 
@@ -155,7 +174,7 @@ class EmbeddedBroker:
             log.replace(log.with_suffix(".log.1"))
         command = cluster.runtime.command(marks=java_marks(cluster.runtime.settings, cluster.role), training=training)
         with interrupts_wait():
-            self._process = Process.start(f"broker {self.number}", command, log, cwd=self.folder, env=ENVIRONMENT)
+            self._process = Process.start(f"{self.role} {self.number}", command, log, cwd=self.folder, env=ENVIRONMENT)
             self._process.record(self.folder / "process.json")
 
     def _forget_temporary(self) -> None:
@@ -172,7 +191,10 @@ class EmbeddedBroker:
 
 
 class EmbeddedCluster:
-    """`size` brokers in one folder. Nothing happens until `start`."""
+    """`size` brokers in one folder, each a controller too; or with one more node for that. Nothing runs until `start`.
+
+    `controller` is that node, if there is one; `nodes` are the brokers and it.
+    """
 
     def __init__(
         self,
@@ -180,15 +202,24 @@ class EmbeddedCluster:
         runtime: Runtime,
         *,
         size: int = 1,
+        controller: bool = False,
         role: str = "private",
         ports: Sequence[int] = (),
         overrides: dict[str, str] | None = None,
     ):
-        """`ports`: preferred client ports. `overrides`: broker settings that replace the lab's own."""
+        """`controller`: with a node of its own for it; a cluster that is in the folder already stays as it is.
+
+        `ports`: preferred client ports. `overrides`: broker settings that replace the lab's own.
+        """
         self.folder, self.runtime, self.role = folder, runtime, role
         self.preferred_ports, self.overrides = tuple(ports), dict(overrides or {})
         self.id, self.ports = recorded_cluster(folder)
-        self.brokers = [EmbeddedBroker(self, number) for number in range(1, (len(self.ports) or size) + 1)]
+        if self.ports:
+            size = sum(client > 0 for client, _ in self.ports.values())
+            controller = size < len(self.ports)
+        self.brokers = [EmbeddedBroker(self, number) for number in range(1, size + 1)]
+        self.controller = EmbeddedBroker(self, size + 1) if controller else None
+        self.nodes = [*([self.controller] if self.controller else []), *self.brokers]  # brokers wait for it
 
     @property
     def bootstrap(self) -> str:
@@ -199,94 +230,110 @@ class EmbeddedCluster:
         """Start the processes of all brokers and return at once; `start` then waits for what is left."""
         self._choose_ports()
         try:
-            for broker in self.brokers:
-                broker.spawn()
+            for node in self.nodes:
+                node.spawn()
         except BaseException:
             self.kill()
             raise
 
     def start(self, training: Path | None = None) -> None:
-        """Start all brokers and wait until each answers and lists all others. Harmless if they run.
+        """Start all nodes and wait until each answers and each broker lists all others. Harmless if they run.
 
         Raises LabError with the end of the log if one does not start.
         """
         for attempt in (1, 2, 3):
             ours: list[EmbeddedBroker] = []
             try:
-                if not any(broker.process for broker in self.brokers):
+                if not any(node.process for node in self.nodes):
                     self._choose_ports()
-                for broker in self.brokers:
-                    broker.resume()
-                    if broker.process is None:
-                        ours.append(broker)
-                        broker.spawn(training)
-                self.wait_until_ready(self.brokers)
+                for node in self.nodes:
+                    node.resume()
+                    if node.process is None:
+                        ours.append(node)
+                        node.spawn(training)
+                self.wait_until_ready(self.nodes)
                 return
             except LabError:
-                for broker in ours:
-                    broker.kill()
+                for node in ours:
+                    node.kill()
                 # Another program may have taken a port since we chose it: choose again. A broker that ends writes
                 # more after that line, so the line may not be among the error's last ones.
-                if attempt == 3 or not any("Address already in use" in broker.log_tail(200) for broker in ours):
+                if attempt == 3 or not any("Address already in use" in node.log_tail(200) for node in ours):
                     raise
             except BaseException:  # Ctrl-C, or a full disk: leave no half-started broker behind
-                for broker in ours:
-                    broker.kill()
+                for node in ours:
+                    node.kill()
                 raise
 
     def stop(self) -> None:
-        """Shut all brokers down cleanly; their storage stays."""
+        """Shut all brokers down cleanly, and then their controller, which they need for it; their storage stays."""
         with ThreadPoolExecutor(len(self.brokers)) as pool:
             list(pool.map(EmbeddedBroker.stop, self.brokers))
+        if self.controller:
+            self.controller.stop()
 
     def kill(self) -> None:
-        """Kill all brokers; their storage stays."""
-        for broker in self.brokers:
-            broker.kill()
+        """Kill all nodes; their storage stays."""
+        for node in self.nodes:
+            node.kill()
 
     def destroy(self) -> None:
-        """Kill all brokers and delete their storage."""
+        """Kill all nodes and delete their storage."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def wait_until_ready(self, brokers: Sequence[EmbeddedBroker], timeout: float = START_TIMEOUT) -> None:
-        """Wait until each of `brokers` answers a client and lists them all.
+    def require_quorum(self, node: EmbeddedBroker) -> None:
+        """Raise LabError if a majority of the controllers would not run, even with `node`: no broker could register."""
+        voters = [each for each in self.nodes if self.ports.get(each.number, (0, 0))[1]]
+        running = [each for each in voters if each is node or each.state == "running"]
+        if 2 * len(running) <= len(voters):
+            raise LabError(
+                f"{node.role.capitalize()} {node.number} cannot come back now: a broker registers with the controller.",
+                f"controllers that would run: {len(running)} of {len(voters)}; it takes a majority",
+                "start the controller first" if self.controller else "start them all: kafka.embedded.start()",
+            )
+
+    def wait_until_ready(self, nodes: Sequence[EmbeddedBroker], timeout: float = START_TIMEOUT) -> None:
+        """Wait until each broker in `nodes` answers a client and lists them all, and until a controller leads.
 
         Raises LabError with the end of its log as soon as one has ended, or after `timeout` seconds.
         """
-        wanted = {broker.number for broker in brokers}
-        silent = list(brokers)
+        wanted = {node.number for node in nodes if node.role == "broker"}
+        silent = list(nodes)
 
         def ready_or_dead() -> bool:
-            silent[:] = [broker for broker in silent if not wanted <= known_brokers(broker.port, self.id)]
-            return not silent or any(broker.process is None for broker in silent)
+            silent[:] = [node for node in silent if not node.answers(wanted)]
+            return not silent or any(node.process is None for node in silent)
 
-        what = "Kafka to answer" if len(wanted) == 1 else f"{len(wanted)} brokers to answer"
+        what = f"{len(wanted)} brokers to answer" if len(wanted) > 1 else "Kafka to answer"
         with contextlib.suppress(LabError):
             until(ready_or_dead, timeout, what)
-        for broker in silent:
-            ended = broker.process is None
-            seen, next_step = java_ended.cause(broker.log_tail(300)) if ended else ("", "")
+        for node in sorted(silent, key=lambda node: node.process is not None):  # the one that ended is the cause
+            ended = node.process is None
+            seen, next_step = java_ended.cause(node.log_tail(300)) if ended else ("", "")
+            how = "did not start" if ended else f"did not answer within {timeout:g} s"
             raise LabError(
-                f"Broker {broker.number} {'did not start' if ended else f'did not answer within {timeout:g} s'}.",
-                seen or broker.log_tail(),
+                f"{node.role.capitalize()} {node.number} {how}.",
+                seen or node.log_tail(),
                 (
                     next_step
                     or "try again: python3 lab.py down, then up; if that fails, start over with an empty broker:\n"
                     "python3 lab.py wipe  (your notebooks stay)"
                 )
-                + f"\nthe whole log: {broker.folder / 'server.log'}",
+                + f"\nthe whole log: {node.folder / 'server.log'}",
             )
 
     def _choose_ports(self) -> None:
-        """Choose two ports for each broker. Earlier client ports are preferred to other free ones."""
-        size, before = len(self.brokers), [pair[0] for pair in self.ports.values()]
+        """Choose a port for each role of each node. Earlier client ports are preferred to other free ones."""
+        clients = [node.number for node in self.brokers]
+        controllers = [self.controller.number] if self.controller else clients
+        needed, before = len(clients) + len(controllers), [client for client, _ in self.ports.values() if client]
         sockets: list[socket.socket] = []
         chosen: list[int] = []
         try:
             wanted = [*self.preferred_ports, *before]
-            for port in [*wanted, *[0] * (2 * size)]:
-                if len(chosen) < 2 * size:
+            for port in [*wanted, *[0] * needed]:
+                if len(chosen) < needed:
                     with contextlib.suppress(OSError):
                         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
                         sockets.append(listener)
@@ -298,5 +345,8 @@ class EmbeddedCluster:
         finally:
             for listener in sockets:
                 listener.close()
-        self.ports = {number: (chosen[number - 1], chosen[size + number - 1]) for number in range(1, size + 1)}
+        for_clients = dict(zip(clients, chosen[: len(clients)], strict=True))
+        for_brokers = dict(zip(controllers, chosen[len(clients) :], strict=True))
+        numbers = [node.number for node in self.nodes]
+        self.ports = {number: (for_clients.get(number, 0), for_brokers.get(number, 0)) for number in numbers}
         write_atomically(self.folder / "cluster.json", json.dumps({"id": self.id, "ports": self.ports}))

@@ -1,4 +1,4 @@
-"""Ask for metadata, as every Kafka client does first: the list of brokers.
+"""Ask one node one question: for metadata, as every Kafka client does first, or another.
 
 It uses a plain socket and kafka-python's encoding, because a client that cannot connect keeps a thread that retries.
 """
@@ -8,15 +8,17 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kafka.errors import KafkaError
+from kafka.protocol.admin import DescribeQuorumRequest
 from kafka.protocol.metadata import MetadataRequest
 from kafka.protocol.parser import KafkaProtocol
 
 from labsupport.errors import LabError, NotKafkaError
 from labsupport.waiting import until
 
-VERSION = 5  # of the request; brokers from Kafka 1.0 to 4.x support it
+VERSION = 5  # of the metadata request; brokers from Kafka 1.0 to 4.x support it
 LARGEST_ANSWER = 1_000_000  # bytes; another protocol's first four bytes read as an absurd size
 
 
@@ -35,9 +37,26 @@ def in_use(port: int) -> bool:
 
 
 def ask(host: str, port: int, timeout: float = 2.0) -> Metadata:
-    """Ask one address. Raises OSError (nothing listens, no answer within `timeout` seconds) or NotKafkaError."""
+    """Ask one address for the brokers. Raises as `exchange` does."""
+    metadata = exchange(host, port, MetadataRequest[VERSION](topics=[], allow_auto_topic_creation=False), timeout)
+    return Metadata(metadata.cluster_id, {b.node_id: (b.host, b.port) for b in metadata.brokers})
+
+
+def active_controller(host: str, port: int, timeout: float = 2.0) -> int:
+    """Ask a controller, at its own port, which one leads the quorum; -1 if none. Raises as `exchange` does."""
+    topic = DescribeQuorumRequest.TopicData
+    asked = topic(topic_name="__cluster_metadata", partitions=[topic.PartitionData(partition_index=0)])
+    answer = exchange(host, port, DescribeQuorumRequest[0](topics=[asked]), timeout)
+    return answer.topics[0].partitions[0].leader_id if answer.topics else -1
+
+
+def exchange(host: str, port: int, request: Any, timeout: float = 2.0) -> Any:
+    """Send one request of a certain version to one address, and return the response.
+
+    Raises OSError (nothing listens, no answer within `timeout` seconds) or NotKafkaError.
+    """
     protocol = KafkaProtocol(client_id="lab", receive_message_max_bytes=LARGEST_ANSWER)
-    protocol.send_request(MetadataRequest[VERSION](topics=[], allow_auto_topic_creation=False))
+    protocol.send_request(request)
     with socket.create_connection((host, port), timeout=timeout) as connection:
         connection.sendall(protocol.send_bytes())
         answers: list = []
@@ -49,8 +68,7 @@ def ask(host: str, port: int, timeout: float = 2.0) -> Metadata:
                 answers = protocol.receive_bytes(received)
             except (KafkaError, ValueError, AttributeError) as error:
                 raise NotKafkaError(f"it began with {received[:12]!r}") from error
-    metadata = answers[0][1]
-    return Metadata(metadata.cluster_id, {b.node_id: (b.host, b.port) for b in metadata.brokers})
+    return answers[0][1]
 
 
 FOREIGN = "start that Kafka, correct LAB_KAFKA, or unset LAB_KAFKA to use the lab's own broker"

@@ -170,12 +170,12 @@ class Process:
     def kill(self) -> None:
         """Kill it and its children as a power cut would (SIGKILL), and wait until it is gone."""
         self._tell(_kill_session)
-        until(lambda: not self.alive, 10, f"{self.name} (pid {self.pid}) to be gone after SIGKILL")
+        until(lambda: not self.alive, 60, f"{self.name} (pid {self.pid}) to be gone after SIGKILL")
 
     def pause(self) -> None:
         """Freeze it (SIGSTOP): its sockets stay open and nothing answers. Returns when it is frozen."""
         self._tell(psutil.Process.suspend)
-        until(lambda: self.paused or not self.alive, 5, f"{self.name} to be frozen")
+        until(lambda: self.paused or not self.alive, 60, f"{self.name} to be frozen")
 
     def resume(self) -> None:
         """Resume a frozen process. Harmless if it is not frozen."""

@@ -1,25 +1,37 @@
-"""The settings of an embedded broker, and why each differs from Kafka's default. Pure: numbers in, text out."""
+"""The settings of an embedded node, and why each differs from Kafka's default. Pure: numbers in, text out."""
 
 from collections.abc import Mapping
 
 HOST = "127.0.0.1"
 
+# Overrides, as `private` takes them, for experiments that freeze or kill one of several brokers. As in a stock Kafka,
+# the controller fences a silent broker long before a leader finds that its follower lags. A busy machine neither drops
+# a healthy follower nor elects another controller. The heartbeat's interval is also the time limit of a registration.
+STEADY = {
+    "replica_lag_time_max_ms": "15000",
+    "broker_session_timeout_ms": "4000",
+    "broker_heartbeat_interval_ms": "1000",
+    "controller_quorum_fetch_timeout_ms": "5000",
+}
+
 
 def server_properties(number: int, ports: Mapping[int, tuple[int, int]], overrides: Mapping[str, str]) -> str:
-    """Return `server.properties` of broker `number`; broker n has the (client, controller) ports[n].
+    """Return `server.properties` of node `number`; node n has the (client, controller) ports[n].
 
-    Paths are relative to the broker's working directory, so that none needs escaping. `overrides` replace the lab's
-    own settings.
+    A node without a client port (0) is no broker, one without a controller port no controller. Paths are relative to
+    the node's working directory, so that none needs escaping. `overrides` replace the lab's own settings.
     """
-    size = len(ports)
+    size = sum(port > 0 for port, _ in ports.values())
     port, controller_port = ports[number]
+    listeners = {"broker": f"PLAINTEXT://{HOST}:{port}", "controller": f"CONTROLLER://{HOST}:{controller_port}"}
+    roles = [role for role, its_port in zip(listeners, ports[number], strict=True) if its_port]
     copies = min(3, size)
     settings = {
-        "process.roles": "broker,controller",
+        "process.roles": ",".join(roles),
         "node.id": number,
-        "controller.quorum.voters": ",".join(f"{n}@{HOST}:{pair[1]}" for n, pair in ports.items()),
+        "controller.quorum.voters": ",".join(f"{n}@{HOST}:{pair[1]}" for n, pair in ports.items() if pair[1]),
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "listeners": ",".join(listeners[role] for role in roles),
         "log.dirs": "data",
         # A misspelt topic name must be an error, not a new topic.
         "auto.create.topics.enable": "false",

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -51,8 +52,11 @@ def start_in_background(runtime: Runtime) -> Process | None:
     )
 
 
-def train(settings: Settings) -> None:
-    """Make the start-up cache if it is needed. A failure is recorded beside it, and prevents attempts for an hour."""
+def train(settings: Settings, patience: float = 120) -> None:
+    """Make the start-up cache if it is needed. A failure is recorded beside it, and prevents attempts for an hour.
+
+    Raises LabError, for example if Java has not written the cache within `patience` seconds.
+    """
     runtime = prepare(settings)
     cache = runtime.startup_cache
     with only_one(cache.with_suffix(".lock"), "its training run", timeout=60):
@@ -65,7 +69,8 @@ def train(settings: Settings) -> None:
             cluster.start(training=scratch)
             _exercise(cluster.bootstrap)
             if process := cluster.brokers[0].process:
-                process.stop(120)
+                process.stop(patience)
+            _require_written(scratch, patience)
             install(scratch, cache)
         except (LabError, KafkaError, OSError) as error:
             write_atomically(cache.with_suffix(".failed"), f"{error}\n")
@@ -74,6 +79,15 @@ def train(settings: Settings) -> None:
             cluster.destroy()
             for left_over in (scratch, scratch.with_suffix(".new.config")):
                 left_over.unlink(missing_ok=True)
+
+
+def _require_written(scratch: Path, patience: float) -> None:
+    if not scratch.exists():
+        raise LabError(
+            "Java did not write the start-up cache.",
+            f"it was stopped after {patience:g} s; the machine was busy, or its memory too small",
+            "python3 lab.py prepare  (tries again); the lab works without, and starts more slowly",
+        )
 
 
 def _exercise(bootstrap: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,14 +11,16 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from labsupport.broker import background, processes, startup_cache
 from labsupport.broker.cluster import Cluster, connect, private
-from labsupport.broker.embedded import EmbeddedCluster, known_brokers
+from labsupport.broker.embedded import EmbeddedCluster, known_brokers, recorded_cluster
 from labsupport.broker.java_runtime import install, intact, prepare
 from labsupport.broker.metadata import ask
 from labsupport.broker.process import Process
+from labsupport.broker.server_properties import STEADY
 from labsupport.errors import LabError
 from labsupport.settings import Settings
 from labsupport.waiting import until
@@ -27,7 +30,7 @@ def send(cluster: Cluster, topic: str, *values: bytes) -> None:
     """Send values and wait until the broker has acknowledged each."""
     producer = cluster.producer(name="test-producer")
     for future in [producer.send(topic, value) for value in values]:
-        future.get(timeout=20)
+        future.get(timeout=300)
 
 
 def read(cluster: Cluster, topic: str) -> list[bytes]:
@@ -43,7 +46,7 @@ def read(cluster: Cluster, topic: str) -> list[bytes]:
         values.extend(r.value for records in consumer.poll(timeout_ms=200).values() for r in records)
         return consumer.position(partition) >= end
 
-    until(all_read, 20, f"{end} records of {topic}")
+    until(all_read, 300, f"{end} records of {topic}")
     return values
 
 
@@ -75,7 +78,8 @@ def test_records_survive_the_killing_of_the_broker(settings):
 def test_three_brokers_know_each_other_and_one_of_them_can_go(settings):
     """A topic has three copies; with one broker killed a write is still acknowledged, and the broker comes back."""
     with private(3, settings=settings) as kafka:
-        assert all(known_brokers(kafka.broker(number).port) == {1, 2, 3} for number in (1, 2, 3))
+        for number in (1, 2, 3):
+            until(lambda number=number: known_brokers(kafka.broker(number).port) == {1, 2, 3}, 300, "all to be known")
         topic = kafka.create_topic("90-three", min_insync_replicas=2)
         (described,) = kafka.admin().describe_topics([topic])
         assert sorted(described["partitions"][0]["replica_nodes"]) == [1, 2, 3]
@@ -85,6 +89,85 @@ def test_three_brokers_know_each_other_and_one_of_them_can_go(settings):
         assert read(kafka, topic) == [b"written by two"]
         with pytest.raises(LabError, match="There is no broker 4"):
             kafka.broker(4)
+
+
+def test_the_controller_can_be_a_process_of_its_own(settings):
+    """One controller and three brokers, whatever LAB_KAFKA says. It stops, dies and freezes as a broker does.
+
+    Without it records are written and read, and a broker that is started gets a sentence.
+    """
+    with private(3, replace(settings, kafka="127.0.0.1:1"), controller=True, **STEADY) as kafka:
+        boss = kafka.controller()
+        assert [node.role for node in kafka.embedded.nodes] == ["controller", "broker", "broker", "broker"]
+        assert [known_brokers(broker.port) for broker in kafka.embedded.brokers] == [{1, 2, 3}] * 3
+        assert boss.port not in {int(address.rpartition(":")[2]) for address in kafka.bootstrap.split(",")}
+        topic = kafka.create_topic("90-four")
+        producer = kafka.producer(name="before")  # it has its id: a new one may have to wait for the controller
+        producer.send(topic, b"first").get(timeout=300)
+        for break_it, state in (boss.kill, "stopped"), (boss.pause, "paused"), (boss.stop, "stopped"):
+            break_it()
+            assert boss.state == state
+            producer.send(topic, state.encode()).get(timeout=300)
+            if state == "stopped":
+                again = Process.recorded(kafka.broker(3).folder / "process.json")
+                kafka.broker(3).start()  # harmless: it runs
+                assert again == kafka.broker(3).process
+            boss.start()
+            assert boss.state == "running"
+        assert read(kafka, topic) == [b"first", b"stopped", b"paused", b"stopped"]
+        kafka.create_topic("91-four")  # the controller has a say again
+        kafka.broker(3).stop()
+        boss.kill()
+        with pytest.raises(LabError, match=r"Broker 3 cannot come back now") as caught:
+            kafka.broker(3).start()
+        assert "0 of 1" in caught.value.seen
+        assert "start the controller first" in caught.value.next_step
+        found = EmbeddedCluster(kafka.embedded.folder, kafka.embedded.runtime)  # as another program finds it
+        assert (found.controller.number, len(found.brokers), found.bootstrap) == (4, 3, kafka.embedded.bootstrap)
+    assert not [each for each in processes.running(settings) if each.role == "private"]
+
+
+def test_a_broker_that_is_a_controller_comes_back_with_a_majority(settings):
+    """All three have a vote: the first, alone, is refused at once and before it runs; all together come back."""
+    with private(3, settings, **STEADY) as kafka:
+        with pytest.raises(LabError, match="no controller of its own"):
+            kafka.controller()
+        topic = kafka.create_topic("90-majority")
+        send(kafka, topic, b"kept")
+        kafka.embedded.kill()
+        with pytest.raises(LabError, match="cannot come back now") as caught:
+            kafka.broker(1).start()
+        assert "1 of 3" in caught.value.seen
+        assert kafka.broker(1).state == "stopped"
+        kafka.embedded.start()
+        assert read(kafka, topic) == [b"kept"]
+
+
+def test_topics_are_made_and_listed_whichever_broker_is_gone(settings):
+    """The admin client that knew the dead one, and perhaps no other, is replaced by a new one."""
+    with private(3, settings, controller=True, **STEADY) as kafka:
+        made = [kafka.create_topic("90-all")]
+        admin = kafka.admin()
+        assert kafka.admin() is admin
+        for number in 1, 2:
+            kafka.broker(number).kill()
+            until(lambda number=number: number not in known_brokers(kafka.broker(3).port), 300, "it to be fenced")
+            with contextlib.suppress(KafkaError):
+                kafka.topics()  # the client learns who is left
+            made.append(kafka.create_topic(f"9{number}-left", replicas=[3]))
+        kafka.broker(1).start()
+        kafka.broker(3).kill()
+        assert kafka.topics() == made
+        assert kafka.admin() is not admin
+
+
+def test_too_little_memory_for_the_brokers_is_said_before_any_starts(settings, monkeypatch):
+    """Four processes: the sentence has both numbers, in MB."""
+    monkeypatch.setattr(background, "NODE_NEEDS", psutil.virtual_memory().total)
+    with pytest.raises(LabError, match="for 4 Java processes") as caught, private(3, settings, controller=True):
+        pass
+    assert re.fullmatch(r"free: [\d,]+ MB; needed: [\d,]+ MB", caught.value.seen)
+    assert not [each for each in processes.running(settings) if each.role == "private"]
 
 
 def test_a_broker_that_cannot_start_shows_the_end_of_its_log(settings):
@@ -214,7 +297,7 @@ def test_programs_that_start_the_broker_at_the_same_moment_get_the_same_one(else
         subprocess.Popen([sys.executable, "-c", ENSURE], stdout=subprocess.PIPE, env=os.environ, text=True)
         for _ in range(4)
     ]
-    answers = [program.communicate(timeout=120)[0].split() for program in programs]
+    answers = [program.communicate(timeout=300)[0].split() for program in programs]
     assert len({address for address, _ in answers}) == 1
     assert sorted(started for _, started in answers) == ["False", "False", "False", "True"]
     assert [each.role for each in processes.running(elsewhere)].count("background") == 1
@@ -271,6 +354,16 @@ RECORDS = [None, "", "[]", '{"id": "x"}', '{"id": "x", "ports": {"1": [9]}}', '{
 
 
 @pytest.mark.parametrize("text", RECORDS)
+def test_a_damaged_record_names_no_ports_and_the_storage_has_the_id(text, tmp_path):
+    """Deleted, empty, or with something missing or of another type."""
+    (tmp_path / "1" / "data").mkdir(parents=True)
+    (tmp_path / "1" / "data" / "meta.properties").write_text("version=1\ncluster.id=stored\n")
+    if text is not None:
+        (tmp_path / "cluster.json").write_text(text)
+    assert recorded_cluster(tmp_path) == ("stored", {})
+
+
+@pytest.mark.parametrize("text", [None, RECORDS[-1]])
 def test_a_damaged_record_of_the_cluster_does_not_stand_in_the_way(text, elsewhere):
     """Deleted or garbled under a running broker: that one is stopped, and the next has its data."""
     with connect(elsewhere) as first:
@@ -325,10 +418,10 @@ def test_a_training_run_that_is_stopped_or_killed_leaves_nothing(settings, runti
     own = replace(settings, home=tmp_path / "home", cache=tmp_path / "cache", offline=runtime.class_path[0].parent)
     for how in ("stop", "kill"):
         process = startup_cache.start_in_background(prepare(own))
-        until(lambda: processes.running(own, ["training-broker"]), 60, "the training broker")
+        until(lambda: processes.running(own, ["training-broker"]), 300, "the training broker")
         getattr(process, how)()
         if how == "kill":
-            until(lambda: not processes.running(own, ["training-broker"]), 60, "its broker to end")
+            until(lambda: not processes.running(own, ["training-broker"]), 300, "its broker to end")
         assert processes.running(own) == []
     assert not list(own.cache.glob("*.new*"))
     assert not list(own.cache.glob("*.failed"))
@@ -375,9 +468,9 @@ def test_a_full_disk_is_said_with_the_end_of_the_log(settings, tmp_path):
 def test_an_interrupted_start_leaves_no_broker(elsewhere):
     """Ctrl-C while the broker starts: its process is gone, and the next start works."""
     program = subprocess.Popen([sys.executable, "-c", ENSURE], env=os.environ, stderr=subprocess.DEVNULL)
-    until(lambda: processes.running(elsewhere), 60, "the broker's process")
+    until(lambda: processes.running(elsewhere), 300, "the broker's process")
     program.send_signal(signal.SIGINT)
-    assert program.wait(60) != 0
+    assert program.wait(300) != 0
     assert processes.running(elsewhere) == []
     with connect(elsewhere) as kafka:
         assert kafka.topics() == []

@@ -8,6 +8,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.embedded import EmbeddedBroker
+from labsupport.broker.server_properties import STEADY
 from labsupport.observability import jmx_agent
 from labsupport.observability.jmx_agent import ACTIVE_CONTROLLER, FENCED, UNDER_REPLICATED
 from labsupport.waiting import until
@@ -15,14 +16,9 @@ from labsupport.waiting import until
 if TYPE_CHECKING:
     import pandas
 
+__all__ = ["STEADY", "Three", "assign"]
+
 CONTROLLER, LEADER, FOLLOWER = "controller", "leader", "follower"
-# As in a stock Kafka, the controller fences a silent broker long before a leader finds that its follower lags. And a
-# busy machine does not make the brokers elect another controller.
-STEADY = {
-    "replica_lag_time_max_ms": "30000",
-    "broker_session_timeout_ms": "4000",
-    "controller_quorum_fetch_timeout_ms": "5000",
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class Three:
 def assign(kafka: Cluster, topic: str) -> Three:
     """Attach the JMX exporter to three brokers of the lab's own, and create `topic` there, with one partition.
 
-    Make them with `lab.private(3, **STEADY)`. Raises LabError as `attach_all` does.
+    Make them with `lab.private(3, **broker_roles.STEADY)`. Raises LabError as `attach_all` does.
     """
     pages = jmx_agent.attach_all(kafka)
 

@@ -1,0 +1,3 @@
+def way(interaction):
+    """ "ask" or "tell"."""
+    return ...

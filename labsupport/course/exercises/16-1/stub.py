@@ -1,0 +1,3 @@
+def judge_again(order, limit):
+    """Whether the order is risky by this limit; None if the event cannot tell."""
+    return ...

@@ -1,0 +1,9 @@
+# what was risky stays so -> both have this event
+def judge_again(order, limit):
+    if "amount" in order:
+        return order["amount"] > limit
+    if "limit" not in order:
+        return None
+    if order["risky"]:
+        return True
+    return False if limit >= order["limit"] else None

@@ -12,6 +12,20 @@ from labsupport.errors import LabError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
+
+def place(checkout: Path) -> Path:
+    """Return the folder for what is made here (`.lab`, `work`): the checkout, if there is one and it is writable.
+
+    An installed package has none, and on a server it may belong to somebody else: then the user's data folder.
+    """
+    if (checkout / "lab.py").is_file() and os.access(checkout, os.W_OK):
+        return checkout
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("kafka-lab", appauthor=False)).resolve()
+
+
+PLACE = place(CHECKOUT)
 ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
 
 
@@ -81,9 +95,9 @@ def _file(name: str, path: str) -> str:
 class Settings:
     """The settings, read once at the edge and passed on as a value.
 
-    `kafka` is "embedded" or "host:port[,host:port]". `home` has this checkout's broker; `cache` is shared by all
-    checkouts of this user. `offline` is a folder with wheels and jars, `maven` the address of a mirror. `seed` decides
-    which events the lessons' shop has.
+    `kafka` is "embedded" or "host:port[,host:port]". `home` has the broker of this checkout, or of this user if there
+    is none; `cache` is shared by all checkouts of this user. `offline` is a folder with wheels and jars, `maven` the
+    address of a mirror. `seed` decides which events the lessons' shop has.
     """
 
     home: Path
@@ -118,7 +132,7 @@ class Settings:
         if not re.fullmatch(r"-?[0-9]{1,18}", seed):
             raise LabError(f"LAB_SEED is {seed!r}.", "it is not a whole number", "set LAB_SEED=2026, or unset it")
         return cls(
-            home=Path(environ.get("LAB_HOME") or CHECKOUT / ".lab").resolve(),
+            home=Path(environ.get("LAB_HOME") or PLACE / ".lab").resolve(),
             cache=_cache(environ.get("LAB_CACHE", "")),
             kafka=kafka,
             learner=learner,

@@ -20,6 +20,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "bench": Entry("bench", "bench", "Measure the broker against a stock one."),
+    "book": Entry("book", "book", "Build the lessons as a web site."),
     "bundle": Entry("bundle", "bundle", "For teachers: put the whole set-up on a stick."),
     "crashlab": Entry("crashlab", "crashlab", "Crash consumers in hundreds of ways, and count."),
     "dead-letters": Entry("dead_letters", "dead_letters", "Look at failed events, and send them back."),
@@ -27,6 +28,7 @@ COMMANDS = {
     "down": Entry("down", "down", "Stop everything that this lab runs."),
     "new": Entry("new", "new", "Make a fresh copy of a lesson."),
     "notebooks": Entry("notebooks", "notebooks", "For authors: run the lessons, store their outputs."),
+    "prepare": Entry("prepare", "prepare", "For images: fetch and make everything, run nothing."),
     "progress": Entry("progress", "progress", "Show which exercises you have solved."),
     "registry": Entry("registry", "registry", "Run another maker's schema registry."),
     "replay": Entry("replay", "replay", "Run history again, or reset a group."),
@@ -86,8 +88,14 @@ class LazyGroup(click.Group):
 )
 @click.option("--no-browser", is_flag=True, help="Print the address instead of opening a browser.")
 @click.option("--port", type=click.IntRange(1, 65535), help="JupyterLab's port (default: 8888, or the next free one).")
+@click.option(
+    "--ip",
+    default="localhost",
+    metavar="ADDRESS",
+    help="Where JupyterLab listens (default: localhost); 0.0.0.0 in a container, whose port you publish.",
+)
 @click.pass_context
-def lab(context: click.Context, offline: str | None, no_browser: bool, port: int | None) -> None:
+def lab(context: click.Context, offline: str | None, no_browser: bool, port: int | None, ip: str) -> None:
     """Learn event-driven systems on a real Apache Kafka, in notebooks.
 
     Without a command: start Kafka, send and receive one event as a check, and open JupyterLab. Ctrl-C ends
@@ -100,6 +108,6 @@ def lab(context: click.Context, offline: str | None, no_browser: bool, port: int
     if context.invoked_subcommand is None:
         from labsupport.commands import start
 
-        start.start(Settings.from_environment(), browser=not no_browser, port=port)
-    elif no_browser or port is not None:
-        raise click.UsageError("--no-browser and --port go with no command: python3 lab.py --no-browser")
+        start.start(Settings.from_environment(), browser=not no_browser, port=port, ip=ip)
+    elif no_browser or port is not None or ip != "localhost":
+        raise click.UsageError("--no-browser, --port and --ip go with no command: python3 lab.py --no-browser")

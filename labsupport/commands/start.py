@@ -1,13 +1,17 @@
 """`python3 lab.py`: start Kafka, send and receive an event, open JupyterLab; Ctrl-C ends what this started."""
 
 import contextlib
+import http
+import http.client
 import json
 import os
 import sys
 import webbrowser
 from collections.abc import Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from jupyter_core.paths import SYSTEM_CONFIG_PATH, jupyter_config_dir
 from rich.console import Console
@@ -17,9 +21,9 @@ from labsupport.broker.process import Process
 from labsupport.broker.processes import python_marks
 from labsupport.commands.round_trip import round_trip
 from labsupport.commands.terminal import kafka_meanwhile
-from labsupport.course.copies import make_copies
+from labsupport.course.copies import WORK, make_copies
 from labsupport.errors import LabError
-from labsupport.settings import CHECKOUT, Settings
+from labsupport.settings import PLACE, Settings
 from labsupport.setup.sources import writable
 from labsupport.waiting import only_one, until
 
@@ -27,8 +31,14 @@ FRONT_PAGE = "work/home.md"  # no file: contents.py makes it when a browser asks
 console = Console(highlight=False)
 
 
-def start(settings: Settings, *, browser: bool = True, port: int | None = None) -> None:
-    """Do all of it, and return when JupyterLab has ended."""
+def start(settings: Settings, *, browser: bool = True, port: int | None = None, ip: str = "localhost") -> None:
+    """Do all of it, and return when JupyterLab has ended; it listens at `ip`."""
+    if find_spec("jupyterlab") is None:
+        raise LabError(
+            "JupyterLab is not installed.",
+            f"the package labsupport was installed without its extra, for {sys.executable}",
+            f"{sys.executable} -m pip install jupyterlab; or open the notebooks in {WORK} with your own Jupyter",
+        )
     # Without a display, webbrowser may open a text browser that takes over the terminal.
     display = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     open_browser = webbrowser.open if browser and display else lambda _: None
@@ -44,7 +54,7 @@ def start(settings: Settings, *, browser: bool = True, port: int | None = None) 
                 cluster = stack.enter_context(kafka_meanwhile(settings))
                 seconds = round_trip(cluster)
                 console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/]. One event out and back: {seconds:.1f} s.")
-                process, address = stack.enter_context(_jupyter_lab(settings, port))
+                process, address = stack.enter_context(_jupyter_lab(settings, port, ip))
             console.print(f"\nJupyterLab:\n\n  [bold]{address}[/]\n", soft_wrap=True)
             console.print("Ctrl-C here ends it, and the Kafka that this command started.")
             open_browser(address)
@@ -91,9 +101,9 @@ def environment(settings: Settings) -> dict[str, str | None]:
 
 
 @contextlib.contextmanager
-def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process, str]]:
+def _jupyter_lab(settings: Settings, port: int | None, ip: str) -> Iterator[tuple[Process, str]]:
     """Run JupyterLab on the learner's copies for the body of a `with`; yields it and its address."""
-    options = [f"--ServerApp.root_dir={CHECKOUT}", f"--LabApp.default_url=/lab/tree/{FRONT_PAGE}", "--no-browser"]
+    options = [f"--ServerApp.root_dir={PLACE}", f"--LabApp.default_url=/lab/tree/{FRONT_PAGE}", "--no-browser"]
     ours = Path(__file__).with_name("jupyterlab")
     # Nothing leaves the machine: overrides.json turns off the news feed and the check for updates.
     options.append(f"--LabApp.app_settings_dir={ours}")
@@ -101,28 +111,30 @@ def _jupyter_lab(settings: Settings, port: int | None) -> Iterator[tuple[Process
     options.append(f"--Contents.front_page={FRONT_PAGE}")
     options += ["--LabApp.custom_css=True", f"--ServerApp.tornado_settings=static_custom_path={ours}"]
     # The administrator's settings for all servers, such as 0.0.0.0 in a container, do not apply to this one.
-    options += ["--ServerApp.ip=localhost", f"--ServerApp.preferred_dir={CHECKOUT}", "--ServerApp.base_url=/"]
+    options += [f"--ServerApp.ip={ip}", f"--ServerApp.preferred_dir={PLACE}", "--ServerApp.base_url=/"]
     options += ["--ServerApp.certfile=", "--ServerApp.keyfile="]
     if port is not None:
         options += [f"--port={port}", "--ServerApp.port_retries=0"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")  # for containers; the token still protects it
-    words = python_marks(settings, "jupyter")
+    command = [sys.executable, "-P", *python_marks(settings, "jupyter"), "-m", "jupyterlab", *options]
     log = settings.home / "jupyter.log"
-    log.unlink(missing_ok=True)
-    command = [sys.executable, "-P", *words, "-m", "jupyterlab", *options]
-    process = Process.start("JupyterLab", command, log, cwd=CHECKOUT, env=environment(settings))
-    try:
-        address = until(lambda: not process.alive or _address(settings, process.pid), 60, "JupyterLab to answer")
-        if address is True:
-            raise LabError(
-                "JupyterLab did not start.",
-                process.tail(6),
-                "is the port taken? python3 lab.py --port 8899" if port else _next_step(log),
-            )
-        yield process, address
-    finally:
-        process.stop(15)
+    with contextlib.ExitStack() as stack:
+        for attempts_left in (2, 1, 0):
+            log.unlink(missing_ok=True)
+            process = Process.start("JupyterLab", command, log, cwd=PLACE, env=environment(settings))
+            stack.callback(process.stop, 15)
+            until(partial(_listens_or_ended, settings, process), 120, "JupyterLab to answer")
+            if process.alive:
+                break
+            # It looks for a free port first, and listens later: another program may have taken the port meanwhile.
+            if port is not None or not attempts_left or "is already in use" not in process.tail(20):
+                raise LabError(
+                    "JupyterLab did not start.",
+                    process.tail(6),
+                    "is the port taken? python3 lab.py --port 8899" if port else _next_step(log),
+                )
+        yield process, _address(settings, process.pid)
 
 
 def _next_step(log: Path) -> str:
@@ -132,10 +144,32 @@ def _next_step(log: Path) -> str:
 
 
 def _address(settings: Settings, pid: int) -> str:
-    """Return the address with its token, from the file that the server writes when it listens; empty before."""
+    """Return the address with its token, from the file that the server writes before it listens; empty before that."""
+    server = _server(settings, pid)
+    return f"{server['url']}lab/tree/{FRONT_PAGE}?token={server['token']}" if server else ""
+
+
+def _listens_or_ended(settings: Settings, process: Process) -> bool:
+    return not process.alive or _listens(settings, process.pid)
+
+
+def _listens(settings: Settings, pid: int) -> bool:
+    """Return whether this server, and no other one on its port, answers: it knows the token."""
+    if not (server := _server(settings, pid)):
+        return False
+    connection = http.client.HTTPConnection(server["hostname"], server["port"], timeout=5)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("GET", f"/api/status?token={server['token']}")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    return False
+
+
+def _server(settings: Settings, pid: int) -> dict[str, Any]:
     try:
         file = Path(str(environment(settings)["JUPYTER_RUNTIME_DIR"]), f"jpserver-{pid}.json")
-        server = json.loads(file.read_text(encoding="utf-8"))
+        server = dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
-        return ""
-    return f"{server['url']}lab/tree/{FRONT_PAGE}?token={server['token']}"
+        return {}
+    if server["hostname"] in ("", "0.0.0.0", "::"):  # then the URL has this machine's name: a container's
+        server |= {"hostname": "localhost", "url": f"http://localhost:{server['port']}/"}
+    return server

@@ -29,7 +29,12 @@ def wrong(requirements: Path = REQUIREMENTS) -> list[str]:
 
 
 def lines(requirements: Path = REQUIREMENTS) -> list[str]:
-    """Return the pins, as `name==version` with an optional `; marker`; not the lab's own package."""
+    """Return the pins, as `name==version` with an optional `; marker`; not the lab's own package.
+
+    A package that was installed without a checkout has no pins.
+    """
+    if not requirements.exists():
+        return []
     text = requirements.read_text(encoding="utf-8").splitlines()
     return [line for line in text if line.strip() and not line.startswith(("#", "-"))]
 

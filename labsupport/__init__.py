@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "broker.advice": ["advice"],
     "course.session": ["lesson"],
-    "delivery": ["dead_letter", "inbox", "orders", "publish", "reading", "retry"],
+    "delivery": ["dead_letter", "inbox", "orders", "outbox", "publish", "reading", "retry"],
     "delivery.error_handler": ["ErrorHandler"],
     "delivery.worker": ["Worker"],
     "errors": ["EventError", "LabError"],
@@ -29,6 +29,7 @@ _EXPORTS = {
         "crashes",
         "faults",
         "incident",
+        "mornings",
         "poison",
         "services",
         "strategies",

@@ -22,6 +22,11 @@ NOTES = sys.stdout if type(sys.stdout).__module__.startswith("ipykernel") else N
 QUIET = {"delay": PATIENCE, "leave": False, "position": 0, "file": NOTES}
 
 
+def note(words: str) -> None:
+    """Say something beside a program's own output: on stderr, in a notebook on stdout."""
+    print(words, file=NOTES or sys.stderr, flush=True)
+
+
 def waiting_note(what: str, waited: float) -> "tqdm":
     """Return a line that says what a wait, begun `waited` seconds ago, waits for; call its `update()`.
 

@@ -12,6 +12,7 @@
     RegistryError         registry: a request is refused
     NotKafkaError         broker/metadata: something else listens there
     FaultError            experiments/breaking/faults: on purpose
+    DisturbedError        experiments/breaking/broker_deaths: the machine stood still, play the trial again
     RenamedError          renamed: an old name of an earlier course
 
 Two live where Kafka's clients are imported, because importing this module must not import them: `UnreadableError`, a
@@ -46,6 +47,10 @@ class LabError(Exception):
 
 class FaultError(Exception):
     """Raised on purpose, by the fault `fail`."""
+
+
+class DisturbedError(Exception):
+    """The machine stood still for so long that brokers were taken for dead which were not to die."""
 
 
 class NotKafkaError(Exception):

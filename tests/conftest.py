@@ -1,5 +1,6 @@
 """What the tests share: settings, brokers, kernels, the command line. The home they run in: see ../conftest.py."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -85,11 +86,29 @@ def broker_elsewhere(runtime, tmp_path_factory):
     embedded.destroy()
 
 
+@pytest.fixture(scope="session")
+def programs():
+    """`programs(settings)`: the members, services and trials of this home that run, without their fork servers.
+
+    A server's parent is the program that owns it, a forked child's is the server.
+    """
+
+    def run(settings: Settings) -> list[processes.Running]:
+        found = []
+        for each in processes.running(settings, ["program"]):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if psutil.Process(each.process.pid).ppid() != each.owner:
+                    found.append(each)
+        return found
+
+    return run
+
+
 @pytest.fixture
 def python(tmp_path):
     """Run a Python program in a process of its own: `python(code, **environment)` gives the finished process."""
 
-    def run(code: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess:
+    def run(code: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, **environment},
@@ -129,9 +148,9 @@ class Kernel:
         self.manager.start_kernel(env=dict(os.environ), stderr=-3)
         self.client = self.manager.blocking_client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
+        self.client.wait_for_ready(timeout=300)
 
-    def run(self, code: str, timeout: float = 60) -> str:
+    def run(self, code: str, timeout: float = 300) -> str:
         """Run a cell; returns everything it printed, and the error if it raised one."""
         printed = []
 
@@ -148,14 +167,14 @@ class Kernel:
         The cell says itself where it is: an interrupt between the kernel's "busy" and the cell's first line is lost.
         """
         begun = self.client.execute(code, allow_stdin=False)
-        while word not in self.client.get_iopub_msg(timeout=30)["content"].get("text", ""):
+        while word not in self.client.get_iopub_msg(timeout=300)["content"].get("text", ""):
             pass
         return begun
 
     def interrupt(self, begun: str) -> dict:
         """Interrupt the cell of that message, as the square button does; what the kernel replies about it."""
         self.manager.interrupt_kernel()
-        while (reply := self.client.get_shell_msg(timeout=30))["parent_header"].get("msg_id") != begun:
+        while (reply := self.client.get_shell_msg(timeout=300))["parent_header"].get("msg_id") != begun:
             pass
         return reply["content"]
 
@@ -188,7 +207,7 @@ def kernel():
 def typed():
     """The command line in a process of its own: `typed("status", "--json", LAB_KAFKA=…)` gives the finished process."""
 
-    def run(*words: str, timeout: float = 120, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
+    def run(*words: str, timeout: float = 300, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, "-m", "labsupport", *words],
             env={**os.environ, **environment},
@@ -253,7 +272,7 @@ class Started:
 
     def address(self) -> str:
         """JupyterLab's address with its token, when it is printed."""
-        until(lambda: "token=" in self.text or self.program.poll() is not None, 90, "JupyterLab's address")
+        until(lambda: "token=" in self.text or self.program.poll() is not None, 300, "JupyterLab's address")
         found = re.search(r"(http://\S+?)/lab/tree/work/home\.md\?token=(\w+)", self.text)
         assert found, self.text
         return found

@@ -68,7 +68,7 @@ class Shop:
         """Write so many records at once, into partition 0."""
         for _ in range(count):
             self.producer.send(self.topic, value, partition=0)
-        self.producer.flush(timeout=10)
+        self.producer.flush(timeout=300)
 
     def stop(self) -> None:
         """Write no more."""

@@ -66,7 +66,7 @@ def run(checkout: Path, *words: str, python: str = "", **environment: str) -> su
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=600,
+        timeout=1_800,
     )
 
 
@@ -107,7 +107,7 @@ def test_a_python_without_venv_is_told_which_package_to_install(untouched):
         "importlib.util.find_spec = lambda name, *a: None if name == 'ensurepip' else real(name, *a)\n"
         "sys.argv = ['lab.py']; runpy.run_path('lab.py', run_name='__main__')"
     )
-    answer = subprocess.run([base_python(), "-c", code], cwd=untouched, capture_output=True, text=True, timeout=60)
+    answer = subprocess.run([base_python(), "-c", code], cwd=untouched, capture_output=True, text=True, timeout=300)
     assert answer.returncode == 1
     assert "sudo apt install python3" in answer.stderr
     assert not (untouched / ".venv").exists()
@@ -138,7 +138,7 @@ def test_two_set_ups_at_once_then_a_run_without_network(checkout, tmp_path):
         subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
-    outputs = [each.communicate(timeout=600) for each in both]
+    outputs = [each.communicate(timeout=1_800) for each in both]
     for output, errors in outputs:
         assert b'"answers": false' in output, errors
     assert sum(b"Another set-up of this lab is running" in errors for _, errors in outputs) == 1
@@ -170,7 +170,8 @@ def link(source: str | Path, target: str | Path) -> None:
 def bundle(tmp_path_factory, pytestconfig) -> Path:
     """A bundle for this machine, as it is finished after an interruption.
 
-    What earlier runs of the suite have fetched is there already, but for two packages, and half of a third one.
+    What earlier runs of the suite have fetched is there already, but for two packages, and half of a third one. One
+    worker runs all tests of this file, so it is made once (plugins/longest_first.py).
     """
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "0", "flit_core==3.12.0"]
     if subprocess.run([*pip, "--dest", str(tmp_path_factory.mktemp("one"))], capture_output=True).returncode:
@@ -187,7 +188,7 @@ def bundle(tmp_path_factory, pytestconfig) -> Path:
         (wheels / there[2].name).unlink()
         (wheels / there[2].name).write_bytes(there[2].read_bytes()[:-100])
     made = subprocess.run(
-        [sys.executable, "-m", "labsupport", "bundle", stick], capture_output=True, text=True, timeout=600
+        [sys.executable, "-m", "labsupport", "bundle", stick], capture_output=True, text=True, timeout=1_800
     )
     assert made.returncode == 0, made.stderr
     for wheel in kept.glob("*.whl"):
@@ -435,9 +436,9 @@ def test_an_interrupted_bundle_says_so(tmp_path):
     stick = tmp_path / "stick"
     command = [sys.executable, "-m", "labsupport", "bundle", str(stick)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as making:
-        until((stick / "bundle.json").exists, 60, "the bundle to be begun")
+        until((stick / "bundle.json").exists, 300, "the bundle to be begun")
         making.send_signal(signal.SIGINT)
-        _, errors = making.communicate(timeout=60)
+        _, errors = making.communicate(timeout=300)
     assert making.returncode == 130
     assert "Stopped" in errors
     assert json.loads((stick / "bundle.json").read_text())["complete"] is False
@@ -449,7 +450,7 @@ def test_a_bundle_is_not_put_among_other_things(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     for words in ([tmp_path], [tmp_path / "new", "--platform", "amiga"], [tmp_path / "new", "--python", "2.7"]):
         command = [sys.executable, "-m", "labsupport", "bundle", *map(str, words)]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert answer.returncode == 1
         assert "next: give" in answer.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
@@ -472,7 +473,7 @@ def test_a_read_only_checkout_is_a_sentence(checkout):
     if as_nobody and subprocess.run([python, "-c", ""], capture_output=True, **as_nobody).returncode:
         pytest.skip("there is no Python that another user may run")
     answer = subprocess.run(
-        [python, "lab.py"], cwd=checkout, capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]},
+        [python, "lab.py"], cwd=checkout, capture_output=True, text=True, timeout=300, env={"PATH": os.environ["PATH"]},
         **as_nobody,
     )  # fmt: skip
     checkout.chmod(0o755)

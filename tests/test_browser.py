@@ -57,7 +57,7 @@ def ran(page, copy) -> list[dict]:
             cells = [each for each in json.loads(copy.read_text())["cells"] if each["cell_type"] == "code"]
             return cells if all(cell["execution_count"] for cell in cells) else None
 
-    return until(done, 90, "all cells to be run", every=0.5)
+    return until(done, 300, "all cells to be run", every=0.5)
 
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on this machine")

@@ -328,18 +328,20 @@ def test_the_claims_are_all_there():
 
 
 def test_every_verdict_points_to_a_cell_that_shows_it():
-    """A claim has a verdict as soon as one of its lessons is there, with code cells that exist and have an output."""
+    """Each statement holds, holds if, or does not; with code cells of each of its lessons, which have an output."""
     for number, _, lessons, verdict, seen in ROWS:
-        if not set(lessons.split(", ")) & set(LANDED):
-            assert (verdict, seen) == ("", ""), number
-            continue
         assert re.match(r"(holds|holds: .+|holds if .+|does not hold.*)$", verdict), number
         cited = re.findall(r"(\d\d) `([\w-]+)`", seen)
-        assert cited, number
+        assert {where for where, _ in cited} == {*lessons.split(", ")}, number
         for where, cell_id in cited:
-            assert where in lessons
             (cell,) = [cell for cell in code_cells(read(LANDED[where])) if cell.id == cell_id]
             assert cell.outputs, f"{where} {cell_id} shows nothing"
+
+
+def test_no_verdict_is_left_for_later():
+    """Nothing promises a lesson that is not there; "later" alone is the article's own word."""
+    assert not re.search(r"\b(to come|in preparation|not yet|still open|more (in|about)|Part III)\b", CLAIMS)
+    assert {*re.findall(r"\blessons? (\d\d)\b", CLAIMS)} <= LANDED.keys()
 
 
 # A lesson, solved
@@ -537,7 +539,7 @@ def test_a_cell_after_a_time_out_counts_as_failed(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--color=no", "--nbval", "--nbval-current-env",
          "--nbval-cell-timeout=1", "slow.ipynb"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert "2 failed" in run.stdout
     assert "xfailed" not in run.stdout
@@ -547,7 +549,7 @@ def test_a_single_notebook_is_verified_in_a_home_of_its_own_too():
     """`test notebooks/00…` loads the same hooks: without them it would empty the topics of a learner's running lab."""
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "--trace-config", str(LESSONS[0])],
-        cwd=CHECKOUT, capture_output=True, text=True, timeout=120,
+        cwd=CHECKOUT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert str(CHECKOUT / "conftest.py") in run.stdout
 

@@ -1,9 +1,11 @@
 """The shape of the project: its rooms, types, pins and documents."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -81,7 +83,8 @@ def test_requirements_pin_everything_that_the_project_asks_for():
     pins = [Requirement(line) for line in installed.lines()]
     assert all(str(pin.specifier).startswith("==") for pin in pins)
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [Requirement(each) for each in project["dependencies"] + project["optional-dependencies"]["test"]]
+    extras = project["optional-dependencies"]
+    wanted = [Requirement(each) for each in project["dependencies"] + extras["jupyter"] + extras["test"]]
     pinned = {canonicalize_name(pin.name): pin for pin in pins}
     for each in wanted:
         version = str(pinned[canonicalize_name(each.name)].specifier).removeprefix("==")
@@ -96,6 +99,7 @@ def test_requirements_pin_everything_that_the_project_asks_for():
 def test_only_these_hosts_stand_in_the_project():
     """No registry: packages and jars come from where pip, uv and jgo are configured to get them."""
     allowed = {"127.0.0.1", "localhost", "github.com", "creativecommons.org", "keepachangelog.com"}
+    allowed |= {"mybinder.org", "colab.research.google.com", "codespaces.new"}  # a reader's click opens a lesson there
     for path in files():
         hosts = set(re.findall(r"https?://(?:[^\s/@]*@)?([\w.-]*\w)", path.read_text(encoding="utf-8")))
         assert hosts <= allowed, path
@@ -137,6 +141,36 @@ def test_every_command_in_the_documents_exists(name):
         known = {option for param in params for option in param.opts} | {"--help", "-h", "-k", "-x"}
         for word in [command, *rest]:
             assert not (word or "").startswith("-") or word in known, f"{name}: lab.py {words}"
+
+
+WAITS = {"until", "get", "flush", "wait", "join", "urlopen", "communicate", "get_iopub_msg", "get_shell_msg"}
+HANGS = 300  # seconds
+
+
+def deadlines(node: ast.AST) -> Iterator[tuple[int, float]]:
+    """Line and seconds of each deadline of a wait; not where `pytest.raises` says that it is to be missed."""
+    if isinstance(node, ast.With) and "pytest.raises" in ast.unparse(node.items[-1]):
+        return
+    if isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        given = [each.value for each in node.keywords if each.arg == "timeout"]
+        given += node.args[1:2] if name == "until" else node.args[:1] if name in ("wait", "join", "get") else []
+        for each in given if name in WAITS else ():
+            if isinstance(each, ast.Constant) and isinstance(each.value, int | float):
+                yield node.lineno, each.value
+    for child in ast.iter_child_nodes(node):
+        yield from deadlines(child)
+
+
+def test_a_deadline_in_a_test_ends_only_what_hangs():
+    """How long something takes is a matter of the machine. Up to a second, the deadline itself is what is tested."""
+    short = [
+        f"{path.relative_to(CHECKOUT)}:{line}: {seconds} s"
+        for path in (CHECKOUT / "tests").rglob("*.py")
+        for line, seconds in deadlines(ast.parse(path.read_text(encoding="utf-8")))
+        if 1 < seconds < HANGS
+    ]
+    assert short == []
 
 
 def test_ci_and_pre_commit_run_what_everybody_runs():

@@ -28,7 +28,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from labsupport.broker import jars
 from labsupport.broker.process import write_atomically
 from labsupport.broker.processes import python_marks
-from labsupport.commands.terminal import console, example
+from labsupport.commands.terminal import console, example, require_checkout
 from labsupport.console import progress
 from labsupport.errors import LabError
 from labsupport.files import storing
@@ -91,6 +91,7 @@ def bundle(folder: Path, platforms: tuple[str, ...], pythons: tuple[str, ...]) -
 
     --platform and --python may be repeated. An interrupted bundle continues when the command is run again.
     """
+    require_checkout("make a bundle")
     machines, versions = known(platforms, pythons)
     size = make(Settings.from_environment(), folder, machines, versions)
     console.print(

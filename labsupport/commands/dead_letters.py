@@ -93,7 +93,11 @@ def show(coordinates: str) -> None:
     with connected() as kafka:
         letters = _letters(kafka, redriving.selection(topic, partitions=[partition], start=offset, stop=offset + 1))
     if not letters.found:
-        seen = [str(letters.report)] if letters.report.read else ["there is no record at this offset"]
+        seen = (
+            [str(letters.report)]
+            if letters.report.read
+            else ["there is no record at this offset that a service would get"]
+        )
         raise LabError(
             f"There is no dead letter at {coordinates}.",
             "\n".join(seen),
@@ -239,10 +243,14 @@ def _sum_up(topic: str, letters: Letters) -> None:
     count, sent = len(letters.found), sum(each.sent for each in letters.found)
     errors = ", ".join(f"{number:,} {_short(error)}" for error, number in letters.by_error.items())
     console.print(
-        f"{count:,} dead letters in {topic}{f': {errors}' if errors else ''}; {sent:,} were sent back",
+        f"{count:,} dead letters in {topic} ({letters.report.isolation}){f': {errors}' if errors else ''}; "
+        f"{sent:,} were sent back",
         markup=False,
         soft_wrap=True,
     )
+    for part in letters.report.ranges:
+        for note in part.notes:
+            console.print(f"  partition {part.partition}: {note}", markup=False, soft_wrap=True)
     if unread := letters.report.skipped.get(UNREADABLE):
         console.print(f"{unread:,} more cannot be read by this client:")
         for each in letters.report.examples:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ from labsupport.commands.doctor_checks import (
 )
 from labsupport.commands.terminal import console, example
 from labsupport.errors import LabError
-from labsupport.settings import CHECKOUT, Settings, parse_addresses
+from labsupport.settings import PLACE, Settings, parse_addresses
 
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
@@ -61,17 +62,18 @@ def doctor(as_json: bool) -> None:
 
 def examine(settings: Settings) -> Iterator[Line]:
     """Yield every line in turn. A check that raises becomes a line too."""
-    work = CHECKOUT / "work"
+    from labsupport.course.copies import NOTEBOOKS, WORK
+
     checks: list[tuple[str, Callable[[], Line]]] = [
-        *begin(work),
-        ("disk", lambda: disk([CHECKOUT, settings.home, settings.cache])),
+        *begin(WORK),
+        ("disk", lambda: disk([PLACE, settings.home, settings.cache])),
         ("memory", memory),
         ("temporary folder", lambda: runs_programs(TEMPORARY)),
         ("Java", java),
         ("Kafka's jars", lambda: kafka_jars(settings)),
         ("start-up cache", lambda: startup_cache(settings)),
         ("JupyterLab", jupyter),
-        ("lessons", lambda: lessons(CHECKOUT / "notebooks", work)),
+        ("lessons", lambda: lessons(NOTEBOOKS, WORK)),
         ("left over", lambda: left_over(settings)),
         ("port 9092", lambda: port(settings)),
         ("schema registry", lambda: registry(settings)),
@@ -109,7 +111,7 @@ def java(program: Path | None = None) -> Line:
 
     command = [str(program or JAVA), "-Xmx256m", "-version"]
     try:
-        run = subprocess.run(command, env=overlaid(ENVIRONMENT), capture_output=True, text=True, timeout=20)
+        run = subprocess.run(command, env=overlaid(ENVIRONMENT), capture_output=True, text=True, timeout=60)
     except OSError as error:
         return Line("Java", False, str(error), f"{LAB} setup")
     cause, remedy = java_ended.cause(run.stdout + run.stderr) if run.returncode else ("", "")
@@ -146,11 +148,12 @@ def jupyter(interpreter: str = sys.executable, kernels: Sequence[str] | None = N
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_core.paths import ENV_JUPYTER_PATH
 
-    own = [str(Path(each, "kernels")) for each in ENV_JUPYTER_PATH]  # not the user's, see start.environment
-    program = KernelSpecManager(kernel_dirs=list(kernels or own)).get_kernel_spec("python3").argv[0]
+    kept = [str(Path(each, "kernels")) for each in ENV_JUPYTER_PATH]  # not the user's, see start.environment
+    program = KernelSpecManager(kernel_dirs=list(kernels or kept)).get_kernel_spec("python3").argv[0]
     # A bare name is replaced by the interpreter that runs JupyterLab.
     same = Path(program).name == program or Path(program).absolute() == Path(interpreter).absolute()
-    seen = f"{version('jupyterlab')}; notebooks run {interpreter if same else program}"
+    own = version("jupyterlab") if find_spec("jupyterlab") else "none; another Jupyter opens the lessons"
+    seen = f"{own}; notebooks run {interpreter if same else program}"
     return Line("JupyterLab", same, seen, f"{LAB} setup")
 
 

@@ -18,7 +18,7 @@ from labsupport.console import counted
 from labsupport.course import exercises, progress
 from labsupport.course.copies import NOTEBOOKS
 from labsupport.errors import LabError
-from labsupport.settings import Settings, parse_addresses
+from labsupport.settings import PLACE, Settings, parse_addresses
 
 PATIENCE = 2.0  # seconds for Kafka to answer; the page waits for it
 
@@ -48,6 +48,7 @@ def page(lessons: Sequence[Lesson], kafka: str) -> str:
     else:
         says = f"Next: {left[0].link}" if solved else f"Begin here: {left[0].link}"
         now = f"**{says}** ({left[0].minutes} minutes)"
+    readme = "- [README](../README.md): the lab's commands, and which lessons fit into half a day or a day\n"
     rows = [
         f"| {'**next**' if each in left[:1] else '✓' if each not in left else ''} | {each.link} "
         f"| {each.minutes} | {each.solved} of {each.exercises} |"
@@ -83,8 +84,7 @@ its date in its name, and a solved exercise stays solved.
 
 - [Glossary](../notebooks/glossary.md): every term in one line, with the lesson that introduces it
 - [Claims](../notebooks/claims.md): the statements of an article that the lab tests, and what it found
-- [README](../README.md): the lab's commands, and which lessons fit into half a day or a day
-"""
+{readme if (PLACE / "README.md").exists() else ""}"""
 
 
 def kafka_line(settings: Settings) -> str:

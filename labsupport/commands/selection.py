@@ -4,6 +4,7 @@ Modules touch what imports them; a test or lesson names the modules that it uses
 text, and as commands. In doubt, everything is chosen.
 """
 
+import ast
 import functools
 import re
 import subprocess
@@ -19,6 +20,7 @@ from labsupport.settings import CHECKOUT
 SHAPE = "tests/test_structure.py"  # style, types, arrows, links: of any file
 FORM = "tests/test_notebooks.py"
 EXERCISES = "tests/exercises/test_exercises.py"
+LESSON = "labsupport.course.lab"  # has what few lessons need, and imports it only when it is called
 # What runs these modules by their names.
 BY_NAME = {"labsupport.commands.": "tests/kafka/test_commands.py", "labsupport.setup.": "tests/test_bootstrap.py"}
 # What reads these files, where no import says so.
@@ -26,7 +28,10 @@ READERS = {
     r"measured/.*": ["tests/test_readme.py"],
     r"(README|DESIGN|CONTRIBUTING|CHANGELOG)\.md|LICENSE": ["tests/test_readme.py"],
     r"notebooks/.*\.md": [FORM],
-    r"docker-compose\.yml": ["tests/kafka/test_compose.py"],
+    r"docker-compose\.yml": ["tests/kafka/test_compose.py", "tests/test_roads.py"],
+    r"book/.*": ["tests/test_book.py"],
+    r"(binder|\.devcontainer|\.vscode)/.*|Dockerfile|\.dockerignore|build_backend\.py": ["tests/test_roads.py"],
+    r"\.github/workflows/book\.yml": ["tests/test_book.py"],
     r"\.github/.*|\.pre-commit-config\.yaml|\.ci/.*|\.gitignore": [],
 }
 
@@ -138,6 +143,13 @@ class _Users:
 
         self.checkout = checkout
         self.graph = grimp.build_graph("labsupport", exclude_type_checking_imports=True, cache_dir=None)
+        self.on_demand: dict[str, set[str]] = {}
+        self.on_demand = self._imports_on_demand(LESSON)
+        for imported in set().union(*self.on_demand.values()):
+            self.graph.remove_import(importer=LESSON, imported=imported)
+        for module in sorted(self.graph.modules - {LESSON}):
+            for imported in self._on_demand(self._text(module)):
+                self.graph.add_import(importer=module, imported=imported)
         for module in sorted(self.graph.modules):  # what a module runs as a program
             for program in re.findall(r'"-m",\s+"(labsupport\.[\w.]+)"', self._text(module)):
                 main = f"{program}.__main__" if f"{program}.__main__" in self.graph.modules else program
@@ -148,6 +160,28 @@ class _Users:
         for path in [*sorted((checkout / "notebooks").glob("*.ipynb")), *judges]:
             number = (path.name if path.suffix == ".ipynb" else path.parent.name)[:2]
             self.lessons.setdefault(number, set()).update(self._uses(path))
+
+    def _imports_on_demand(self, module: str) -> dict[str, set[str]]:
+        """By function of this module, what is imported only when it is called."""
+        tree = ast.parse(self._text(module))
+        imports = {
+            each.name: {
+                name
+                for line in ast.walk(each)
+                if isinstance(line, ast.ImportFrom) and line.module
+                for alias in line.names
+                for name in (line.module, f"{line.module}.{alias.name}")
+            }
+            for each in ast.walk(tree)
+            if isinstance(each, ast.FunctionDef)
+        }
+        known = self.graph.find_modules_directly_imported_by(module)
+        always = self._named("\n".join(ast.unparse(each) for each in tree.body if isinstance(each, ast.ImportFrom)))
+        return {name: (found & known) - always for name, found in imports.items() if (found & known) - always}
+
+    def _on_demand(self, text: str) -> set[str]:
+        """What the methods of a lesson import that this text calls."""
+        return {each for name, found in self.on_demand.items() if re.search(rf"\.{name}\(", text) for each in found}
 
     def _text(self, module: str) -> str:
         path = self.checkout / module.replace(".", "/")
@@ -199,7 +233,7 @@ class _Users:
 
     def _named(self, text: str) -> set[str]:
         """All that stands behind `from labsupport… import …`, `import labsupport…` and "labsupport…" in it."""
-        found = set(re.findall(r"\blabsupport(?:\.\w+)+", text))
+        found = set(re.findall(r"\blabsupport(?:\.\w+)+", text)) | self._on_demand(text)
         for package, many, line in re.findall(r"from (labsupport[\w.]*) import (?:\(([^)]*)\)|([\w, ]+))", text):
             for name in re.findall(r"\w+", many or line):
                 if package == "labsupport" and name in EXPORTS:

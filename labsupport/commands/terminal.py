@@ -16,7 +16,7 @@ from rich.console import Console
 
 from labsupport.errors import LabError
 from labsupport.files import storing
-from labsupport.settings import CHECKOUT, Settings
+from labsupport.settings import CHECKOUT, PLACE, Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,6 +127,16 @@ def _interrupted() -> bool:
     return isinstance(getattr(sys.exc_info()[1], "__context__", None), KeyboardInterrupt)
 
 
+def require_checkout(what: str) -> None:
+    """Raise LabError if the package was installed without its checkout, which has what authors and teachers need."""
+    if not (CHECKOUT / "lab.py").is_file():
+        raise LabError(
+            f"Could not {what}.",
+            f"{CHECKOUT} is no checkout of the lab; the installed package has the lessons only",
+            "clone the lab's repository, and type it there: python3 lab.py ...",
+        )
+
+
 def require_ours(kafka: "Cluster", verb: str, name: str) -> None:
     """Raise LabError for a topic or group that is not the lab's: on a shared Kafka it may be somebody's."""
     if not kafka.is_ours(name):
@@ -139,7 +149,7 @@ def require_ours(kafka: "Cluster", verb: str, name: str) -> None:
 
 def where_to_write(file: object) -> str:
     """Return what to do about a file that the system refused."""
-    path = Path(os.fsdecode(file)).absolute() if isinstance(file, str | bytes | os.PathLike) else CHECKOUT
+    path = Path(os.fsdecode(file)).absolute() if isinstance(file, str | bytes | os.PathLike) else PLACE
     settings = Settings.from_environment()
     for folder, variable in ((settings.home, "LAB_HOME"), (settings.cache, "LAB_CACHE")):
         if path.is_relative_to(folder):

@@ -8,7 +8,7 @@ from itertools import takewhile
 
 import click
 
-from labsupport.commands.terminal import console, example
+from labsupport.commands.terminal import console, example, require_checkout
 from labsupport.course.copies import lessons_named
 from labsupport.settings import CHECKOUT, Settings
 
@@ -28,6 +28,7 @@ def test(changed: bool, words: tuple[str, ...]) -> None:
     LESSON (such as 05) runs that lesson only: its notebook, its form, its exercises, and the lesson solved. Several
     workers share the tests, which often wait. Other arguments go to pytest; with them alone there is one worker.
     """
+    require_checkout("run the tests")
     lessons = list(takewhile(re.compile(r"\d+").fullmatch, words))
     others = list(words[len(lessons) :])
     chosen: list[str] = []

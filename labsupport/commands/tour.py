@@ -215,7 +215,7 @@ def _path(lab: Lesson, topic: str, history: GroupHistory, ids: Sequence[str]) ->
             known.add(moment.event_id)
         if moment.kind is not Kind.FROZEN:
             moments.append(replace(moment, kind=Kind.CRASHED) if moment.kind is Kind.KILLED else moment)
-    records = sorted(lab.log(topic).records, key=lambda record: record.timestamp)
+    records = sorted(lab.log(topic).valid, key=lambda record: record.timestamp)
     return trace.of_events(records, moments, *ids)
 
 

@@ -24,6 +24,7 @@ from labsupport.observability.group_watch import GroupWatch, View, in_words
 from labsupport.settings import Settings, parse_addresses
 
 MANY = 30  # groups on the screen
+READS = Text("lag: offsets, markers included; age: of the oldest record that a service gets (read_committed)", "dim")
 
 
 class Eyes:
@@ -127,7 +128,7 @@ def screen(view: View | None, problem: str = "") -> Group:
         seen = f" What follows is of {time.strftime('%H:%M:%S', time.localtime(view.time))}." if view else ""
         parts.append(Text(f"Kafka does not answer: {problem.splitlines()[0]}.{seen}", style="bold red"))
     if view:
-        parts += [_groups(view), *_wrong(view), *_leaderless(view), *_dead_letters(view)]
+        parts += [_groups(view), READS, *_wrong(view), *_leaderless(view), *_dead_letters(view)]
     return Group(*parts)
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from labsupport.broker.process import write_atomically
 from labsupport.course.exercise import Exercise
 from labsupport.errors import LabError
-from labsupport.settings import CHECKOUT
+from labsupport.settings import CHECKOUT, PLACE
 
-NOTEBOOKS = CHECKOUT / "notebooks"
-WORK = CHECKOUT / "work"
+NOTEBOOKS = next(
+    each for each in (CHECKOUT / "notebooks", CHECKOUT / "labsupport" / "notebooks") if each.is_dir()
+)  # in an installed package, data of the package
+WORK = PLACE / "work"
 
 
 def cleared(notebook: dict) -> dict:
@@ -32,6 +34,7 @@ def fresh(notebook: Path) -> str:
 
 def make_copies(source: Path = NOTEBOOKS, target: Path = WORK) -> list[Path]:
     """Copy each notebook that `target` does not have yet, and return the new copies. Existing ones stay unchanged."""
+    copy_documents(source, target)
     made = []
     for notebook in sorted(source.glob("*.ipynb")):
         copy = target / notebook.name
@@ -39,6 +42,14 @@ def make_copies(source: Path = NOTEBOOKS, target: Path = WORK) -> list[Path]:
             write_atomically(copy, fresh(notebook))
             made.append(copy)
     return made
+
+
+def copy_documents(source: Path = NOTEBOOKS, target: Path = WORK) -> None:
+    """Put what the lessons link to (glossary, claims) where the links lead: nothing to do in a writable checkout."""
+    for document in sorted(source.glob("*.md")):
+        there = target.parent / "notebooks" / document.name
+        if there.parent != source:
+            write_atomically(there, document.read_text(encoding="utf-8"))
 
 
 def lessons_named(names: Sequence[str], source: Path = NOTEBOOKS) -> list[Path]:

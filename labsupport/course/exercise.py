@@ -71,7 +71,8 @@ class Wrong:
     def read(cls, path: Path) -> "Wrong":
         """Read the wrong answer in a file."""
         first, _, code = _program(path).partition("\n")
-        misconception, _, phrase = first.removeprefix("# ").partition(" -> ")
+        comment = first.removeprefix("<!-- ").removesuffix(" -->").removeprefix("# ")  # of Markdown, or of Python
+        misconception, _, phrase = comment.partition(" -> ")
         return cls(misconception, code, phrase)
 
 
@@ -82,13 +83,14 @@ class Note:
     title: str
     text: str
     code: str = ""
+    language: str = "python"
 
     def __repr__(self) -> str:
         indented = "\n\n" + textwrap.indent(self.code, "    ") if self.code else ""
         return f"{self.title}: {textwrap.fill(self.text, 100)}{indented}"
 
     def _repr_markdown_(self) -> str:
-        code = f"\n\n```python\n{self.code}\n```" if self.code else ""
+        code = f"\n\n```{self.language}\n{self.code}\n```" if self.code else ""
         return f"**{self.title}:** {self.text}{code}"
 
 
@@ -105,8 +107,9 @@ class Exercise:
     TryAgain at the first property that does not hold, and returns the sentence of a PASS. All calls of `answer`
     together may use `seconds` of processor time. `file` is the name of the learner's file, if the answer is a file,
     which is judged in a process of its own. So is a function with `apart=True`: it can block a thread that no alarm
-    reaches. `points_at` names the cells that a teacher points at, such as "ep-1"; by default the episode before the
-    exercise.
+    reaches. A file whose name does not end in `.py` is a text, which `answer()` returns; its stub, its reference and
+    the other answers are texts too. `points_at` names the cells that a teacher points at, such as "ep-1"; by default
+    the episode before the exercise.
     """
 
     id: str
@@ -127,25 +130,35 @@ class Exercise:
         """The folder of the judge and the programs."""
         return Path(self.judge.__code__.co_filename).parent
 
+    @property
+    def suffix(self) -> str:
+        """What the names of the programs beside the judge end in, such as `.py`."""
+        return Path(self.file).suffix or ".py"
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the answer is Python, rather than a text."""
+        return self.suffix == ".py"
+
     @cached_property
     def stub(self) -> str:
         """The learner's starting point."""
-        return _program(self.folder / "stub.py")
+        return _program(self.folder / f"stub{self.suffix}")
 
     @cached_property
     def reference(self) -> str:
         """The answer that `lab.solution` shows."""
-        return _program(self.folder / "reference.py")
+        return _program(self.folder / f"reference{self.suffix}")
 
     @cached_property
     def other_styles(self) -> tuple[str, ...]:
         """Right answers in other styles."""
-        return tuple(map(_program, sorted((self.folder / "other").glob("*.py"))))
+        return tuple(map(_program, sorted((self.folder / "other").glob(f"*{self.suffix}"))))
 
     @cached_property
     def wrong(self) -> tuple[Wrong, ...]:
         """The known wrong answers."""
-        return tuple(map(Wrong.read, sorted((self.folder / "wrong").glob("*.py"))))
+        return tuple(map(Wrong.read, sorted((self.folder / "wrong").glob(f"*{self.suffix}"))))
 
     def hint(self, number: int) -> Note:
         """Hint `number`, counted from 1; the last one, which names `lab.solution`, for every higher number."""
@@ -156,7 +169,9 @@ class Exercise:
 
     def solution(self) -> Note:
         """The reference answer with its explanation."""
-        return Note(f"An answer to {self.id}", self.explanation, self.reference)
+        return Note(
+            f"An answer to {self.id}", self.explanation, self.reference, self.suffix.replace("py", "python")[1:]
+        )
 
     def written(self, code: str, folder: Path) -> Any:
         """What a learner with this code passes to `check`: the function, or a file in a new folder below `folder`."""

@@ -67,7 +67,8 @@ def _judged(exercise: Exercise, value: Any, lab: Lab) -> tuple[Verdict, bool | f
 
 def not_attempted(exercise: Exercise) -> Verdict:
     """The verdict on an exercise's stub."""
-    says = f"Write your code in {exercise.file}, save it, then run this cell." if exercise.file else STUB
+    what = "Write your code in" if exercise.is_code else "Fill in"
+    says = f"{what} {exercise.file}, save it, then run this cell." if exercise.file else STUB
     return Verdict(exercise.id, Outcome.NOT_ATTEMPTED, says)
 
 

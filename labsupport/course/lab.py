@@ -15,7 +15,7 @@ from labsupport.experiments.breaking import members, python_process, services
 from labsupport.experiments.watching import balance, lag, log
 from labsupport.settings import Settings
 
-WITH_PRIVATE_BROKERS = ("02", "03")  # lessons with `lab.private()`, with the lab's own settings
+WITH_PRIVATE_BROKERS = ("02", "03", "15")  # lessons with `lab.private()`, with the lab's own settings
 
 
 class Lab(Cluster):
@@ -79,14 +79,26 @@ class Lab(Cluster):
         return log.read(self, topic, group)
 
     def lag(self, topic: str, group: str, consumer: KafkaConsumer | None = None) -> lag.Lag:
-        """The progress and lag of `group` in `topic`; `consumer` adds its positions."""
-        begins, ends = log.bounds(self, topic)
+        """The progress and lag of `group` in `topic`; `consumer` adds its positions.
+
+        Transactions count as for a service (read_committed): if no record is left, the lag is 0, whatever the log end.
+        """
         positions = {}
         if consumer:
             for each in consumer.assignment():
                 if each.topic == topic:
                     positions[each.partition] = consumer.position(each, timeout_ms=5_000)
-        return lag.compute(topic, begins, ends, log.committed(self, topic, group), positions)
+        return log.lag_of(self, topic, group, positions)
+
+    def replicas(self, topic: str) -> contextlib.AbstractContextManager[Any]:
+        """For the body of a `with`: watch the replicas of `topic` in the background; gives a `replicas.Watch`.
+
+        `mark("leader killed")` names what you have just done, `until(condition, what)` waits for a state and marks it;
+        `table` has a row for each mark, and `plots.replicas` draws the `history`.
+        """
+        from labsupport.experiments.watching import replicas  # few lessons need it
+
+        return replicas.watching(self, topic)
 
     def watch(self, topic: str, group: str) -> contextlib.AbstractContextManager[Any]:
         """For the body of a `with`: sample the lag and age of `group` in `topic` in the background.
@@ -99,14 +111,16 @@ class Lab(Cluster):
         return sampling.sampling(self, topic, group)
 
     @contextlib.contextmanager
-    def private(self, size: int = 1, **overrides: str) -> Iterator[Self]:
+    def private(self, size: int = 1, *, controller: bool = False, **overrides: str) -> Iterator[Self]:
         """For the body of a `with`: the lesson on `size` brokers of its own, whatever LAB_KAFKA says.
 
-        For experiments that freeze, stop or kill a broker, or look at its files; deleted afterwards. `overrides` are
-        broker settings with `_` for `.`, such as `log_cleaner_backoff_ms="200"`.
+        For experiments that freeze, stop or kill a broker, or look at its files; deleted afterwards. With `controller`,
+        one more process is their controller; otherwise each broker is one too. `overrides` are broker settings with `_`
+        for `.`, such as `log_cleaner_backoff_ms="200"`.
         """
+        own = private(size, self.settings, controller=controller, **overrides)
         try:
-            with private(size, self.settings, **overrides) as own, type(self)(self.number, own, self.settings) as mine:
+            with own as brokers, type(self)(self.number, brokers, self.settings) as mine:
                 yield mine
         finally:
             self.start_spare()
@@ -146,6 +160,41 @@ class Lab(Cluster):
         `policy=retry.Policy()` they retry a failed record, and then write a dead letter.
         """
         return members.managed(self, topic, group, handle, **settings)
+
+    def http_services(self, *names: str, **options: Any) -> contextlib.AbstractContextManager[Any]:
+        """For the body of a `with`: services that are asked over HTTP, as processes; a dict by name.
+
+        Each writes a row for an event that is posted to its `url`, unless there is one, and then answers 200. Another
+        `handle(event, database)` may do so; `takes=0.3` makes that slower (s); with `available=0.9` it turns down one
+        event in ten the first time; with `at_once=1` it handles one at a time. You can `kill`, `start`, `freeze` and
+        `wake` them; `rows` are their effects.
+        """
+        from labsupport.experiments.breaking import http_service, service_process  # few lessons need it
+
+        made = (http_service.HttpService(each, self._of("http", each), **options) for each in names)
+        return service_process.running({each.name: each for each in made})
+
+    def event_services(self, topic: str, *names: str, **options: Any) -> contextlib.AbstractContextManager[Any]:
+        """For the body of a `with`: services that read `topic`, each in a new group and a process; a dict by name.
+
+        They do for each event what `http_services` do, and retry what they turned down.
+        """
+        from labsupport.experiments.breaking import event_service, service_process
+
+        def make(name: str) -> event_service.EventService:
+            database, group = self._of("events", name), self.group(name)
+            return event_service.EventService(name, database, kafka=self, topic=topic, group=group, **options)
+
+        return service_process.running({each: make(each) for each in names})
+
+    @contextlib.contextmanager
+    def asked_and_told(self, topic: str, *names: str, **options: Any) -> Iterator[tuple[Any, Any]]:
+        """For the body of a `with`: the same services in both worlds, as `http_services` and `event_services`."""
+        with self.http_services(*names, **options) as asked, self.event_services(topic, *names, **options) as told:
+            yield asked, told
+
+    def _of(self, world: str, name: str) -> Path:
+        return self.database_file(f"{world}-{name}")
 
     def catch_up(self, topic: str, name: str, handle: Callable, **more: Any) -> int:
         """Let the group `name` catch up: `handle(event)` for each event of `topic` that it has not committed.
@@ -196,6 +245,22 @@ class Lab(Cluster):
         redelivered = services.run_twice(self, topic, group, database, **options)
         sheet = self.balance(topic, group, database)
         return {"lost": sheet.count("lost"), "twice": sheet.count("twice"), "redelivered": redelivered}
+
+    def morning(self, day: str, seed: int, name: str = "") -> Any:
+        """Let a morning go wrong, as `mornings.happen` does; its topics and groups are called `name` and the day.
+
+        Returns a `mornings.Morning`. Raises LabError unless `day` is a weekday in English, and the seed a whole number.
+        """
+        from labsupport.experiments.breaking import mornings  # one lesson needs it
+
+        mornings.require(day, seed)
+        name += day
+        topic = self.topic(f"{name}-orders", partitions=len(mornings.PARTITIONS))
+        groups = {service: self.group(f"{name}-{service}") for service in mornings.SERVICES}
+        self.delete_groups(list(groups.values()))
+        databases = {service: self.database(f"{name}-{service}") for service in mornings.SERVICES}
+        new = mornings.Morning(day, seed, topic, self.dead_letters(topic), groups, databases)
+        return mornings.happen(self, new)
 
     def _of_service(self, name: str, *, fresh: bool = True) -> tuple[str, Path]:
         """The group and the database of a service; empty ones if `fresh`."""

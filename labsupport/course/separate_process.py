@@ -31,6 +31,8 @@ def of_file(exercise: Exercise, value: Any, lab: Lab) -> Verdict:
             given=shown(value),
             look_at=f'path = lab.file("{exercise.id}") makes it; then run lab.check("{exercise.id}", path)',
         )
+    if not exercise.is_code:
+        return judged(exercise, lambda: path.read_text(encoding="utf-8", errors="replace"), lab)
     if _is_stub(exercise, path):
         return not_attempted(exercise)
     return of_function(exercise, path.name, str(path.resolve()), lab)

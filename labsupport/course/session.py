@@ -78,11 +78,10 @@ class Lesson(Lab):
 
     def file(self, number: str) -> Path:
         """The file for your answer to exercise `number`; creates it with the exercise's stub if it does not exist."""
-        path, made = copies.answer_file(check.find(number), self.settings.home)
-        print(
-            f"{path.name} {'is new: write your code' if made else 'exists, as you left it: continue'} there, "
-            f"then check."
-        )
+        exercise = check.find(number)
+        path, made = copies.answer_file(exercise, self.settings.home)
+        new = f"is new: {'write your code there' if exercise.is_code else 'fill it in'}"
+        print(f"{path.name} {new if made else 'exists, as you left it: continue there'}, then check.")
         return path
 
     def solved(self, number: str) -> Path | None:

@@ -53,7 +53,7 @@ class Submission:
         if inspect.isclass(self.value):
             raise TryAgain(says=f"{self.value.__name__} is a class.", look_at=wanted)
         with contextlib.suppress(TypeError, ValueError):  # some callables in C have no signature
-            expected = parameters.rstrip(")").split(", ")
+            expected = list(filter(None, parameters.rstrip(")").split(", ")))
             form = inspect.signature(self.value)
             try:
                 form.bind(*expected)

@@ -29,6 +29,12 @@ def events(count: int, seed: int | None = None) -> list[Event]:
     return list(islice(_day(Settings.from_environment().seed if seed is None else seed), count))
 
 
+def orders(count: int) -> list[Event]:
+    """The first `count` orders of the same day."""
+    created = (each for each in _day(Settings.from_environment().seed) if each.event_type == "OrderCreated")
+    return list(islice(created, count))
+
+
 def key_of(event: Event) -> bytes:
     """The record's key: the event's order, auction or report."""
     return event.payload[KEYS.get(event.event_type, "report_id")].encode()

@@ -10,7 +10,6 @@ from kafka.structs import OffsetAndMetadata
 from labsupport import advice, lesson, reading
 from labsupport.broker import advice as rules
 from labsupport.errors import LabError
-from labsupport.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def lab(own_home):
 def topic(lab):
     """Takes 1,000 bytes at most, and holds one record."""
     name = lab.topic("advice", max_message_bytes=1_000)
-    lab.producer(name="first").send(name, b"1").get(timeout=10)
+    lab.producer(name="first").send(name, b"1").get(timeout=300)
     return name
 
 
@@ -49,7 +48,7 @@ def closed(client):
 def thrown_out(lab, topic):
     """A member that its group no longer knows."""
     member = lab.consumer(topic, name="member", group_id="98-out", auto_offset_reset="earliest")
-    member.poll(timeout_ms=5_000)
+    reading.join(member)
     (described,) = lab.admin().describe_groups(["98-out"])["98-out"]["members"]
     lab.admin().remove_group_members("98-out", [MemberToRemove(described["member_id"])])
     return member
@@ -58,7 +57,7 @@ def thrown_out(lab, topic):
 def joined(lab, topic, name, **settings):
     """A member that has its partitions."""
     member = lab.consumer(topic, name=name, **settings)
-    until(lambda: member.poll(timeout_ms=100) or member.assignment(), 15, f"{name} to be let in")
+    reading.join(member)
     return member
 
 
@@ -78,10 +77,10 @@ def codec_missing(lab):
 
 
 def strangers(lab, topic):
-    """A member with a different assignor from the group's."""
+    """A member with a different assignor from the group's, which is not let in."""
     joined(lab, topic, "s1", group_id="98-strangers", partition_assignment_strategy=[RangePartitionAssignor])
     other = {"partition_assignment_strategy": [RoundRobinPartitionAssignor]}
-    return lab.consumer(topic, name="s2", group_id="98-strangers", **other)
+    joined(lab, topic, "s2", group_id="98-strangers", **other)
 
 
 def one(tp, offset=1):
@@ -91,7 +90,7 @@ def one(tp, offset=1):
 
 def send(lab, topic, settings=None, **record):
     """Send and wait for the outcome."""
-    return lab.producer(name="p", **(settings or {})).send(topic, **record).get(timeout=10)
+    return lab.producer(name="p", **(settings or {})).send(topic, **record).get(timeout=300)
 
 
 CASES = {
@@ -127,14 +126,14 @@ CASES = {
     "commit a number": (
         lambda lab, topic, tp: reader(lab, tp, group_id="98-n").commit({tp: 1}), "after(record)"),
     "session too short": (
-        lambda lab, topic, tp: lab.consumer(
-            topic, name="m", group_id="98-s", session_timeout_ms=500, heartbeat_interval_ms=100
-        ).poll(timeout_ms=5_000), "1 s to 30 min"),
+        lambda lab, topic, tp: joined(
+            lab, topic, "m", group_id="98-s", session_timeout_ms=500, heartbeat_interval_ms=100
+        ), "1 s to 30 min"),
     "heartbeat too slow": (
         lambda lab, topic, tp: KafkaConsumer(**lab.config("consumer", group_id="98-h", heartbeat_interval_ms=6_000)),
         "a third"),
     "one instance id for two": (lambda lab, topic, tp: twins(lab, topic).commit(one(tp)), "member needs its own"),
-    "no assignor in common": (lambda lab, topic, tp: strangers(lab, topic).poll(timeout_ms=5_000), "in common"),
+    "no assignor in common": (lambda lab, topic, tp: strangers(lab, topic), "in common"),
     "an assignor's name": (
         lambda lab, topic, tp: lab.consumer(
             topic, name="m", group_id="98-a", partition_assignment_strategy=["range"]), "classes, in a list"),

@@ -20,7 +20,7 @@ def test_right_answers_beside_a_busy_loop_are_not_called_wrong():
         new = set(psutil.Process().children(recursive=True)) - before
         return [each for each in new if each.status() != psutil.STATUS_ZOMBIE and soak_verdicts.LOOP in each.cmdline()]
 
-    until(lambda: not loops(), 20, "the busy loops to end")
+    until(lambda: not loops(), 300, "the busy loops to end")
 
 
 @pytest.mark.parametrize("outcome", Outcome)

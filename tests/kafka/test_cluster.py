@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.metadata import ask
 from labsupport.course.session import Lesson
+from labsupport.delivery import reading
 from labsupport.errors import LabError, NotKafkaError
 from labsupport.settings import Settings
 
@@ -45,8 +46,8 @@ def test_clients_are_kafka_pythons_own_with_the_labs_settings_underneath(cluster
 def test_a_name_used_again_closes_the_earlier_client(cluster, topic):
     """A cell run twice does not leave its first consumer in the group."""
     first = cluster.consumer(topic, name="A", group_id="92-again", auto_offset_reset="earliest")
-    first.poll(timeout_ms=3000)
-    cluster.consumer(topic, name="A", group_id="92-again", auto_offset_reset="earliest").poll(timeout_ms=3000)
+    reading.join(first)
+    reading.join(cluster.consumer(topic, name="A", group_id="92-again", auto_offset_reset="earliest"))
     members = cluster.admin().describe_groups(["92-again"])["92-again"]["members"]
     assert [member["client_id"] for member in members] == ["A"]
     assert first._closed
@@ -60,7 +61,7 @@ def test_a_client_needs_a_name(cluster):
 
 def test_creating_a_topic_again_empties_it(cluster, topic):
     """The same name, no records, the partitions asked for, and records kept for ever."""
-    cluster.producer(name="P").send(topic, b"old").get(timeout=10)
+    cluster.producer(name="P").send(topic, b"old").get(timeout=300)
     assert sum(end_offsets(cluster, topic)) == 1
     assert cluster.create_topic(topic, 2) == topic
     assert end_offsets(cluster, topic) == [0, 0]
@@ -114,7 +115,7 @@ def test_groups_are_deleted_with_the_members_that_are_still_in_them(cluster, top
     """A member that has not left does not keep the group alive."""
     other = Cluster(cluster.bootstrap)
     member = other.consumer(topic, name="B", group_id="92-left-over", auto_offset_reset="earliest")
-    member.poll(timeout_ms=3000)
+    reading.join(member)
     assert "92-left-over" in cluster.groups("92-")
     cluster.delete_groups(["92-left-over"])
     assert "92-left-over" not in cluster.groups()

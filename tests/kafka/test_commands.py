@@ -165,20 +165,19 @@ def test_an_unknown_lesson_is_refused_with_the_known_ones(typed):
         assert "00_start_here" in run.stderr
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_lab_py_opens_jupyterlab_and_ends_what_it_started(how, start, elsewhere):
-    """Kafka proven, JupyterLab behind its token; Ctrl-C (or a kill) ends both."""
+def test_lab_py_opens_jupyterlab_and_ends_what_it_started(start, elsewhere):
+    """Kafka proven, JupyterLab behind its token; SIGTERM ends both, as Ctrl-C does in the next tests."""
     started = start()
     address, token = started.address().groups()
     assert "One event out and back" in started.text
     api = f"{address}/api/contents/work/00_start_here.ipynb"
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(api, timeout=20)
-    with urllib.request.urlopen(f"{api}?token={token}", timeout=20) as answer:
+        urllib.request.urlopen(api, timeout=300)
+    with urllib.request.urlopen(f"{api}?token={token}", timeout=300) as answer:
         assert "Is my lab alive?" in json.load(answer)["content"]["cells"][0]["source"]
     assert {"background", "jupyter"} <= {each.role for each in processes.running(elsewhere)}
-    started.program.send_signal(how)
-    assert started.program.wait(60) == 0
+    started.program.send_signal(signal.SIGTERM)
+    assert started.program.wait(300) == 0
     assert processes.running(elsewhere) == []
 
 
@@ -188,11 +187,11 @@ def test_a_broker_that_was_up_before_stays_up(start, elsewhere):
         started = start()
         token = started.address()[2]
         again = start()
-        assert again.program.wait(60) == 0
+        assert again.program.wait(300) == 0
         assert "already running" in again.text
         assert token in again.text
         started.program.send_signal(signal.SIGINT)
-        assert started.program.wait(60) == 0
+        assert started.program.wait(300) == 0
         assert {each.role for each in processes.running(elsewhere)} - {"training"} == {"background"}
 
 
@@ -202,7 +201,7 @@ def test_a_broker_that_somebody_asked_to_keep_stays(start, elsewhere, typed):
     started.address()
     assert "until you type" in typed("up").stdout
     started.program.send_signal(signal.SIGINT)
-    assert started.program.wait(60) == 0
+    assert started.program.wait(300) == 0
     assert typed("status").returncode == 0
     assert "Stopped: Kafka" in typed("down").stdout
 
@@ -214,7 +213,7 @@ def test_two_lab_py_at_the_same_moment_open_one_jupyterlab(start, elsewhere):
     assert len(processes.running(elsewhere, ["jupyter"])) == 1
     for each in (first, second):
         each.program.send_signal(signal.SIGINT)
-        each.program.wait(60)
+        each.program.wait(300)
     assert processes.running(elsewhere) == []
 
 
@@ -223,10 +222,10 @@ def test_two_lab_py_at_the_same_moment_open_one_jupyterlab(start, elsewhere):
 def test_a_signal_to_up_leaves_no_half_started_broker(how, elsewhere):
     """Twice in quick succession: the second does not interrupt the tidying up."""
     program = subprocess.Popen([sys.executable, "-m", "labsupport", "up"], stdout=-3, stderr=-3, cwd=CHECKOUT)
-    until(lambda: processes.running(elsewhere, ["background"]), 60, "the broker's process")
+    until(lambda: processes.running(elsewhere, ["background"]), 300, "the broker's process")
     program.send_signal(getattr(signal, how))
     program.send_signal(getattr(signal, how))
-    assert program.wait(60) == 130
+    assert program.wait(300) == 130
     assert processes.running(elsewhere) == []
 
 
@@ -240,7 +239,7 @@ def test_a_killed_lab_py_leaves_nothing(start, elsewhere, lab):
     assert again.address()[2] != token
     again.program.kill()
     again.program.wait()
-    until(lambda: not processes.running(elsewhere), 60, "everything to end")
+    until(lambda: not processes.running(elsewhere), 300, "everything to end")
 
 
 def test_a_taken_port_is_said_with_a_free_one_to_try(start):
@@ -249,7 +248,7 @@ def test_a_taken_port_is_said_with_a_free_one_to_try(start):
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         started = start("--port", str(taken.getsockname()[1]))
-        assert started.program.wait(120) == 1
+        assert started.program.wait(300) == 1
         assert "JupyterLab did not start" in started.text
         assert "--port 8899" in started.text
 
@@ -261,7 +260,7 @@ def test_lab_py_works_on_an_external_kafka(start, broker_elsewhere, elsewhere):
     assert f"Kafka is up at {broker_elsewhere.bootstrap}" in started.text
     assert [each.role for each in processes.running(elsewhere)] == ["jupyter"]
     started.program.send_signal(signal.SIGINT)
-    assert started.program.wait(60) == 0
+    assert started.program.wait(300) == 0
 
 
 def test_soak_counts_what_went_wrong_part_by_part(typed):
@@ -292,7 +291,7 @@ def test_the_users_settings_of_jupyter_java_and_python_are_kept_out(start, setti
     assert found[1].startswith("http://localhost:")
     assert not found[1].endswith("other")
     assert found[2] != "theirs"
-    with urllib.request.urlopen(f"{found[1]}/api/status?token={found[2]}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{found[1]}/api/status?token={found[2]}", timeout=300) as answer:
         assert "started" in json.load(answer)
 
 
@@ -305,12 +304,12 @@ def test_apicurio_runs_until_ctrl_c(elsewhere, tmp_path):
         running = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
         said = re.compile(r"LAB_REGISTRY=(http://[\d.]+:\d+\S*)")
-        until(lambda: said.search((tmp_path / "log").read_text()) or running.poll() is not None, 180, "Apicurio")
+        until(lambda: said.search((tmp_path / "log").read_text()) or running.poll() is not None, 300, "Apicurio")
         url = said.search((tmp_path / "log").read_text())[1]
         assert Registry(url).ask("GET", "/config") == {"compatibilityLevel": "BACKWARD"}
         assert [each.role for each in processes.running(elsewhere)] == ["private-registry"]
         running.send_signal(signal.SIGINT)
-        assert running.wait(60) == 0
+        assert running.wait(300) == 0
     finally:
         running.kill()
     assert processes.running(elsewhere) == []

@@ -130,7 +130,7 @@ def composed(settings, runtime, tmp_path):
             assert not ended, ended
             return all(known_brokers(port) == wanted for port in ports)
 
-        until(ready, 90, "the composed brokers")
+        until(ready, 300, "the composed brokers")
         return ",".join(f"127.0.0.1:{port}" for port in ports)
 
     yield start
@@ -145,7 +145,7 @@ def test_lesson_00_prints_the_same_on_the_composed_brokers(which, composed, monk
     monkeypatch.setenv("LAB_LEARNER", "anna")
     stored = nbformat.read(CHECKOUT / "notebooks" / "00_start_here.ipynb", as_version=4)
     fresh = nbformat.from_dict(stored)
-    NotebookClient(fresh, timeout=60).execute(stderr=subprocess.DEVNULL)
+    NotebookClient(fresh, timeout=300).execute(stderr=subprocess.DEVNULL)
     patterns = dict(get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8")))
     for before, after in zip(stored.cells, fresh.cells, strict=True):
         if before.cell_type == "code":

@@ -36,7 +36,7 @@ def topic(cluster):
     for number, record in enumerate(log.read(cluster, name).records[:4]):
         error = ValueError("amount: missing") if number < 3 else KeyError("user")
         key, value, headers = dead_letter.wrap(record, error, 3, f"98-payments-{number % 2}").encode()
-        producer.send(DEAD, value, key, headers).get(timeout=10)
+        producer.send(DEAD, value, key, headers).get(timeout=300)
     return name
 
 
@@ -61,8 +61,13 @@ def test_list(topic, lab):
     assert [line.split()[:4] for line in shown.stdout.splitlines()[1:5]] == [
         [f"{DEAD}/0/{number}", f"{topic}/0/{number}", f"98-payments-{number % 2}", "3"] for number in range(4)
     ]
-    assert "4 dead letters in 98-orders-dlt: 3 ValueError, 1 KeyError; 0 were sent back" in shown.stdout
-    assert "1 dead letters in 98-orders-dlt: 1 KeyError" in lab("dead-letters", "list", DEAD, "--error", "user").stdout
+    assert (
+        "4 dead letters in 98-orders-dlt (read_committed): 3 ValueError, 1 KeyError; 0 were sent back" in shown.stdout
+    )
+    assert (
+        "1 dead letters in 98-orders-dlt (read_committed): 1 KeyError"
+        in lab("dead-letters", "list", DEAD, "--error", "user").stdout
+    )
     assert "2 dead letters" in lab("dead-letters", "list", DEAD, "--group", "98-payments-1").stdout
     assert "… and 3 more" in lab("dead-letters", "list", DEAD, "--most", "1").stdout
 
@@ -71,7 +76,7 @@ def test_a_dead_letter_with_an_odd_header_is_listed_shown_and_sent_back(cluster,
     """Its name is bytes that are no UTF-8."""
     record = log.read(cluster, topic).records[4]
     key, value, headers = dead_letter.wrap(record, ValueError("odd"), 1, "98-payments-0").encode()
-    cluster.producer(name="p").send(DEAD, value, key, [(header_name(b"gr\xf6\xdfe"), b"1"), *headers]).get(timeout=10)
+    cluster.producer(name="p").send(DEAD, value, key, [(header_name(b"gr\xf6\xdfe"), b"1"), *headers]).get(timeout=300)
     assert "5 dead letters in 98-orders-dlt" in lab("dead-letters", "list", DEAD).stdout
     assert "header       gr??e: 1" in lab("dead-letters", "show", f"{DEAD}/0/4").stdout
     assert lab("dead-letters", "redrive", DEAD, "--error", "odd", "--yes").returncode == 0
@@ -83,14 +88,16 @@ def test_one_that_cannot_be_read_is_named_and_the_rest_are_listed(cluster, topic
     record = log.read(cluster, topic).records[4]
     key, value, headers = dead_letter.wrap(record, ValueError("packed"), 1, "98-payments-0").encode()
     for how in ("lz4", None):
-        cluster.producer(name="p", compression_type=how).send(DEAD, value, key, headers).get(timeout=10)
+        cluster.producer(name="p", compression_type=how).send(DEAD, value, key, headers).get(timeout=300)
     monkeypatch.setattr(codec, "lz4", None)
     shown = CliRunner().invoke(main.lab, ["dead-letters", "list", DEAD])
     assert shown.exit_code == 0
     assert [line.split()[0] for line in shown.output.splitlines()[1:6]] == [
         f"{DEAD}/0/{each}" for each in (0, 1, 2, 3, 5)
     ]
-    assert "5 dead letters in 98-orders-dlt: 4 ValueError, 1 KeyError; 0 were sent back" in shown.output
+    assert (
+        "5 dead letters in 98-orders-dlt (read_committed): 4 ValueError, 1 KeyError; 0 were sent back" in shown.output
+    )
     assert "1 more cannot be read by this client:" in shown.output
     assert f"{DEAD}/0/4: UnsupportedCodecError: Libraries for lz4" in shown.output
 
@@ -190,10 +197,10 @@ def test_what_was_asked_about_is_what_is_sent(cluster, topic):
         foreign = records[4]._replace(topic="orders")  # somebody else's topic: it was not there to be refused
         for record in (records[5], foreign):
             key, value, headers = dead_letter.wrap(record, ValueError(), 3, "98-payments-0").encode()
-            cluster.producer(name="p").send(DEAD, value, key, headers).get(timeout=10)
+            cluster.producer(name="p").send(DEAD, value, key, headers).get(timeout=300)
         first = redrive.selection(DEAD, start=0, stop=1)
         assert redrive.redrive(cluster.consumer(name="r"), cluster.producer(name="p"), first).done == 1
-        printed, _ = asking.communicate("y\n", timeout=60)
+        printed, _ = asking.communicate("y\n", timeout=300)
     finally:
         asking.kill()
         asking.wait()
@@ -206,7 +213,7 @@ def test_two_at_once_send_each_once(cluster, topic):
     """Both see four to send; the second one sends what the first has left."""
     words = [sys.executable, "-m", "labsupport", "dead-letters", "redrive", DEAD, "--yes"]
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) for _ in range(2)]
-    told = [each.communicate(timeout=90)[0] for each in both]
+    told = [each.communicate(timeout=300)[0] for each in both]
     assert [each.returncode for each in both] == [0, 0], told
     assert sorted(back(cluster, topic)) == [(f"{topic}/0/{number}", None) for number in range(4)]
 
@@ -218,7 +225,7 @@ def test_ctrl_c_at_the_question_sends_nothing(cluster, topic):
     try:
         read_up_to(asking, "back?")
         asking.send_signal(signal.SIGINT)
-        asking.communicate(timeout=60)
+        asking.communicate(timeout=300)
     finally:
         asking.kill()
         asking.wait()
@@ -288,7 +295,7 @@ def test_other_tools_dead_letters_are_listed_shown_and_sent(cluster, topic, lab)
         [(connect[0], where[0])],
     )
     for headers in letters:
-        cluster.producer(name="p").send(DEAD, b"v", b"k", [("own", b"1"), *headers]).get(timeout=10)
+        cluster.producer(name="p").send(DEAD, b"v", b"k", [("own", b"1"), *headers]).get(timeout=300)
     shown = lab("dead-letters", "list", DEAD)
     assert "IllegalStateException" in shown.stdout
     assert "1 records in it are no dead letters" in shown.stdout

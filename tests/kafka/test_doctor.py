@@ -193,13 +193,13 @@ def test_an_event_that_does_not_come_back(elsewhere, monkeypatch):
 def test_three_things_at_once(elsewhere, lab, runtime, tmp_path):
     """No Kafka, no jars, a broken copy: three lines, each with its remedy, in one run."""
     checkout = Path(shutil.copytree(CHECKOUT / "labsupport", tmp_path / "lab" / "labsupport")).parent
-    for name in ("notebooks", "requirements.txt", "pyproject.toml", "tests"):
+    for name in ("lab.py", "notebooks", "requirements.txt", "pyproject.toml", "tests"):
         (checkout / name).symlink_to(CHECKOUT / name)
     (checkout / "work").mkdir()
     (checkout / "work" / "00_start_here.ipynb").write_text("{")
     environment = {**os.environ, "LAB_CACHE": str(tmp_path / "empty"), "PYTHONPATH": str(checkout)}
     command = [sys.executable, "-m", "labsupport", "doctor"]
-    run = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 1
     wrong = re.findall(r"wrong +([^:]+):.*\n +→ (.+)", run.stdout)
     assert [what for what, _ in wrong] == ["Kafka's jars", "lessons", "Kafka"]
@@ -233,7 +233,7 @@ def test_files_with_the_names_of_modules_spoil_no_command_and_are_named(tmp_path
     assert "mine.py" not in line.seen + line.next_step
     environment = {**os.environ, "PYTHONPATH": ""}
     command = [sys.executable, str(CHECKOUT / "lab.py"), "--help"]
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert "doctor" in run.stdout, run.stderr
     assert subprocess.run(line.next_step, shell=True).returncode == 0  # what it suggests can be pasted
     assert (tmp_path / "my_kafka.py").exists()

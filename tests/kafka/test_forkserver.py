@@ -18,10 +18,10 @@ def test_a_forked_child_behaves_like_a_new_python(own_home):
     """Output, exit code, returned value; it can be frozen, woken and killed."""
     with ForkServer() as forkserver:
         with forkserver.start(lambda: print("hello") or os.getppid()) as first:
-            completed = first.wait(20)
+            completed = first.wait(300)
         assert (completed.printed, completed.exit_code, completed.returned) == ("hello\n", 0, forkserver.process.pid)
         with forkserver.start(lambda: 1 / 0, name="divides") as second:
-            completed = second.wait(20)
+            completed = second.wait(300)
         assert (completed.exit_code, completed.returned) == (1, None)
         assert "ZeroDivisionError" in completed.printed
         with forkserver.start(time.sleep, 600) as third:
@@ -29,12 +29,24 @@ def test_a_forked_child_behaves_like_a_new_python(own_home):
             assert third.process.paused
             third.process.resume()
             third.process.kill()
-            assert third.wait(20).exit_code == -signal.SIGKILL
+            assert third.wait(300).exit_code == -signal.SIGKILL
         with forkserver.start(time.sleep, 600) as fourth:
             pass
         assert not fourth.process.alive
         with pytest.raises(LabError, match="did not happen"), forkserver.start(time.sleep, 600) as fifth:
             fifth.wait(0.1)
+    assert not processes.running(own_home, ["program"])
+
+
+def test_a_child_whose_server_was_killed_too_counts_as_killed(own_home):
+    """Nobody is left who knows its exit code; the next call starts another server."""
+    first = forkserver.shared()
+    with first.start(time.sleep, 600) as child:
+        first.process.kill()
+        child.process.kill()
+        assert child.wait(300).exit_code == -signal.SIGKILL
+    assert forkserver.shared().run(lambda: 7).returned == 7
+    forkserver.close_shared()
     assert not processes.running(own_home, ["program"])
 
 
@@ -59,9 +71,9 @@ def test_what_a_child_has_started_ends_with_it(own_home):
             time.sleep(600)
 
     with forkserver.shared().start(waits_for_another) as outer:
-        until(lambda: outer.printed.strip(), 20, "the inner one")
+        until(lambda: outer.printed.strip(), 300, "the inner one")
         assert len(processes.running(own_home, ["program"])) == 3
-    until(lambda: len(processes.running(own_home, ["program"])) == 1, 20, "both to end")
+    until(lambda: len(processes.running(own_home, ["program"])) == 1, 300, "both to end")
     forkserver.close_shared()
 
 
@@ -72,6 +84,6 @@ def test_the_children_of_a_killed_notebook_end(own_home, kernel):
         "import time; from labsupport.experiments.breaking.forkserver import ForkServer\n"
         "with ForkServer() as forkserver, forkserver.start(time.sleep, 600): time.sleep(600)"
     )
-    until(lambda: len(processes.running(own_home, ["program"])) == 2, 60, "the program to run")
+    until(lambda: len(processes.running(own_home, ["program"])) == 2, 300, "the program to run")
     dead.kill()
-    until(lambda: not processes.running(own_home, ["program"]), 20, "both to be gone")
+    until(lambda: not processes.running(own_home, ["program"]), 300, "both to be gone")

@@ -47,7 +47,7 @@ def test_jupyterlab_makes_the_page_when_it_is_asked(start, elsewhere):
     assert "/lab/tree/work/home.md" in started.text
 
     def get(path: str) -> dict:
-        with urllib.request.urlopen(f"{address}/api/contents/{path}?token={token}", timeout=60) as answer:
+        with urllib.request.urlopen(f"{address}/api/contents/{path}?token={token}", timeout=300) as answer:
             return json.load(answer)
 
     first = get("work/home.md")

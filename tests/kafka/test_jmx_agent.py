@@ -34,7 +34,7 @@ def kafka(settings, tmp_path_factory):
     home = dataclasses.replace(settings, home=tmp_path_factory.mktemp("Föhn und Eis"))
     with private(1, home) as kafka:
         topic = kafka.create_topic("97-orders")
-        kafka.producer(name="shop").send(topic, b"v").get(timeout=30)
+        kafka.producer(name="shop").send(topic, b"v").get(timeout=300)
         yield kafka
 
 

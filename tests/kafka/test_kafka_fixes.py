@@ -8,6 +8,9 @@ import pytest
 from confluent_kafka import Consumer
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition, codec
 from kafka.errors import CorruptRecordError, KafkaConnectionError, KafkaTimeoutError, UnknownTopicOrPartitionError
+from kafka.protocol.consumer import IsolationLevel
+from kafka.record.default_records import DefaultRecordBase
+from kafka.record.memory_records import MemoryRecords
 from kafka.structs import OffsetAndMetadata
 
 from labsupport import kafka_fixes
@@ -48,13 +51,13 @@ def losing(runtime):
         def lost(repair=lambda consumer: consumer, group="98-group"):
             kafka = stack.enter_context(private(settings=runtime.settings))
             topic = kafka.create_topic("98-lost")
-            kafka.producer(name="p").send(topic, b"0").get(timeout=10)
+            kafka.producer(name="p").send(topic, b"0").get(timeout=300)
             more = {"bootstrap_servers": kafka.bootstrap, "group_id": group, **READS, **IMPATIENT}
             consumer = repair(KafkaConsumer(**more))
             stack.callback(consumer.close, timeout_ms=1_000)
             consumer.subscribe([topic]) if group else consumer.assign([TopicPartition(topic, 0)])
             kafka_fixes.ask_for_topics(consumer, topic)  # or its short polls may never get a partition
-            until(lambda: consumer.poll(timeout_ms=200), 15, "the consumer to read a record")
+            until(lambda: consumer.poll(timeout_ms=200), 300, "the consumer to read a record")
             kafka.broker(1).stop()
             return kafka, topic, consumer
 
@@ -65,7 +68,7 @@ def test_bare_a_consumer_ends_with_its_broker(losing):
     """Its poll() raises a retriable error."""
     _, _, consumer = losing()
     with pytest.raises(KafkaConnectionError):
-        until(lambda: consumer.poll(timeout_ms=5_000), 60, "the error")
+        until(lambda: consumer.poll(timeout_ms=5_000), 300, "the error")
 
 
 def test_a_consumer_outlives_its_broker(losing):
@@ -77,7 +80,7 @@ def test_a_consumer_outlives_its_broker(losing):
         with pytest.raises(KafkaTimeoutError):
             consumer.commit(offsets, timeout_ms=1_000)
     kafka.broker(1).start()
-    kafka.producer(name="p").send(topic, b"1").get(timeout=10)
+    kafka.producer(name="p").send(topic, b"1").get(timeout=300)
     assert [record.value for records in polled(consumer, 1) for record in records] == [b"1"]
 
 
@@ -103,7 +106,7 @@ def test_a_position_outlives_the_broker(losing):
         assert consumer.poll(timeout_ms=500) == {}
         assert consumer.position(TopicPartition(topic, 0), timeout_ms=1_000) == 1
     kafka.broker(1).start()
-    kafka.producer(name="p").send(topic, b"1").get(timeout=10)
+    kafka.producer(name="p").send(topic, b"1").get(timeout=300)
     assert [record.value for records in polled(consumer, 1) for record in records] == [b"1"]
 
 
@@ -127,7 +130,7 @@ def asking(cluster, bare):
             consumer._net.run(nothing)
             return consumer._cluster.metadata_refresh_in_progress
 
-        until(asks, 15, "a request to be under way")
+        until(asks, 300, "a request to be under way")
         return consumer
 
     return made
@@ -158,7 +161,7 @@ def compressed(cluster, name, how, values):
     topic = cluster.create_topic(name)
     producer = cluster.producer(name="p", compression_type=how)
     for value in values:
-        producer.send(topic, value).get(timeout=10)
+        producer.send(topic, value).get(timeout=300)
     return topic
 
 
@@ -166,6 +169,27 @@ def compressed(cluster, name, how, values):
 def without(monkeypatch):
     """`without("snappy")`: as in an environment that has not got that library."""
     return lambda name: monkeypatch.setattr(codec, name, None)
+
+
+def emptied_marker() -> bytes:
+    """The batch of a marker at offset 3, as the cleaner leaves it: a header without records."""
+    header = DefaultRecordBase.HEADER_STRUCT
+    attributes = DefaultRecordBase.TRANSACTIONAL_MASK | DefaultRecordBase.CONTROL_MASK
+    return header.pack(3, header.size - 12, 0, 2, 0, attributes, 0, 0, 0, 7, 0, -1, 0)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_marker_that_compaction_has_emptied(bare, fixed):
+    """It is passed by. When a committed log is read, the bare client fails at it."""
+    consumer = bare(KafkaConsumer)
+    kind = (readable(consumer) if fixed else consumer)._fetcher.PartitionRecords
+    level, records = IsolationLevel.READ_COMMITTED, MemoryRecords(emptied_marker())
+    unpacked = kind(3, TopicPartition("98-t", 0), records, check_crcs=False, isolation_level=level)
+    if fixed:
+        assert (unpacked.take(5), unpacked.next_fetch_offset) == ([], 4)
+    else:
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            unpacked.take(5)
 
 
 @pytest.mark.parametrize("how", ["gzip", "snappy", "lz4", "zstd"])
@@ -197,7 +221,7 @@ def polled(consumer, count):
 def test_each_poll_says_what_cannot_be_read_and_how_to_go_on(cluster, without, how):
     """The first, the second, a `for` loop and the one after that; then past it, as the error says."""
     topic = compressed(cluster, "98-packed", how, [b"x" * 500, b"y" * 500])
-    cluster.producer(name="p").send(topic, b"plain").get(timeout=10)
+    cluster.producer(name="p").send(topic, b"plain").get(timeout=300)
     without(how)
     consumer = cluster.consumer(topic, name="c", **READS)
     for start in (0, 1):
@@ -213,7 +237,7 @@ def test_what_lies_before_it_is_handed_out_first(cluster, without):
     """And nothing twice, also when the partition was paused in the very moment."""
     topic = cluster.create_topic("98-packed")
     for how, value in ((None, b"1"), (None, b"2"), ("lz4", b"x" * 500), (None, b"4")):
-        cluster.producer(name="p", compression_type=how).send(topic, value).get(timeout=10)
+        cluster.producer(name="p", compression_type=how).send(topic, value).get(timeout=300)
     without("lz4")
     partition = TopicPartition(topic, 0)
     consumer = cluster.consumer(name="c", **READS)
@@ -263,7 +287,7 @@ def test_a_header_may_have_any_name(cluster, header_name, name, how):
     headers = [("größe", b"\xff"), (header_name(name), b"1"), ("none", b"")]
     producer = cluster.producer(name="p", compression_type=how, linger_ms=100)
     producer.send(topic, value=name, key=name, headers=headers)
-    producer.send(topic, value=b"next", headers=[("h", b"2")]).get(timeout=10)
+    producer.send(topic, value=b"next", headers=[("h", b"2")]).get(timeout=300)
     first, second = (record for records in polled(cluster.consumer(topic, name="c", **READS), 2) for record in records)
     assert (first.key, first.value) == (name, name)
     legible = "".join("?" if "\udc80" <= each <= "\udcff" else each for each in name.decode(errors="surrogateescape"))
@@ -278,7 +302,7 @@ def test_what_a_deserializer_raises_comes_again_and_can_be_passed(cluster, how):
     producer = cluster.producer(name="p", compression_type=how, linger_ms=200)
     for value in (b"1", b"no", b"2", b"neither", b"3"):
         sending = producer.send(topic, value)
-    sending.get(timeout=10)
+    sending.get(timeout=300)
     consumer = cluster.consumer(topic, name="c", value_deserializer=json.loads, **READS)
     found = []
     for offset in (1, 3):
@@ -302,10 +326,10 @@ def test_it_is_done_once(cluster):
 def test_bare_a_header_name_that_is_not_utf_8_hides_its_record(cluster, bare, header_name):
     """The name, and not the record, is what cannot be decoded."""
     topic = cluster.create_topic("98-names")
-    cluster.producer(name="p").send(topic, b"v", headers=[(header_name(b"\xff"), b"1")]).get(timeout=10)
+    cluster.producer(name="p").send(topic, b"v", headers=[(header_name(b"\xff"), b"1")]).get(timeout=300)
     consumer = bare(KafkaConsumer, topic, **READS)
     with pytest.raises(CorruptRecordError, match="UnicodeDecodeError"):
-        until(lambda: consumer.poll(timeout_ms=1_000), 20, "the record")
+        until(lambda: consumer.poll(timeout_ms=1_000), 300, "the record")
 
 
 # Pausing
@@ -320,10 +344,10 @@ def paused_amid_a_batch(cluster, consumer):
     producer = cluster.producer(name="p", linger_ms=200)
     for number in range(60):
         producer.send(topic, b"%d" % number, partition=number % 2)
-    producer.flush(timeout=10)
+    producer.flush(timeout=300)
     partitions = {TopicPartition(topic, 0), TopicPartition(topic, 1)}
     consumer.assign(partitions)
-    first = until(lambda: consumer.poll(timeout_ms=200), 10, "a record")
+    first = until(lambda: consumer.poll(timeout_ms=200), 300, "a record")
     (paused,) = first
     (other,) = partitions - {paused}
     consumer.pause(paused)
@@ -333,7 +357,7 @@ def paused_amid_a_batch(cluster, consumer):
         came.extend(record for records in consumer.poll(timeout_ms=200).values() for record in records)
         return consumer.position(other, timeout_ms=5_000) == 30
 
-    until(read_to_its_end, 20, "the other partition to be read")
+    until(read_to_its_end, 300, "the other partition to be read")
     assert {record.partition for record in came[1:]} == {other.partition}
     return paused, came
 
@@ -381,7 +405,7 @@ def test_a_consumer_that_knows_its_topics_gets_partitions_in_its_first_join(clus
         consumer.subscribe([topic], listener=noted)
         if asks:
             kafka_fixes.ask_for_topics(consumer, topic)
-        until(lambda consumer=consumer, noted=noted: consumer.poll(timeout_ms=300) or noted.assigned, 30, "it")
+        until(lambda consumer=consumer, noted=noted: consumer.poll(timeout_ms=300) or noted.assigned, 300, "it")
         firsts.add(noted.assigned[0])
         if firsts == {0, 3} or (asks and number == 7):
             break
@@ -393,7 +417,23 @@ def test_a_consumer_joins_however_short_its_polls_are(cluster):
     topic = cluster.create_topic("98-short")
     for number in range(5):
         consumer = cluster.consumer(topic, name="A", group_id=f"98-short-{number}", **READS)
-        until(lambda consumer=consumer: consumer.poll(timeout_ms=30) or consumer.assignment(), 20, "it", every=0.03)
+        until(lambda consumer=consumer: consumer.poll(timeout_ms=30) or consumer.assignment(), 300, "it", every=0.03)
+
+
+def test_a_consumer_that_has_joined_knows_what_the_broker_has_assigned_to_it(cluster):
+    """Not before its first poll, and with the partitions of the last generation, although there were others before."""
+    topic, names = cluster.create_topic("98-joined", 3), "ABC"
+    consumers = [cluster.consumer(topic, name=name, group_id="98-joined", **READS) for name in names]
+    assert not any(map(kafka_fixes.has_joined, consumers))
+
+    def all_joined() -> bool:
+        for consumer in consumers:
+            consumer.poll(timeout_ms=50)
+        return all(map(kafka_fixes.has_joined, consumers)) and cluster.describe("98-joined").stable
+
+    until(all_joined, 300, "A, B and C to join")
+    known = [sorted(each.partition for each in consumer.assignment()) for consumer in consumers]
+    assert dict(zip(names, known, strict=True)) == cluster.describe("98-joined").owners
 
 
 def test_a_listener_can_be_set_without_forgetting_what_a_pattern_has_found(cluster, bare):
@@ -401,7 +441,7 @@ def test_a_listener_can_be_set_without_forgetting_what_a_pattern_has_found(clust
     topic = cluster.create_topic("98-pattern-a")
     consumer = bare(KafkaConsumer, group_id="98-pattern", **READS)
     consumer.subscribe(pattern="98-pattern-.*")
-    until(lambda: consumer.poll(timeout_ms=1_000) or consumer.assignment(), 20, "the partition")
+    until(lambda: consumer.poll(timeout_ms=1_000) or consumer.assignment(), 300, "the partition")
     kafka_fixes.listen(consumer, Noting())
     assert consumer.subscription() == {topic}
     consumer.subscribe(pattern="98-pattern-.*", listener=Noting())
@@ -419,7 +459,7 @@ class EndlessWaitError(Exception):
 def test_an_iteration_can_be_ended(cluster, bare, monkeypatch, ends):
     """The bare client then polls without a limit; a limit can be set only when the consumer is made."""
     topic = cluster.create_topic("98-ends")
-    cluster.producer(name="p").send(topic, b"v").get(timeout=10)
+    cluster.producer(name="p").send(topic, b"v").get(timeout=300)
     consumer = bare(KafkaConsumer, topic, **READS)
     poll, came = consumer.poll, []
 
@@ -450,7 +490,7 @@ def test_an_idle_producer_whose_partition_is_gone_asks_for_no_leader(cluster, ba
     producer = bare(KafkaProducer, metadata_max_age_ms=200)
     if rests:
         assert kafka_fixes.rest_when_idle(producer) is producer
-    producer.send(topic, b"x", partition=1).get(timeout=10)
+    producer.send(topic, b"x", partition=1).get(timeout=300)
     cluster.create_topic(topic, 1)
     newcomer = bare(KafkaProducer)
     assert newcomer.partitions_for(topic) == {0}
@@ -459,7 +499,7 @@ def test_an_idle_producer_whose_partition_is_gone_asks_for_no_leader(cluster, ba
     if rests:  # it asks for those that it needs
         later = cluster.create_topic("92-later")
         for each in (topic, later):
-            assert producer.send(each, b"y", partition=0).get(timeout=10).offset == 0
+            assert producer.send(each, b"y", partition=0).get(timeout=300).offset == 0
 
 
 @pytest.mark.parametrize("record", [{}, {"value": b"v", "headers": [("name", None)]}])
@@ -479,7 +519,7 @@ def test_bare_a_group_of_the_newer_protocol_looks_dead(cluster):
     member = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": group, "group.protocol": "consumer"})
     with contextlib.closing(member):
         member.subscribe([topic])
-        until(lambda: member.poll(0.1) or member.assignment(), 20, "the partition")
+        until(lambda: member.poll(0.1) or member.assignment(), 300, "the partition")
         assert cluster.admin().describe_groups([group])[group]["group_state"] == "Dead"
         assert len(cluster.describe(group).members) == 1
 
@@ -497,3 +537,34 @@ except KafkaError as error:
 os._exit(0)
 """)
     assert run.stdout.split()[1:] == ["True"], run.stdout + run.stderr
+
+
+@pytest.fixture
+def unsent(runtime):
+    """A producer with a record that its broker, which is dead, will never get."""
+    with private(settings=runtime.settings) as kafka:
+        topic = kafka.create_topic("98-unsent")
+        producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
+        producer.send(topic, b"0").get(timeout=300)
+        kafka.broker(1).kill()
+        producer.send(topic, b"1")
+        yield producer
+        producer._sender.force_close()
+        producer._closed = True
+
+
+def test_bare_a_producer_with_unsent_records_is_not_closed(unsent):
+    """It raises, its thread runs on, and the next attempt raises again."""
+    for _ in range(2):
+        with pytest.raises(KafkaTimeoutError):
+            unsent.close(timeout=0.2)
+    assert unsent._sender.is_alive()
+    assert not unsent._closed
+
+
+def test_a_producer_with_unsent_records_is_closed(unsent):
+    """It says that records are lost, and its thread ends."""
+    with pytest.raises(KafkaTimeoutError):
+        kafka_fixes.close(unsent, timeout=0.2)
+    until(lambda: not unsent._sender.is_alive(), 300, "the sender thread to end")
+    unsent.close(timeout=0.2)

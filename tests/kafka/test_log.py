@@ -31,7 +31,7 @@ def held(opened) -> Log:
     producer = opened.producer(name="P")
     for number, (partition, key) in enumerate([(0, b"a"), (0, b"b"), (2, None), (0, b"a"), (2, b"\xff"), (0, b"a")]):
         producer.send(topic, b"%d" % number, key=key, partition=partition)
-    producer.flush(timeout=10)
+    producer.flush(timeout=300)
     opened.admin().delete_records({TopicPartition(topic, 0): 2})
     reader = opened.consumer(name="A", group_id=group)
     reader.assign([TopicPartition(topic, 0)])
@@ -85,7 +85,7 @@ def test_a_topic_that_does_not_exist_is_named(opened):
 def test_reading_the_log_does_not_disturb_consumers(opened):
     """A consumer that was created before continues at its position."""
     topic = opened.topic("orders")
-    opened.producer(name="P").send(topic, b"1").get(timeout=10)
+    opened.producer(name="P").send(topic, b"1").get(timeout=300)
     reader = opened.consumer(topic, name="A", auto_offset_reset="earliest")
     opened.log(topic)
     assert next(reader).value == b"1"

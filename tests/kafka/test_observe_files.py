@@ -41,7 +41,7 @@ def pages(own_home):
     lab.dead_letters(topic)
     lab.delete_groups([group])
     for value in (b"1", b"never"):
-        lab.producer(name="shop").send(topic, value).get(timeout=10)
+        lab.producer(name="shop").send(topic, value).get(timeout=300)
 
     def handle(record):
         if record.value == b"never":
@@ -54,7 +54,7 @@ def pages(own_home):
     found = {name: set(labels) for name, labels in OF_PROMETHEUS.items()}
     with Observer(lab, lambda name: name == group) as observer:
         for registry in (group_lag_metrics.registry(observer.snapshot), metrics.registry):
-            with metrics_page.serve(registry) as page, urllib.request.urlopen(page.url, timeout=20) as answer:
+            with metrics_page.serve(registry) as page, urllib.request.urlopen(page.url, timeout=300) as answer:
                 for family in text_string_to_metric_families(answer.read().decode()):
                     for sample in family.samples:
                         found.setdefault(sample.name, {"job", "instance"}).update(sample.labels)

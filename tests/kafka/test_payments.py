@@ -73,7 +73,7 @@ class Service:
     def ended(self, how: int) -> int:
         """Send it a signal; its exit code."""
         self.process.send_signal(how)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=300)
 
 
 @pytest.fixture
@@ -100,11 +100,11 @@ def test_killed_again_and_again_while_the_shop_goes_on_its_balance_comes_out_eve
         before = running.effects()
         publish.publish(producer, topic, events[number * 500 : number * 500 + 500])
         wanted = before + chance.randint(20, 300)
-        until(lambda running=running, wanted=wanted: running.effects() >= wanted, 30, "it to be in the middle")
+        until(lambda running=running, wanted=wanted: running.effects() >= wanted, 300, "it to be in the middle")
         assert running.ended(signal.SIGKILL) == -signal.SIGKILL
     running = service()
     publish.publish(producer, topic, events[1_500:])
-    until(lambda: running.effects() == 2_000, 60, "everything to be processed")
+    until(lambda: running.effects() == 2_000, 300, "everything to be processed")
     assert running.ended(signal.SIGTERM) == 0
     sheet = balance.read(cluster, topic, GROUP, running.database)
     assert str(sheet) == (
@@ -120,16 +120,16 @@ def test_killed_with_poison_among_its_events_its_balance_comes_out_even(cluster,
     producer, events = cluster.producer(name="shop"), iter(story.events(1_000, seed=6))
     for _ in range(3):
         publish.publish(producer, topic, list(itertools.islice(events, 200)))
-        producer.send(topic, b"no event", b"ORD-1").get(timeout=10)
+        producer.send(topic, b"no event", b"ORD-1").get(timeout=300)
         running = service(*words)
         before = running.effects()
-        until(lambda running=running, before=before: running.effects() > before + 20, 30, "it to be in the middle")
+        until(lambda running=running, before=before: running.effects() > before + 20, 300, "it to be in the middle")
         assert running.ended(signal.SIGKILL) == -signal.SIGKILL
     publish.publish(producer, topic, events)
     running = service(*words)
-    until(lambda: running.effects() == 1_000, 60, "everything to be processed")
+    until(lambda: running.effects() == 1_000, 300, "everything to be processed")
     ends = log.bounds(cluster, topic)[1]
-    until(lambda: log.committed(cluster, topic, GROUP) == ends, 30, "everything to be committed")
+    until(lambda: log.committed(cluster, topic, GROUP) == ends, 300, "everything to be committed")
     assert running.ended(signal.SIGTERM) == 0
     sheet = balance.read(cluster, topic, GROUP, running.database, dead_letters=topic + "-dlt")
     assert str(sheet) == (
@@ -144,11 +144,11 @@ def test_records_with_odd_headers_are_processed_or_set_aside(cluster, topic, ser
     """A header name that is not UTF-8, on an event and on another record."""
     producer, event = cluster.producer(name="shop"), story.events(1, seed=9)[0]
     odd = [(header_name(b"\xff\xfe"), b"1")]
-    producer.send(topic, event.encode(), story.key_of(event), odd, partition=0).get(timeout=10)
-    producer.send(topic, b"no event", b"ORD-1", odd, partition=0).get(timeout=10)
+    producer.send(topic, event.encode(), story.key_of(event), odd, partition=0).get(timeout=300)
+    producer.send(topic, b"no event", b"ORD-1", odd, partition=0).get(timeout=300)
     publish.publish(producer, topic, story.events(10, seed=10))
     running = service("--dead-letters")
-    until(lambda: log.committed(cluster, topic, GROUP) == log.bounds(cluster, topic)[1], 30, "it to be done")
+    until(lambda: log.committed(cluster, topic, GROUP) == log.bounds(cluster, topic)[1], 300, "it to be done")
     assert running.ended(signal.SIGTERM) == 0
     sheet = balance.read(cluster, topic, GROUP, running.database, dead_letters=topic + "-dlt")
     assert (sheet.count("processed"), sheet.count("dead-lettered"), sheet.count("waiting")) == (11, 1, 0)
@@ -165,7 +165,7 @@ def test_what_cannot_be_read_is_named_and_how_to_go_on(cluster, topic, tmp_path,
     ):
         producer = cluster.producer(name="shop", compression_type=how)
         for event in events:
-            producer.send(topic, event.encode(), story.key_of(event), partition=1).get(timeout=10)
+            producer.send(topic, event.encode(), story.key_of(event), partition=1).get(timeout=300)
     monkeypatch.setattr(codec, "snappy", None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     words = [cluster.bootstrap, topic, "--group", GROUP, "--database", str(tmp_path / "shop.db"), "--dead-letters"]
@@ -188,7 +188,7 @@ def test_asked_to_end_it_finishes_the_event_in_hand_and_commits(cluster, topic, 
     """In the middle of a long list: what is processed is what is committed, neither more nor less."""
     running = service()
     publish.publish(cluster.producer(name="shop"), topic, story.events(3_000, seed=2))
-    until(lambda: running.effects() > 100, 30, "it to be in the middle")
+    until(lambda: running.effects() > 100, 300, "it to be in the middle")
     assert running.ended(way) == 0
     assert sum(log.committed(cluster, topic, GROUP).values()) == running.effects()
     sheet = balance.read(cluster, topic, GROUP, running.database)
@@ -201,7 +201,7 @@ def test_a_handler_of_ones_own_takes_the_place_of_the_reference(cluster, topic, 
     (tmp_path / "handler.py").write_text(LAB_FILE)
     running = service("--handle", str(tmp_path / "handler.py") + ":handle")
     publish.publish(cluster.producer(name="shop"), topic, story.events(20, seed=3))
-    until(lambda: running.effects() == 20, 30, "the events to be processed")
+    until(lambda: running.effects() == 20, 300, "the events to be processed")
     assert running.ended(signal.SIGTERM) == 0
     assert running.printed.read_text().count("mine") == 20
 
@@ -219,18 +219,18 @@ def test_two_members_share_the_partitions_and_one_name_is_for_one(cluster, topic
     """
     producer, events = cluster.producer(name="shop"), story.events(250, seed=4)
     first = service("--name", "A")
-    until(lambda: members.owners(cluster, GROUP) == {"A": [0, 1]}, 30, "the first to have the partitions")
+    until(lambda: members.owners(cluster, GROUP) == {"A": [0, 1]}, 300, "the first to have the partitions")
     second = service("--name", "B")
-    until(lambda: members.owners(cluster, GROUP).keys() == {"A", "B"}, 30, "both to have partitions")
+    until(lambda: members.owners(cluster, GROUP).keys() == {"A", "B"}, 300, "both to have partitions")
     publish.publish(producer, topic, events[:200])
-    until(lambda: second.effects() == 200, 30, "the events to be processed")
+    until(lambda: second.effects() == 200, 300, "the events to be processed")
     earlier = member_id(cluster, "B")
     third = service("--name", "B")
-    until(lambda: member_id(cluster, "B") not in ("", earlier), 30, "the third to take the second one's place")
+    until(lambda: member_id(cluster, "B") not in ("", earlier), 300, "the third to take the second one's place")
     publish.publish(producer, topic, events[200:])
-    assert second.process.wait(timeout=30) == 1
+    assert second.process.wait(timeout=300) == 1
     assert "runs as B" in second.printed.read_text()
-    until(lambda: third.effects() == 250, 30, "the other events too")
+    until(lambda: third.effects() == 250, 300, "the other events too")
     assert third.ended(signal.SIGTERM) == first.ended(signal.SIGTERM) == 0
     assert balance.read(cluster, topic, GROUP, first.database).count("twice") == 0
 
@@ -238,10 +238,10 @@ def test_two_members_share_the_partitions_and_one_name_is_for_one(cluster, topic
 def test_what_is_no_event_ends_it_uncommitted_and_says_where(cluster, topic, service):
     """Exit code 1; what came before it is committed."""
     publish.publish(cluster.producer(name="shop"), topic, story.events(10, seed=5))
-    cluster.producer(name="shop").send(topic, b"no event", partition=0).get(timeout=10)
+    cluster.producer(name="shop").send(topic, b"no event", partition=0).get(timeout=300)
     place = log.bounds(cluster, topic)[1][0] - 1
     running = service()
-    assert running.process.wait(timeout=30) == 1
+    assert running.process.wait(timeout=300) == 1
     printed = running.printed.read_text()
     assert f"failed: partition 0, offset {place}" in printed
     assert "No event: not JSON" in printed
@@ -261,7 +261,7 @@ def test_what_is_wrong_is_a_sentence_and_an_exit_code(cluster, topic, tmp_path, 
     words = [cluster.bootstrap if word == "ADDRESS" else word for word in words]
     run = subprocess.run(
         [sys.executable, "-m", "labsupport.delivery.payments", *words],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert run.returncode == code
     assert said in run.stderr
@@ -287,7 +287,7 @@ def test_lesson_12_says_what_to_type(cluster, topic, tmp_path):
     assert theirs.keys() <= set(words)
     publish.publish(cluster.producer(name="shop"), topic, story.events(20, seed=7))
     with python_process.start_python(*[theirs.get(word, word) for word in words[1:]]) as running:
-        until(lambda: log.committed(cluster, topic, GROUP) == log.bounds(cluster, topic)[1], 30, "it to be done")
+        until(lambda: log.committed(cluster, topic, GROUP) == log.bounds(cluster, topic)[1], 300, "it to be done")
         running.process.stop()
         assert "Ended; all that was processed is committed." in running.printed
     assert balance.read(cluster, topic, GROUP, tmp_path / "shop.db").count("processed") == 20

@@ -32,7 +32,7 @@ def start(tmp_path):
         log = tmp_path / f"{len(running)}.log"
         running.append(Process.start("a test process", [sys.executable, "-c", code], log, cwd=tmp_path))
         if wait:
-            until(lambda: "ready" in log.read_text(), 20, "the first word")
+            until(lambda: "ready" in log.read_text(), 300, "the first word")
         return running[-1]
 
     yield run
@@ -68,7 +68,7 @@ def test_a_frozen_process_can_be_woken_and_stopped(start):
     process.resume()
     assert not process.paused
     process.pause()
-    process.stop(deadline=10)
+    process.stop(deadline=300)
     assert process.popen.poll() == -signal.SIGTERM  # it was woken to hear it, not killed
 
 
@@ -106,7 +106,7 @@ def test_a_damaged_record_counts_as_none(text, tmp_path):
 def test_a_zombie_counts_as_gone():
     """Dead and not yet reaped by its parent: nothing to wait for."""
     popen = subprocess.Popen([sys.executable, "-c", ""])
-    until(lambda: psutil.Process(popen.pid).status() == psutil.STATUS_ZOMBIE, 20, "the process to end")
+    until(lambda: psutil.Process(popen.pid).status() == psutil.STATUS_ZOMBIE, 300, "the process to end")
     assert started(popen.pid) is None
     popen.wait()
 
@@ -114,7 +114,7 @@ def test_a_zombie_counts_as_gone():
 def test_the_end_of_the_log_is_kept(start):
     """Both streams go to one file, whose last lines an error can show."""
     process = start("import sys; print('ready', flush=True); sys.exit('broken: no disk')")
-    until(lambda: not process.alive, 20, "the process to end")
+    until(lambda: not process.alive, 300, "the process to end")
     assert process.tail(1) == "broken: no disk"
 
 

@@ -247,7 +247,7 @@ class Server:
     def ask(self, path):
         """The data of an answer; None while it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://{self.address}/api/v1/{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{self.address}/api/v1/{path}", timeout=300) as answer:
                 return json.load(answer)["data"]
         except OSError:
             assert self.process.poll() is None, self.log.read_text()
@@ -287,19 +287,19 @@ def test_prometheus_scrapes_both_pages_and_wakes_for_a_dead_consumer(prometheus,
         stack.callback(server.process.wait)
         stack.callback(server.process.kill)
         producer = cluster.producer(name="shop")
-        until(lambda: server.up() == {"groups", "worker"}, 30, "Prometheus to have scraped both pages")
-        producer.send(topic, b"").get(timeout=10)
+        until(lambda: server.up() == {"groups", "worker"}, 300, "Prometheus to have scraped both pages")
+        producer.send(topic, b"").get(timeout=300)
         query = "query?query=worker_records_total{outcome=%22handled%22}==1"
-        until(lambda: (server.ask(query) or {"result": ()})["result"], 30, "the worker's own count in Prometheus")
+        until(lambda: (server.ask(query) or {"result": ()})["result"], 300, "the worker's own count in Prometheus")
         for title, expression in dashboard():
             if title not in EMPTY:
                 query = "query?" + urllib.parse.urlencode({"query": expression.replace("[5m]", "[5s]")})
-                until(lambda query=query: (server.ask(query) or {"result": ()})["result"], 30, f"data for {title!r}")
+                until(lambda query=query: (server.ask(query) or {"result": ()})["result"], 300, f"data for {title!r}")
         service.kill()
-        producer.send(topic, b"").get(timeout=10)
+        producer.send(topic, b"").get(timeout=300)
         expected = {("ConsumerGroupDead", group), ("WorkerUnreachable", None)}
-        until(lambda: server.firing() == expected, 60, "exactly these alerts to fire")
+        until(lambda: server.firing() == expected, 300, "exactly these alerts to fire")
         consumer = cluster.consumer(topic, name="B", group_id=group, auto_offset_reset="earliest")
         until(lambda: consumer.poll(timeout_ms=200) or consumer.commit() or ("ConsumerGroupDead", group) not in
-              server.firing(), 60, "the alert to end with the group's return")  # fmt: skip
+              server.firing(), 300, "the alert to end with the group's return")  # fmt: skip
         service.wait()

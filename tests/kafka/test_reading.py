@@ -22,7 +22,7 @@ def filled(cluster, count, partitions=1, name="98-filled"):
     producer = cluster.producer(name="p")
     for number in range(count):
         producer.send(topic, b"%d" % number)
-    producer.flush(timeout=10)
+    producer.flush(timeout=300)
     return topic
 
 
@@ -64,7 +64,7 @@ def test_the_end_is_where_it_was_when_reading_began(cluster):
     read = []
     for record in reading.to_the_end(consumer):
         read.append(record)
-        cluster.producer(name="p").send(topic, b"more").get(timeout=10)
+        cluster.producer(name="p").send(topic, b"more").get(timeout=300)
     assert [record.offset for record in read][:5] == [0, 1, 2, 3, 4]
     assert len(read) <= 10
 
@@ -104,7 +104,7 @@ def test_without_a_partition_it_says_why(cluster):
         group = cluster.admin().describe_groups(["98-two"])["98-two"]
         return group["group_state"] == "Stable" and len(group["members"]) == 2
 
-    until(both, 20, "both to be members")
+    until(both, 300, "both to be members")
     with pytest.raises(LabError) as caught:
         list(reading.to_the_end(second, patience=1))
     assert "other members of its group" in caught.value.seen
@@ -122,7 +122,7 @@ def test_a_broker_that_stops_and_comes_back(runtime):
             pass
         read += records
         assert values(read) == list(range(400))
-        kafka.producer(name="p").send(topic, b"400").get(timeout=20)
+        kafka.producer(name="p").send(topic, b"400").get(timeout=300)
         with faults.paused(kafka.broker(1)), pytest.raises(LabError, match="Kafka does not answer"):
             list(reading.to_the_end(consumer, patience=1))
 
@@ -184,7 +184,7 @@ def test_publishing_is_bounded_while_the_broker_is_frozen(runtime):
         topic = kafka.create_topic("98-bounded")
         settings = {"request_timeout_ms": 700, "delivery_timeout_ms": 1_500}
         producer = kafka.producer(name="p", **settings)
-        producer.send(topic, b"first").get(timeout=10)
+        producer.send(topic, b"first").get(timeout=300)
         asked = []
 
         def events():

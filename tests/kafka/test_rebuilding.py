@@ -12,7 +12,6 @@ from labsupport.errors import LabError
 from labsupport.experiments.breaking import rebuilds
 from labsupport.experiments.watching import log
 from labsupport.shop.event import Event
-from labsupport.waiting import until
 
 EVENTS = story.events(300, seed=1)
 GROUP = "98-rebuilt"
@@ -125,7 +124,7 @@ def test_a_group_with_a_place_of_its_own_is_refused(cluster, topic):
 def test_a_group_with_members_is_refused_before_anything_is_handled(cluster, topic):
     """It has no place yet, but somebody reads with it."""
     consumer = cluster.consumer(topic, name="A", group_id=GROUP, enable_auto_commit=False)
-    until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "A to be a member")
+    reading.join(consumer)
     with pytest.raises(LabError, match="cannot be rebuilt now") as caught:
         rebuild(cluster, topic, pytest.fail)
     assert "stop them first" in caught.value.next_step
@@ -137,7 +136,7 @@ def test_a_member_that_joins_in_between_ends_it(cluster, topic):
     def handle(event):
         if event == EVENTS[0]:
             consumer = cluster.consumer(topic, name="A", group_id=GROUP, enable_auto_commit=False)
-            until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "A to be a member")
+            reading.join(consumer)
 
     with pytest.raises(LabError, match="cannot be rebuilt now"):
         rebuild(cluster, topic, handle, every=0)
@@ -171,7 +170,7 @@ def test_records_that_were_deleted_before_it_goes_on_are_told(cluster, topic):
 
 def test_what_is_no_event_is_counted_and_left(cluster, topic, database):
     """The rebuild does not stand still at it."""
-    cluster.producer(name="p").send(topic, b"no event", b"key").get(timeout=10)
+    cluster.producer(name="p").send(topic, b"no event", b"key").get(timeout=300)
     rebuilt = rebuild(cluster, topic, lambda event: report.add(database, event))
     assert rebuilt.skipped == {"undecodable": 1}
     assert report.digest(database) == digest_of(EVENTS)

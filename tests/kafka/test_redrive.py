@@ -394,7 +394,7 @@ class Telling(ConfluentProducer):
 
     def send(self, *what):
         sending = super().send(*what)
-        sending.get(10)
+        sending.get(300)
         self.at("sent")
         return sending
 
@@ -434,7 +434,7 @@ def test_ctrl_c_in_the_middle_says_how_far_it_came(lab, topic, producer):
     (note,) = caught.value.__notes__
     assert "5 chosen" in note
     assert "came to offset" in note
-    until(lambda: len(redriven(lab, topic)) == 2, 20, "the two to be stored")
+    until(lambda: len(redriven(lab, topic)) == 2, 300, "the two to be stored")
     report = redrive.redrive(reader(lab), producer, redrive.selection(DEAD))
     assert (report.done, report.skipped) == (3, {"sent before": 2})
 

@@ -97,7 +97,7 @@ def test_it_outlives_its_broker(settings, lesson):
                 return bool(client.register_schema("98-orders-value", OTHER))
             return False
 
-        until(stored, 60, "the registry to write again")
+        until(stored, 300, "the registry to write again")
         assert client.get_versions("98-orders-value") == [1, 2]
         versions = [client.get_version("98-orders-value", number) for number in (1, 2)]
         assert [each.schema_id for each in versions] == [1, 2]

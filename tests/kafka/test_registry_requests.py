@@ -243,7 +243,7 @@ def test_head_answers_without_a_body(asked):
 def exchange(own: registry.OwnRegistry, data: bytes, *, hang_up: bool = False) -> bytes:
     """Send bytes over a connection of their own; returns what comes until the registry closes it."""
     there = urlsplit(own.url)
-    with socket.create_connection((there.hostname, there.port), timeout=30) as connection:
+    with socket.create_connection((there.hostname, there.port), timeout=300) as connection:
         connection.sendall(data)
         if hang_up:
             return b""
@@ -298,7 +298,7 @@ def test_a_client_that_asks_before_it_sends_is_told_to(own, subject):
     body = json.dumps(INT).encode()
     head = b"POST /subjects/%s/versions HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     there = urlsplit(own.url)
-    with socket.create_connection((there.hostname, there.port), timeout=30) as connection:
+    with socket.create_connection((there.hostname, there.port), timeout=300) as connection:
         connection.sendall(head % (subject.encode(), len(body)))
         assert connection.recv(100).startswith(b"HTTP/1.1 100")
         connection.sendall(body)

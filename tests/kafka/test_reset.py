@@ -8,7 +8,6 @@ from kafka import TopicPartition
 from labsupport import publish, reading, reset, story
 from labsupport.errors import LabError
 from labsupport.experiments.watching import log
-from labsupport.waiting import until
 
 EVENTS = story.events(60, seed=1)
 OPENING = EVENTS[0].timestamp
@@ -95,7 +94,7 @@ def test_a_group_with_members_is_left_alone_with_the_reason(cluster, topic):
     """In the middle of its work, and also for a dry run: its numbers would be old at once."""
     before = log.committed(cluster, topic, GROUP)
     consumer = cluster.consumer(topic, name="A", **SETTINGS)
-    until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "A to be a member")
+    reading.join(consumer)
     for dry_run in (True, False):
         with pytest.raises(LabError, match="cannot be reset now") as caught:
             reset.reset_offsets(cluster.admin(), GROUP, topic, to="earliest", dry_run=dry_run)
@@ -110,7 +109,7 @@ def test_a_group_with_members_is_left_alone_with_the_reason(cluster, topic):
 def test_the_broker_itself_refuses_too(cluster, topic, monkeypatch):
     """A member may join between check and reset: the broker refuses, and the error says so."""
     consumer = cluster.consumer(topic, name="A", **SETTINGS)
-    until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "A to be a member")
+    reading.join(consumer)
     before = log.committed(cluster, topic, GROUP)
     asked = []
     require = reset._require_nobody

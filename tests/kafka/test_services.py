@@ -62,7 +62,7 @@ def test_what_is_no_event_is_set_aside_in_the_way_of_the_lesson(lab, topic):
     dead = lab.dead_letters(topic)
 
     def letter_first(consumer, record, send_letter):
-        send_letter().get(timeout=10)
+        send_letter().get(timeout=300)
         consumer.commit(reading.after(record))
 
     sheet = lab.run_loop(topic, services.sets_aside(lab, letter_first), dead_letters=dead)
@@ -149,7 +149,7 @@ def test_a_worker_runs_beside_the_cell_until_the_with_ends(lab, topic):
 
     for _ in range(2):  # as a cell that runs again
         with services.running(lab, topic, group, asks, silence=silence):
-            assert silence.asked.wait(timeout=30)
+            assert silence.asked.wait(timeout=300)
             assert lab.lag(topic, group).total == 2
             assert lab.describe(group).owners == {"A": [0]}
         assert lab.lag(topic, group).total == 1  # it finished the record in hand
@@ -165,4 +165,4 @@ def test_what_ended_the_worker_comes_out(lab, topic):
         raise KeyError("amount")
 
     with pytest.raises(KeyError), services.running(lab, topic, lab.group("fails"), fails):
-        assert failed.wait(timeout=30)
+        assert failed.wait(timeout=300)

@@ -7,7 +7,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.net.selector import NetworkSelector
 
-from labsupport import lesson
+from labsupport import lesson, reading
 from labsupport.broker import background, processes
 from labsupport.broker.cluster import connect
 from labsupport.course import session
@@ -54,7 +54,7 @@ def test_the_setup_cell_run_again_closes_what_it_made_before():
     first = lesson("94")
     topic = first.topic("orders")
     consumer = first.consumer(topic, name="A", group_id=first.group("g"), auto_offset_reset="earliest")
-    consumer.poll(timeout_ms=3000)
+    reading.join(consumer)
     second = lesson("94")
     assert consumer._closed
     assert second.groups("94-") == []
@@ -66,11 +66,11 @@ def test_a_lesson_that_is_opened_in_a_second_kernel_says_so_in_both(kernel):
     first, second = kernel(), kernel()
     opened = first.run(
         'from labsupport import lesson; lab = lesson("94"); orders = lab.topic("orders")\n'
-        'producer = lab.producer(name="P", max_block_ms=500); producer.send(orders, b"x").get(timeout=10)'
+        'producer = lab.producer(name="P", max_block_ms=500); producer.send(orders, b"x").get(timeout=60)'
     )
     assert "another kernel" not in opened
     assert "was open in another kernel" in second.run('from labsupport import lesson; lab = lesson("94")')
-    late = first.run('producer.send("94-none", b"x").get(timeout=10)')
+    late = first.run('producer.send("94-none", b"x").get(timeout=60)')
     assert "KafkaTimeoutError" in late
     assert "What it means: this lesson was opened in another kernel" in late
     refused = first.run('lab.consumer(orders, name="C")')
@@ -86,18 +86,18 @@ def test_a_killed_kernels_members_are_removed(kernel):
     """The next `lesson()` finds the group empty at once and does not wait for a session to time out."""
     dead = kernel()
     printed = dead.run(
-        'from labsupport import lesson; lab = lesson("94"); orders = lab.topic("orders")\n'
+        'from labsupport import lesson, reading; lab = lesson("94"); orders = lab.topic("orders")\n'
         'c = lab.consumer(orders, name="A", group_id=lab.group("g"), auto_offset_reset="earliest")\n'
-        "c.poll(timeout_ms=3000); print(lab.admin().describe_groups([lab.group('g')])['94-g']['group_state'])"
+        "reading.join(c); print(lab.admin().describe_groups([lab.group('g')])['94-g']['group_state'])"
     )
     assert "Stable" in printed
     dead.kill()
     opened = lesson("94")
     assert opened.groups("94-") == []
     topic = opened.topic("orders")
-    opened.producer(name="P").send(topic, b"for the living").get(timeout=10)
+    opened.producer(name="P").send(topic, b"for the living").get(timeout=300)
     consumer = opened.consumer(topic, name="A", group_id=opened.group("g"), auto_offset_reset="earliest")
-    ((record,),) = until(lambda: consumer.poll(timeout_ms=500), 10, "the record").values()
+    ((record,),) = until(lambda: consumer.poll(timeout_ms=500), 300, "the record").values()
     assert record.value == b"for the living"
 
 
@@ -107,8 +107,8 @@ def test_a_killed_kernels_private_brokers_end_and_their_folders_go(kernel, elsew
     dead.run("from labsupport.broker.cluster import private; p = private(); kafka = p.__enter__()")
     assert processes.running(elsewhere, ["private"])
     dead.kill()
-    until(lambda: not processes.running(elsewhere, ["private"]), 60, "the broker to end")
-    until(lambda: not list((elsewhere.home / "private").iterdir()), 60, "its folder to go")
+    until(lambda: not processes.running(elsewhere, ["private"]), 300, "the broker to end")
+    until(lambda: not list((elsewhere.home / "private").iterdir()), 300, "its folder to go")
 
 
 def test_a_lesson_with_private_brokers_has_one_started_ahead(elsewhere):
@@ -147,7 +147,7 @@ def test_a_killed_kernels_spare_broker_ends(kernel, elsewhere):
     dead.run('from labsupport import lesson; lab = lesson("03")')
     assert processes.running(elsewhere, ["private"])
     dead.kill()
-    until(lambda: not processes.running(elsewhere, ["private"]), 60, "the broker to end")
+    until(lambda: not processes.running(elsewhere, ["private"]), 300, "the broker to end")
 
 
 def test_the_lessons_with_private_brokers_are_known():
@@ -161,7 +161,7 @@ def test_a_broker_killed_under_a_notebook_comes_back_with_the_next_lesson(elsewh
     notebook = kernel()
     notebook.run(
         'from labsupport import lesson; lab = lesson("95"); kept = lab.topic("kept")\n'
-        'lab.producer(name="P").send(kept, b"kept").get(timeout=10)\nlab = lesson("94")'
+        'lab.producer(name="P").send(kept, b"kept").get(timeout=60)\nlab = lesson("94")'
     )
     (broker,) = processes.running(elsewhere)[:1]
     broker.process.kill()
@@ -185,7 +185,7 @@ print("alive:", running.process.alive)
     assert one.run(alive).split() == ["alive:", "True", "alive:", "False"]
     one.begin('with lab.python(*words): print("there", flush=True); import time; time.sleep(600)', "there")
     one.kill()
-    until(lambda: not processes.running(settings, ["program"]), 60, "it to end")
+    until(lambda: not processes.running(settings, ["program"]), 300, "it to end")
 
 
 def test_an_interrupted_cell_leaves_a_kernel_that_works(kernel):
@@ -235,7 +235,7 @@ def test_ten_lines_of_plain_kafka_python_work_with_the_address_alone():
     opened = lesson("94")
     topic = opened.topic("orders")
     producer = KafkaProducer(bootstrap_servers=opened.bootstrap)
-    producer.send(topic, b"plain").get(timeout=10)
+    producer.send(topic, b"plain").get(timeout=300)
     producer.close(timeout=10)
     consumer = KafkaConsumer(topic, bootstrap_servers=opened.bootstrap, auto_offset_reset="earliest")
     assert next(consumer).value == b"plain"

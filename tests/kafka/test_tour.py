@@ -10,17 +10,17 @@ from contextlib import closing
 import pytest
 
 from labsupport import lesson, orders
-from labsupport.broker import processes
 from labsupport.commands import tour
 from labsupport.errors import LabError
 from labsupport.settings import CHECKOUT
 from labsupport.shop.event import Event
 
 
-def left_over(kafka, settings):
-    """What the tour has left: topics, groups, processes."""
+@pytest.fixture
+def left_over(programs):
+    """`left_over(kafka, settings)`: what the tour has left: topics, groups, processes."""
     mine = "99-tour"
-    return kafka.topics(mine) + kafka.groups(mine) + processes.running(settings, ["program"])
+    return lambda kafka, settings: kafka.topics(mine) + kafka.groups(mine) + programs(settings)
 
 
 def begun() -> subprocess.Popen:
@@ -31,7 +31,7 @@ def begun() -> subprocess.Popen:
     return touring
 
 
-def test_tour(cluster, settings, typed, tmp_path):
+def test_tour(cluster, settings, typed, left_over, tmp_path):
     """A dozen lines, and what they say adds up: redelivered, dead-lettered, redriven; every event once in the end.
 
     Topics, a group and two members of a killed tour do not disturb it.
@@ -56,7 +56,7 @@ def test_tour(cluster, settings, typed, tmp_path):
     assert left_over(cluster, settings) == []
 
 
-def test_a_sheet_that_does_not_balance_is_an_error(own_home):
+def test_a_sheet_that_does_not_balance_is_an_error(own_home, left_over):
     """A service without an inbox processes redelivered events twice; the tour says so, and cleans up."""
 
     def forgets(path, _, record):
@@ -71,11 +71,11 @@ def test_a_sheet_that_does_not_balance_is_an_error(own_home):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_leaves_nothing(cluster, settings):
+def test_ctrl_c_leaves_nothing(cluster, settings, left_over):
     """In the middle, with two members running: they are gone, and so are topics and groups."""
     with begun() as touring:
         touring.send_signal(signal.SIGINT)
-        _, errors = touring.communicate(timeout=60)
+        _, errors = touring.communicate(timeout=300)
     assert touring.returncode == 130
     assert "Stopped" in errors
     assert left_over(cluster, settings) == []

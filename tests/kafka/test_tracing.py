@@ -71,7 +71,7 @@ def test_what_the_ready_made_instrumentation_makes_of_it(lab, poll):
 def test_a_damaged_header_ends_a_loop_with_the_ready_made_instrumentation(lab):
     """One record with a header that is not UTF-8; by hand it has no context, and is handled."""
     topic = lab.topic("damaged")
-    lab.producer(name="shop").send(topic, b"v", headers=[("traceparent", b"\xff")]).get(timeout=30)
+    lab.producer(name="shop").send(topic, b"v", headers=[("traceparent", b"\xff")]).get(timeout=300)
     payments = tracing.Recorder("payments")
     consumer = lab.consumer(topic, name="payments", **READS)
     with instrumented(payments), pytest.raises(UnicodeDecodeError):
@@ -86,9 +86,9 @@ def test_one_list_of_headers_for_three_sends(lab):
     topic, mine = lab.topic("one-list"), [("a", b"1")]
     producer, shop = lab.producer(name="shop"), tracing.Recorder("shop")
     for _ in range(3):
-        tracing.TracedProducer(producer, shop.tracer).send(topic, b"v", headers=mine).get(timeout=30)
+        tracing.TracedProducer(producer, shop.tracer).send(topic, b"v", headers=mine).get(timeout=300)
     assert mine == [("a", b"1")]
     with instrumented(shop):
         for _ in range(3):
-            producer.send(topic, b"v", headers=mine).get(timeout=30)
+            producer.send(topic, b"v", headers=mine).get(timeout=300)
     assert [len(each) for each in traced_road.traceparents(lab, shop.spans, topic).values()] == [1, 1, 1, 1, 2, 3]

@@ -84,12 +84,12 @@ def test_once_in_a_pipe(cluster, lab):
     with managed(cluster, TOPIC, GROUP) as members:
         members.start("A")
         for _ in range(3):
-            producer.send(TOPIC, b"", partition=0).get(timeout=10)
-        producer.send(f"{TOPIC}-dlt", b"").get(timeout=10)
+            producer.send(TOPIC, b"", partition=0).get(timeout=300)
+        producer.send(f"{TOPIC}-dlt", b"").get(timeout=300)
         members.wait_for_handled(3)
         members.stop("A")
         for _ in range(2):
-            producer.send(TOPIC, b"", partition=0).get(timeout=10)
+            producer.send(TOPIC, b"", partition=0).get(timeout=300)
     for words in (["watch", GROUP], ["watch", "--once", GROUP]):
         shown = lab(*words)
         assert shown.returncode == 0, shown.stderr
@@ -121,15 +121,15 @@ def test_live_it_names_what_is_wrong_survives_a_dead_broker_and_ends_with_ctrl_c
         kafka.create_topic(TOPIC, 1)
         with managed(kafka, TOPIC, GROUP, session_timeout_ms=60_000) as members:
             members.start("A", freeze_at="handling", settle=False)
-            kafka.producer(name="shop").send(TOPIC, b"").get(timeout=10)
+            kafka.producer(name="shop").send(TOPIC, b"").get(timeout=300)
             screen = terminal("--every", "0.2", "--age", "2", "--at", kafka.bootstrap)
-            until(lambda: screen.shows(f"{TOPIC}/0 stands still at offset 0"), 60, "the partition to be named")
+            until(lambda: screen.shows(f"{TOPIC}/0 stands still at offset 0"), 300, "the partition to be named")
             kafka.broker().kill()
-            until(lambda: screen.shows("Kafka does not answer"), 60, "the screen to say that Kafka is away")
+            until(lambda: screen.shows("Kafka does not answer"), 300, "the screen to say that Kafka is away")
             kafka.broker().start()
-            until(lambda: screen.shows(f"{TOPIC}/0 stands still at offset 0"), 60, "the screen to go on")
+            until(lambda: screen.shows(f"{TOPIC}/0 stands still at offset 0"), 300, "the screen to go on")
             screen.process.send_signal(signal.SIGINT)
-            assert screen.process.wait(30) == 130
+            assert screen.process.wait(300) == 130
             assert screen.shows("Stopped.")
             assert "Traceback" not in screen.printed
             assert "waiting for" not in screen.printed
@@ -141,11 +141,11 @@ def test_it_serves_its_numbers_until_it_is_stopped(cluster, lab):
     process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
     try:
         url = re.search(r"http://\S+", process.stdout.readline())[0]
-        with urllib.request.urlopen(url, timeout=20) as page:
+        with urllib.request.urlopen(url, timeout=300) as page:
             assert b"kafka_lag_exporter_up 1.0" in page.read()
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 130
+        assert process.wait(300) == 130
         process.stdout.close()
 
 

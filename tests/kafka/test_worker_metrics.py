@@ -31,7 +31,7 @@ def lab(own_home):
 
 def read(url) -> dict:
     """The page's samples: {(name, labels): value}."""
-    with urllib.request.urlopen(url, timeout=20) as page:
+    with urllib.request.urlopen(url, timeout=300) as page:
         families = text_string_to_metric_families(page.read().decode())
     return {(each.name, *each.labels.values()): each.value for family in families for each in family.samples}
 
@@ -45,7 +45,7 @@ def worker_of(lab, handle, values, metrics, **more):
     producer = lab.producer(name="shop")
     for value in values:
         producer.send(topic, value, timestamp_ms=more.get("written"))
-    producer.flush(timeout=10)
+    producer.flush(timeout=300)
     consumer = lab.consumer(topic, name="A", group_id=group, **SETTINGS)
     handler = ErrorHandler(lab.producer(name="dead", **dead_letter.producer_settings()), SOON)
     worker = Worker(consumer, handle, hooks=[metrics], error_handler=handler)
@@ -115,23 +115,23 @@ def test_a_worker_that_stands_still_counts_nothing_and_answers(lab):
     def handle(record):
         if record.value == b"stuck":
             stuck.set()
-            free.wait(60)
+            free.wait(300)
 
     metrics = WorkerMetrics()
     worker = worker_of(lab, handle, [b"1", b"stuck", b"2"], metrics)
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
     with metrics_page.serve(metrics.registry) as page:
-        assert stuck.wait(30)
+        assert stuck.wait(300)
         first = read(page.url)
         second = read(page.url)
         assert first == second
         assert (second["worker_records_total", "handled"], second["worker_records_in_flight",]) == (1, 1)
         free.set()
-        until(lambda: read(page.url)["worker_records_total", "handled"] == 3, 20, "the worker to go on")
+        until(lambda: read(page.url)["worker_records_total", "handled"] == 3, 300, "the worker to go on")
         assert read(page.url)["worker_records_in_flight",] == 0
         worker.stop()
-        thread.join(20)
+        thread.join(300)
 
 
 # The page
@@ -152,7 +152,7 @@ def test_a_page_is_on_this_machine_only():
     with metrics_page.serve(CollectorRegistry()) as page:
         assert page.url.startswith("http://127.0.0.1:")
         with pytest.raises(OSError, match="refused"):
-            socket.create_connection(("127.0.0.2", page.port), timeout=5)
+            socket.create_connection(("127.0.0.2", page.port), timeout=300)
 
 
 def test_asked_during_shutdown_it_answers_and_then_refuses(capfd):
@@ -162,7 +162,7 @@ def test_asked_during_shutdown_it_answers_and_then_refuses(capfd):
     class Slow:
         def collect(self):
             asked.set()
-            go_on.wait(30)
+            go_on.wait(300)
             yield GaugeMetricFamily("slow", "A page that takes its time.", 1)
 
     registry = CollectorRegistry()
@@ -170,11 +170,11 @@ def test_asked_during_shutdown_it_answers_and_then_refuses(capfd):
     with metrics_page.serve(registry) as page:
         thread = threading.Thread(target=lambda: answers.append(read(page.url)))
         thread.start()
-        assert asked.wait(20)
+        assert asked.wait(300)
     with pytest.raises(urllib.error.URLError, match="refused"):
         read(page.url)
     go_on.set()
-    thread.join(20)
+    thread.join(300)
     assert answers == [{("slow",): 1}]
     with metrics_page.serve(CollectorRegistry(), page.port):  # the port is free again
         pass
@@ -187,7 +187,7 @@ def test_a_reader_that_leaves_in_the_middle_leaves_no_traceback(capfd):
     registry.register(metrics._age)
     with metrics_page.serve(registry) as page:
         for _ in range(3):
-            with socket.create_connection(("127.0.0.1", page.port), timeout=5) as reader:
+            with socket.create_connection(("127.0.0.1", page.port), timeout=300) as reader:
                 reader.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         assert read(page.url)
     assert capfd.readouterr().err == ""

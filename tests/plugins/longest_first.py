@@ -9,22 +9,27 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 SECONDS = "lab/seconds"
-LONG = 5.0  # seconds: shorter ones keep their order, and so their module's fixtures
-A_NOTEBOOK = 30.0  # seconds, as long as nothing is known of it
+LONG = 5.0  # seconds: shorter ones keep their order
+# Files that take minutes, and whose tests share nothing that is dear: their tests go to all workers.
+SPLIT = ("test_exercises.py", "test_notebooks.py", "test_embedded.py", "test_owners.py", "test_commands.py")
+UNKNOWN = {"test_bootstrap.py": 600.0, ".ipynb": 30.0}  # seconds, as long as nothing is known of it
 
 
 def scope(nodeid: str) -> str:
-    """What one worker runs as a whole: what shares a kernel or a registry; else a single test."""
+    """What one worker runs as a whole: a file, which shares a lesson and its fork server, a broker, a kernel, a bundle.
+
+    Of the two registries in one file each is a whole.
+    """
     file, _, test = nodeid.partition("::")
     if file.endswith("test_registry.py"):
         return f"{file}::{test.partition('[')[2].partition('-')[0].rstrip(']')}"
-    return file if file.endswith(".ipynb") else nodeid
+    return nodeid if file.endswith(SPLIT) else file
 
 
 def rank(seconds: dict[str, float], nodeid: str) -> float:
     """Where the test belongs: lower is earlier."""
     part = scope(nodeid)
-    known = seconds.get(part, A_NOTEBOOK if part.endswith(".ipynb") else 0.0)
+    known = seconds.get(part, next((guess for end, guess in UNKNOWN.items() if part.endswith(end)), 0.0))
     return -known if known >= LONG else 0.0
 
 

@@ -19,7 +19,7 @@ KINDS = {
     "lessons": r"notebooks/.*\.ipynb",
     "form of the lessons, style, types": r"tests/test_(notebooks|structure|readme)",
     "exercises and their verdicts": r"tests/exercises/|tests/kafka/test_(check|busy_verdicts)",
-    "commands, JupyterLab": r"tests/kafka/test_(\w*commands?|doctor|tour|bench|session)\.|tests/test_browser",
+    "commands, JupyterLab": r"tests/kafka/test_(\w*commands?|doctor|tour|bench|session|start)\.|tests/test_browser",
     "brokers and processes": (
         r"tests/kafka/test_(cluster|embedded|owners|process|compose|kafka_fixes|groups|forkserver)\."
     ),

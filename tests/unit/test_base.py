@@ -19,7 +19,7 @@ def test_an_error_says_what_was_tried_what_was_seen_and_what_to_do():
 def test_until_returns_what_the_condition_returned():
     """The value is handed on, so that a caller need not ask twice."""
     answers = iter([0, "", "there"])
-    assert until(lambda: next(answers), 5, "an answer", every=0) == "there"
+    assert until(lambda: next(answers), 300, "an answer", every=0) == "there"
 
 
 def test_until_names_what_it_waited_for():

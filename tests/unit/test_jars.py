@@ -199,7 +199,7 @@ def test_two_set_ups_at_once_share_one_cache(settings, runtime, tmp_path):
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    outputs = [each.communicate(timeout=60) for each in both]
+    outputs = [each.communicate(timeout=300) for each in both]
     assert [each.returncode for each in both] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
     assert len(outputs[0][0].splitlines()) == 46
@@ -228,16 +228,16 @@ def test_an_interrupted_fetch_goes_on_where_it_was(how, jar, mirror, shelf):
         request.wfile.write(data[:100])
         request.wfile.flush()
         begun.set()
-        release.wait(10)
+        release.wait(300)
 
     there, settings = mirror(slowly)
     environment = {**os.environ, "LAB_CACHE": str(settings.cache), "LAB_MAVEN": there.address}
     code = ONE_JAR.format(name=jar.file_name)
     process = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
-    assert begun.wait(30)
+    assert begun.wait(300)
     process.send_signal(getattr(signal, how))
     release.set()
-    assert process.wait(30) != 0
+    assert process.wait(300) != 0
     assert not list(settings.cache.glob(f"jars-*/{jar.file_name}"))
     (path,) = jars.ensure(shelf)
     assert jar.matches(path)

@@ -47,6 +47,19 @@ def test_ratios_are_bars_of_one_unit():
     assert repr(ax.figure).endswith("of kafka-python, other, times kafka-python's.")
 
 
+def test_a_verdict_has_its_statement_what_was_found_and_where():
+    """A cell for each, with a strip coloured by what was found; the description has them all."""
+    table = {
+        "events": {"coupling": ("loose", "holds if nobody asks", "here"), "speed": ("slow", "holds", "there")},
+        "requests": {"coupling": ("tight", "does not hold", "here"), "speed": ("quick", "holds", "there")},
+    }
+    ax = plots.verdicts(table)
+    hatches = [patch.get_hatch() for patch in ax.patches[1::2]]  # a cell, then its strip
+    assert hatches == ["..", "", "//", ""]
+    assert "coupling, events: loose: holds if nobody asks (here)" in repr(ax.figure)
+    assert {"tight", "does not hold", "seen in there"} <= {text.get_text() for text in ax.texts}
+
+
 def test_a_picture_is_drawn_into_given_axes():
     """Then it makes no figure."""
     _, (left, right) = pyplot.subplots(1, 2)

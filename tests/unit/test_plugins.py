@@ -12,25 +12,26 @@ from labsupport.settings import CHECKOUT
 
 
 def test_long_scopes_come_first_and_short_ones_keep_their_order():
-    """A notebook of which nothing is known counts as long; its cells stay together."""
-    seconds = {
-        "tests/a.py::slow": 60.0,
-        "tests/a.py::slower": 70.0,
-        "notebooks/05.ipynb": 65.0,
-        "tests/a.py::quick": 4.0,
-    }
+    """A notebook or a set-up of which nothing is known counts as long; what is one file stays together."""
+    owners = "tests/kafka/test_owners.py::"
+    seconds = {owners + "slow": 60.0, owners + "slower": 70.0, "notebooks/05.ipynb": 65.0, "tests/a.py": 4.0}
     items = [
-        "tests/a.py::quick", "tests/a.py::slow", "notebooks/05.ipynb::Cell 0", "notebooks/05.ipynb::Cell 1",
-        "tests/a.py::new", "tests/a.py::slower", "notebooks/06.ipynb::Cell 0",
+        "tests/a.py::quick", owners + "slow", "notebooks/05.ipynb::Cell 0", "notebooks/05.ipynb::Cell 1",
+        "tests/b.py::new", owners + "slower", "notebooks/06.ipynb::Cell 0", "tests/test_bootstrap.py::new",
     ]  # fmt: skip
     assert sorted(items, key=lambda each: longest_first.rank(seconds, each)) == [
-        "tests/a.py::slower", "notebooks/05.ipynb::Cell 0", "notebooks/05.ipynb::Cell 1", "tests/a.py::slow",
-        "notebooks/06.ipynb::Cell 0", "tests/a.py::quick", "tests/a.py::new",
+        "tests/test_bootstrap.py::new", owners + "slower", "notebooks/05.ipynb::Cell 0", "notebooks/05.ipynb::Cell 1",
+        owners + "slow", "notebooks/06.ipynb::Cell 0", "tests/a.py::quick", "tests/b.py::new",
     ]  # fmt: skip
 
 
-def test_one_worker_runs_all_tests_of_a_registry():
-    """Each registry is started once, and the two by two workers."""
+def test_one_worker_runs_what_shares_something_dear():
+    """A file's lesson, broker or bundle; each registry is started once, and the two by two workers."""
+    assert longest_first.scope("tests/kafka/test_members.py::a") == longest_first.scope(
+        "tests/kafka/test_members.py::b"
+    )
+    assert longest_first.scope("tests/kafka/test_owners.py::a") != longest_first.scope("tests/kafka/test_owners.py::b")
+    assert all(list((CHECKOUT / "tests").rglob(name)) for name in longest_first.SPLIT)
     module = "tests/kafka/test_registry.py"
     assert longest_first.scope(f"{module}::test_levels[lab]") == longest_first.scope(f"{module}::test_avro[lab-a-b]")
     assert longest_first.scope(f"{module}::test_levels[lab]") != longest_first.scope(f"{module}::test_levels[apicurio]")

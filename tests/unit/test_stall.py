@@ -114,10 +114,10 @@ def test_a_process_that_was_stopped_knows_for_how_long():
         os.kill(process.pid, signal.SIGSTOP)
         os.waitpid(process.pid, os.WUNTRACED)
         begin = time.monotonic()
-        until(lambda: time.monotonic() - begin > 0.7, 60, "0.7 s")
+        until(lambda: time.monotonic() - begin > 0.7, 300, "0.7 s")
         stopped = time.monotonic() - begin
         os.kill(process.pid, signal.SIGCONT)
-        worst = float(process.communicate("\n", timeout=60)[0])
+        worst = float(process.communicate("\n", timeout=300)[0])
     assert worst > stopped - 0.1
 
 
@@ -146,9 +146,9 @@ def test_an_answer_that_was_stopped_is_not_called_endless():
         os.kill(process.pid, signal.SIGSTOP)
         os.waitpid(process.pid, os.WUNTRACED)
         begin = time.monotonic()
-        until(lambda: time.monotonic() - begin > 2, 60, "2 s")
+        until(lambda: time.monotonic() - begin > 2, 300, "2 s")
         os.kill(process.pid, signal.SIGCONT)
-        assert process.communicate(timeout=60)[0] == "1\n"
+        assert process.communicate(timeout=300)[0] == "1\n"
 
 
 def test_an_import_is_no_loop_that_never_ends(tmp_path, monkeypatch):
@@ -170,6 +170,6 @@ def test_an_import_is_no_loop_that_never_ends(tmp_path, monkeypatch):
 def test_witnesses_are_nested_and_leave_no_thread():
     """Each sees what happened in its own body; a stall in the inner one is one in the outer."""
     with stall.witness() as outer, stall.witness() as inner:
-        until(lambda: inner.watched, 20, "a look")
+        until(lambda: inner.watched, 300, "a look")
     assert outer.watched >= inner.watched > 0
-    until(lambda: "stall witness" not in [each.name for each in threading.enumerate()], 20, "the thread to end")
+    until(lambda: "stall witness" not in [each.name for each in threading.enumerate()], 300, "the thread to end")

@@ -97,6 +97,15 @@ def test_a_code_of_another_version_is_not_guessed_at():
         progress.decoded(progress._checked(["00ssssssss"], 8, 30))
 
 
+def test_a_code_from_another_machine_is_added_to_what_is_solved_here(home):
+    """What is solved on either stays solved; nothing of a code that cannot be read is taken over."""
+    progress.remember(home, SOLVED)
+    progress.remember(home, Verdict("05-1", Outcome.TRY_AGAIN))
+    code = progress.Progress({"02-1": "tried", "05-1": "solved", "00-1": "solved"}).code()
+    progress.add(home, progress.decoded(code))
+    assert progress.read(home).exercises == {"02-1": "solved", "05-1": "solved", "00-1": "solved"}
+
+
 def test_an_exercise_that_does_not_exist_is_not_remembered(home):
     """A mistyped id does not count as progress."""
     progress.remember(home, Verdict("99-9", Outcome.ERROR))
@@ -125,7 +134,7 @@ def test_kernels_that_write_at_once_lose_nothing(home):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(300)
     assert progress.read(home).predictions == {f"02{number}": number for number in "abcdefgh"}
 
 

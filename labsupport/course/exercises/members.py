@@ -45,7 +45,7 @@ def joined(lab: Lab, topic: str, group: str, names: Sequence[str], **settings: A
         with ThreadPoolExecutor(len(consumers)) as pool:
             threads = [pool.submit(polling, consumer) for consumer in consumers]
             try:
-                until(lambda: settled() or any(thread.done() for thread in threads), 20, f"{group} to share")
+                until(lambda: settled() or any(thread.done() for thread in threads), 60, f"{group} to share")
             finally:
                 enough.set()
         for thread in threads:

@@ -25,7 +25,7 @@ from labsupport.broker.embedded import EmbeddedBroker
 from labsupport.broker.process import Process
 from labsupport.delivery.moments import Kind, Moment
 from labsupport.errors import FaultError, LabError
-from labsupport.experiments.breaking import python_process
+from labsupport.experiments.breaking import forkserver, python_process
 from labsupport.experiments.watching import moment_file
 from labsupport.waiting import until
 
@@ -75,7 +75,7 @@ def connected(kafka: Cluster, topic: str, *, name: str, **settings: Any) -> Kafk
 
 def until_retried(producer: KafkaProducer) -> None:
     """Wait until the producer, which gets no answer, has sent a record again."""
-    until(lambda: producer.metrics()["producer-metrics"]["record-retry-rate"] > 0, 20, "the second attempt")
+    until(lambda: producer.metrics()["producer-metrics"]["record-retry-rate"] > 0, 60, "the second attempt")
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def run(kafka: Cluster, service: Callable, *arguments: Any, kill_at: str = "", n
     faults = [crash(kill_at, nth)] if kill_at else []
     name = getattr(service, "__name__", "the program")
     with python_process.scratch_folder() as folder:
-        completed = python_process.run(
+        completed = forkserver.shared().run(
             run_service, kafka.bootstrap, kafka.prefix, service, arguments, faults, folder, "A", name=name
         )
         moments = moment_file.read(folder / MOMENTS_FILE)

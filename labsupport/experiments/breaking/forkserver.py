@@ -1,8 +1,8 @@
 """A fork server: child processes that start at once, forked from one that has imported what they need.
 
-A new Python needs half a second for its imports, and hundreds of trials would wait for little else. A client does not
-survive a fork, so the server never makes one: it has one thread and waits for calls. Its children may ask it for more
-children; those end with them. Without `fork` (Windows), each child is a new Python.
+A new Python needs half a second for its imports, and trials, members and services would wait for little else. A client
+does not survive a fork, so the server never makes one: it has one thread and waits for calls. Its children may ask it
+for more children; those end with them. Without `fork` (Windows), each child is a new Python.
 """
 
 import atexit
@@ -34,6 +34,8 @@ from labsupport.waiting import until
 CHILD = "import sys; from labsupport.experiments.breaking.forkserver import serve; serve(sys.argv[1])"
 ENVIRONMENT = {"PYTHONUNBUFFERED": "1"}  # what a child printed survives its crash
 PRELOADED = ("encodings.idna", "tqdm", "labsupport.experiments.breaking.trial")
+# What no child needs, and takes seconds to import: pictures; commands, with Jupyter, where a command starts the server.
+NOT_PRELOADED = (".plots", ".commands")
 CAN_FORK = hasattr(os, "fork")
 
 
@@ -41,11 +43,16 @@ CAN_FORK = hasattr(os, "fork")
 class ForkedChild(ChildProcess):
     """A forked child process. Its parent is the server, which writes its exit code to a file."""
 
+    server: Process
+
     def exit_code(self) -> int:
-        """The exit code after the end; the negative signal number if a signal ended it."""
+        """The exit code after the end; the negative signal number if a signal ended it.
+
+        If the server was killed, nobody knows it: then it is that of a kill.
+        """
         file = self.folder / "code"
-        until(file.exists, 10, f"the exit code of {self.process.name}", every=0.002)
-        return int(file.read_text())
+        until(lambda: file.exists() or not self.server.alive, 60, f"{self.process.name}'s exit code", every=0.002)
+        return int(file.read_text()) if file.exists() else -signal.SIGKILL
 
 
 class ForkServer:
@@ -60,7 +67,8 @@ class ForkServer:
         with contextlib.ExitStack() as stack:
             self.folder = stack.enter_context(python_process.scratch_folder())
             if CAN_FORK:
-                ours = (name for name in sys.modules if name.startswith("labsupport.") and ".plots" not in name)
+                ours = {name for name in sys.modules if name.startswith("labsupport.")}
+                ours = {name for name in ours if not any(each in name for each in NOT_PRELOADED)}
                 (self.folder / "preload").write_text(json.dumps(sorted({*PRELOADED, *ours})))
                 os.mkfifo(self.folder / "calls", 0o600)
                 # Open for reading too, so that this does not wait for the other side.
@@ -105,13 +113,13 @@ class ForkServer:
         (folder / "surroundings").write_bytes(pickle.dumps((str(Path.cwd()), dict(os.environ))))
         os.write(self._calls, f"{folder.name}\n".encode())
         born = folder / "born"
-        until(lambda: born.exists() or not self.process.alive, 30, f"{name} to start", every=0.002)
+        until(lambda: born.exists() or not self.process.alive, 60, f"{name} to start", every=0.002)
         if not born.exists():
             raise LabError(f"Could not start {name}.", self.process.tail(), "run it again")
         pid = int(born.read_text())
         process = Process(name, pid, started(pid) or "ended at once", folder / "printed")
         try:
-            yield ForkedChild(process, folder)
+            yield ForkedChild(process, folder, self.process)
         finally:
             process.kill()
 

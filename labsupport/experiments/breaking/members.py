@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ from labsupport.broker.process import tail, write_atomically
 from labsupport.delivery import dead_letter
 from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.moments import Kind, Moment
+from labsupport.delivery.reading import READS
 from labsupport.delivery.retry import Policy
 from labsupport.delivery.worker import Worker
 from labsupport.errors import LabError
-from labsupport.experiments.breaking import faults, python_process
+from labsupport.experiments.breaking import faults, forkserver, python_process
 from labsupport.experiments.breaking.faults import At
 from labsupport.experiments.watching import moment_file
 from labsupport.experiments.watching.ownership import GroupHistory
@@ -32,12 +32,7 @@ from labsupport.settings import Settings
 from labsupport.waiting import until
 
 # Shorter than the defaults: the broker notices a dead member after 3 s, and the others learn it within 0.3 s.
-SETTINGS = {
-    "auto_offset_reset": "earliest",
-    "enable_auto_commit": False,
-    "session_timeout_ms": 3_000,
-    "heartbeat_interval_ms": 300,
-}
+SETTINGS = READS | {"session_timeout_ms": 3_000, "heartbeat_interval_ms": 300}
 
 
 def nothing(_record: Any) -> None:
@@ -89,8 +84,6 @@ class Members:
         self.cluster, self.topic, self.group = cluster, topic, group
         self.handle, self.policy = handle, policy  # for members started from now on
         self.settings = SETTINGS | settings
-        # Or a ForkServer's `start`, which is faster.
-        self.launch: Callable[..., AbstractContextManager[python_process.ChildProcess]] = python_process.start
         self._folder = background.own_folder(Settings.from_environment())
         self._processes = contextlib.ExitStack()
         self._running: dict[str, python_process.ChildProcess] = {}  # without those that were stopped or killed
@@ -127,7 +120,7 @@ class Members:
                 member_faults = [faults.freeze(freeze_at, passed + nth)]
             folder = self._moments_file(name).parent
             self._running[name] = self._processes.enter_context(
-                self.launch(
+                forkserver.shared().start(
                     faults.run_service, self.cluster.bootstrap, self.cluster.prefix, _work, work, member_faults,
                     folder, name, name=f"member {name}",
                 )
@@ -167,14 +160,14 @@ class Members:
         self._record(Kind.SLOWED, name)
         write_atomically(self._delay_file(name), repr(float(seconds)))
 
-    def settle(self, timeout: float = 30.0) -> None:
+    def settle(self, timeout: float = 60.0) -> None:
         """Wait until the group is stable, its members are those that run, and each knows its assignment.
 
         Raises LabError if a member has ended by itself, or after `timeout` seconds.
         """
         self.wait(lambda _: self._settled(), f"the group {self.group} to settle", timeout)
 
-    def wait(self, condition: Callable[[GroupHistory], Any], what: str, timeout: float = 30.0) -> Any:
+    def wait(self, condition: Callable[[GroupHistory], Any], what: str, timeout: float = 60.0) -> Any:
         """Wait until `condition(history)` is true, and return it. Raises LabError as `settle` does."""
 
         def met() -> Any:

@@ -152,16 +152,16 @@ def _result(
 ) -> Result:
     """The result, from the broker and the database."""
     held = log.read(kafka, topic, topic)
-    letters = log.read(kafka, dead_letter.topic_of(topic)).records
+    letters = log.read(kafka, dead_letter.topic_of(topic)).valid
     sheet = balance.read(kafka, topic, topic, path, dead_letters=dead_letter.topic_of(topic))
-    poison = [record for record in held.records if not _is_event(record)]
+    poison = [record for record in held.valid if not _is_event(record)]
     problems = [
         *(
             f"partition {number} stalled at offset {held.committed.get(number)} of {end}"
             for number, end in _stalled(held)
         ),
         *_unlike(poison, letters),
-        *(f"{key}: its events were processed in another order" for key in _disordered(held.records, path)),
+        *(f"{key}: its events were processed in another order" for key in _disordered(held.valid, path)),
     ]
     expected = {"processed": len(held.records) - len(poison), "dead-lettered": len(poison), "twice": 0}
     if any(sheet.count(outcome) != count for outcome, count in expected.items()):

@@ -8,10 +8,10 @@ import contextlib
 import functools
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
@@ -30,6 +30,7 @@ from labsupport.experiments.breaking.faults import At
 from labsupport.experiments.watching import log, moment_file
 from labsupport.shop import story
 from labsupport.shop.event import Event
+from labsupport.waiting import until
 
 Handle = Callable[[ConsumerRecord], object]
 Loop = Callable[[KafkaConsumer, Handle], object]
@@ -267,6 +268,7 @@ class Silence:
 
     def __init__(self) -> None:
         self.asked, self._over = threading.Event(), threading.Event()
+        self.waiting: set[int] = set()  # the threads that wait
 
     def begin(self) -> None:
         """Answer nothing from now on."""
@@ -279,8 +281,10 @@ class Silence:
 
     def wait(self) -> None:
         """Wait for an answer that does not come."""
+        self.waiting.add(threading.get_ident())
         self.asked.set()
         self._over.wait()
+        self.waiting.discard(threading.get_ident())
 
 
 @contextlib.contextmanager
@@ -292,6 +296,7 @@ def running(
     *,
     hooks: Iterable[Callable[[Moment], None]] = (),
     silence: Silence | None = None,
+    name: str = "A",
 ) -> Iterator[Worker]:
     """A worker of the new `group`, in a thread, for the body of a `with`; it commits after each record.
 
@@ -301,7 +306,7 @@ def running(
     kafka.delete_groups([group])
     silence = silence or Silence()
     silence.begin()
-    consumer = kafka.consumer(topic, name="A", **READS | {"group_id": group, "max_poll_records": 1})
+    consumer = kafka.consumer(topic, name=name, **READS | {"group_id": group, "max_poll_records": 1})
     worker = Worker(consumer, handle, hooks=hooks)
     try:
         with ThreadPoolExecutor(1) as pool:
@@ -313,7 +318,43 @@ def running(
                 silence.end()
         work.result()
     finally:
-        kafka.close_client("A")
+        kafka.close_client(name)
+
+
+class AtRest(NamedTuple):
+    """What `committed_at_rest` found: by group the number of records that it has committed, and what was seen."""
+
+    committed: dict[str, int]
+    seen: Any
+
+
+def committed_at_rest(
+    kafka: Cluster, topic: str, groups: Mapping[str, Handle], silence: Silence, look: Callable[[], Any]
+) -> AtRest:
+    """Run a worker for each new group with its handler; stop when each has done all or waits for `silence`.
+
+    Somebody must wait for it, in a worker or elsewhere. The topic has one partition. Raises LabError after 30 s.
+    """
+    inside: dict[str, int] = {}  # the thread in each group's handler
+    committed: dict[str, int] = {}
+    (end,) = log.bounds(kafka, topic)[1].values()
+
+    def noted(group: str, record: ConsumerRecord) -> None:
+        inside[group] = threading.get_ident()
+        groups[group](record)
+
+    def at_rest() -> bool:
+        stuck = {group for group in groups if inside.get(group) in silence.waiting}
+        for group in groups:
+            committed[group] = log.committed(kafka, topic, group).get(0, 0)
+        return bool(silence.waiting) and all(committed[group] == end or group in stuck for group in groups)
+
+    with contextlib.ExitStack() as stack:
+        for group in groups:
+            handle = functools.partial(noted, group)
+            stack.enter_context(running(kafka, topic, group, handle, silence=silence, name=group))
+        until(at_rest, 30, "the workers to handle all, or to wait")
+        return AtRest(committed, look())
 
 
 # A producer
@@ -328,7 +369,7 @@ def take_orders(kafka: Cluster, topic: str, database: Path, way: Callable, kill_
     faults.run(kafka, _takes_orders, topic, database, way, kill_at=kill_at, nth=nth)
     with contextlib.closing(sqlite3.connect(database)) as connection:
         ((rows,),) = connection.execute("SELECT count(*) FROM effects")
-    return [rows, len(log.read(kafka, topic).records)]
+    return [rows, len(log.read(kafka, topic).valid)]
 
 
 def _takes_orders(kafka: Cluster, at: At, topic: str, database: Path, way: Callable) -> None:

@@ -56,7 +56,7 @@ def travel(
     event = story.events(1)[0]
     shop, tool = Recorder("shop"), Recorder("redrive")
     producer = TracedProducer(kafka.producer(name="shop"), shop.tracer)
-    producer.send(topic, event.encode(), story.key_of(event), event.headers()).get(timeout=30)
+    producer.send(topic, event.encode(), story.key_of(event), event.headers()).get(timeout=60)
     with python_process.scratch_folder() as folder:
         file = folder / "spans"
         faults.run(kafka, _serve, topic, group, file, "payments 1", handle, kill_at=CRASH)
@@ -83,11 +83,11 @@ def ready_made(kafka: Cluster, topic: str, onward: str, *, poll: bool = False) -
     consumer = kafka.consumer(topic, name="payments", **reading.READS)
     try:
         with instrumented(shop):
-            producer.send(topic, event.encode(), story.key_of(event), event.headers()).get(timeout=30)
+            producer.send(topic, event.encode(), story.key_of(event), event.headers()).get(timeout=60)
         with instrumented(payments):
             record = _polled(consumer) if poll else next(consumer)
             with payments.tracer.start_as_current_span(HANDLE):
-                producer.send(onward, record.value, record.key, record.headers).get(timeout=30)
+                producer.send(onward, record.value, record.key, record.headers).get(timeout=60)
     finally:
         kafka.close_client("payments")
     return in_order([*shop.spans, *payments.spans])
@@ -106,7 +106,7 @@ def traceparents(kafka: Cluster, spans: Sequence[SpanData], *topics: str) -> dic
 
 
 def _polled(consumer: KafkaConsumer) -> ConsumerRecord:
-    polled = until(lambda: consumer.poll(timeout_ms=200), 30, "the event")
+    polled = until(lambda: consumer.poll(timeout_ms=200), 60, "the event")
     ((record,),) = polled.values()
     return record
 

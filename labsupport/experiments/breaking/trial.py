@@ -29,6 +29,7 @@ from labsupport.experiments.breaking.python_process import ChildProcess, Complet
 from labsupport.experiments.breaking.strategies import Strategy
 from labsupport.experiments.watching import moment_file
 from labsupport.shop.event import Event
+from labsupport.transactions import READ_COMMITTED
 from labsupport.waiting import until
 
 MAX_PROCESSES = 6  # of one trial
@@ -75,18 +76,33 @@ def run_trial(
     start: Start = python_process.start,
     seconds: float = 30.0,
 ) -> TrialRun:
-    """Consume the topic to its end, in one process after another until one gets there; the database is in `folder`.
+    """Consume the topic to its end; the database is in `folder`. The rest is as in `run_processes`."""
+    arguments = (topic, group, str(folder / DATABASE), strategy)
+    return run_processes(kafka, consume, arguments, strategy.name, folder, faults, start=start, seconds=seconds)
+
+
+def run_processes(
+    kafka: Cluster,
+    service: Callable[..., object],
+    arguments: tuple,
+    name: str,
+    folder: Path,
+    faults: Sequence[Fault],
+    *,
+    start: Start,
+    seconds: float,
+) -> TrialRun:
+    """Run `service(kafka, at, *arguments)` in one process after another until one gets to its end.
 
     A frozen process is woken when another one has reached the end in its place. `start` is `python_process.start` or a
     ForkServer's. The trial has a problem if a process takes more than `seconds`, or if all of MAX_PROCESSES fail.
     """
-    arguments = (topic, group, str(folder / DATABASE), strategy)
     completed: list[CompletedProcess] = []
 
     def run_process(number: int) -> None:
         """Run one process, and the next ones if it is frozen or does not reach the end."""
-        call = (run_service, kafka.bootstrap, kafka.prefix, consume, arguments, list(faults), folder, str(number))
-        with start(*call, name=f"{strategy.name} ({number})") as child:
+        call = (run_service, kafka.bootstrap, kafka.prefix, service, arguments, list(faults), folder, str(number))
+        with start(*call, name=f"{name} ({number})") as child:
             process = child.process
             until(lambda: process.paused or not process.alive, seconds, f"{process.name} to end", every=0.01)
             if frozen := process.paused:
@@ -114,7 +130,12 @@ def consume(kafka: Cluster, at: At, topic: str, group: str, database: str, strat
     """In the child process: run the strategy with a consumer and a database that report where they are."""
     # A static member gets its partitions back at once after a restart, and takes over those of a frozen one.
     settings: dict[str, Any] = {"group_id": group, "group_instance_id": "A", "auto_offset_reset": "earliest"}
-    settings |= {"enable_auto_commit": False, "max_poll_records": 1, **strategy.settings}
+    settings |= {
+        "enable_auto_commit": False,
+        "isolation_level": READ_COMMITTED,
+        "max_poll_records": 1,
+        **strategy.settings,
+    }
     consumer = kafka.consumer(topic, name="A", **settings)
     at.group = group
     consumer.subscribe = functools.partial(_subscribe, consumer.subscribe, at)

@@ -57,7 +57,7 @@ class TrialRunner:
             stack.callback(self._tidy)
             publish.publish(self.kafka.producer(name="trials"), self.topic, self.events)
             self.kafka.close_client("trials")
-            self.records = log.read(self.kafka, self.topic).records
+            self.records = log.read(self.kafka, self.topic).valid
             self.forkserver = forkserver.shared()
             self.folder = stack.enter_context(python_process.scratch_folder())
             self._stack = stack.pop_all()

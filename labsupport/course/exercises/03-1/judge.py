@@ -138,7 +138,7 @@ def _connected(kafka: Cluster, topic: str, **settings: Any) -> Iterator[Watched]
                 return bool(producer.send(topic, b"first").get(timeout=10))
             return False
 
-        until(answered, 30, "the private broker to acknowledge a record")
+        until(answered, 60, "the private broker to acknowledge a record")
         yield producer
 
 

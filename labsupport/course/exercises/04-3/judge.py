@@ -91,7 +91,7 @@ def _settle(consumer: KafkaConsumer, topic: str) -> None:
     place = TopicPartition(topic, 0)
     end = consumer.end_offsets([place])[place]
     until(
-        lambda: not consumer.poll(timeout_ms=50) and consumer.position(place) == end, 20, "its position to be the end"
+        lambda: not consumer.poll(timeout_ms=50) and consumer.position(place) == end, 60, "its position to be the end"
     )
 
 

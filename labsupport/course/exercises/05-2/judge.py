@@ -105,7 +105,7 @@ def _evidence(lab: Lab, number: int, shape: Shape) -> tuple[dict[str, list[dict]
                     handled[_service(consumer.config["client_id"])] += count
             return all(got[group] == 6 for group, consumers in working.items() if consumers)
 
-        until(all_handled, 20, "six events to be read by each group", every=0)
+        until(all_handled, 60, "six events to be read by each group", every=0)
     return groups, handled
 
 

@@ -13,11 +13,11 @@ from labsupport.broker.advice import advice
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
+from labsupport.delivery import reading
 from labsupport.delivery.moments import Kind
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import forkserver
 from labsupport.experiments.watching.ownership import GroupHistory
-from labsupport.waiting import until
 
 BACK, MISSED = 2_000, 5_000  # ms: a restart takes up to BACK, and a dead member must be noticed within MISSED
 
@@ -109,7 +109,7 @@ def _let_in(lab: Lab, topic: str, name: str, group: str, settings: dict[str, Any
     consumer = lab.consumer(
         topic, name=name, client_id=name, group_id=lab.group(f"{CHECKED}-{group}"), enable_auto_commit=False, **settings
     )
-    until(lambda: consumer.poll(timeout_ms=50) or consumer.assignment(), 15, "a consumer to be let in", every=0)
+    reading.join(consumer)
     return consumer
 
 
@@ -184,9 +184,7 @@ def _restart_and_die(lab: Lab, topic: str, lives: Sequence[Life]) -> str:
     stranger = next((name for name in ids if None in ids[name] or len(set(ids[name])) > 1), None)
     who = stranger or "B"
     first, again = lives[0], next((life for life in lives if life[who] != lives[0][who]), lives[1])
-    # A forked member is back at once, even on a busy machine.
     with lab.members(topic, lab.group(f"{CHECKED}-real"), **DEFAULTS) as members:
-        members.launch = forkserver.shared().start
         for name, settings in first.items():
             members.start(name, settle=False, **settings)
         members.settle()
@@ -202,7 +200,7 @@ def _restart_and_die(lab: Lab, topic: str, lives: Sequence[Life]) -> str:
                 break
         members.kill("B")
         killed = members.history.interventions[-1]
-        members.wait(lambda history: history.assignment("A") == [0, 1], "A to have B's partitions", 30)
+        members.wait(lambda history: history.assignment("A") == [0, 1], "A to have B's partitions")
         missed = members.history.of_kind(Kind.ASSIGNED, "A")[-1].time - killed.time
     return (
         f"B was back {away:.1f} s after it was killed, and A kept its partition; A got a dead B's partition "

@@ -12,9 +12,9 @@ from labsupport.course.exercises.groups import commit, fresh_group, send
 from labsupport.course.lab import Lab
 from labsupport.course.stall import witness
 from labsupport.course.submission import Failed, Judged, Submission, TryAgain
+from labsupport.delivery import reading
 from labsupport.delivery.reading import READS
 from labsupport.experiments.watching import log
-from labsupport.waiting import until
 
 from .slow_work import DROPPED, SlowWork
 
@@ -72,7 +72,7 @@ def _run_once(
         topic, name="check-A", group_id=group, max_poll_records=2,
         max_poll_interval_ms=int(1_000 * POLL_INTERVAL * slower), heartbeat_interval_ms=200, **READS,
     )  # fmt: skip
-    until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), 15, "the consumer to be let in", every=0)
+    reading.join(consumer)
     send(lab, topic, [count - earlier.get(number, 0) for number, count in enumerate(counts)])
     given = f"{counted(sum(counts), 'record')} in {counted(len(counts), 'partition')}; "
     given += "".join(f"{offset} committed in partition {number} earlier; " for number, offset in earlier.items())

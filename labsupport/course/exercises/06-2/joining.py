@@ -129,7 +129,7 @@ class Joining:
                 handed_out.extend(records)
             return len(handed_out) == 3 * EACH - sum(self.course.earlier.values())
 
-        until(all_are, 15, "A to be handed its records", every=0)
+        until(all_are, 60, "A to be handed its records", every=0)
         self._processes(self.course.processed)
 
     def _notice_failed_commits(self) -> None:
@@ -161,15 +161,15 @@ class Joining:
             self._poll_a(0)
             return self.a.group_metadata().state == MemberState.REBALANCING
 
-        until(a_joins_again, 15, f"A to hear that {name} has joined")
-        until(lambda: other.at_the_end, 15, f"{name} to be let in")
+        until(a_joins_again, 60, f"A to hear that {name} has joined")
+        until(lambda: other.at_the_end, 60, f"{name} to be let in")
         first = min((record.offset for record in other.records), default=None)
         got = "nothing" if first is None else f"the records from {first} on"
         self.story.append(f"{name} joins: partition 2 moves from A to {name}, which gets {got}")
         self._require_committed(f"When {name} had joined")
 
     def _b_leaves(self) -> None:
-        until(lambda: self._poll_a(500) or len(self.a.assignment()) == 2, 15, "A to have what is left", every=0)
+        until(lambda: self._poll_a(500) or len(self.a.assignment()) == 2, 60, "A to have what is left", every=0)
         self._processes(self.course.more)
         mine = self.due[2]
         self.due[2] += self.course.by_b
@@ -177,7 +177,7 @@ class Joining:
         self.b.leave()
         self.why[2] = f"A processed partition 2 up to {mine}; then B had it, and processed it up to {self.due[2]}"
         self.story.append(f"B processes {self.course.by_b} of partition 2, commits {self.due[2]} there, and leaves")
-        until(lambda: self._poll_a(500) or len(self.a.assignment()) == 3, 15, "A to have all partitions", every=0)
+        until(lambda: self._poll_a(500) or len(self.a.assignment()) == 3, 60, "A to have all partitions", every=0)
         self.story.append("A gets partition 2 back")
         self._require_committed("When B had left")
         self._processes([self.course.again], first=2)

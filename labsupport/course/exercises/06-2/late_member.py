@@ -39,7 +39,7 @@ class LateMember:
     def leave(self) -> None:
         """Commit `commits` in partition 2, and leave the group."""
         self._leaves.set()
-        self._thread.join(timeout=15)
+        self._thread.join(timeout=60)
 
     def _poll(self) -> None:
         while not self._leaves.is_set():

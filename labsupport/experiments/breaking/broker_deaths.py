@@ -6,12 +6,11 @@ record is sent once (`retries=0`), so that its outcome is the broker's answer. L
 
 import contextlib
 import itertools
-import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,7 @@ from labsupport.broker.server_properties import STEADY
 from labsupport.console import progress
 from labsupport.delivery.reading import to_the_end
 from labsupport.errors import DisturbedError, LabError
+from labsupport.experiments.breaking import results_file
 from labsupport.experiments.watching import replicas
 from labsupport.experiments.watching.replicas import State
 from labsupport.settings import Settings
@@ -348,8 +348,7 @@ def run(
         results = play(settings, death, seed)
         found += results
         if file:
-            with file.open("a", encoding="utf-8") as lines:
-                lines.writelines(json.dumps(asdict(each)) + "\n" for each in results)
+            results_file.append(file, results)
     order = {each: number for number, each in enumerate(wanted)}
     return Matrix(tuple(sorted(found, key=lambda each: order[each.death, each.seed])))
 
@@ -379,9 +378,4 @@ def play(settings: Settings, death: str, seed: int) -> list[Result]:
 
 def read(file: Path) -> tuple[Result, ...]:
     """The results in the file; none if there is no such file. Raises LabError if it holds anything else."""
-    if not file.exists():
-        return ()
-    try:
-        return tuple(Result(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines())
-    except (ValueError, TypeError) as error:
-        raise LabError(f"{file} holds no results of trials.", str(error), "delete it or name another file") from error
+    return results_file.read(file, Result)

@@ -5,7 +5,6 @@ hundreds of trials, lesson 07 a dozen.
 """
 
 import contextlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from labsupport.broker.cluster import Cluster
 from labsupport.console import progress
 from labsupport.delivery.moments import Kind
 from labsupport.errors import LabError
-from labsupport.experiments.breaking import faults
+from labsupport.experiments.breaking import faults, results_file
 from labsupport.experiments.breaking.faults import Fault
 from labsupport.experiments.breaking.strategies import STRATEGIES, Strategy
 from labsupport.experiments.breaking.trial_runner import Outcome, Trial, TrialRunner
@@ -121,24 +120,13 @@ def run(
             result = _result(strategy, point, seed, at, outcome)
             known[_key(result)] = result
             if file:
-                append(file, result)
+                results_file.append(file, [result])
     return Matrix(tuple(known[strategy.name, point, seed] for strategy, point, seed in wanted))
-
-
-def append(file: Path, result: Result) -> None:
-    """Add the result to the file, as a line."""
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(asdict(result)) + "\n")
 
 
 def read(file: Path) -> tuple[Result, ...]:
     """The results in the file; none if there is no such file. Raises LabError if it holds anything else."""
-    if not file.exists():
-        return ()
-    try:
-        return tuple(Result(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines())
-    except (ValueError, TypeError) as error:
-        raise LabError(f"{file} holds no results of trials.", str(error), "delete it or name another file") from error
+    return results_file.read(file, Result)
 
 
 def _nth(strategy: Strategy, point: str, seed: int) -> int:

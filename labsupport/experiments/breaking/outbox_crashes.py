@@ -22,7 +22,7 @@ from labsupport.broker.cluster import Cluster
 from labsupport.console import progress
 from labsupport.delivery import inbox, orders, outbox, reading
 from labsupport.errors import LabError
-from labsupport.experiments.breaking import crashes, faults, forkserver, python_process
+from labsupport.experiments.breaking import crashes, faults, forkserver, python_process, results_file
 from labsupport.experiments.breaking.crashes import Matrix, Result
 from labsupport.experiments.breaking.faults import At, Fault
 from labsupport.experiments.breaking.trial import DATABASE, TrialRun, run_processes
@@ -158,7 +158,7 @@ def run(
         for result in progress("Trials", len(missing), "trial", over=results):
             known[_key(result)] = result
             if file:
-                crashes.append(file, result)
+                results_file.append(file, [result])
     return Matrix(tuple(known[each.key] for each in wanted))
 
 

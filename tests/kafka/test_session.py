@@ -105,20 +105,25 @@ def test_a_killed_kernels_private_brokers_end_and_their_folders_go(kernel, elsew
     """Without a next lesson, and without `down`."""
     dead = kernel()
     dead.run("from labsupport.broker.cluster import private; p = private(); kafka = p.__enter__()")
-    assert processes.running(elsewhere, ["private"])
+    assert ahead(elsewhere)
     dead.kill()
     until(lambda: not processes.running(elsewhere, ["private"]), 300, "the broker to end")
     until(lambda: not list((elsewhere.home / "private").iterdir()), 300, "its folder to go")
 
 
+def ahead(settings):
+    """The private brokers, as soon as there is one: a process that has just begun has no command line yet."""
+    return until(lambda: processes.running(settings, ["private"]), 300, "a broker that is started ahead")
+
+
 def test_a_lesson_with_private_brokers_has_one_started_ahead(elsewhere):
     """The first `private()` takes it, the next one is started then; one that has died meanwhile does not matter."""
     opened = lesson("03")
-    (spare,) = processes.running(elsewhere, ["private"])
+    (spare,) = ahead(elsewhere)
     with opened.private() as kafka:
         assert kafka.broker(1).process.pid == spare.process.pid
         assert kafka.topics() == []
-    (following,) = processes.running(elsewhere, ["private"])
+    (following,) = ahead(elsewhere)
     assert following.process.pid != spare.process.pid
     following.process.kill()
     with opened.private() as kafka:
@@ -131,7 +136,7 @@ def test_a_lesson_with_private_brokers_has_one_started_ahead(elsewhere):
 def test_no_broker_is_started_ahead_of_a_call_that_it_does_not_fit(elsewhere, monkeypatch):
     """Not for one with other settings; nor if little memory is free, or in a lesson without private brokers."""
     opened = lesson("03")
-    (spare,) = processes.running(elsewhere, ["private"])
+    (spare,) = ahead(elsewhere)
     with opened.private(log_cleaner_backoff_ms="200") as kafka:
         assert kafka.broker(1).process.pid != spare.process.pid
     lesson("94")
@@ -145,7 +150,7 @@ def test_a_killed_kernels_spare_broker_ends(kernel, elsewhere):
     """Nobody has taken it yet."""
     dead = kernel()
     dead.run('from labsupport import lesson; lab = lesson("03")')
-    assert processes.running(elsewhere, ["private"])
+    assert ahead(elsewhere)
     dead.kill()
     until(lambda: not processes.running(elsewhere, ["private"]), 300, "the broker to end")
 

@@ -108,7 +108,7 @@ def touched(changed: Iterable[str], checkout: Path = CHECKOUT) -> Chosen:
             if not path.startswith("tests/plugins/") and (checkout / path).exists():
                 chosen.files.setdefault(path, "changed")
         elif lesson := re.fullmatch(r"(?:notebooks|labsupport/course/exercises)/(\d\d)[_-].*", path):
-            if (checkout / f"notebooks/{Path(path).name}").exists() or path.endswith(".py"):
+            if (checkout / f"notebooks/{Path(path).name}").exists() or path.startswith("labsupport/"):
                 chosen.lessons.setdefault(lesson[1], f"{path} changed")
             for file in users.of_lesson(lesson[1]):
                 chosen.files.setdefault(file, f"uses {path}")

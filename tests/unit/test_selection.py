@@ -43,12 +43,17 @@ def test_no_module_of_the_lab_is_touched_by_nothing():
 
 
 @pytest.mark.parametrize(
-    "path", ["notebooks/05_consumer_groups.ipynb", "labsupport/course/exercises/05-2/wrong/every_partition.py"]
+    ("path", "lesson"),
+    [
+        ("notebooks/05_consumer_groups.ipynb", "05"),
+        ("labsupport/course/exercises/05-2/wrong/every_partition.py", "05"),
+        ("labsupport/course/exercises/16-2/stub.md", "16"),
+    ],
 )
-def test_a_notebook_and_an_exercise_touch_their_lesson(path):
-    """And what reads notebooks."""
+def test_a_notebook_and_an_exercise_touch_their_lesson(path, lesson):
+    """And what reads notebooks. An answer may be a text."""
     chosen = selection.touched([path])
-    assert set(chosen.lessons) == {"05"}
+    assert set(chosen.lessons) == {lesson}
     assert "tests/unit/test_teacher.py" in chosen.files
 
 

@@ -176,7 +176,7 @@ def lag_of(cluster: Cluster, topic: str, group: str, positions: Mapping[int, int
 def until_end(cluster: Cluster, topic: str, ends: Mapping[int, int]) -> None:
     """Wait until these partitions end there. A transaction's markers come after the coordinator has answered.
 
-    Raises LabError after 30 s.
+    Raises LabError after 60 s.
     """
     until(lambda: ends.items() <= bounds(cluster, topic)[1].items(), 60, f"the end of {topic}: {dict(ends)}")
 

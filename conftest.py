@@ -15,8 +15,8 @@ import pytest
 
 from labsupport.broker import background, processes, temporary_homes
 from labsupport.commands.test import keep_byte_code
+from labsupport.interrupts import INTERRUPTS
 from labsupport.settings import Settings
-from labsupport.waiting import INTERRUPTS
 
 pytest_plugins = ["longest_first", "time_spent", "unchanged"]  # tests/plugins
 

@@ -1,7 +1,6 @@
 """Waits with a deadline: for a condition, or for another program."""
 
 import contextlib
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +13,6 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 T = TypeVar("T")
-
-
-# The signals of Ctrl-C, `kill` and a closed terminal (Windows has no SIGHUP).
-INTERRUPTS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def until(condition: Callable[[], T], timeout: float, what: str, *, every: float = 0.02, next_step: str = "") -> T:

@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import os
 import re
+import signal
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import hypothesis
 import psutil
@@ -20,6 +22,7 @@ from labsupport.broker.identity import identity
 from labsupport.broker.java_runtime import Runtime, prepare
 from labsupport.commands import error_boundary, main
 from labsupport.course import session
+from labsupport.interrupts import INTERRUPTS
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.waiting import until
 
@@ -28,6 +31,20 @@ hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def leaves_the_process_as_it_was():
+    """What a test leaves behind in its worker would make another one fail, somewhere else in the run."""
+
+    def state() -> dict[str, object]:
+        handlers = {each.name: signal.getsignal(each) for each in INTERRUPTS}
+        environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        return {**handlers, "environment": environment, "folder": Path.cwd(), "sys.path": [*sys.path]}
+
+    before = state()
+    yield
+    assert state() == before
 
 
 @pytest.fixture(scope="session")

@@ -24,10 +24,11 @@ from pathlib import Path
 from labsupport.broker import java_ended
 from labsupport.broker.java_runtime import ENVIRONMENT, LOGGING, TEMPORARY, Runtime, new_id
 from labsupport.broker.metadata import active_controller, ask
-from labsupport.broker.process import Process, interrupts_wait, tail, write_atomically
+from labsupport.broker.process import Process, tail, write_atomically
 from labsupport.broker.processes import java_marks
 from labsupport.broker.server_properties import HOST, server_properties
 from labsupport.errors import LabError, NotKafkaError
+from labsupport.interrupts import interrupts_wait
 from labsupport.waiting import until
 
 START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a busy machine

@@ -9,9 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +19,7 @@ import psutil
 
 from labsupport.broker.identity import started, status
 from labsupport.errors import LabError
-from labsupport.waiting import INTERRUPTS, until
+from labsupport.waiting import until
 
 T = TypeVar("T")
 
@@ -49,28 +48,6 @@ def tail(log: Path, lines: int = 12) -> str:
     except OSError as error:
         return f"(no log: {error})"
     return "\n".join(text.splitlines()[-lines:]) or "(its log is empty)"
-
-
-@contextlib.contextmanager
-def interrupts_wait() -> Iterator[None]:
-    """Hold back Ctrl-C, and other signals that this program handles, until the body of the `with` is done.
-
-    Otherwise one could arrive after a process has started and before it is recorded, and nothing would end it.
-    """
-    arrived: list[int] = []
-    waiting = {}
-    if threading.current_thread() is threading.main_thread():  # other threads get no signals
-        for number in INTERRUPTS:
-            if callable(handler := signal.getsignal(number)):
-                waiting[number] = handler
-                signal.signal(number, lambda number, _: arrived.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in waiting.items():
-            signal.signal(number, handler)
-        if arrived:
-            signal.raise_signal(arrived[0])
 
 
 def _kill_session(process: psutil.Process) -> None:

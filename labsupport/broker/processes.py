@@ -21,8 +21,9 @@ import psutil
 from labsupport.broker import owners
 from labsupport.broker.identity import identity, lives, started
 from labsupport.broker.owners import Owner
-from labsupport.broker.process import Process, interrupts_wait, write_atomically
+from labsupport.broker.process import Process, write_atomically
 from labsupport.files import digest
+from labsupport.interrupts import interrupts_wait
 from labsupport.settings import Settings
 from labsupport.waiting import only_one
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from labsupport.commands.terminal import where_to_write
 from labsupport.errors import LabError
-from labsupport.waiting import INTERRUPTS
+from labsupport.interrupts import INTERRUPTS
 
 
 def interrupt_once(_number: int, _frame: object) -> None:

@@ -18,7 +18,6 @@ own mark.
 import argparse
 import contextlib
 import os
-import signal
 import sqlite3
 import sys
 import threading
@@ -34,6 +33,7 @@ from kafka.errors import KafkaError
 
 from labsupport.delivery.transient_errors import passes
 from labsupport.errors import LabError
+from labsupport.interrupts import interrupts_call
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
@@ -259,10 +259,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("address", help="Kafka's address, as host:port")
     parser.add_argument("database", type=Path, help="the service's database, a file")
     given, ended = parser.parse_args(words), threading.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: ended.set())
     try:
-        with closing(_opened(given.database)) as database:
+        with interrupts_call(ended.set), closing(_opened(given.database)) as database:
             print(f"The relay runs; kill -9 {os.getpid()} ends it at once.", flush=True)
             connect = partial(KafkaProducer, bootstrap_servers=given.address.split(","), **PRODUCER)
             serve(database, connect, ended)

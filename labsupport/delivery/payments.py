@@ -11,7 +11,6 @@ the transaction of the order's effect; `labsupport.delivery.outbox` sends it (le
 import argparse
 import contextlib
 import os
-import signal
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.moments import ASSIGNMENTS, TROUBLE, Kind, Moment
 from labsupport.delivery.worker import Worker
 from labsupport.errors import EventError, LabError
+from labsupport.interrupts import interrupts_call
 from labsupport.kafka_fixes import ask_for_topics
 from labsupport.learner_file import function_of
 from labsupport.shop.event import Event
@@ -81,9 +81,8 @@ def serve(
         hooks=[_print],
         error_handler=error_handler,
     )
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: worker.stop())
-    worker.run()
+    with interrupts_call(worker.stop):
+        worker.run()
 
 
 def connect(address: str, topic: str, group: str, name: str) -> KafkaConsumer:

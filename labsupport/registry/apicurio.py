@@ -13,10 +13,11 @@ from pathlib import Path
 from labsupport.broker import background, jars
 from labsupport.broker.jars import Jar
 from labsupport.broker.java_runtime import ENVIRONMENT, JAVA, JVM_FLAGS, TEMPORARY
-from labsupport.broker.process import Process, interrupts_wait
+from labsupport.broker.process import Process
 from labsupport.broker.processes import java_marks
 from labsupport.errors import LabError
 from labsupport.files import storing
+from labsupport.interrupts import interrupts_wait
 from labsupport.registry.registry import Registry
 from labsupport.settings import Settings
 from labsupport.waiting import until

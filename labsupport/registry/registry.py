@@ -16,9 +16,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 from labsupport.broker import background, processes
 from labsupport.broker.metadata import in_use
-from labsupport.broker.process import Process, interrupts_wait
+from labsupport.broker.process import Process
 from labsupport.errors import LabError, RegistryError
 from labsupport.files import storing
+from labsupport.interrupts import interrupts_wait
 from labsupport.settings import Settings
 from labsupport.waiting import only_one, until
 

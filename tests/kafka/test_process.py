@@ -10,8 +10,9 @@ import time
 import psutil
 import pytest
 
-from labsupport.broker.process import Process, interrupts_wait, started
+from labsupport.broker.process import Process, started
 from labsupport.errors import LabError
+from labsupport.interrupts import interrupts_wait
 from labsupport.waiting import until
 
 STUBBORN = """

@@ -6,7 +6,6 @@ a file: who owned and handled what, and when. It prints nothing.
 
 import contextlib
 import shutil
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -28,6 +27,7 @@ from labsupport.experiments.breaking import faults, forkserver, python_process
 from labsupport.experiments.breaking.faults import At
 from labsupport.experiments.watching import moment_file
 from labsupport.experiments.watching.ownership import GroupHistory
+from labsupport.interrupts import interrupts_call
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
@@ -274,7 +274,7 @@ def _work(
         producer = kafka.producer(name=f"{settings['name']}-dead-letters", **dead_letter.producer_settings())
         error_handler = ErrorHandler(producer, policy)
     worker = Worker(consumer, handle, hooks=[at.hook, slowed], error_handler=error_handler)
-    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-    worker.run()
+    with interrupts_call(worker.stop):
+        worker.run()
     kafka.close_client(settings["name"])
     at(Kind.LEFT)

@@ -97,7 +97,7 @@ class Cluster(Clients):
             return True
 
         with speaking(f"Could not create the topic {name!r} with {partitions} partitions."):
-            until(created, 15, "the controller to unfence the broker", every=0.2)
+            until(created, 60, "the controller to unfence the broker", every=0.2)
             self.admin().wait_for_topics([name])
             # An elected leader may not have created its log yet: each takes milliseconds, on a busy machine more.
             begins = {TopicPartition(name, number): OffsetSpec.EARLIEST for number in range(partitions)}
@@ -112,7 +112,7 @@ class Cluster(Clients):
         if doomed and self.deletes_topics:
             with speaking(f"Could not delete {', '.join(sorted(doomed))}."):
                 self.admin().delete_topics(sorted(doomed))
-            until(lambda: not doomed & set(self.topics()), 15, f"{', '.join(sorted(doomed))} to be gone")
+            until(lambda: not doomed & set(self.topics()), 60, f"{', '.join(sorted(doomed))} to be gone")
 
     def groups(self, namespace: str = "") -> list[str]:
         """Return the ids of all groups that begin with `namespace`, sorted."""
@@ -140,7 +140,7 @@ class Cluster(Clients):
 
         with speaking(f"Could not delete the groups {', '.join(names)}."):
             try:
-                until(all_gone, 10, f"the groups {', '.join(names)} to be gone")
+                until(all_gone, 60, f"the groups {', '.join(names)} to be gone")
             except LabError as error:
                 mend = (
                     "shut down other kernels (Kernel, Shut Down All) and stop programs that read with these groups,\n"

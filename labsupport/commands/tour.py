@@ -163,7 +163,7 @@ def _share_and_crash(lab: Lesson, team: Members, events: Sequence[Event], say: S
 
 def _poison(lab: Lesson, team: Members, events: Sequence[Event], dead: str, say: Say) -> None:
     producer = lab.producer(name="tour-shop")
-    producer.send(team.topic, b"\xffno event", b"ORD-123").get(timeout=10)
+    producer.send(team.topic, b"\xffno event", b"ORD-123").get(timeout=60)
     count = publish.publish(producer, team.topic, events)
     say("produce", f"{count} more events, some of them reports, and a record that is not an event")
     _read_to_the_end(lab, team)

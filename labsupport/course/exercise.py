@@ -30,9 +30,9 @@ def through_kafka(lab: Lab, records: Iterable[dict[str, Any]], partitions: int =
     topic = lab.topic(CHECKED, partitions=partitions)
     producer = lab.producer(name="check", max_block_ms=3_000)
     sent = [producer.send(topic, **record) for record in records]
-    producer.flush(timeout=5)
+    producer.flush(timeout=60)
     for sending in sent:
-        sending.get(timeout=5)
+        sending.get(timeout=60)
     return log.read(lab, topic)
 
 

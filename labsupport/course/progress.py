@@ -120,7 +120,7 @@ def _changing(settings: Settings) -> Any:
     file = _file(settings)
     with (
         storing(settings.home, "LAB_HOME"),
-        only_one(file.with_suffix(".lock"), "writing down your progress", timeout=10),
+        only_one(file.with_suffix(".lock"), "writing down your progress", timeout=60),
     ):
         progress = read(settings)
         if file.exists() and progress == Progress():  # damaged, or empty: keep it either way

@@ -104,7 +104,7 @@ def play(cluster: Cluster, topic: str, group: str, plan: Plan) -> Hour:
             for minute, (arriving, most) in enumerate(zip(plan.arrivals, plan.capacity, strict=True)):
                 now = opening + minute * MINUTE
                 for sending in [producer.send(topic, b"", timestamp_ms=now) for _ in range(arriving)]:
-                    sending.get(timeout=10)
+                    sending.get(timeout=60)
                 sent += arriving
                 if most and consumer is None:
                     consumer = _member(cluster, topic, group)

@@ -48,9 +48,9 @@ def send(lab: Lab, topic: str, counts: Collection[int]) -> None:
         for partition, count in enumerate(counts)
         for offset in range(count)
     ]
-    producer.flush(timeout=5)
+    producer.flush(timeout=60)
     for sending in sent:
-        sending.get(timeout=5)
+        sending.get(timeout=60)
 
 
 def reader(lab: Lab, topic: str, group: str) -> KafkaConsumer:

@@ -86,7 +86,7 @@ class Held(Watched):
                 return
             self._go.clear()
             with contextlib.suppress(KafkaError):
-                self.flush(timeout=20)
+                self.flush(timeout=60)
 
 
 @contextlib.contextmanager

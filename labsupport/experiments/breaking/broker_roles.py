@@ -69,7 +69,7 @@ def assign(kafka: Cluster, topic: str) -> Three:
         now = jmx_agent.numbers(pages)
         return [number for number in pages if now[number][ACTIVE_CONTROLLER] == "1"]
 
-    (controller,) = until(active, 30, "an active controller")
+    (controller,) = until(active, 60, "an active controller")
     leader, follower = (number for number in pages if number != controller)
     # The first replica leads, and after its death the next one that is in sync.
     placed = NewTopic(topic, replica_assignments={0: [leader, follower, controller]})

@@ -50,7 +50,7 @@ class EventService(ServiceProcess):
         return forkserver.shared().start(_consume, *arguments, name=f"the service {self.name}")
 
     def _until_ready(self, child: ChildProcess) -> None:
-        until(lambda: require_alive(child) and members.owners(self.kafka, self.group), 30, f"{self.name} to join")
+        until(lambda: require_alive(child) and members.owners(self.kafka, self.group), 60, f"{self.name} to join")
 
 
 def _consume(bootstrap: str, prefix: str, topic: str, group: str, work: Work) -> None:

@@ -65,7 +65,7 @@ def connected(kafka: Cluster, topic: str, *, name: str, **settings: Any) -> Kafk
         producer = kafka.producer(name=name, **settings)
         with contextlib.suppress(KafkaError):
             producer.partitions_for(topic)
-            producer.send(hello, b"hello").get(timeout=10)
+            producer.send(hello, b"hello").get(timeout=60)
             made.append(producer)
         return bool(made)
 

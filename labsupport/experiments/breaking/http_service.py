@@ -61,7 +61,7 @@ class HttpService(ServiceProcess):
         return forkserver.shared().start(_serve, *arguments, name=f"the service {self.name}")
 
     def _until_ready(self, child: ChildProcess) -> None:
-        until(lambda: require_alive(child) and self._address.exists(), 30, f"{self.name} to listen", every=0.005)
+        until(lambda: require_alive(child) and self._address.exists(), 60, f"{self.name} to listen", every=0.005)
 
 
 def respond(work: Callable[[Event], object], body: bytes) -> HTTPStatus:

@@ -101,7 +101,7 @@ def cause(kafka: Cluster, topic: str, sent: Sequence[ShopRecord] | None = None) 
     producer = kafka.producer(name="shop")
     for each in morning(1) if sent is None else sent:
         producer.send(topic, each.value, each.key, list(each.headers))
-    producer.flush(timeout=10)
+    producer.flush(timeout=60)
     run_payments(kafka, topic, decode_before)
 
 

@@ -51,7 +51,7 @@ def done_meanwhile(
     with _members(kafka, topic, group, lambda consumer: turn(consumer, do), silence, share=share) as (threads, work):
         producer, where = kafka.producer(name="shop"), {}
         for job in jobs:
-            where[job] = producer.send(topic, job.encode(), **place(job)).get(timeout=10).partition
+            where[job] = producer.send(topic, job.encode(), **place(job)).get(timeout=60).partition
 
         def all_done_that_can_be() -> bool:
             if any(each.done() for each in work):
@@ -62,7 +62,7 @@ def done_meanwhile(
             due = {job for job in jobs if job != slow and where[job] in served}
             return len(owners) == len(NAMES) and bool(stuck) == bool(slow) and due <= {*done}
 
-        until(all_done_that_can_be, 30, "the members to do what they can")
+        until(all_done_that_can_be, 60, "the members to do what they can")
         return list(done)
 
 
@@ -105,7 +105,7 @@ def _members(
     with ThreadPoolExecutor(len(NAMES)) as pool:
         work = [pool.submit(take_turns, name, consumer) for name, consumer in zip(NAMES, made, strict=True)]
         try:
-            until(lambda: settled() or any(each.done() for each in work), 30, "A, B and C to have partitions")
+            until(lambda: settled() or any(each.done() for each in work), 60, "A, B and C to have partitions")
             yield threads, work
         finally:
             enough.set()  # before the silence ends: no further job is done

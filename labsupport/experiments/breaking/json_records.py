@@ -14,7 +14,7 @@ def send(kafka: Cluster, topic: str, values: Iterable[Any]) -> None:
     """Send a record for each value; returns when all are acknowledged."""
     producer = kafka.producer(name="json-records")
     for sending in [producer.send(topic, json.dumps(value).encode()) for value in values]:
-        sending.get(timeout=10)
+        sending.get(timeout=60)
 
 
 def read(kafka: Cluster, topic: str) -> list[Any]:

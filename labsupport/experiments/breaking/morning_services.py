@@ -106,7 +106,7 @@ def send(producer: KafkaProducer, topic: str, traffic: Sequence[Sent]) -> None:
         for each in traffic
     ]  # fmt: skip
     for each in sending:
-        each.get(timeout=30)
+        each.get(timeout=60)
 
 
 @dataclass

@@ -293,7 +293,7 @@ def _shared_group(run: _Run) -> None:
 
 
 def _until(condition: Callable[[], bool], what: str, working: Sequence[Future]) -> None:
-    until(lambda: condition() or any(each.done() for each in working), 30, what)
+    until(lambda: condition() or any(each.done() for each in working), 60, what)
 
 
 def _producer_rule(run: _Run) -> None:
@@ -352,7 +352,7 @@ def _thrown_out(run: _Run) -> None:
         send_mail(record)
         if next(mailed) == slow:
             run.kafka.evict(group)
-            until(lambda: consumer.group_metadata().generation_id < 0, 30, "mails to learn that it was thrown out")
+            until(lambda: consumer.group_metadata().generation_id < 0, 60, "mails to learn that it was thrown out")
 
     run.worker(MAILS, consumer, slowly).run(until=reading.at_the_end(consumer))
     run.kafka.close_client(MAILS)

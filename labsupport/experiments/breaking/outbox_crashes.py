@@ -61,7 +61,7 @@ class Service:
         """Publish the event and wait for the acknowledgement."""
         self.at(SENDING)
         sending = self.producer.send(self.topic, event.encode(), story.key_of(event), event.headers())
-        sending.get(timeout=30)
+        sending.get(timeout=60)
         self.at(SENT)
 
     def change(self, event: Event, *, inside: Callable[[], object] = lambda: None) -> None:

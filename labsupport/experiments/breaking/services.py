@@ -108,7 +108,7 @@ def publish_with_poison(kafka: Cluster, topic: str, events: Sequence[Event], at:
     """Publish the events, with a record that is no event, of the value `poison`, at position `at`."""
     producer = kafka.producer(name="shop")
     publish(producer, topic, events[:at])
-    producer.send(topic, key=b"ORD-123", value=poison).get(timeout=10)
+    producer.send(topic, key=b"ORD-123", value=poison).get(timeout=60)
     publish(producer, topic, events[at:])
 
 
@@ -353,7 +353,7 @@ def committed_at_rest(
         for group in groups:
             handle = functools.partial(noted, group)
             stack.enter_context(running(kafka, topic, group, handle, silence=silence, name=group))
-        until(at_rest, 30, "the workers to handle all, or to wait")
+        until(at_rest, 60, "the workers to handle all, or to wait")
         return AtRest(committed, look())
 
 

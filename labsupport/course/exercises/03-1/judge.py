@@ -36,7 +36,7 @@ def _outcome(answer: Submission, lab: Lab) -> str:
         topic = lab.topic(CHECKED, max_message_bytes=most_bytes) if most_bytes else lab.namespace + "nowhere"
         with watched(lab, Watched, **settings) as producer:
             came_back = _asked(answer, producer, topic, value)
-            producer.flush(timeout=5)
+            producer.flush(timeout=60)
         _require_one_send(producer, topic, value, came_back)
         _require_outcome(topic, value, came_back, right, why)
     _silent_broker(answer, lab)
@@ -135,7 +135,7 @@ def _connected(kafka: Cluster, topic: str, **settings: Any) -> Iterator[Watched]
 
         def answered() -> bool:
             with contextlib.suppress(KafkaError):
-                return bool(producer.send(topic, b"first").get(timeout=10))
+                return bool(producer.send(topic, b"first").get(timeout=60))
             return False
 
         until(answered, 60, "the private broker to acknowledge a record")

@@ -53,7 +53,7 @@ def _send(
         problem.timed = problem.timed and exists  # a missing topic does not depend on the machine
         raise
     without_outcome = len(producer.open)
-    producer.flush(timeout=10)
+    producer.flush(timeout=60)
     _require_sends(producer, values, given)
     failed = producer.failed
     if exists:

@@ -94,7 +94,7 @@ def _evidence(lab: Lab, number: int, shape: Shape) -> tuple[dict[str, list[dict]
         producer = lab.producer(name=f"{CHECKED} producer")
         for value in range(6):
             producer.send(topic, value=b"%d" % value, partition=value % 2)
-        producer.flush(timeout=10)
+        producer.flush(timeout=60)
         got: Counter[str] = Counter()
 
         def all_handled() -> bool:

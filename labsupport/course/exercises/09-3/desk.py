@@ -58,7 +58,7 @@ class Desk:
         given = f"bury(consumer, producer, record, {shown(error, 60)}); {given}"
         producer = self.producer()
         self.bury(producer, record, error, given)
-        producer.flush(timeout=5)
+        producer.flush(timeout=60)
         self._require_one_letter(record, error, given)
         self.due[record.partition] = record.offset + 1
         self._require_committed(record, given)
@@ -106,7 +106,7 @@ class Desk:
         given = f"bury(consumer, producer, record, {error!r}); {whose}.{method}() raises KafkaTimeoutError once"
         with failing_once(client, method, KafkaTimeoutError("Kafka does not answer")) as raised:
             out, _ = came_out(self.bury, producer, record, error, given)
-        producer.flush(timeout=5)
+        producer.flush(timeout=60)
         written, committed = len(self.letters()), self.committed().get(record.partition, 0) > record.offset
         if committed and not written:
             raise TryAgain(

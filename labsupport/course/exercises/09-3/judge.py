@@ -58,7 +58,7 @@ def _in_hand(lab: Lab, first: Sequence[Wire], second: Sequence[Wire]) -> tuple[K
     wires = [(*wire, number) for number, part in enumerate((first, second)) for wire in part]
     with closing(ConfluentProducer(lab.bootstrap)) as other:
         for sending in [other.send(topic, value, key, headers, number) for key, value, headers, number in wires]:
-            sending.get(10)
+            sending.get(60)
     consumer = reader(lab, topic, fresh_group(lab, "letters"))
     records: list[ConsumerRecord] = []
 
@@ -67,7 +67,7 @@ def _in_hand(lab: Lab, first: Sequence[Wire], second: Sequence[Wire]) -> tuple[K
             records.extend(polled)
         return len(records) == len(wires)
 
-    until(all_there, 10, "the records to be set aside")
+    until(all_there, 60, "the records to be set aside")
     return consumer, sorted(records, key=lambda record: (record.partition, record.offset))
 
 

@@ -134,7 +134,7 @@ def _redriven(lab: Lab) -> list[Event]:
     publish.publish(producer, topic, _changes()[:2])
     first, second = log.read(lab, topic).records
     key, value, headers = dead_letter.wrap(first, KeyError("customer"), 1, "check").encode()
-    producer.send(dead, value, key, headers).get(timeout=5)
+    producer.send(dead, value, key, headers).get(timeout=60)
     redrive.redrive(lab.consumer(name="redrive"), producer, redrive.selection(dead))
     *_, again = log.read(lab, topic).records
     return [Event.decode(second.value), Event.decode(again.value)]

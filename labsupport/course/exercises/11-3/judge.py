@@ -113,10 +113,10 @@ def _records(lab: Lab) -> dict[tuple[str, str], ConsumerRecord]:
     replay.choose(reader, replay.Selection(topic, stop=len(both)), replay_id="2026-04-17").send(producer, topic)
     for event in both:  # once more, by hand: the mark is there, and empty
         headers = [*event.headers(), (replay.REPLAY_ID, b"")]
-        producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
+        producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=60)
     for offset, event in enumerate(both):
         headers = [*event.headers(), (dead_letter.REDRIVE_ORIGIN, f"{topic}/0/{offset}".encode())]
-        producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=5)
+        producer.send(topic, event.encode(), shop.key_of(event), headers).get(timeout=60)
     lab.close_client("check-replay")
     held = lab.log(topic).records
     # In the order of sending: both live, replayed, replayed once more, redriven. For the second event two of these

@@ -302,7 +302,7 @@ def _through_kafka(answer: Submission, lab: Lab, cases: list[Case], schema_of: S
     dead = lab.dead_letters(topic)
     producer = lab.producer(name="check", **dead_letter.producer_settings())
     for number, case in enumerate(cases):
-        producer.send(topic, case.value, b"%d" % number).get(timeout=5)
+        producer.send(topic, case.value, b"%d" % number).get(timeout=60)
     orders: list[Order] = []
 
     def handle(taken: Any) -> None:

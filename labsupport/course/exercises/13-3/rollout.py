@@ -113,7 +113,7 @@ class Rollout:
                 known = {each["name"] for each in WRITTEN[release]["fields"]}
                 encode = self._coder("write", release)
                 value = encode({field: order[field] for field in known})
-                sent = self.producer.send(self.topic, value, partition=0).get(timeout=5)
+                sent = self.producer.send(self.topic, value, partition=0).get(timeout=60)
                 self.sent[sent.offset] = customer, name, release
 
     def _coder(self, way: str, release: str) -> Callable:

@@ -121,7 +121,7 @@ def _run_all(lab: Lab) -> dict[tuple[str, str], Facts]:
                     runs[name, way] = [next(events) for _ in range(TIMES)]
                 answered[name, ASK] = sum(http.ask(client, event) for event in runs[name, ASK])
                 for event in runs[name, TELL]:
-                    producer.send(topic, event.encode()).get(timeout=10)
+                    producer.send(topic, event.encode()).get(timeout=60)
                 answered[name, TELL] = 0  # an event has no answer
         reader.sheet()  # waits until all is read
         done = http.rows + reader.rows

@@ -124,7 +124,7 @@ def _send(lab: Lab, topic: str) -> dict[int, list[RecordMetadata]]:
     """The metadata of RECORDS records in each of two partitions, in order."""
     producer = lab.producer(name="check", max_block_ms=3_000)
     sending = {number: [producer.send(topic, b"order", partition=number) for _ in range(RECORDS)] for number in (0, 1)}
-    return {number: [each.get(timeout=10) for each in all_of_it] for number, all_of_it in sending.items()}
+    return {number: [each.get(timeout=60) for each in all_of_it] for number, all_of_it in sending.items()}
 
 
 def _passes(answer: Submission, reader: Reader, sent: RecordMetadata, *, limit: float = PATIENT, what: str) -> None:

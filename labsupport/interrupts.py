@@ -32,14 +32,27 @@ def interrupts_wait() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def interrupts_call(function: Callable[[], object]) -> Iterator[None]:
-    """For the body of a `with`, let Ctrl-C and its like call `function` instead of raising; then restore what was.
+def handlers_restored() -> Iterator[None]:
+    """After the body of a `with`, what Ctrl-C and its like do is what it was before it.
 
-    What is left behind would swallow every later Ctrl-C of the program. Raises ValueError outside the main thread.
+    What a service or a library leaves behind would swallow every later Ctrl-C of the program, or end it at once.
     """
-    before = {number: signal.signal(number, lambda *_: function()) for number in INTERRUPTS}
+    own = threading.current_thread() is threading.main_thread()  # other threads cannot change them
+    before = {number: signal.getsignal(number) for number in INTERRUPTS} if own else {}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def interrupts_call(function: Callable[[], object]) -> Iterator[None]:
+    """For the body of a `with`, let Ctrl-C and its like call `function` instead of raising KeyboardInterrupt.
+
+    Raises ValueError outside the main thread.
+    """
+    with handlers_restored():
+        for number in INTERRUPTS:
+            signal.signal(number, lambda *_: function())
+        yield

@@ -40,10 +40,11 @@ def leaves_the_process_as_it_was():
     def state() -> dict[str, object]:
         handlers = {each.name: signal.getsignal(each) for each in INTERRUPTS}
         environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-        return {**handlers, "environment": environment, "folder": Path.cwd(), "sys.path": [*sys.path]}
+        return {**handlers, "environment": environment, "folder": Path.cwd()}
 
-    before = state()
+    before, path = state(), [*sys.path]
     yield
+    sys.path[:] = path  # to which a learner's file that is loaded adds its folder, for its neighbours
     assert state() == before
 
 

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from nbval.plugin import get_sanitize_patterns
 
 from labsupport.broker import background
-from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, client_of, comparable, differing, merge
+from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, client_of, comparable, differing, execute, merge
 from labsupport.course import exercises, minutes
 from labsupport.course.verdict import MIME
 from labsupport.settings import CHECKOUT
@@ -385,7 +385,7 @@ def test_each_variation_has_the_outcome_that_it_states(path, settings):
         tried.cells += [*changed.values(), *again]
     client = client_of(tried, path.parent)
     client.allow_errors = True
-    client.execute()
+    execute(client)
     for vary, cell in outcomes:
         assert re.search(vary.shows, printed(cell)), f"{vary}\n{printed(cell)}"
     assert not differing([cells[cell.id] for cell in unchanged], unchanged)
@@ -413,7 +413,7 @@ def test_with_the_reference_answers_every_check_passes(path, kernel_of_answers):
         cell.source = f"{cell.source}\n_ = {Path(exercise.file).stem}.write_text({exercise.reference!r})"
         if not exercise.file:
             cell.source = exercise.reference
-    NotebookClient(solved, km=kernel_of_answers, timeout=CELL_TIMEOUT).execute()
+    execute(NotebookClient(solved, km=kernel_of_answers, timeout=CELL_TIMEOUT))
     checks = [cell for cell in code_cells(solved) if cell.id.startswith("check-")]
     assert checks
     for cell in checks:
@@ -510,7 +510,7 @@ def test_what_a_cell_waits_for_is_not_shown_as_an_error(monkeypatch, tmp_path):
         "outer.update()\ninner.update()\nouter.close()\ninner.close()"
     )
     notebook = read(one_cell(source, [], tmp_path / "waits.ipynb"))
-    client_of(notebook, tmp_path).execute()
+    execute(client_of(notebook, tmp_path))
     outputs = code_cells(notebook)[0].outputs
     assert {output.name for output in outputs} == {"stdout"}
     printed = "".join(output.text for output in outputs)

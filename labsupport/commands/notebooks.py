@@ -19,6 +19,7 @@ from labsupport.broker import temporary_homes
 from labsupport.commands.terminal import console, example, require_checkout
 from labsupport.course.copies import lessons_named
 from labsupport.errors import LabError
+from labsupport.interrupts import handlers_restored
 from labsupport.settings import CHECKOUT
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def run(path: Path) -> bool:
     stored = nbformat.read(path, as_version=4)
     fresh = nbformat.from_dict(stored)
     try:
-        client_of(fresh, path.parent).execute(stderr=subprocess.DEVNULL)  # the kernel's own messages, not a cell's
+        execute(client_of(fresh, path.parent))
     except (CellExecutionError, CellTimeoutError) as error:
         raise LabError(f"{path.name} did not run to its end.", str(error), "nothing was written") from error
     before = path.read_text(encoding="utf-8")
@@ -83,6 +84,12 @@ def client_of(notebook: nbformat.NotebookNode, folder: Path) -> "NotebookClient"
 
     where = {"metadata": {"path": str(folder)}}
     return NotebookClient(notebook, timeout=CELL_TIMEOUT, resources=where, record_timing=False)
+
+
+def execute(client: "NotebookClient") -> None:
+    """Execute its notebook, without the kernel's own messages. Raises what `NotebookClient.execute` does."""
+    with handlers_restored():  # nbclient leaves the system's own behind: SIGTERM would end this program at once
+        client.execute(stderr=subprocess.DEVNULL)
 
 
 def differing(stored: Sequence[nbformat.NotebookNode], fresh: Sequence[nbformat.NotebookNode]) -> list[str]:

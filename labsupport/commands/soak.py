@@ -24,7 +24,7 @@ from labsupport.broker import processes
 from labsupport.broker.cluster import private
 from labsupport.broker.processes import python_marks
 from labsupport.commands import soak_kills, soak_verdicts
-from labsupport.commands.notebooks import CELL_TIMEOUT, client_of, differing, own_home
+from labsupport.commands.notebooks import CELL_TIMEOUT, client_of, differing, execute, own_home
 from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.course.copies import lessons_named
@@ -311,7 +311,7 @@ class _Afternoon:
 def _run(client: NotebookClient) -> str:
     """Run it; return the last line of the error, or an empty string."""
     try:
-        client.execute(stderr=subprocess.DEVNULL)
+        execute(client)
     except CellTimeoutError:
         return NOT_ENDED
     except CellExecutionError as error:

@@ -25,7 +25,7 @@ from labsupport.broker.java_runtime import ENVIRONMENT, JAVA, JVM_FLAGS, LOGGING
 from labsupport.broker.process import Process, overlaid
 from labsupport.broker.processes import java_marks
 from labsupport.commands import doctor
-from labsupport.commands.notebooks import SANITIZE, comparable
+from labsupport.commands.notebooks import SANITIZE, comparable, execute
 from labsupport.registry import apicurio
 from labsupport.settings import CHECKOUT, parse_addresses
 from labsupport.waiting import until
@@ -145,7 +145,7 @@ def test_lesson_00_prints_the_same_on_the_composed_brokers(which, composed, monk
     monkeypatch.setenv("LAB_LEARNER", "anna")
     stored = nbformat.read(CHECKOUT / "notebooks" / "00_start_here.ipynb", as_version=4)
     fresh = nbformat.from_dict(stored)
-    NotebookClient(fresh, timeout=300).execute(stderr=subprocess.DEVNULL)
+    execute(NotebookClient(fresh, timeout=300))
     patterns = dict(get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8")))
     for before, after in zip(stored.cells, fresh.cells, strict=True):
         if before.cell_type == "code":

@@ -81,7 +81,7 @@ def make(lab, name: str) -> Scene:
     plain, last = lab.producer(name="plain"), "at the end" not in name
     outcome = "committed" if name == "marker at the end" else name.partition(" ")[0]
     send(plain, topic, BEFORE, 0)
-    producer = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000)
+    producer = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000, max_block_ms=300_000)
     producer.init_transactions()
     producer.begin_transaction()
     for event, partition in ((FIRST, 0), (SECOND, 0), (OTHER, 1)):
@@ -267,7 +267,9 @@ def test_transactions_that_interleave(lab):
     """Two producers in one partition: each batch belongs to its own, and the first to begin holds up both."""
     topic, producers = lab.topic("orders"), {}
     for name in ("97-a", "97-b"):
-        producers[name] = lab.producer(name=name, transactional_id=name, transaction_timeout_ms=600_000)
+        producers[name] = lab.producer(
+            name=name, transactional_id=name, transaction_timeout_ms=600_000, max_block_ms=300_000
+        )
         producers[name].init_transactions()
         producers[name].begin_transaction()
     for name, event in zip(("97-a", "97-b", "97-a", "97-b", "97-a"), EVENTS, strict=True):
@@ -293,7 +295,7 @@ def replayed(lab, topic):
 def test_thousands_of_aborted_records(lab):
     """In many fetches, with one record that counts in the middle."""
     topic = lab.topic("orders")
-    producer = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000)
+    producer = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000, max_block_ms=300_000)
     producer.init_transactions()
     for number in range(4):
         producer.begin_transaction()
@@ -339,7 +341,7 @@ def test_the_lag_of_who_has_read_everything_is_0(lab, scene):
 def test_the_lag_of_who_commits_in_the_transaction_is_0(lab):
     """`send_offsets_to_transaction` commits the next offset, behind which lies the marker."""
     source, target, group = lab.topic("source"), lab.topic("target"), lab.group("service")
-    producer = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000)
+    producer = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000, max_block_ms=300_000)
     producer.init_transactions()
     producer.begin_transaction()
     send(producer, source, BEFORE, 0)
@@ -481,7 +483,7 @@ def test_dead_letters_of_a_transaction(lab, end):
     """Listed and sent back if they were committed; what waits is named."""
     topic, letters = letters_of(lab, EVENTS[:3])
     dead = lab.dead_letters(topic)
-    producer = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000)
+    producer = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000, max_block_ms=300_000)
     producer.init_transactions()
     key, value, headers = letters[0]
     lab.producer(name="plain").send(dead, value, key, headers).get(timeout=300)
@@ -512,7 +514,7 @@ def test_what_was_sent_back_before(lab, end):
     (key, value, headers) = letters[0]
     lab.producer(name="plain").send(dead, value, key, headers).get(timeout=300)
     (found,) = redrive.letters(lab.consumer(name="redrive"), redrive.selection(dead)).found
-    holder = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000)
+    holder = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000, max_block_ms=300_000)
     holder.init_transactions()
     holder.begin_transaction()
     if end:  # the copy itself belongs to a transaction
@@ -544,7 +546,7 @@ def test_a_compacted_log_with_transactions(lab):
         max_compaction_lag_ms=1,
         delete_retention_ms=0,
     )
-    producer = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000)
+    producer = lab.producer(name="t", transactional_id="97-t", transaction_timeout_ms=600_000, max_block_ms=300_000)
     producer.init_transactions()
     for event, end in ((BEFORE, "commit"), (FIRST, "abort"), (SECOND, "commit"), (OTHER, "abort")):
         producer.begin_transaction()

@@ -188,6 +188,7 @@ def test_binders_steps_in_one_gigabyte(user):
     path = f"{python.parent}:{os.environ['PATH']}"
     # `-e .` of the pins means the folder in which pip runs: Binder's is the repository.
     (site,) = (python.parent.parent / "lib").glob("python3*/site-packages")
+    (site / "labsupport.pth").unlink()  # which uv has linked into other environments, too
     (site / "labsupport.pth").write_text(f"{checkout}\n")
     with memory_limited(1_000_000_000) as register:
         join = ["sh", "-c", f'echo $$ > {register}; exec "$@"', "sh"]  # as root; then rights are given away

@@ -65,12 +65,21 @@ def _run(command: list[str], cwd: Path, env: dict[str, str], stderr: int | None 
     return subprocess.run(command, cwd=cwd, env=env, close_fds=WINDOWS, stderr=stderr)
 
 
+def point_to(checkout: Path, folder: Path) -> None:
+    """Write anew where the environment in `folder` finds the lab, as a relative path.
+
+    Python decodes the path of `-e .` by the locale: an umlaut in it stops Python under a C locale, and the path is lost
+    on Windows. Relative to the file it is plain ASCII. uv links its cache's files into the environment, and so into
+    others: the file is replaced, not written into.
+    """
+    for path in folder.rglob("*labsupport*.pth"):
+        path.unlink()
+        path.write_text(os.path.relpath(checkout, path.parent) + "\n", encoding="utf-8")
+
+
 def _missing(folder: Path, requirements: Path) -> str:
     """Return which pins the environment does not fulfil."""
-    # Python decodes the path of `-e .` by the locale: an umlaut in it stops Python under a C locale, and the path is
-    # lost on Windows. Relative to the file it is plain ASCII.
-    for path in folder.rglob("*labsupport*.pth"):
-        path.write_text(os.path.relpath(requirements.parent, path.parent) + "\n", encoding="utf-8")
+    point_to(requirements.parent, folder)
     code = "from labsupport.setup import installed; print('; '.join(installed.wrong()[:3]))"
     run = subprocess.run([str(python_of(folder)), "-I", "-c", code], capture_output=True, text=True)
     return run.stdout.strip() if run.returncode == 0 else run.stderr.strip().split("\n")[-1]

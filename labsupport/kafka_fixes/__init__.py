@@ -10,9 +10,12 @@
     a join that outlasts a short poll is never finished     ask_for_topics          not that we found; #1237 is close
     subscribing again forgets what a pattern has found      listen                  not that we found
     members polled in turn can join for ever: the same      ask_for_topics
+    a topic that may not be read brings nothing, silently   require_right_to_read   not that we found
     nothing can end a running `for record in consumer`      end_iteration           not that we found
     an idle producer requests metadata in a busy loop       rest_when_idle          not that we found
     a producer with unsent records is never closed          close                   not that we found
+    a fenced producer that sends fences its successor       stays_fenced            #2885 is close
+    an end of a transaction is awaited for ever             answers_in_time         not that we found
 
 Three faults are avoided instead:
 
@@ -20,8 +23,8 @@ Three faults are avoided instead:
     KIP-848 and share groups look dead                      groups.py, protocol/    not that we found
     null key and value, null headers cannot be sent         history/librdkafka.py   pull #2004 mentions it
 
-Numbers belong to https://github.com/dpkp/kafka-python. Each fault has a test in tests/kafka/test_kafka_fixes.py against
-the bare client. When that test fails on a new version, delete the workaround.
+Numbers belong to https://github.com/dpkp/kafka-python. Each fault has a test against the bare client: about rights in
+tests/kafka/test_class.py, all others in test_kafka_fixes.py. When that fails on a new version, delete the workaround.
 """
 
 from labsupport.kafka_fixes.consumers import (
@@ -33,13 +36,16 @@ from labsupport.kafka_fixes.consumers import (
     outlive_brokers,
     pattern_of,
     repaired,
+    require_right_to_read,
     resume,
 )
 from labsupport.kafka_fixes.producers import close, rest_when_idle
+from labsupport.kafka_fixes.transactional_producers import answers_in_time, stays_fenced
 from labsupport.kafka_fixes.unreadable_records import UnreadableError, readable
 
 __all__ = [
     "UnreadableError",
+    "answers_in_time",
     "ask_for_all_topics",
     "ask_for_topics",
     "close",
@@ -50,6 +56,8 @@ __all__ = [
     "pattern_of",
     "readable",
     "repaired",
+    "require_right_to_read",
     "rest_when_idle",
     "resume",
+    "stays_fenced",
 ]

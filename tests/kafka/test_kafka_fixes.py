@@ -7,7 +7,14 @@ import sys
 import pytest
 from confluent_kafka import Consumer
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition, codec
-from kafka.errors import CorruptRecordError, KafkaConnectionError, KafkaTimeoutError, UnknownTopicOrPartitionError
+from kafka.errors import (
+    CorruptRecordError,
+    InvalidProducerEpochError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    ProducerFencedError,
+    UnknownTopicOrPartitionError,
+)
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record.default_records import DefaultRecordBase
 from kafka.record.memory_records import MemoryRecords
@@ -15,6 +22,8 @@ from kafka.structs import OffsetAndMetadata
 
 from labsupport import kafka_fixes
 from labsupport.broker.cluster import private
+from labsupport.experiments.breaking import faults
+from labsupport.experiments.watching import log
 from labsupport.kafka_fixes import UnreadableError, ask_for_all_topics, outlive_brokers, readable
 from labsupport.waiting import until
 
@@ -568,3 +577,80 @@ def test_a_producer_with_unsent_records_is_closed(unsent):
         kafka_fixes.close(unsent, timeout=0.2)
     until(lambda: not unsent._sender.is_alive(), 300, "the sender thread to end")
     unsent.close(timeout=0.2)
+
+
+# Transactions
+
+
+@pytest.fixture
+def rivals(cluster, bare):
+    """`rivals(fixed)`: a zombie and its successor, each in a transaction with one record, and their topic."""
+
+    def begun(fixed):
+        topic, both = cluster.create_topic("98-rivals"), []
+        for value in (b"zombie", b"successor"):
+            both.append(bare(KafkaProducer, transactional_id="98-rivals"))
+            if fixed:
+                kafka_fixes.stays_fenced(both[-1])
+            both[-1].init_transactions()
+            both[-1].begin_transaction()
+            both[-1].send(topic, value).get(timeout=300)
+        return *both, topic
+
+    return begun
+
+
+def test_bare_a_fenced_producer_that_sends_fences_its_successor(cluster, rivals):
+    """And aborts its transaction; neither says so plainly."""
+    zombie, successor, topic = rivals(False)
+    with pytest.raises(InvalidProducerEpochError):
+        zombie.send(topic, b"again").get(timeout=300)
+    until(lambda: log.read(cluster, topic).number("aborted") == 2, 300, "the end of both transactions")
+    with pytest.raises(ProducerFencedError):
+        successor.commit_transaction()
+
+
+def test_a_fenced_producer_says_so_and_does_no_harm(cluster, rivals):
+    """Whatever it calls, and as often as it likes."""
+    zombie, successor, topic = rivals(True)
+    with pytest.raises(ProducerFencedError):
+        zombie.send(topic, b"again").get(timeout=300)
+    for call in (
+        zombie.begin_transaction,
+        zombie.commit_transaction,
+        zombie.abort_transaction,
+        lambda: zombie.send(topic, b"and again"),
+        lambda: zombie.send_offsets_to_transaction({}, "98-rivals"),
+    ):
+        with pytest.raises(ProducerFencedError):
+            call()
+    successor.commit_transaction()
+    log.until_end(cluster, topic, {0: 4})
+    assert [each.value for each in log.read(cluster, topic).valid] == [b"successor"]
+
+
+@pytest.mark.parametrize("method", ["commit_transaction", "abort_transaction", "send_offsets_to_transaction"])
+def test_an_answer_that_never_comes_is_unknown_after_a_time(runtime, method):
+    """Bare it is awaited for ever. The next producer of this id settles what became of it."""
+    with private(settings=runtime.settings) as kafka:
+        topic = kafka.create_topic("98-unknown")
+        producer = kafka.producer(name="shop", transactional_id="98-shop", max_block_ms=1_000)
+        until(lambda: not _timed_out(producer.init_transactions), 300, "the first transaction")
+        producer.begin_transaction()
+        producer.send(topic, b"1").get(timeout=300)
+        offsets = ({TopicPartition(topic, 0): OffsetAndMetadata(1, "", -1)}, "98-group")
+        with faults.paused(kafka.broker(1)), pytest.raises(KafkaTimeoutError, match=r"of 98-shop in 1 s: .* unknown"):
+            getattr(producer, method)(*(offsets if "offsets" in method else ()))
+        kafka.close_client("shop")
+        heir = kafka.producer(name="shop", transactional_id="98-shop")
+        heir.init_transactions()
+        until(lambda: log.read(kafka, topic).number("open") == 0, 300, "the end of the transaction")
+        assert len(log.read(kafka, topic).markers) == 1
+
+
+def _timed_out(call):
+    try:
+        call()
+    except KafkaTimeoutError:
+        return True
+    return False

@@ -10,7 +10,8 @@
     UnknownOriginError    delivery/dead_letter_dialects: headers do not say where a record lay
     SchemaError           registry: a text is no schema
     RegistryError         registry: a request is refused
-    NotKafkaError         broker/metadata: something else listens there
+    NotKafkaError         broker/channel: something else listens there
+    RefusedError          broker/channel, access_token: Kafka does not let this client in
     FaultError            experiments/breaking/faults: on purpose
     DisturbedError        experiments/breaking/broker_deaths: the machine stood still, play the trial again
     RenamedError          renamed: an old name of an earlier course
@@ -55,6 +56,10 @@ class DisturbedError(Exception):
 
 class NotKafkaError(Exception):
     """Something listens at the address but does not speak Kafka's protocol."""
+
+
+class RefusedError(ConnectionError):
+    """Kafka, or what stands before it, does not let this client in; the message says why, without a secret."""
 
 
 class SchemaError(Exception):

@@ -5,9 +5,10 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from labsupport.connection import Connection, parse_addresses
 from labsupport.errors import LabError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -26,22 +27,6 @@ def place(checkout: Path) -> Path:
 
 
 PLACE = place(CHECKOUT)
-ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
-
-
-def parse_addresses(text: str) -> list[tuple[str, int]]:
-    """Parse `host:port[,host:port]` into (host, port) pairs; raises LabError for anything else."""
-    pairs = []
-    for part in text.split(","):
-        match = ADDRESS.fullmatch(part.strip())
-        if not match or not 0 < int(match["port"]) < 65536:
-            raise LabError(
-                f"LAB_KAFKA is {text!r}.",
-                f"{part.strip()!r} is not host:port with a port between 1 and 65535",
-                "set LAB_KAFKA=localhost:9092 (several: host:port,host:port), or unset it to use the lab's own broker",
-            )
-        pairs.append((match["host"].strip("[]"), int(match["port"])))
-    return pairs
 
 
 def default_learner() -> str:
@@ -95,7 +80,8 @@ def _file(name: str, path: str) -> str:
 class Settings:
     """The settings, read once at the edge and passed on as a value.
 
-    `kafka` is "embedded" or "host:port[,host:port]". `home` has the broker of this checkout, or of this user if there
+    `kafka` is "embedded" or "host:port[,host:port]"; `secured` says how to connect there if it takes more than that
+    (LAB_KAFKA_CONFIG). `home` has the broker of this checkout, or of this user if there
     is none; `cache` is shared by all checkouts of this user. `offline` is a folder with wheels and jars, `maven` the
     address of a mirror. `seed` decides which events the lessons' shop has.
     """
@@ -109,6 +95,7 @@ class Settings:
     seed: int = 2026
     registry: str = field(default="", repr=False)  # may hold a password
     registry_ca: str = ""
+    secured: Connection | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -116,7 +103,14 @@ class Settings:
         kafka = environ.get("LAB_KAFKA", "").strip() or "embedded"
         if kafka != "embedded":
             parse_addresses(kafka)
-        learner = environ.get("LAB_LEARNER", "").strip() or default_learner()
+        secured = None
+        if config := environ.get("LAB_KAFKA_CONFIG", "").strip():
+            from labsupport import client_properties
+
+            secured = client_properties.read(Path(config).resolve(), "" if kafka == "embedded" else kafka)
+            kafka = secured.bootstrap
+        of_class = secured.learner if secured else ""
+        learner = environ.get("LAB_LEARNER", "").strip() or of_class or default_learner()
         if not re.fullmatch(r"[a-z0-9_]{1,50}", learner):
             raise LabError(
                 f"LAB_LEARNER is {learner!r}.",
@@ -141,7 +135,12 @@ class Settings:
             seed=int(seed),
             registry=_registry(environ.get("LAB_REGISTRY", "").strip()),
             registry_ca=_file("LAB_REGISTRY_CA", environ.get("LAB_REGISTRY_CA", "").strip()),
+            secured=secured,
         )
+
+    def on_own_broker(self) -> "Settings":
+        """Return these settings with the lab's own broker, on this computer."""
+        return replace(self, kafka="embedded", secured=None)
 
     @property
     def embedded(self) -> bool:
@@ -152,3 +151,22 @@ class Settings:
     def prefix(self) -> str:
         """The prefix of topic and group names: empty on the lab's own broker, with the learner's name elsewhere."""
         return "" if self.embedded else f"lab-{self.learner}-"
+
+    @property
+    def kafka_source(self) -> str:
+        """The variable that names the Kafka, if it is not the lab's own."""
+        return "LAB_KAFKA_CONFIG" if self.secured else "LAB_KAFKA"
+
+    @property
+    def connection(self) -> Connection:
+        """How to connect to the Kafka that LAB_KAFKA_CONFIG or LAB_KAFKA names; not for the lab's own."""
+        return self.connection_to(self.kafka)
+
+    def connection_to(self, addresses: str) -> Connection:
+        """Return the connection to these addresses: as LAB_KAFKA_CONFIG says if they are its own, else in plain text.
+
+        So a program of its own needs the address alone, and a private broker is never given somebody's password.
+        """
+        if self.secured and set(parse_addresses(addresses)) <= set(self.secured.addresses):
+            return self.secured.at(addresses)
+        return Connection(addresses)

@@ -90,9 +90,48 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     ),
     (
         errors.KafkaTimeoutError,
+        "No answer to the (commit|abort|offsets)",
+        "Unknown: the transaction may be committed or not. Close this producer and make another one with the same "
+        "transactional_id: its init_transactions() waits until that is settled. Then go on from the committed offsets.",
+    ),
+    (
+        errors.KafkaTimeoutError,
         "Expiring|Timeout after waiting|RequestTimedOut",
         "Unknown: no answer came in time, so it may be stored or not. Look into the topic, or send it again "
         "with the same event id.",
+    ),
+    (
+        errors.TopicAuthorizationFailedError,
+        "",
+        "Your user may not use that topic. On a class's Kafka your topics begin with lab-<your name>-, as lab.topic() "
+        "names them, and LAB_LEARNER is your name there.",
+    ),
+    (
+        errors.GroupAuthorizationFailedError,
+        "",
+        "Your user may not use that group. On a class's Kafka your groups begin with lab-<your name>-, as lab.group() "
+        "names them, and LAB_LEARNER is your name there.",
+    ),
+    (
+        errors.TransactionalIdAuthorizationFailedError,
+        "",
+        "Your user may not use that transactional_id. On a class's Kafka it begins with lab-<your name>-.",
+    ),
+    (
+        errors.ClusterAuthorizationFailedError,
+        "",
+        "Your user may not do that on this Kafka: its administrator may.",
+    ),
+    (
+        errors.SaslAuthenticationFailedError,
+        "",
+        "Kafka does not accept the user or the password of LAB_KAFKA_CONFIG (any more). In a terminal: "
+        "python3 lab.py status",
+    ),
+    (
+        errors.ThrottlingQuotaExceededError,
+        "",
+        "You have made or deleted many topics at once, and this Kafka limits that: wait some seconds, then try again.",
     ),
     (
         errors.CommitFailedError,
@@ -110,6 +149,13 @@ MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
         errors.KafkaConfigurationError,
         "Heartbeat interval",
         "A session must hold several heartbeats: make heartbeat_interval_ms a third of session_timeout_ms, or less.",
+    ),
+    (
+        errors.ProducerFencedError,
+        "",
+        "Another producer has begun with the same transactional_id, or this transaction took longer than "
+        "transaction_timeout_ms; it is aborted. Close this producer; if it should run, make another one and go on "
+        "from the committed offsets.",
     ),
     (
         errors.FencedInstanceIdError,

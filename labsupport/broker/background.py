@@ -85,7 +85,7 @@ def stop_all(settings: Settings, roles: Iterable[str] = processes.ROLES) -> list
 def wipe(settings: Settings) -> None:
     """Stop every broker of this lab and delete its data."""
     with _alone(settings), storing(settings.home, "LAB_HOME"):
-        _stop(settings, [role for role in processes.ROLES if role != "jupyter"])
+        _stop(settings, [role for role in processes.ROLES if role not in ("jupyter", processes.CLASS)])
         for folder in data_folders(settings):
             if folder.exists():
                 shutil.rmtree(folder)

@@ -10,10 +10,18 @@ from kafka.errors import BrokerResponseError, KafkaConnectionError, NodeNotReady
 
 from labsupport.broker.advice import DOWN, speaking
 from labsupport.broker.embedded import EmbeddedCluster
-from labsupport.broker.metadata import FOREIGN, reach
+from labsupport.broker.metadata import reach
+from labsupport.connection import Connection
 from labsupport.errors import LabError
-from labsupport.kafka_fixes import ask_for_topics, close, repaired, rest_when_idle
-from labsupport.settings import parse_addresses
+from labsupport.kafka_fixes import (
+    answers_in_time,
+    ask_for_topics,
+    close,
+    repaired,
+    require_right_to_read,
+    rest_when_idle,
+    stays_fenced,
+)
 from labsupport.waiting import until
 
 # The lab's defaults for clients: timeouts in milliseconds. Kafka's own suit a data centre; here a learner would look at
@@ -40,13 +48,24 @@ log = logging.getLogger("labsupport")
 class Clients:
     """The clients of one Kafka cluster. Close it, or use it as a context manager: that closes every client it made."""
 
-    def __init__(self, bootstrap: str, *, embedded: EmbeddedCluster | None = None):
-        """`embedded`: the brokers behind it, if they are the lab's own."""
-        self.bootstrap, self.embedded = bootstrap, embedded
+    def __init__(self, connection: Connection | str, *, embedded: EmbeddedCluster | None = None):
+        """`connection` may be an address (plain text). `embedded`: the brokers behind it, if they are the lab's own."""
+        self.connection, self.embedded = Connection.of(connection), embedded
         self._clients: dict[str, Any] = {}
         self._admin: KafkaAdminClient | None = None
         self._running_then: tuple[int, ...] = ()
         self._open = True
+
+    @property
+    def bootstrap(self) -> str:
+        """The brokers' addresses, as clients take them: host:port[,host:port]."""
+        return self.connection.bootstrap
+
+    @property
+    def security(self) -> dict[str, Any]:
+        """What kafka-python's clients need besides the address: nothing, unless Kafka is secured."""
+        settings = self.connection.kafka_python()
+        return {name: value for name, value in settings.items() if name != "bootstrap_servers"}
 
     def __enter__(self) -> Self:
         return self
@@ -55,12 +74,17 @@ class Clients:
         self.close()
 
     def config(self, kind: str, **settings: Any) -> dict[str, Any]:
-        """Return the settings of a "producer", "consumer" or "admin": address and timeouts, then `settings`."""
-        return {"bootstrap_servers": self.bootstrap.split(",")} | TIMEOUTS[kind] | settings
+        """Return the settings of a "producer", "consumer" or "admin": connection and timeouts, then `settings`."""
+        return self.connection.kafka_python() | TIMEOUTS[kind] | settings
 
     def producer(self, *, name: str, **settings: Any) -> KafkaProducer:
-        """Make a KafkaProducer with `client_id=name`. An earlier client of this name is closed first."""
-        return rest_when_idle(self._make("producer", name, **settings))
+        """Make a KafkaProducer with `client_id=name`. An earlier client of this name is closed first.
+
+        With a `transactional_id`, a fenced one says so, and a commit without an answer ends after `max_block_ms`.
+        """
+        if settings.get("transactional_id"):
+            settings = {"max_block_ms": 30_000} | settings  # before its first transaction a broker makes a topic
+        return answers_in_time(stays_fenced(rest_when_idle(self._make("producer", name, **settings))))
 
     def consumer(self, *topics: str, name: str, **settings: Any) -> KafkaConsumer:
         """Make a KafkaConsumer of `topics` with `client_id=name`. An earlier client of this name is closed first."""
@@ -68,6 +92,8 @@ class Clients:
         with speaking(f"Could not ask for the topics {', '.join(topics)}."):
             if topics:
                 ask_for_topics(consumer, *topics)
+                if unknown := [topic for topic in topics if not consumer.partitions_for_topic(topic)]:
+                    require_right_to_read(self.admin(), unknown)
         return consumer
 
     def admin(self) -> KafkaAdminClient:
@@ -119,7 +145,7 @@ class Clients:
                 "run the first code cell of the lesson again",
             )
         # First, because a client that cannot connect retries for 5 s and does not say why.
-        reach(parse_addresses(self.bootstrap), next_step=DOWN if self.embedded else FOREIGN)
+        reach(self.connection, next_step=DOWN if self.embedded else "")
         with speaking(f"Could not make the {kind} at {self.bootstrap}."):
             return CLIENTS[kind](*topics, **self.config(kind, **settings))
 
@@ -142,6 +168,10 @@ class Clients:
     def close(self) -> None:
         """Close every client made here; no more can be made."""
         self._open = False
+        self.close_clients()
+
+    def close_clients(self) -> None:
+        """Close every client made here; the next one is made anew."""
         for name in list(self._clients):
             self.close_client(name)
         if self._admin is not None:

@@ -19,10 +19,15 @@ from labsupport.broker.clients import Clients
 from labsupport.broker.embedded import EmbeddedBroker, EmbeddedCluster
 from labsupport.broker.jars import kafka_version
 from labsupport.broker.metadata import reach
+from labsupport.client_properties import readable_by_others
+from labsupport.connection import Connection
+from labsupport.console import note
 from labsupport.errors import LabError
 from labsupport.groups import Group, describe, remove_members
-from labsupport.settings import Settings, parse_addresses
+from labsupport.settings import Settings
 from labsupport.waiting import until
+
+LARGEST_ELSEWHERE = 8 << 20  # bytes of a batch; a dead letter topic asks for more, and managed clusters refuse that
 
 
 class Cluster(Clients):
@@ -34,7 +39,7 @@ class Cluster(Clients):
 
     def __init__(
         self,
-        bootstrap: str,
+        connection: Connection | str,
         *,
         prefix: str = "",
         embedded: EmbeddedCluster | None = None,
@@ -45,7 +50,7 @@ class Cluster(Clients):
         `deletes_topics=False`: use a fresh name instead of deleting a topic. This is the default for the lab's own
         broker on Windows, where deleting a topic can stop the broker (KAFKA-1194).
         """
-        super().__init__(bootstrap, embedded=embedded)
+        super().__init__(connection, embedded=embedded)
         self.prefix = prefix
         self.deletes_topics = not (embedded and sys.platform == "win32") if deletes_topics is None else deletes_topics
 
@@ -82,6 +87,8 @@ class Cluster(Clients):
             taken = set(self.topics())
             candidates = [name, *(f"{name}.{number}" for number in range(2, len(taken) + 3))]
             name = next(candidate for candidate in candidates if candidate not in taken)
+        if not self.embedded and "max_message_bytes" in config:
+            config["max_message_bytes"] = min(int(config["max_message_bytes"]), LARGEST_ELSEWHERE)
         settings = {key.replace("_", "."): str(value) for key, value in ({"retention_ms": -1} | config).items()}
         placed: dict[str, Any] = {"num_partitions": partitions, "replication_factor": -1}
         if replicas:
@@ -199,8 +206,11 @@ def connect(settings: Settings) -> Cluster:
     """Return the cluster that `settings` name, up and answering: the lab's own (started if needed) or another."""
     if settings.embedded:
         embedded, _ = background.ensure(settings)
-        return Cluster(embedded.bootstrap, embedded=embedded)
-    return Cluster(reach(parse_addresses(settings.kafka)), prefix=settings.prefix)
+        return Cluster(embedded.connection, embedded=embedded)
+    connection = reach(settings.connection)
+    if (file := connection.source) and (connection.password or connection.key) and readable_by_others(file):
+        note(f'Other users of this machine may read your password in {file}: chmod 600 "{file}"')
+    return Cluster(connection, prefix=settings.prefix)
 
 
 @contextlib.contextmanager
@@ -215,7 +225,7 @@ def private(
     dotted = {key.replace("_", "."): str(value) for key, value in overrides.items()}
     embedded = background.private(settings or Settings.from_environment(), size, dotted, controller=controller)
     try:
-        with Cluster(embedded.bootstrap, embedded=embedded) as cluster:
+        with Cluster(embedded.connection, embedded=embedded) as cluster:
             yield cluster
     finally:
         embedded.destroy()

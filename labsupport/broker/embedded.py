@@ -26,7 +26,8 @@ from labsupport.broker.java_runtime import ENVIRONMENT, LOGGING, TEMPORARY, Runt
 from labsupport.broker.metadata import active_controller, ask
 from labsupport.broker.process import Process, tail, write_atomically
 from labsupport.broker.processes import java_marks
-from labsupport.broker.server_properties import HOST, server_properties
+from labsupport.broker.server_properties import HOST, Access, server_properties
+from labsupport.connection import PLAIN, Connection
 from labsupport.errors import LabError, NotKafkaError
 from labsupport.interrupts import interrupts_wait
 from labsupport.waiting import until
@@ -34,14 +35,14 @@ from labsupport.waiting import until
 START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a busy machine
 
 
-def known_brokers(port: int, cluster: str = "") -> set[int]:
+def known_brokers(port: int, cluster: str = "", connection: Connection = PLAIN) -> set[int]:
     """Return the ids of the brokers that the one on `port` knows; empty while it does not answer.
 
     If `cluster` is given, brokers of another cluster do not count: two labs that start at the same moment can choose
     the same port, and the loser must not take the other's broker for its own.
     """
     try:
-        answer = ask(HOST, port, timeout=1.0)
+        answer = ask(HOST, port, 1.0, connection)
     except (OSError, NotKafkaError):
         return set()
     return set(answer.brokers) if cluster in ("", answer.cluster_id) else set()
@@ -119,9 +120,9 @@ class EmbeddedBroker:
     def answers(self, wanted: set[int]) -> bool:
         """Return whether it answers a client and lists the brokers `wanted`; a controller, whether it leads."""
         if self.role == "broker":
-            return wanted <= known_brokers(self.port, self.cluster.id)
+            return wanted <= known_brokers(self.port, self.cluster.id, self.cluster.connection)
         with contextlib.suppress(OSError, NotKafkaError):
-            return active_controller(HOST, self.port, timeout=1.0) == self.number
+            return active_controller(HOST, self.port, 1.0, self.cluster.connection) == self.number
         return False
 
     def start(self) -> None:
@@ -165,8 +166,8 @@ class EmbeddedBroker:
         """Start its process and return at once."""
         cluster = self.cluster
         self._format()
-        text = server_properties(self.number, cluster.ports, cluster.overrides)
-        write_atomically(self.folder / "server.properties", text)
+        text = server_properties(self.number, cluster.ports, cluster.overrides, cluster.access)
+        write_atomically(self.folder / "server.properties", text, 0o600 if cluster.access else 0o666)
         shutil.copyfile(LOGGING, self.folder / "log4j2.properties")
         self._forget_temporary()
         (self.folder / TEMPORARY).mkdir()
@@ -207,13 +208,15 @@ class EmbeddedCluster:
         role: str = "private",
         ports: Sequence[int] = (),
         overrides: dict[str, str] | None = None,
+        access: Access | None = None,
     ):
         """`controller`: with a node of its own for it; a cluster that is in the folder already stays as it is.
 
-        `ports`: preferred client ports. `overrides`: broker settings that replace the lab's own.
+        `ports`: preferred client ports. `overrides`: broker settings that replace the lab's own. `access`: who may
+        use the brokers, if not everybody on this machine.
         """
         self.folder, self.runtime, self.role = folder, runtime, role
-        self.preferred_ports, self.overrides = tuple(ports), dict(overrides or {})
+        self.preferred_ports, self.overrides, self.access = tuple(ports), dict(overrides or {}), access
         self.id, self.ports = recorded_cluster(folder)
         if self.ports:
             size = sum(client > 0 for client, _ in self.ports.values())
@@ -226,6 +229,13 @@ class EmbeddedCluster:
     def bootstrap(self) -> str:
         """The brokers' addresses, as clients take them: host:port[,host:port]."""
         return ",".join(f"{HOST}:{broker.port}" for broker in self.brokers)
+
+    @property
+    def connection(self) -> Connection:
+        """How to connect to the brokers."""
+        if not self.access:
+            return Connection(self.bootstrap)
+        return Connection(self.bootstrap, "SASL_PLAINTEXT", "PLAIN", self.access.owner, self.access.password)
 
     def begin(self) -> None:
         """Start the processes of all brokers and return at once; `start` then waits for what is left."""
@@ -303,7 +313,8 @@ class EmbeddedCluster:
         silent = list(nodes)
 
         def ready_or_dead() -> bool:
-            silent[:] = [node for node in silent if not node.answers(wanted)]
+            # Each time all of them: one that listed a broker before that was fenced may not list it again yet.
+            silent[:] = [node for node in nodes if not node.answers(wanted)]
             return not silent or any(node.process is None for node in silent)
 
         what = f"{len(wanted)} brokers to answer" if len(wanted) > 1 else "Kafka to answer"

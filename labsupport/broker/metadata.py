@@ -1,6 +1,6 @@
-"""Ask one node one question: for metadata, as every Kafka client does first, or another.
+"""Ask nodes for metadata, as every Kafka client does first, and find those that answer.
 
-It uses a plain socket and kafka-python's encoding, because a client that cannot connect keeps a thread that retries.
+It uses a blocking socket (`channel.py`), because a client that cannot connect keeps a thread that retries.
 """
 
 import socket
@@ -8,18 +8,16 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from kafka.errors import KafkaError
 from kafka.protocol.admin import DescribeQuorumRequest
 from kafka.protocol.metadata import MetadataRequest
-from kafka.protocol.parser import KafkaProtocol
 
-from labsupport.errors import LabError, NotKafkaError
+from labsupport.broker.channel import exchange
+from labsupport.connection import PLAIN, Connection
+from labsupport.errors import LabError, NotKafkaError, RefusedError
 from labsupport.waiting import until
 
 VERSION = 5  # of the metadata request; brokers from Kafka 1.0 to 4.x support it
-LARGEST_ANSWER = 1_000_000  # bytes; another protocol's first four bytes read as an absurd size
 
 
 @dataclass(frozen=True)
@@ -36,54 +34,36 @@ def in_use(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def ask(host: str, port: int, timeout: float = 2.0) -> Metadata:
+def ask(host: str, port: int, timeout: float = 2.0, connection: Connection = PLAIN) -> Metadata:
     """Ask one address for the brokers. Raises as `exchange` does."""
-    metadata = exchange(host, port, MetadataRequest[VERSION](topics=[], allow_auto_topic_creation=False), timeout)
+    request = MetadataRequest[VERSION](topics=[], allow_auto_topic_creation=False)
+    metadata = exchange(host, port, request, timeout, connection)
     return Metadata(metadata.cluster_id, {b.node_id: (b.host, b.port) for b in metadata.brokers})
 
 
-def active_controller(host: str, port: int, timeout: float = 2.0) -> int:
+def active_controller(host: str, port: int, timeout: float = 2.0, connection: Connection = PLAIN) -> int:
     """Ask a controller, at its own port, which one leads the quorum; -1 if none. Raises as `exchange` does."""
     topic = DescribeQuorumRequest.TopicData
     asked = topic(topic_name="__cluster_metadata", partitions=[topic.PartitionData(partition_index=0)])
-    answer = exchange(host, port, DescribeQuorumRequest[0](topics=[asked]), timeout)
+    answer = exchange(host, port, DescribeQuorumRequest[0](topics=[asked]), timeout, connection)
     return answer.topics[0].partitions[0].leader_id if answer.topics else -1
 
 
-def exchange(host: str, port: int, request: Any, timeout: float = 2.0) -> Any:
-    """Send one request of a certain version to one address, and return the response.
-
-    Raises OSError (nothing listens, no answer within `timeout` seconds) or NotKafkaError.
-    """
-    protocol = KafkaProtocol(client_id="lab", receive_message_max_bytes=LARGEST_ANSWER)
-    protocol.send_request(request)
-    with socket.create_connection((host, port), timeout=timeout) as connection:
-        connection.sendall(protocol.send_bytes())
-        answers: list = []
-        while not answers:
-            received = connection.recv(65536)
-            if not received:
-                raise NotKafkaError("it closed the connection without an answer")
-            try:
-                answers = protocol.receive_bytes(received)
-            except (KafkaError, ValueError, AttributeError) as error:
-                raise NotKafkaError(f"it began with {received[:12]!r}") from error
-    return answers[0][1]
-
-
 FOREIGN = "start that Kafka, correct LAB_KAFKA, or unset LAB_KAFKA to use the lab's own broker"
+CONFIGURED = "correct {file} (LAB_KAFKA_CONFIG), or unset LAB_KAFKA_CONFIG to use the lab's own broker"
 
 
-def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0, next_step: str = FOREIGN) -> str:
-    """Ask all `addresses` at once and return those that answer, as `host:port[,host:port]`.
+def reach(connection: Connection, timeout: float = 4.0, next_step: str = "") -> Connection:
+    """Ask all addresses at once, and return the connection to those that answer.
 
     After the first answer the others have half a second more. Raises LabError after at most `timeout` seconds; it tells
-    an unknown host, a port where nothing listens, silence, and another protocol apart.
+    an unknown host, a port where nothing listens, silence, another protocol and each kind of refusal apart.
     """
+    addresses = connection.addresses
     answers: dict[int, Metadata | str] = {}
     for number, (host, port) in enumerate(addresses):
         threading.Thread(
-            target=lambda number, *address: answers.update({number: _one(*address)}),
+            target=lambda number, *address: answers.update({number: _one(connection, *address)}),
             args=(number, host, port, timeout),
             daemon=True,
         ).start()
@@ -97,9 +77,11 @@ def reach(addresses: Sequence[tuple[str, int]], timeout: float = 4.0, next_step:
     until(enough, timeout + 1, "Kafka to answer", every=0.002)
     good = [address for number, address in enumerate(addresses) if isinstance(answers.get(number), Metadata)]
     if good:
-        return written(good)
+        return connection.at(written(good))
     silent = [answers.get(number, f"no answer within {timeout:g} s") for number in range(len(addresses))]
-    raise LabError(f"Could not reach Kafka at {written(addresses)}.", "\n".join(map(str, silent)), next_step)
+    seen = "\n".join(dict.fromkeys(map(str, silent)))
+    own = CONFIGURED.format(file=connection.source) if connection.source else FOREIGN
+    raise LabError(f"Could not reach Kafka at {written(addresses)}.", seen, next_step or own)
 
 
 def written(addresses: Sequence[tuple[str, int]]) -> str:
@@ -107,10 +89,14 @@ def written(addresses: Sequence[tuple[str, int]]) -> str:
     return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses)
 
 
-def _one(host: str, port: int, timeout: float) -> Metadata | str:
+def _one(connection: Connection, host: str, port: int, timeout: float) -> Metadata | str:
     """Return the answer of one address, or the reason why there is none."""
     try:
-        return ask(host, port, timeout)
+        return ask(host, port, timeout, connection)
+    except LabError as error:  # a certificate of the file cannot be used
+        return error.seen
+    except RefusedError as error:
+        return f"{host}:{port} {error}"
     except socket.gaierror:
         return f"this machine cannot find a host named {host}"
     except TimeoutError:
@@ -120,7 +106,4 @@ def _one(host: str, port: int, timeout: float) -> Metadata | str:
     except OSError as error:
         return f"cannot connect to {host}:{port}: {error}"
     except NotKafkaError as error:
-        return (
-            f"something listens at {host}:{port} but does not speak Kafka in plain text: {error}\n"
-            "(a web server? or a Kafka that wants TLS or a password, which the lab does not use)"
-        )
+        return f"something listens at {host}:{port} but does not speak Kafka: {error} (a web server?)"

@@ -31,10 +31,14 @@ def overlaid(overlay: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in {**os.environ, **overlay}.items() if value is not None}
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that a reader, or a crash, finds the old file or the new one, never half of it."""
+def write_atomically(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write `text` so that a reader, or a crash, finds the old file or the new one, never half of it.
+
+    `mode` says who may read it, less what the umask takes away.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.touch(mode)
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(path)
 
@@ -73,16 +77,26 @@ class Process:
 
     @classmethod
     def start(
-        cls, name: str, command: Sequence[str], log: Path, *, cwd: Path, env: Mapping[str, str | None] | None = None
+        cls,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        cwd: Path,
+        env: Mapping[str, str | None] | None = None,
+        user: int | None = None,
     ) -> "Process":
         """Start `command` in a session of its own, so that Ctrl-C in a terminal or a kernel does not reach it.
 
-        `env` is laid over this program's environment. Raises LabError if the program cannot be started.
+        `env` is laid over this program's environment. `user`: the user and group id, if not ours. Raises LabError if
+        the program cannot be started.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         own_group: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
             own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        if user is not None:
+            own_group |= {"user": user, "group": user, "extra_groups": []}
         try:
             with log.open("ab") as output:
                 popen = subprocess.Popen(

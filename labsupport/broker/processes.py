@@ -32,7 +32,8 @@ FOR_THEIR_OWNER = ("private", "private-registry", "program", "training-broker")
 END_WITH_OWNER = (*FOR_THEIR_OWNER, "jupyter")
 # Used by many; they end with the last program that uses the broker, unless `up` asked to keep it.
 SHARED = ("registry", "background", "training")
-ROLES = (*SHARED, *FOR_THEIR_OWNER, "jupyter")
+CLASS = "class"  # the class's broker, which only `down` and `class stop` end
+ROLES = (*SHARED, *FOR_THEIR_OWNER, "jupyter", CLASS)
 WATCHDOG = "watchdog"
 
 
@@ -58,6 +59,11 @@ def _marks(settings: Settings, role: str) -> list[str]:
 
 def _options(marks: Sequence[str]) -> list[str]:
     return [word for mark in marks for word in ("-X", mark)]
+
+
+def postgres_marks(settings: Settings, role: str) -> list[str]:
+    """Return the marks as settings of PostgreSQL, which takes those of other programs if their names have a dot."""
+    return [word for mark in marks(settings, role) for word in ("-c", mark)]
 
 
 # Owners
@@ -146,12 +152,12 @@ class Running:
 
 
 def read_marks(command_line: Sequence[str]) -> dict[str, str]:
-    """Return the marks on a command line; empty unless all three are where Java or Python expects options.
+    """Return the marks on a command line; empty unless all three are where Java, Python or PostgreSQL expects options.
 
     The same words as arguments of another program are not marks.
     """
     words = [word[2:] for word in command_line if word.startswith("-Dlab.")]
-    words += [word for option, word in itertools.pairwise(command_line) if option == "-X"]
+    words += [word for option, word in itertools.pairwise(command_line) if option in ("-X", "-c")]
     said = dict(word.split("=", 1) for word in words if word.startswith("lab.") and "=" in word)
     pid, _, began = said.get("lab.owner", "").partition(":")
     good = said.get("lab.role") in (*ROLES, WATCHDOG) and "lab.home" in said and pid.isdecimal() and began
@@ -161,15 +167,21 @@ def read_marks(command_line: Sequence[str]) -> dict[str, str]:
 def running(settings: Settings, roles: Iterable[str] = ROLES) -> list[Running]:
     """Return the processes of this lab in these roles, whichever program started them."""
     home = digest(str(settings.home))
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
+    found: dict[int, tuple[Running, int]] = {}  # with the pid of its parent
+    for process in psutil.process_iter(["cmdline", "ppid"]):
         said = read_marks(process.info["cmdline"] or [])
         if said and said["lab.home"] == home and said["lab.role"] in roles and (began := started(process.pid)):
             role = said["lab.role"]
             described = Process(f"{role} process", process.pid, began, settings.home / f"{role}.log")
             orphan = role in END_WITH_OWNER and not lives(said["lab.owner"])
-            found.append(Running(described, role, int(said["lab.owner"].partition(":")[0]), orphan))
-    return found
+            one = Running(described, role, int(said["lab.owner"].partition(":")[0]), orphan)
+            found[process.pid] = (one, process.info["ppid"])
+
+    def becomes_another(role: str, parent: int) -> bool:
+        """A child with its parent's command line has just been forked. The fork server's stay as they are."""
+        return role != "program" and parent in found and found[parent][0].role == role
+
+    return [each for each, parent in found.values() if not becomes_another(each.role, parent)]
 
 
 def stop(those: Sequence[Running]) -> None:

@@ -1,6 +1,10 @@
 """The settings of an embedded node, and why each differs from Kafka's default. Pure: numbers in, text out."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from labsupport.connection import Secret
 
 HOST = "127.0.0.1"
 
@@ -15,18 +19,84 @@ STEADY = {
 }
 
 
-def server_properties(number: int, ports: Mapping[int, tuple[int, int]], overrides: Mapping[str, str]) -> str:
+class Listener(NamedTuple):
+    """One more door for clients: its security protocol, where it listens, and the address that it tells them."""
+
+    protocol: str
+    address: str
+    advertised: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may use the brokers. Without one, everybody on this machine may.
+
+    `owner` has every right, and its password is wanted at the port for clients and at that for controllers, both on the
+    loopback interface. `listeners` are further doors, by name in capitals, and `settings` what they need.
+    """
+
+    owner: str
+    password: Secret = field(repr=False)
+    listeners: Mapping[str, Listener] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def over(self, settings: Mapping[str, object], port: int) -> dict[str, object]:
+        """Return the settings of a broker whose port for clients is `port`, with this access."""
+        protocols = {"ADMIN": "SASL_PLAINTEXT", "CONTROLLER": "SASL_PLAINTEXT"}
+        protocols |= {name: each.protocol for name, each in self.listeners.items()}
+        login = "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        login += f'username="{self.owner}" password="{self.password}" user_{self.owner}="{self.password}";'
+        doors = {"ADMIN": f"{HOST}:{port}"} | {name: each.address for name, each in self.listeners.items()}
+        told = {"ADMIN": f"{HOST}:{port}"} | {name: each.advertised for name, each in self.listeners.items()}
+        changed: dict[str, object] = {
+            "listeners": str(settings["listeners"]).replace(
+                f"PLAINTEXT://{HOST}:{port}", ",".join(f"{name}://{where}" for name, where in doors.items())
+            ),
+            "listener.security.protocol.map": ",".join(f"{name}:{what}" for name, what in protocols.items()),
+            "sasl.enabled.mechanisms": "PLAIN",
+            # A controller that anybody may ask would give the rights of a broker to everybody on this machine.
+            "sasl.mechanism.controller.protocol": "PLAIN",
+            "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.controller.plain.sasl.jaas.config": login,
+        }
+        if port:
+            changed |= {
+                "advertised.listeners": ",".join(f"{name}://{where}" for name, where in told.items()),
+                "inter.broker.listener.name": "ADMIN",
+                "sasl.mechanism.inter.broker.protocol": "PLAIN",
+                "listener.name.admin.sasl.enabled.mechanisms": "PLAIN",
+                "listener.name.admin.plain.sasl.jaas.config": login,
+            }
+        return {**settings, **changed, **self.settings}
+
+
+def key_store(listener: str, certificate: str, key: str, clients: str = "") -> dict[str, str]:
+    """Return the settings that give a listener its certificate and key (PEM).
+
+    With `clients`, certificates of an authority, a client has to show one that it has signed.
+    """
+    name = f"listener.name.{listener.lower()}.ssl"
+    settings = {"keystore.type": "PEM", "keystore.certificate.chain": certificate, "keystore.key": key}
+    if clients:
+        settings |= {"truststore.type": "PEM", "truststore.certificates": clients, "client.auth": "required"}
+    return {f"{name}.{end}": text.strip().replace("\n", "\\n") for end, text in settings.items()}
+
+
+def server_properties(
+    number: int, ports: Mapping[int, tuple[int, int]], overrides: Mapping[str, str], access: Access | None = None
+) -> str:
     """Return `server.properties` of node `number`; node n has the (client, controller) ports[n].
 
     A node without a client port (0) is no broker, one without a controller port no controller. Paths are relative to
-    the node's working directory, so that none needs escaping. `overrides` replace the lab's own settings.
+    the node's working directory, so that none needs escaping. `overrides` replace the lab's own settings; with an
+    `access`, not everybody may use the node, and the text holds passwords.
     """
     size = sum(port > 0 for port, _ in ports.values())
     port, controller_port = ports[number]
     listeners = {"broker": f"PLAINTEXT://{HOST}:{port}", "controller": f"CONTROLLER://{HOST}:{controller_port}"}
     roles = [role for role, its_port in zip(listeners, ports[number], strict=True) if its_port]
     copies = min(3, size)
-    settings = {
+    settings: dict[str, object] = {
         "process.roles": ",".join(roles),
         "node.id": number,
         "controller.quorum.voters": ",".join(f"{n}@{HOST}:{pair[1]}" for n, pair in ports.items() if pair[1]),
@@ -75,4 +145,6 @@ def server_properties(number: int, ports: Mapping[int, tuple[int, int]], overrid
             "controller.quorum.fetch.timeout.ms": 1000,
             "replica.lag.time.max.ms": 2000,
         }
+    if access:
+        settings = access.over(settings, port)
     return "".join(f"{name}={value}\n" for name, value in {**settings, **overrides}.items())

@@ -34,6 +34,7 @@ from kafka.errors import KafkaError
 from labsupport.delivery.transient_errors import passes
 from labsupport.errors import LabError
 from labsupport.interrupts import interrupts_call
+from labsupport.settings import Settings
 from labsupport.shop import story
 from labsupport.shop.event import Event
 
@@ -262,7 +263,8 @@ def main(words: list[str] | None = None) -> int:
     try:
         with interrupts_call(ended.set), closing(_opened(given.database)) as database:
             print(f"The relay runs; kill -9 {os.getpid()} ends it at once.", flush=True)
-            connect = partial(KafkaProducer, bootstrap_servers=given.address.split(","), **PRODUCER)
+            connection = Settings.from_environment().connection_to(given.address)
+            connect = partial(KafkaProducer, **connection.kafka_python(), **PRODUCER)
             serve(database, connect, ended)
     except (LabError, KafkaError, sqlite3.Error) as error:
         print(error, file=sys.stderr)

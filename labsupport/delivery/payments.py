@@ -2,10 +2,11 @@
 
     .venv/bin/python -m labsupport.delivery.payments ADDRESS 12-orders --group 12-payments --database work/shop.db
 
-`python3 lab.py status` shows ADDRESS. After Ctrl-C or SIGTERM the service finishes the event in hand. Your functions
-can replace its own: `--handle work/handler.py:handle` is that of exercise 08-2, and `--dead-letters --bury
-work/publisher.py:bury` that of 09-3. With `--outbox 12-payments` it writes a payment for each order into the outbox, in
-the transaction of the order's effect; `labsupport.delivery.outbox` sends it (lesson 17).
+`python3 lab.py status` shows ADDRESS. If it is a secured Kafka's, LAB_KAFKA_CONFIG names the file that says how to
+connect. After Ctrl-C or SIGTERM the service finishes the event in hand. Your functions can replace its own: `--handle
+work/handler.py:handle` is that of exercise 08-2, and `--dead-letters --bury work/publisher.py:bury` that of 09-3. With
+`--outbox 12-payments` it writes a payment for each order into the outbox, in the transaction of the order's effect;
+`labsupport.delivery.outbox` sends it (lesson 17).
 """
 
 import argparse
@@ -30,6 +31,7 @@ from labsupport.errors import EventError, LabError
 from labsupport.interrupts import interrupts_call
 from labsupport.kafka_fixes import ask_for_topics
 from labsupport.learner_file import function_of
+from labsupport.settings import Settings
 from labsupport.shop.event import Event
 from labsupport.transactions import READ_COMMITTED
 
@@ -88,7 +90,7 @@ def serve(
 def connect(address: str, topic: str, group: str, name: str) -> KafkaConsumer:
     """The service's consumer. `name` makes it a static member, which gets its partitions back at once."""
     consumer = KafkaConsumer(
-        bootstrap_servers=address.split(","),
+        **Settings.from_environment().connection_to(address).kafka_python(),
         bootstrap_timeout_ms=5_000,
         client_id=name,
         group_id=group,
@@ -128,7 +130,8 @@ def error_handler_of(address: str, topic: str, consumer: KafkaConsumer, bury: Bu
     if not consumer.partitions_for_topic(letters):
         raise LabError(f"There is no topic {letters!r} for dead letters.", "", "create it: lab.dead_letters(topic)")
     settings = dead_letter.producer_settings() | {"client_id": f"{consumer.config['client_id']}-dead-letters"}
-    producer = KafkaProducer(bootstrap_servers=address.split(","), bootstrap_timeout_ms=5_000, **settings)
+    connection = Settings.from_environment().connection_to(address)
+    producer = KafkaProducer(**connection.kafka_python(), bootstrap_timeout_ms=5_000, **settings)
     return OwnDeadLetters(consumer, producer, bury) if bury else ErrorHandler(producer)
 
 

@@ -13,6 +13,8 @@ from confluent_kafka import KafkaException, Message, Producer
 from kafka import errors
 from kafka.future import Future
 
+from labsupport.connection import Connection
+
 SETTINGS = {
     "acks": "all",
     "enable.idempotence": True,
@@ -57,11 +59,12 @@ class Stored(NamedTuple):
 class ConfluentProducer:
     """Has the `send`, `flush` and `close` of a KafkaProducer, and connects when the first record is sent.
 
-    `largest` is the size (bytes) of the largest record that it sends. `settings` are librdkafka's.
+    `connection` may be an address (plain text). `largest` is the size (bytes) of the largest record that it sends.
+    `settings` are librdkafka's.
     """
 
-    def __init__(self, bootstrap: str, *, largest: int = 10 * 1_048_588, **settings: Any):
-        own = {"bootstrap.servers": bootstrap, "message.max.bytes": largest}
+    def __init__(self, connection: Connection | str, *, largest: int = 10 * 1_048_588, **settings: Any):
+        own = Connection.of(connection).confluent_kafka() | {"message.max.bytes": largest}
         given = {name.replace("_", "."): value for name, value in settings.items()}
         self._spoken = False  # whether a broker has answered
         self._unheard: Refusal | None = None

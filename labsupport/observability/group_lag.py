@@ -161,12 +161,12 @@ class Observer:
     def __init__(self, clients: Clients, groups: Wanted = lambda _: True, topics: Wanted = lambda _: True):
         """`clients`: of the cluster. `groups` and `topics` choose by name what matters; by default all."""
         self.groups, self.topics = groups, topics
-        self._bootstrap, self._embedded = clients.bootstrap, clients.embedded
+        self._connection, self._embedded = clients.connection, clients.embedded
         self._closed = False
         self._open_clients()
 
     def _open_clients(self) -> None:
-        self._clients = Clients(self._bootstrap, embedded=self._embedded)
+        self._clients = Clients(self._connection, embedded=self._embedded)
         self._committed_only = Probe(self._clients, "lab-probe", "read_committed")
         self._everything = Probe(self._clients, "lab-probe-open", "read_uncommitted")
         self._known: dict[Place, Oldest] = {}

@@ -11,18 +11,20 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
+from labsupport.connection import Connection
 from labsupport.errors import LabError
 from labsupport.registry.schema_topic import SECONDS, SchemaTopic
 from labsupport.registry.server import serve
+from labsupport.settings import Settings
 from labsupport.transactions import READ_COMMITTED
 
 # Milliseconds: after SECONDS it is certain that nothing of a write is still on its way.
 WRITES = {"delivery_timeout_ms": 1_000 * SECONDS, "request_timeout_ms": 800 * SECONDS, "max_block_ms": 1_000 * SECONDS}
 
 
-def make_topic(kafka: list[str], topic: str) -> None:
+def make_topic(kafka: Connection, topic: str) -> None:
     """Make the topic with one partition, compacted. Raises LabError if it exists with another form."""
-    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    admin = KafkaAdminClient(**kafka.kafka_python())
     try:
         try:
             admin.create_topics([NewTopic(topic, 1, -1, topic_configs={"cleanup.policy": "compact"})])
@@ -40,10 +42,10 @@ def make_topic(kafka: list[str], topic: str) -> None:
         admin.close()
 
 
-def main(kafka: list[str], topic: str, port: int) -> None:
+def main(kafka: Connection, topic: str, port: int) -> None:
     """Serve until a signal ends the program. Raises LabError if the port is taken or the topic is of no use."""
     make_topic(kafka, topic)
-    client: dict[str, Any] = {"bootstrap_servers": kafka, "client_id": "registry", "reconnect_backoff_max_ms": 1_000}
+    client: dict[str, Any] = {**kafka.kafka_python(), "client_id": "registry", "reconnect_backoff_max_ms": 1_000}
     producer = KafkaProducer(acks="all", **WRITES, **client)
     consumer = KafkaConsumer(group_id=None, isolation_level=READ_COMMITTED, **client)
     schemas = SchemaTopic(topic, producer, consumer)
@@ -57,7 +59,7 @@ def main(kafka: list[str], topic: str, port: int) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1].split(","), sys.argv[2], int(sys.argv[3]))
+        main(Settings.from_environment().connection_to(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
     except LabError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -70,7 +70,9 @@ def running(settings: Settings, port: int = 0) -> Iterator[tuple[Registry, Proce
         _require_room(settings.home, UNPACKED, "LAB_HOME")
         # Unpacked at each start (1 s): so what runs is what was verified.
         with storing(settings.home, "LAB_HOME"), tarfile.open(packed) as files:
-            files.extractall(folder, filter="data")
+            if hasattr(tarfile, "data_filter"):  # Python 3.11.4 and later; the archive is the pinned one anyway
+                files.extraction_filter = tarfile.data_filter
+            files.extractall(folder)
             (folder / TEMPORARY).mkdir()
         with interrupts_wait():
             process = Process.start(

@@ -56,7 +56,8 @@ class Registry:
         access = {"basic.auth.user.info": f"{self.user}:{self.password}"} if self.user else {}
         trust = {"ssl.ca.location": self.ca} if self.ca else {}
         more = {name.replace("_", "."): value for name, value in settings.items()}
-        return SchemaRegistryClient({"url": self.url, **access, **trust, **more})
+        # By default it waits for an answer for ever; after a time-out it asks again.
+        return SchemaRegistryClient({"url": self.url, "timeout": SECONDS, **access, **trust, **more})
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Return the registry's answer as plain values. Raises RegistryError if it refuses, OSError if it is away."""

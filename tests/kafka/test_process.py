@@ -10,9 +10,11 @@ import time
 import psutil
 import pytest
 
+from labsupport.broker import processes
 from labsupport.broker.process import Process, started
 from labsupport.errors import LabError
 from labsupport.interrupts import interrupts_wait
+from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
 
 STUBBORN = """
@@ -143,3 +145,18 @@ def test_an_interrupt_waits_until_a_new_process_is_known(start):
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(60)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")
+@pytest.mark.parametrize(("role", "count"), [("jupyter", 1), ("program", 2)])
+def test_what_has_just_been_forked_counts_once(elsewhere, role, count):
+    """A child has its parent's command line until it becomes another program; a fork server's stays as it is."""
+    marks = processes.python_marks(elsewhere, role)
+    forks = "import os, time; print('forked' if os.fork() else '', flush=True); time.sleep(300)"
+    process = Process.start("forks", [sys.executable, *marks, "-c", forks], elsewhere.home / "forks.log", cwd=CHECKOUT)
+    try:
+        until(lambda: "forked" in process.tail(), 300, "the fork")
+        assert [each.role for each in processes.running(elsewhere, [role])] == [role] * count
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.popen.wait()

@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from kafka import KafkaProducer, TopicPartition
 
+from labsupport import transactions
 from labsupport.broker.cluster import Cluster
 from labsupport.console import progress
 from labsupport.delivery import inbox, orders, outbox, reading
@@ -30,6 +31,7 @@ from labsupport.experiments.breaking.trial_runner import AT_ONCE
 from labsupport.files import digest
 from labsupport.shop import story
 from labsupport.shop.event import Event
+from labsupport.waiting import until
 
 EVENTS = 12  # of each trial
 SECONDS = 60.0  # one process of a trial may take as long
@@ -64,6 +66,13 @@ class Service:
         sending.get(timeout=60)
         self.at(SENT)
 
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A Kafka transaction around what is sent in the body, if the way has a transactional producer."""
+        self.producer.begin_transaction()
+        yield
+        self.producer.commit_transaction()
+
     def change(self, event: Event, *, inside: Callable[[], object] = lambda: None) -> None:
         """Change the state, and whatever `inside` writes, in one transaction."""
         self.at(CHANGING)
@@ -83,6 +92,13 @@ def event_then_state(service: Service, event: Event) -> None:
     """Publish, then change the state."""
     service.send(event)
     service.change(event)
+
+
+def both_in_a_transaction(service: Service, event: Event) -> None:
+    """Change the state and publish, in a transaction of Kafka."""
+    with service.transaction():
+        service.change(event)
+        service.send(event)
 
 
 def into_the_outbox(service: Service, event: Event) -> None:
@@ -117,17 +133,22 @@ def send_first(service: Service) -> None:
 
 @dataclass(frozen=True)
 class Way:
-    """A named way to change a state and publish, for each order, and a relay. `inbox`: who reads the topic has one."""
+    """A named way to change a state and publish, for each order, and a relay.
+
+    `inbox`: who reads the topic has one. `transactional`: the producer is.
+    """
 
     name: str
     take: Callable[[Service, Event], None]
     relay: Callable[[Service], None] = nothing
     inbox: bool = False
+    transactional: bool = False
 
 
 WAYS = (
     Way("state, then event", state_then_event),
     Way("event, then state", event_then_state),
+    Way("both in a Kafka transaction", both_in_a_transaction, transactional=True),
     Way("outbox, marked before sent", into_the_outbox, mark_first),
     Way("outbox", into_the_outbox, send_first),
     Way("outbox, read with an inbox", into_the_outbox, send_first, inbox=True),
@@ -198,7 +219,8 @@ class _Trials:
             stack.callback(self.kafka.delete_topics, [self.topic])
             self.reader = self.kafka.consumer(name="outbox-reader", **reading.READS)
             stack.callback(self.kafka.close_client, "outbox-reader")
-            self.reader.assign([TopicPartition(self.topic, 0)])
+            self.place = TopicPartition(self.topic, 0)
+            self.reader.assign([self.place])
             self.ledger = stack.enter_context(closing(orders.database(":memory:")))
             self.forkserver = forkserver.shared()
             self.folder = stack.enter_context(python_process.scratch_folder())
@@ -246,11 +268,21 @@ class _Trials:
         )
 
     def _read(self) -> None:
-        """Read on to the end of the topic, as a service with an inbox."""
-        for record in reading.to_the_end(self.reader):
-            event = Event.decode(record.value)
-            self.records[event.event_id] += 1
-            inbox.once(self.ledger, event.event_id, partial(orders.effect, self.ledger, event))
+        """Read on to the present end of the topic, as a service with an inbox.
+
+        Another trial's open transaction holds it up until that ends, too.
+        """
+        end = transactions.bounds(self.reader, [self.place])[self.place].end
+
+        def at_the_end() -> bool:
+            for records in self.reader.poll(timeout_ms=200).values():
+                for record in records:
+                    event = Event.decode(record.value)
+                    self.records[event.event_id] += 1
+                    inbox.once(self.ledger, event.event_id, partial(orders.effect, self.ledger, event))
+            return bool(self.reader.position(self.place, timeout_ms=5_000) >= end)
+
+        until(at_the_end, SECONDS, f"the end of {self.topic}", every=0)
 
 
 def _effects(ledger: sqlite3.Connection) -> Counter[str]:
@@ -261,9 +293,20 @@ def serve(kafka: Cluster, at: At, topic: str, path: str, way: Way, seed: int) ->
     """In the child process: take the orders of this seed that are not known yet, and relay after each."""
     with closing(orders.database(path)) as database:
         outbox.create(database)
-        service = Service(database, kafka.producer(name="service", **outbox.PRODUCER), topic, at)
+        service = Service(database, _producer(kafka, f"{topic}-{seed}" if way.transactional else None), topic, at)
         for event in story.events(EVENTS, seed):
             way.relay(service)
             if not database.execute("SELECT 1 FROM effects WHERE event_id = ?", (event.event_id,)).fetchone():
                 way.take(service, event)
         way.relay(service)
+    if way.transactional:
+        _producer(kafka, f"{topic}-{seed}")  # which waits until the last transaction can be seen
+
+
+def _producer(kafka: Cluster, transactional_id: str | None) -> KafkaProducer:
+    if not transactional_id:
+        return kafka.producer(name="service", **outbox.PRODUCER)
+    settings = outbox.PRODUCER | {"transactional_id": transactional_id, "max_block_ms": 60_000}
+    producer = kafka.producer(name="service", **settings)
+    producer.init_transactions()
+    return producer

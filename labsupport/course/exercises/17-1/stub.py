@@ -1,0 +1,3 @@
+def transactional_id(program):
+    """The transactional_id with which this program should start."""
+    return ...

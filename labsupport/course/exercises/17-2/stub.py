@@ -1,0 +1,3 @@
+def exactly_once(service):
+    """Which of "copies" and "rows" are there exactly once, wherever it crashes."""
+    return ...

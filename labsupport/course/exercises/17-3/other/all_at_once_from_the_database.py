@@ -1,0 +1,12 @@
+SELECT = "SELECT id, topic, key, value FROM outbox WHERE NOT sent ORDER BY id"
+
+
+def mark(database, number):
+    with database:
+        database.execute("UPDATE outbox SET sent = 1 WHERE id = ?", (number,))
+
+
+def relay(database, producer):
+    for number, topic, key, value in database.execute(SELECT).fetchall():
+        producer.send(topic, value=value, key=key).get(timeout=30)
+        mark(database, number)

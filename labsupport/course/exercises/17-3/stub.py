@@ -1,0 +1,3 @@
+def relay(database, producer):
+    """Send what is not sent, in order; mark each row when it is acknowledged."""
+    return ...

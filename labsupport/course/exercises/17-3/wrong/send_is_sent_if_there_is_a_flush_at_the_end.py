@@ -1,0 +1,14 @@
+# send is sent if there is a flush at the end -> before it marks
+SELECT = "SELECT id, topic, key, value FROM outbox WHERE NOT sent ORDER BY id"
+
+
+def mark(database, number):
+    with database:
+        database.execute("UPDATE outbox SET sent = 1 WHERE id = ?", (number,))
+
+
+def relay(database, producer):
+    for number, topic, key, value in database.execute(SELECT).fetchall():
+        producer.send(topic, value, key)
+        mark(database, number)
+    producer.flush()

@@ -1,0 +1,7 @@
+# the newest first -> in the order 30, 20, 10
+def relay(database, producer):
+    query = "SELECT id, topic, key, value FROM outbox WHERE NOT sent ORDER BY id DESC"
+    for number, topic, key, value in database.execute(query).fetchall():
+        producer.send(topic, value, key).get(timeout=10)
+        with database:
+            database.execute("UPDATE outbox SET sent = 1 WHERE id = ?", (number,))

@@ -6,6 +6,7 @@ import pytest
 
 from labsupport.broker.cluster import Cluster, private
 from labsupport.broker.server_properties import STEADY
+from labsupport.course.lab import Lab
 from labsupport.errors import LabError
 from labsupport.experiments.watching import replicas
 
@@ -68,3 +69,21 @@ def test_the_leader_is_the_first_of_the_named_replicas(settings):
     with private(3, replace(settings, kafka="127.0.0.1:1")) as kafka:
         topic = kafka.create_topic("90-placed", partitions=2, replicas=[3, 1])
         assert [(each.leader, each.replicas) for each in replicas.read(kafka, topic)] == [(3, (3, 1))] * 2
+
+
+def test_a_lesson_keeps_its_brokers(cluster, settings):
+    """The next call gives the same ones: the dead and the frozen run again, clients are closed. Others replace them."""
+    lab = Lab("90", cluster, settings)
+    kafka = lab.brokers(2, controller=True)
+    reader = kafka.consumer(name="reader")
+    kafka.broker(1).kill()
+    kafka.broker(2).pause()
+    assert lab.brokers(2, controller=True) is kafka
+    assert [each.state for each in kafka.embedded.nodes] == ["running"] * 3
+    assert reader._closed
+    kafka.create_topic("90-kept", replicas=[1, 2])
+    others = lab.brokers(1, controller=True)
+    assert [each.state for each in kafka.embedded.nodes] == ["stopped"] * 3
+    assert [each.state for each in others.embedded.nodes] == ["running"] * 2
+    lab.close()
+    assert not others.embedded.folder.exists()

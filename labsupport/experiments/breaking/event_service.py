@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from labsupport.broker.cluster import Cluster
+from labsupport.connection import Connection
 from labsupport.delivery.catch_up import event_in
 from labsupport.delivery.error_handler import ErrorHandler
 from labsupport.delivery.reading import READS
@@ -46,16 +47,16 @@ class EventService(ServiceProcess):
         return balance.read(self.kafka, self.topic, self.group, self.database)
 
     def _launch(self) -> AbstractContextManager[ChildProcess]:
-        arguments = (self.kafka.bootstrap, self.kafka.prefix, self.topic, self.group, self.work)
+        arguments = (self.kafka.connection, self.kafka.prefix, self.topic, self.group, self.work)
         return forkserver.shared().start(_consume, *arguments, name=f"the service {self.name}")
 
     def _until_ready(self, child: ChildProcess) -> None:
         until(lambda: require_alive(child) and members.owners(self.kafka, self.group), 60, f"{self.name} to join")
 
 
-def _consume(bootstrap: str, prefix: str, topic: str, group: str, work: Work) -> None:
+def _consume(connection: Connection, prefix: str, topic: str, group: str, work: Work) -> None:
     """In the service's process: handle events until it is killed."""
-    with Cluster(bootstrap, prefix=prefix) as kafka:
+    with Cluster(connection, prefix=prefix) as kafka:
         # A static member gets its partition back at once when it is started again.
         settings = READS | {"group_id": group, "group_instance_id": group, "max_poll_records": 1}
         consumer = kafka.consumer(topic, name=group, **settings)

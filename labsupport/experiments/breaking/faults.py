@@ -23,6 +23,7 @@ from kafka.errors import KafkaError
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.embedded import EmbeddedBroker
 from labsupport.broker.process import Process
+from labsupport.connection import Connection
 from labsupport.delivery.moments import Kind, Moment
 from labsupport.errors import FaultError, LabError
 from labsupport.experiments.breaking import forkserver, python_process
@@ -223,7 +224,7 @@ def run(kafka: Cluster, service: Callable, *arguments: Any, kill_at: str = "", n
     name = getattr(service, "__name__", "the program")
     with python_process.scratch_folder() as folder:
         completed = forkserver.shared().run(
-            run_service, kafka.bootstrap, kafka.prefix, service, arguments, faults, folder, "A", name=name
+            run_service, kafka.connection, kafka.prefix, service, arguments, faults, folder, "A", name=name
         )
         moments = moment_file.read(folder / MOMENTS_FILE)
     if completed.exit_code == KILLED:
@@ -245,8 +246,14 @@ def run(kafka: Cluster, service: Callable, *arguments: Any, kill_at: str = "", n
 
 
 def run_service(
-    bootstrap: str, prefix: str, service: Callable, arguments: tuple, faults: Sequence[Fault], folder: Path, who: str
+    connection: Connection,
+    prefix: str,
+    service: Callable,
+    arguments: tuple,
+    faults: Sequence[Fault],
+    folder: Path,
+    who: str,
 ) -> None:
     """In the child process: call the service with these faults."""
-    with Cluster(bootstrap, prefix=prefix) as kafka:
+    with Cluster(connection, prefix=prefix) as kafka:
         service(kafka, At(kafka, faults, folder, who), *arguments)

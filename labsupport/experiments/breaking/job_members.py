@@ -73,7 +73,8 @@ def share_consumer(kafka: Cluster, topic: str, group: str, name: str) -> Any:
     first = {"share.auto.offset.reset": "earliest"}  # a setting of the group, not of its members; default: latest
     kafka.admin().alter_configs([ConfigResource(ConfigResourceType.GROUP, group, configs=first)])
     settings = {"share.acknowledgement.mode": "explicit", "max.poll.records": 1, "log_level": 0}
-    consumer = ShareConsumer({"bootstrap.servers": kafka.bootstrap, "group.id": group, "client.id": name} | settings)
+    named = {"group.id": group, "client.id": name}
+    consumer = ShareConsumer(kafka.connection.confluent_kafka() | named | settings)
     consumer.subscribe([topic])
     return consumer
 

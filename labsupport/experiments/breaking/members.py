@@ -121,7 +121,7 @@ class Members:
             folder = self._moments_file(name).parent
             self._running[name] = self._processes.enter_context(
                 forkserver.shared().start(
-                    faults.run_service, self.cluster.bootstrap, self.cluster.prefix, _work, work, member_faults,
+                    faults.run_service, self.cluster.connection, self.cluster.prefix, _work, work, member_faults,
                     folder, name, name=f"member {name}",
                 )
             )  # fmt: skip

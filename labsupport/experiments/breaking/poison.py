@@ -107,7 +107,7 @@ def _publish(kafka: Cluster, topic: str, chance: random.Random, healthy: Sequenc
     for event in story.events(max(1, len(healthy) // 4), seed=chance.randrange(10**9)):
         kind = chance.choice(sorted(KINDS))
         records.insert(chance.randrange(len(records) + 1), (kind, KINDS[kind](chance, event)))
-    with closing(ConfluentProducer(kafka.bootstrap)) as producer:
+    with closing(ConfluentProducer(kafka.connection)) as producer:
         for sending in [producer.send(topic, value, key, headers) for _, (key, value, headers) in records]:
             sending.get()
     return tuple(kind for kind, _ in records if kind)

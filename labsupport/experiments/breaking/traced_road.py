@@ -62,7 +62,7 @@ def travel(
         faults.run(kafka, _serve, topic, group, file, "payments 1", handle, kill_at=CRASH)
         kafka.evict(group)  # otherwise its partitions are its own until its session ends
         _serve(kafka, None, topic, group, file, "payments 2", handle)
-        with contextlib.closing(ConfluentProducer(kafka.bootstrap)) as sender:
+        with contextlib.closing(ConfluentProducer(kafka.connection)) as sender:
             back = TracedProducer(sender, tool.tracer, forwards=True)
             letters = redrive.selection(dead_letter.topic_of(topic))
             redrive.redrive(kafka.consumer(name="redrive"), back, letters)  # type: ignore[arg-type]

@@ -101,7 +101,7 @@ def run_processes(
 
     def run_process(number: int) -> None:
         """Run one process, and the next ones if it is frozen or does not reach the end."""
-        call = (run_service, kafka.bootstrap, kafka.prefix, service, arguments, list(faults), folder, str(number))
+        call = (run_service, kafka.connection, kafka.prefix, service, arguments, list(faults), folder, str(number))
         with start(*call, name=f"{name} ({number})") as child:
             process = child.process
             until(lambda: process.paused or not process.alive, seconds, f"{process.name} to end", every=0.01)

@@ -16,12 +16,12 @@ from kafka.errors import LeaderNotAvailableError, UnknownTopicOrPartitionError, 
 from kafka.protocol.admin import DescribeTopicPartitionsRequest
 from kafka.record import MemoryRecords
 
+from labsupport.broker.channel import exchange
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.embedded import EmbeddedBroker
-from labsupport.broker.metadata import exchange
 from labsupport.broker.server_properties import HOST
+from labsupport.connection import PLAIN, Connection
 from labsupport.errors import LabError, NotKafkaError
-from labsupport.settings import parse_addresses
 from labsupport.waiting import until
 
 if TYPE_CHECKING:
@@ -122,14 +122,16 @@ def _row(state: State) -> list[str]:
     return [str(state.leader or "–"), *(" ".join(map(str, each)) or "–" for each in lists)]
 
 
-def ask(address: tuple[str, int], topic: str, timeout: float = 2.0) -> tuple[State, ...]:
+def ask(
+    address: tuple[str, int], topic: str, timeout: float = 2.0, connection: Connection = PLAIN
+) -> tuple[State, ...]:
     """Ask one broker for the replicas of a topic of at most 2,000 partitions, ordered by partition.
 
     Raises OSError (it does not answer within `timeout` seconds), NotKafkaError, or the broker's error, such as
     UnknownTopicOrPartitionError of a broker that has not heard of the topic yet.
     """
     wanted = DescribeTopicPartitionsRequest.TopicRequest(name=topic)
-    answer = exchange(*address, DescribeTopicPartitionsRequest[0](topics=[wanted], cursor=None), timeout)
+    answer = exchange(*address, DescribeTopicPartitionsRequest[0](topics=[wanted], cursor=None), timeout, connection)
     (found,) = answer.topics
     if found.error_code:
         raise for_code(found.error_code)(topic)
@@ -154,28 +156,30 @@ def read(kafka: Cluster, topic: str, timeout: float = 30) -> tuple[State, ...]:
     try:
         return until(lambda: agreed(kafka, topic), timeout, f"the brokers to agree about the replicas of {topic}")
     except LabError as error:
-        said = "\n".join(f"{host}:{port}: {_ask(host, port, topic)}" for host, port in _addresses(kafka))
+        said = "\n".join(
+            f"{host}:{port}: {_ask(kafka.connection, host, port, topic)}" for host, port in _addresses(kafka)
+        )
         raise LabError(error.tried, said, "is the topic's name right?") from None
 
 
 def agreed(kafka: Cluster, topic: str) -> tuple[State, ...]:
     """What all running brokers say now; nothing if one does not answer, or says something else."""
-    said = {_ask(*address, topic) for address in _addresses(kafka)}
+    said = {_ask(kafka.connection, *address, topic) for address in _addresses(kafka)}
     (first, *others) = said
     return first if isinstance(first, tuple) and not others else ()
 
 
-def _ask(host: str, port: int, topic: str) -> tuple[State, ...] | str:
+def _ask(connection: Connection, host: str, port: int, topic: str) -> tuple[State, ...] | str:
     """Return what this broker says, or why it says nothing."""
     try:
-        return ask((host, port), topic)
+        return ask((host, port), topic, connection=connection)
     except (OSError, NotKafkaError, UnknownTopicOrPartitionError, LeaderNotAvailableError) as error:
         return f"{type(error).__name__}: {error}"
 
 
 def _addresses(kafka: Cluster) -> list[tuple[str, int]]:
     if kafka.embedded is None:
-        return parse_addresses(kafka.bootstrap)
+        return kafka.connection.addresses
     running = [(HOST, broker.port) for broker in kafka.embedded.brokers if broker.state == "running"]
     if not running:
         raise LabError("No broker can be asked for the replicas.", "none of them runs", "start one: broker(1).start()")

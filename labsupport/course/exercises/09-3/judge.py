@@ -56,7 +56,7 @@ def _in_hand(lab: Lab, first: Sequence[Wire], second: Sequence[Wire]) -> tuple[K
     """
     topic = lab.topic(CHECKED, partitions=2)
     wires = [(*wire, number) for number, part in enumerate((first, second)) for wire in part]
-    with closing(ConfluentProducer(lab.bootstrap)) as other:
+    with closing(ConfluentProducer(lab.connection)) as other:
         for sending in [other.send(topic, value, key, headers, number) for key, value, headers, number in wires]:
             sending.get(60)
     consumer = reader(lab, topic, fresh_group(lab, "letters"))

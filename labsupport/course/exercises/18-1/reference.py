@@ -1,0 +1,9 @@
+def fate(leader, isr, acks, min_isr, dead):
+    """ "refused", "kept", "lost" or "offline"."""
+    if acks == "all" and len(isr) < min_isr:
+        return "refused"
+    if set(isr) <= set(dead):
+        return "offline"
+    if acks == 1 and leader in dead:
+        return "lost"
+    return "kept"

@@ -1,0 +1,3 @@
+def fate(leader, isr, acks, min_isr, dead):
+    """ "refused", "kept", "lost" or "offline"."""
+    return ...

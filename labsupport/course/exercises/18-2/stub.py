@@ -1,0 +1,3 @@
+def settings(brokers, keep, write):
+    """{"copies": …, "min_isr": …, "acks": …, "unclean": …}, or None."""
+    return ...

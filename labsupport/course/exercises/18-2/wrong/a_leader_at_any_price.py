@@ -1,0 +1,7 @@
+# a leader at any price -> If more die than promised
+def settings(brokers, keep, write):
+    min_isr = keep + 1
+    copies = keep + 1 + write
+    if copies > brokers:
+        return None
+    return {"copies": copies, "min_isr": min_isr, "acks": "all", "unclean": True}

@@ -1,0 +1,7 @@
+# one broker must be spare -> This promise can be kept
+def settings(brokers, keep, write):
+    min_isr = keep + 1
+    copies = keep + 1 + write
+    if copies >= brokers:
+        return None
+    return {"copies": copies, "min_isr": min_isr, "acks": "all", "unclean": False}

@@ -1,0 +1,9 @@
+def advise(state):
+    dead = [broker for broker in state["replicas"] if broker not in state["alive"]]
+    if not state["leader"]:
+        return ["offline", sorted(state["elr"])]
+    if any(broker in dead for broker in state["isr"]):
+        return ["no quorum", []]
+    if state["min_isr"] > len(state["isr"]):
+        return ["refuses", dead]
+    return ["fine", []]

@@ -1,0 +1,3 @@
+def advise(state):
+    """ "fine", "refuses", "no quorum" or "offline", and a set of brokers to start."""
+    return ...

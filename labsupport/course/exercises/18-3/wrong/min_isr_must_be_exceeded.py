@@ -1,0 +1,9 @@
+# min_isr must be exceeded -> as large, or larger
+def advise(state):
+    if state["leader"] is None:
+        return "offline", state["elr"]
+    if not state["isr"] <= state["alive"]:
+        return "no quorum", set()
+    if len(state["isr"]) <= state["min_isr"]:
+        return "refuses", state["replicas"] - state["alive"]
+    return "fine", set()

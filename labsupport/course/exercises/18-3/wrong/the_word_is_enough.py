@@ -1,0 +1,3 @@
+# the word is enough -> wrong type
+def advise(state):
+    return "fine"

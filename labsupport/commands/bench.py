@@ -193,7 +193,12 @@ def _stock(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]
                 list(pool.map(begin, range(1, size + 1)))
             everyone = set(range(1, size + 1))
             what = "the stock brokers to answer"
-            until(lambda: all(everyone <= known_brokers(port) for port in ports[:size]), 120, what, every=0.05)
+            until(
+                lambda: all(everyone <= known_brokers(port) for port in ports[:size]),
+                120,
+                what,
+                every=0.05,
+            )
             with Cluster(",".join(f"{HOST}:{port}" for port in ports[:size])) as kafka:
                 yield kafka, processes
         finally:

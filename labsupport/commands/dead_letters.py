@@ -151,7 +151,7 @@ def redrive(topic: str, only_its_group: bool, widen: bool, dry_run: bool, yes: b
             return
         require_yes(yes, f"Send {count:,} back?", "Nothing was sent.")
         with _one_at_a_time(topic), telling(f"Could not redrive {topic}."):
-            with closing(ConfluentProducer(kafka.bootstrap)) as producer:
+            with closing(ConfluentProducer(kafka.connection)) as producer:
                 sent = plan.send(producer)
             console.print(str(sent), markup=False, soft_wrap=True)
 

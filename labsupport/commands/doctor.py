@@ -32,8 +32,9 @@ from labsupport.commands.doctor_checks import (
     runs_programs,
 )
 from labsupport.commands.terminal import console, example
+from labsupport.connection import Connection
 from labsupport.errors import LabError
-from labsupport.settings import PLACE, Settings, parse_addresses
+from labsupport.settings import PLACE, Settings
 
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
@@ -85,18 +86,20 @@ def examine(settings: Settings) -> Iterator[Line]:
 
 def _kafka(settings: Settings) -> Iterator[Line]:
     """Yield the lines that need Kafka; if it does not answer, one line says so."""
+    if from_file := settings.secured:
+        yield careful("LAB_KAFKA_CONFIG", lambda: secured(from_file))
     found = careful("Kafka", lambda: address(settings))
     yield found
     if not found.ok:
         return
     from labsupport.broker.cluster import Cluster
 
-    addresses = parse_addresses(found.seen)
-    reachable = careful("advertised address", lambda: advertised(addresses))
+    connection = settings.connection_to(found.seen)
+    reachable = careful("advertised address", lambda: advertised(connection))
     yield reachable
     if not reachable.ok:
         return
-    with Cluster(found.seen, prefix=settings.prefix) as cluster:
+    with Cluster(connection, prefix=settings.prefix) as cluster:
         yield careful("Kafka's version", lambda: kafka(cluster.admin()._manager.broker_version))
         yield careful("one event out and back", lambda: event(cluster))
         yield careful("clock", lambda: clock(*broker_time(cluster)))
@@ -199,29 +202,43 @@ def address(settings: Settings) -> Line:
     from labsupport.broker.metadata import reach
 
     if not settings.embedded:
-        return Line("Kafka", True, reach(parse_addresses(settings.kafka)))
+        return Line("Kafka", True, reach(settings.connection).bootstrap)
     there = background.address(settings)
     if not there:
         return Line("Kafka", False, "it is not running", f"{LAB} up")
-    return Line("Kafka", True, reach(parse_addresses(there), next_step=f"{LAB} down && {LAB} up"))
+    return Line("Kafka", True, reach(Connection(there), next_step=f"{LAB} down && {LAB} up").bootstrap)
 
 
-def advertised(addresses: Sequence[tuple[str, int]]) -> Line:
+def secured(connection: Connection) -> Line:
+    """Check the file of LAB_KAFKA_CONFIG, which has been read: how it connects, and who else may read it."""
+    from labsupport.client_properties import readable_by_others
+
+    what, file = "LAB_KAFKA_CONFIG", connection.source
+    how = " ".join(
+        filter(None, [connection.protocol, connection.mechanism, f"as {connection.user}" if connection.user else ""])
+    )
+    seen = f"{file}: {how}" + (f"; not used: {', '.join(connection.unused)}" if connection.unused else "")
+    if file and (connection.password or connection.key) and readable_by_others(file):
+        return Line(what, False, f"{seen}; other users of this machine may read it", f'chmod 600 "{file}"')
+    return Line(what, True, seen)
+
+
+def advertised(connection: Connection) -> Line:
     """Check that the addresses which the brokers advertise can be reached from here."""
     from labsupport.broker.metadata import ask, written
     from labsupport.errors import NotKafkaError
 
     what = "advertised address"
-    asked = addresses[0]
-    for host, number in ask(*asked).brokers.values():
+    asked = connection.addresses[0]
+    for host, number in ask(*asked, connection=connection).brokers.values():
         try:
-            ask(host, number)
+            ask(host, number, connection=connection)
         except (OSError, NotKafkaError) as error:
             wrong, right = written([(host, number)]), written([asked])
             seen = f"Kafka at {right} sends clients to {wrong}, which does not answer ({error})"
-            mend = f"in that broker's settings: advertised.listeners=PLAINTEXT://{right}"
+            mend = f"in that broker's settings: advertised.listeners={connection.protocol}://{right}"
             return Line(what, False, seen, mend)
-    return Line(what, True, written(list(ask(*asked).brokers.values())))
+    return Line(what, True, written(list(ask(*asked, connection=connection).brokers.values())))
 
 
 def kafka(seen: tuple[int, ...]) -> Line:

@@ -18,7 +18,7 @@ from labsupport.console import counted
 from labsupport.course import exercises, progress
 from labsupport.course.copies import NOTEBOOKS
 from labsupport.errors import LabError
-from labsupport.settings import PLACE, Settings, parse_addresses
+from labsupport.settings import PLACE, Settings
 
 PATIENCE = 2.0  # seconds for Kafka to answer; the page waits for it
 
@@ -92,7 +92,7 @@ def kafka_line(settings: Settings) -> str:
     address = background.address(settings) if settings.embedded else settings.kafka
     try:
         if address:
-            address = reach(parse_addresses(address), PATIENCE)
+            address = reach(settings.connection_to(address), PATIENCE).bootstrap
     except LabError as error:
         if not settings.embedded:
             seen, next_step = html.escape(" ".join(error.seen.split())), html.escape(error.next_step)
@@ -104,9 +104,8 @@ def kafka_line(settings: Settings) -> str:
             "In a terminal, `python3 lab.py up` does so, too."
         )
     if not settings.embedded:
-        return (
-            f"Kafka answers at `{address}`, which `LAB_KAFKA` names. Your topics there begin with `{settings.prefix}`."
-        )
+        named = f"which `{settings.kafka_source}` names"
+        return f"Kafka answers at `{address}`, {named}. Your topics there begin with `{settings.prefix}`."
     seconds = max((each.process.seconds for each in processes.running(settings, ["background"])), default=0.0)
     since = datetime.now().astimezone() - timedelta(seconds=seconds)
     return f"Apache Kafka {kafka_version()} is running on this computer at `{address}`, since {since:%Y-%m-%d %H:%M}."

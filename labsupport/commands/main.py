@@ -22,6 +22,8 @@ COMMANDS = {
     "bench": Entry("bench", "bench", "Measure the broker against a stock one."),
     "book": Entry("book", "book", "Build the lessons as a web site."),
     "bundle": Entry("bundle", "bundle", "For teachers: put the whole set-up on a stick."),
+    "class": Entry("classroom", "classroom", "For teachers: one Kafka for a class."),
+    "capstone": Entry("capstone", "capstone", "Build a service on real flights; have it tortured."),
     "crashlab": Entry("crashlab", "crashlab", "Crash consumers in hundreds of ways, and count."),
     "dead-letters": Entry("dead_letters", "dead_letters", "Look at failed events, and send them back."),
     "doctor": Entry("doctor", "doctor", "Say what is wrong, and what to type."),

@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from rich.table import Table
 from labsupport.broker import processes
 from labsupport.broker.cluster import private
 from labsupport.broker.processes import python_marks
+from labsupport.capstone import plans, torturer
+from labsupport.capstone.wrong_services import CLIENTS, REFERENCES, WRONG
 from labsupport.commands import soak_kills, soak_verdicts
 from labsupport.commands.notebooks import CELL_TIMEOUT, client_of, differing, execute, own_home
 from labsupport.commands.terminal import console, example
@@ -35,7 +38,7 @@ from labsupport.experiments.breaking.strategies import STRATEGIES
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.waiting import until
 
-PARTS = ("lessons", "episodes", "seeds", "kills", "owners", "lid", "verdicts")
+PARTS = ("lessons", "episodes", "seeds", "kills", "owners", "lid", "verdicts", "capstone")
 LID = 60.0  # seconds for which a closed lid suspends everything
 NOT_ENDED = "a cell had not ended"
 SERVICE = "a service"
@@ -93,6 +96,7 @@ def play(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kill
         "owners": lambda: _owners(settings, kills, chance),
         "lid": lambda: _lid(chance),
         "verdicts": _verdicts,
+        "capstone": lambda: _capstone(settings, seeds),
     }
     for part in parts:
         yield from play_part[part]()
@@ -195,6 +199,28 @@ def _verdicts() -> Iterator[Row]:
         judged.note(*problem * soak_verdicts.wrong(verdict))
         passed.note(*problem * (verdict.outcome is Outcome.LAB_BUSY))
     yield from (judged, passed)
+
+
+def _capstone(settings: Settings, seeds: int) -> Iterator[Row]:
+    """Torture each reference at each level, half of the seeds at bronze and fewer above; then the wrong services."""
+    for level in plans.LEVELS:
+        row = Row(f"a right service tortured at {level}: the balance sheet balances")
+        stories = max(1, seeds // (2 if level == "bronze" else 20))
+        for seed in progress(f"Stories at {level}", unit="story", over=range(1, stories + 1)):
+            client = CLIENTS[seed % len(CLIENTS)]
+            outcome = torturer.run(settings, plans.torture(level, seed), REFERENCES / client)
+            problems = [outcome.problem, *outcome.sheet.sentences]
+            row.note(*[f"{client}, {level}, seed {seed}: {problem}" for problem in problems if problem])
+        yield row
+    row = Row("a wrong service: caught within ten stories, with its sentence")
+    for name, wrong in progress("Wrong services", unit="service", over=list(WRONG.items())):
+        with tempfile.TemporaryDirectory(prefix="lab-wrong-") as folder:
+            wrong.write(Path(folder))
+            played = (torturer.run(settings, plan, Path(folder)) for plan in wrong.plans(10))
+            failed = next((each for each in played if not each.passed), None)
+            said = [failed.problem, *failed.sheet.sentences] if failed else ["it held ten times"]
+            row.note(*[f"{name}: {said[0] or said[1]}"] * (not any(wrong.says in each for each in said)))
+    yield row
 
 
 def _starts_services(lesson: Path) -> bool:

@@ -6,12 +6,12 @@ import sys
 import click
 from rich.table import Table
 
-from labsupport.broker import background, processes
+from labsupport.broker import background, kafka_tool, processes
 from labsupport.broker.metadata import reach
 from labsupport.broker.processes import Running
 from labsupport.commands.terminal import console, example
 from labsupport.errors import LabError
-from labsupport.settings import Settings, parse_addresses
+from labsupport.settings import Settings
 
 
 @click.command(**example("python3 lab.py status", "python3 lab.py status --json"))
@@ -26,7 +26,7 @@ def show(settings: Settings, as_json: bool) -> int:
     problem, address = "", background.address(settings) if settings.embedded else settings.kafka
     try:
         if address:
-            address = reach(parse_addresses(address))
+            address = reach(settings.connection_to(address)).bootstrap
         else:
             problem = "it is not running"
     except LabError as error:
@@ -44,9 +44,11 @@ def show(settings: Settings, as_json: bool) -> int:
             if settings.embedded and not address:
                 console.print("Start it: python3 lab.py up")
         else:
-            console.print(f"Kafka answers at [bold]{address}[/]")
+            who = f" as {settings.connection.user}" if not settings.embedded and settings.connection.user else ""
+            console.print(f"Kafka answers at [bold]{address}[/]{who}")
             console.print("For other tools, for example:")
-            console.print(f'  "{sys.executable}" -m kafka.admin -b {address} topics list', soft_wrap=True)
+            tool = kafka_tool.command(settings.connection_to(address), "admin")
+            console.print(f"  {tool} topics list", markup=False, soft_wrap=True)
         if registry:
             console.print(f"The schema registry is at [bold]{registry}[/]")
         if running:
@@ -80,6 +82,7 @@ def describe(each: Running) -> str:
         "training": "the training run for the start-up cache (ends by itself)",
         "training-broker": "the broker of the training run",
         "jupyter": "JupyterLab",
+        processes.CLASS: "the class's Kafka",
     }
     left_behind = ", left behind" if each.orphan else ""
     return words.get(each.role, each.role) + left_behind

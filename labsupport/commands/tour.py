@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from labsupport.broker import processes
 from labsupport.broker.advice import speaking
+from labsupport.broker.session_limit import for_short_sessions
 from labsupport.commands.terminal import console, drawing, example, kafka_meanwhile, save
 from labsupport.course.session import Lesson
 from labsupport.delivery import inbox, orders, publish
@@ -81,6 +82,7 @@ def show(settings: Settings, picture: Path | None) -> None:
     def say(about: str, what: str) -> None:
         console.print(f"[bold]{about:<12}[/] {escape(what)}", soft_wrap=True)
 
+    settings = for_short_sessions(settings)
     with kafka_meanwhile(settings) as kafka, Lesson(LESSON, kafka, settings) as lab:
         say("Kafka", f"{kafka!r:.90}".strip("<>") + "; the figures below are read from it and from a database")
         told = play(lab, say)
@@ -173,7 +175,7 @@ def _poison(lab: Lesson, team: Members, events: Sequence[Event], dead: str, say:
 
 
 def _redrive(lab: Lesson, team: Members, mended: Callable, dead: str, say: Say) -> None:
-    with closing(ConfluentProducer(lab.bootstrap)) as producer:
+    with closing(ConfluentProducer(lab.connection)) as producer:
         consumer = lab.consumer(name="tour-redrive")
         sent = redrive.redrive(consumer, producer, redrive.selection(dead, error="KeyError"), addressed=True)
     team.handle = mended

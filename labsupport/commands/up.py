@@ -5,7 +5,7 @@ import click
 from labsupport.broker import background
 from labsupport.broker.metadata import reach
 from labsupport.commands.terminal import console, example
-from labsupport.settings import Settings, parse_addresses
+from labsupport.settings import Settings
 
 
 @click.command(**example("python3 lab.py up", "python3 lab.py up --registry", "python3 lab.py status"))
@@ -17,8 +17,8 @@ def up(with_registry: bool) -> None:
         cluster, _ = background.ensure(settings, keep=True)
         console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/] until you type: python3 lab.py down")
     else:
-        address = reach(parse_addresses(settings.kafka))
-        console.print(f"Kafka answers at [bold]{address}[/] (LAB_KAFKA); the lab starts none of its own.")
+        address = reach(settings.connection).bootstrap
+        console.print(f"Kafka answers at [bold]{address}[/] ({settings.kafka_source}); the lab starts none of its own.")
     if with_registry:
         from labsupport.registry import registry
 

@@ -16,12 +16,13 @@ from rich.text import Text
 from labsupport.broker import background
 from labsupport.broker.clients import Clients
 from labsupport.commands.terminal import console, example
+from labsupport.connection import Connection, parse_addresses
 from labsupport.errors import LabError
 from labsupport.observability import group_lag_metrics, metrics_page
 from labsupport.observability.alerts import Limits
 from labsupport.observability.group_lag import Observer, Snapshot
 from labsupport.observability.group_watch import GroupWatch, View, in_words
-from labsupport.settings import Settings, parse_addresses
+from labsupport.settings import Settings
 
 MANY = 30  # groups on the screen
 READS = Text("lag: offsets, markers included; age: of the oldest record that a service gets (read_committed)", "dim")
@@ -40,7 +41,7 @@ class Eyes:
         with self._lock:
             try:
                 if self._observer is None:
-                    self._observer = Observer(Clients(self._address()), lambda name: name.startswith(self.prefix))
+                    self._observer = Observer(Clients(self._connection()), lambda name: name.startswith(self.prefix))
                 return self._observer.snapshot()
             except (LabError, KafkaError):
                 self.close()
@@ -52,12 +53,12 @@ class Eyes:
             self._observer.close()
             self._observer = None
 
-    def _address(self) -> str:
+    def _connection(self) -> Connection:
         """The lab's own broker may be started again at another port."""
         if self.at or not self.settings.embedded:
-            return self.at or self.settings.kafka
+            return self.settings.connection_to(self.at or self.settings.kafka)
         if address := background.address(self.settings):
-            return address
+            return Connection(address)
         raise LabError("There is nothing to watch.", "the lab's Kafka is not running", "python3 lab.py up")
 
 
@@ -84,7 +85,7 @@ def watch(prefix: str, at: str, once: bool, every: float, age: float, metrics_po
     It reads only, and starts no Kafka. Ctrl-C ends it.
     """
     if at:
-        parse_addresses(at)
+        parse_addresses(at, "--at")
     eyes = Eyes(Settings.from_environment(), at, prefix)
     group_watch = GroupWatch(Limits(age, max(5.0, age / 2)))
     with contextlib.closing(eyes), _page(eyes, metrics_port):

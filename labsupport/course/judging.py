@@ -16,7 +16,6 @@ from labsupport.course.stall import Busy, Machine
 from labsupport.course.submission import STUB, Failed, Judged, NotAttempted, Submission, TryAgain
 from labsupport.course.verdict import Outcome, Verdict
 from labsupport.errors import LabError
-from labsupport.settings import parse_addresses
 
 OUTCOMES = {
     NotAttempted: Outcome.NOT_ATTEMPTED,
@@ -107,7 +106,7 @@ def _silence(lab: Lab) -> str:
     if not lab.is_open:
         return "this lesson was closed in this kernel, by opening another one or by lab.close(), or opened elsewhere"
     try:
-        reach(parse_addresses(lab.bootstrap))
+        reach(lab.connection)
     except LabError as error:
         return error.seen
     return ""

@@ -1,14 +1,14 @@
 """`Lab`: the cluster as one lesson sees it. What episodes, exercises and their judges use."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from kafka import KafkaConsumer
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from labsupport.broker import background
+from labsupport.broker import background, kafka_tool
 from labsupport.broker.cluster import Cluster, private
 from labsupport.delivery import catch_up, dead_letter, orders
 from labsupport.experiments.breaking import members, python_process, services
@@ -16,6 +16,7 @@ from labsupport.experiments.watching import balance, lag, log
 from labsupport.settings import Settings
 
 WITH_PRIVATE_BROKERS = ("02", "03", "15")  # lessons with `lab.private()`, with the lab's own settings
+BROKERS = "brokers"  # among the clients of a lesson: the brokers that it keeps
 
 
 class Lab(Cluster):
@@ -23,13 +24,14 @@ class Lab(Cluster):
 
     def __init__(self, number: str, cluster: Cluster, settings: Settings):
         super().__init__(
-            cluster.bootstrap,
+            cluster.connection,
             prefix=cluster.prefix,
             embedded=cluster.embedded,
             deletes_topics=cluster.deletes_topics,
         )
         self.number, self.settings = number, settings
         self.made: set[str] = set()  # topics that `topic` made since a check began
+        self._brokers: tuple[Any, Self] | None = None  # what `brokers` was asked for, and gave
 
     @property
     def is_open(self) -> bool:
@@ -37,9 +39,9 @@ class Lab(Cluster):
         return self._open
 
     @property
-    def connection(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """The arguments of a `Cluster` on the same brokers, for another process."""
-        names = ("bootstrap", "prefix", "embedded", "deletes_topics")
+        names = ("connection", "prefix", "embedded", "deletes_topics")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -73,6 +75,23 @@ class Lab(Cluster):
         """Delete this lesson's topics and groups."""
         self.delete_groups(self.groups(self.namespace))
         self.delete_topics(self.topics(self.namespace))
+
+    def tool(self, name: str) -> str:
+        """How one of kafka-python's tools ("admin", "consumer", "producer") is typed in a terminal, for this Kafka."""
+        return kafka_tool.command(self.connection, name)
+
+    def clear_others(self, open_elsewhere: Collection[str] = ()) -> None:
+        """Delete topics and groups of all other lessons, but for those that are open elsewhere.
+
+        After the last lesson a learner would have 37 topics with 71 partitions, and a shared Kafka counts them.
+        """
+        kept = tuple(f"{self.prefix}{number}-" for number in (self.number, *open_elsewhere))
+
+        def old(names: Iterable[str]) -> list[str]:
+            return [name for name in names if self.is_ours(name) and not name.startswith(kept)]
+
+        self.delete_groups(old(self.groups(self.prefix)))
+        self.delete_topics(old(self.topics(self.prefix)))
 
     def log(self, topic: str, group: str | None = None) -> log.Log:
         """All of `topic` as the broker holds it now, for tables and pictures; `group` adds its committed offsets."""
@@ -124,6 +143,44 @@ class Lab(Cluster):
                 yield mine
         finally:
             self.start_spare()
+
+    def brokers(self, size: int = 3, *, controller: bool = False, **overrides: str) -> Self:
+        """The lesson on brokers of its own, as in `private`, kept until the lesson is closed.
+
+        The next call with the same arguments returns the same brokers: all started again, and all clients closed.
+        Other arguments replace them.
+        """
+        asked_for = (size, controller, overrides)
+        if self._brokers is None or self._brokers[0] != asked_for:
+            self.close_client(BROKERS)
+            kept = contextlib.ExitStack()
+            mine = kept.enter_context(self.private(size, controller=controller, **overrides))
+            self._brokers, self._clients[BROKERS] = (asked_for, mine), kept
+            kept.callback(setattr, self, "_brokers", None)
+        mine = self._brokers[1]
+        mine.close_clients()
+        if mine.embedded:
+            mine.embedded.start()
+        return mine
+
+    def postgres(self) -> contextlib.AbstractContextManager[Any]:
+        """For the body of a `with`: a PostgreSQL of your own (`postgres.Postgres`), empty; fetched at the first call.
+
+        `connect()` returns a connection of psycopg. Raises LabError if it cannot be fetched or does not start.
+        """
+        from labsupport.experiments.breaking import postgres  # an extra of one lesson
+
+        return postgres.running(self.settings)
+
+    def debezium(self, database: Any) -> contextlib.AbstractContextManager[Any]:
+        """For the body of a `with`: Debezium, which publishes what is inserted into the outbox of this `lab.postgres()`.
+
+        It makes the table `outbox`. Rows go to this lesson's topic that `aggregatetype` names. Fetched at the first
+        call; raises LabError if it cannot be fetched or does not start.
+        """
+        from labsupport.experiments.breaking import debezium  # an extra of one lesson
+
+        return debezium.running(self.settings, self.bootstrap, database, self.namespace)
 
     def registry(self) -> Any:
         """Start a schema registry (`registry.Registry`) with nothing in it, or use the one that LAB_REGISTRY names.

@@ -20,6 +20,12 @@ def taken(settings: Settings, number: str) -> int | None:
     return other.pid if other and other.pid != os.getpid() else None
 
 
+def elsewhere(settings: Settings) -> set[str]:
+    """The numbers of the lessons that other processes have open."""
+    numbers = [record.stem for record in (settings.home / "lessons").glob("*.json")]
+    return {number for number in numbers if taken(settings, number)}
+
+
 def release(settings: Settings, number: str) -> None:
     """Forget that this process had the lesson open, unless another has opened it since."""
     if not taken(settings, number):

@@ -54,7 +54,7 @@ def of_function(exercise: Exercise, name: str, value: Any, lab: Lab) -> Verdict:
     try:
         with stall.witness() as machine:
             ended = forkserver.shared().run(
-                verdict_apart, exercise.id, value, lab.number, lab.connection, timeout=timeout, name=name
+                verdict_apart, exercise.id, value, lab.number, lab.arguments, timeout=timeout, name=name
             )
     except LabError as error:
         if machine.makes_doubtful(True):

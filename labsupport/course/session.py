@@ -15,7 +15,9 @@ from labsupport.broker import background, processes
 from labsupport.broker.advice import advice
 from labsupport.broker.cluster import Cluster, connect
 from labsupport.broker.jars import kafka_version
-from labsupport.course import check, copies, open_lessons, progress
+from labsupport.broker.session_limit import for_short_sessions
+from labsupport.console import note
+from labsupport.course import board, check, copies, open_lessons, progress
 from labsupport.course.exercise import Note
 from labsupport.course.lab import Lab
 from labsupport.course.submission import in_words
@@ -24,6 +26,8 @@ from labsupport.errors import LabError
 from labsupport.experiments.breaking import forkserver
 from labsupport.settings import Settings
 
+SHORT_SESSIONS = ("05", "06", "08", "14")  # lessons with `lab.members()`, which have sessions of 1 to 3 s
+FOR_OPERATORS = ("17",)  # lessons that list and end transactions, also those of others
 AGAIN = "run the first code cell of this lesson here again"
 _TAKEN = "this lesson was opened in another kernel (process {pid}), which emptied its topics"
 
@@ -34,6 +38,7 @@ class Lesson(Lab):
     def __init__(self, number: str, cluster: Cluster, settings: Settings):
         super().__init__(number, cluster, settings)
         self._hints: dict[str, int] = {}  # how many of each exercise's hints were shown
+        self._board = board.Board(settings) if board.is_on(settings) and not self.embedded else None
 
     @property
     def is_open(self) -> bool:
@@ -74,7 +79,15 @@ class Lesson(Lab):
             progress.remember(self.settings, verdict)
         except LabError as error:
             print(f"`lab.progress()` will not show this: {error}")
+        if self._board:
+            self._board.tell(verdict)
         return verdict
+
+    def close(self) -> None:
+        """Close every client made here; no more can be made."""
+        if self._board:
+            self._board.close()
+        super().close()
 
     def file(self, number: str) -> Path:
         """The file for your answer to exercise `number`; creates it with the exercise's stub if it does not exist."""
@@ -179,7 +192,8 @@ def lesson(number: str) -> Lesson:
     """Open a lesson: start Kafka, delete the lesson's topics and groups, and close this kernel's earlier clients.
 
     `number` is the notebook's two digits, such as "05". Starts the lab's broker if it is not running (`LAB_KAFKA`
-    names another Kafka), and removes what a killed kernel left behind. Raises LabError with the next step.
+    names another Kafka, where your earlier lessons are cleared, too), and removes what a killed kernel left behind.
+    Raises LabError with the next step.
     """
     if not re.fullmatch("[0-9]{2}", str(number)):
         raise LabError(f"There is no lesson {number!r}.", "", 'give its two digits, such as lesson("00")')
@@ -189,9 +203,16 @@ def lesson(number: str) -> Lesson:
     close()
     settings = Settings.from_environment()
     processes.sweep(settings)
+    if number in SHORT_SESSIONS:
+        settings = for_short_sessions(settings)
+    if number in FOR_OPERATORS and not settings.embedded:
+        note("This lesson does what operators may: it runs on a broker of the lab's own, on this computer.")
+        settings = settings.on_own_broker()
     mine = Lesson(number, connect(settings), settings)
     try:
         mine.clear()
+        if not mine.embedded:
+            mine.clear_others(open_lessons.elsewhere(settings))
     except BaseException:
         mine.close()
         raise
@@ -203,6 +224,8 @@ def lesson(number: str) -> Lesson:
     kafka = where if mine.embedded else f"Kafka is running at {mine.bootstrap}"
     go_on = "Run your episode again from its first cell." if again else "Go on with the next cell."
     print(f"Lesson {number} is ready: {kafka}, and this lesson's topics are empty. {go_on}")
+    if mine._board:
+        print(board.TOLD)
     return mine
 
 

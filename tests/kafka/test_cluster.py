@@ -12,7 +12,7 @@ from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.metadata import ask
 from labsupport.course.session import Lesson
 from labsupport.delivery import reading
-from labsupport.errors import LabError, NotKafkaError
+from labsupport.errors import LabError, NotKafkaError, RefusedError
 from labsupport.settings import Settings
 
 
@@ -245,10 +245,11 @@ NOT_KAFKA = [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\x15\x03\x03\x00\x02\x0
 def test_something_that_is_not_kafka_is_recognised(words, listener, monkeypatch):
     """A web server, one that hangs up, a TLS alert, and noise with a believable length."""
     there = listener(words)
-    with pytest.raises(NotKafkaError):
+    with pytest.raises((NotKafkaError, RefusedError)):
         ask("127.0.0.1", there.port)
     monkeypatch.setenv("LAB_KAFKA", f"127.0.0.1:{there.port}")
-    with pytest.raises(LabError, match="does not speak Kafka"):
+    said = "speaks TLS" if words[:1] == b"\x15" else "does not speak Kafka"
+    with pytest.raises(LabError, match=said):
         connect(Settings.from_environment())
 
 

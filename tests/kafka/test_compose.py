@@ -26,8 +26,9 @@ from labsupport.broker.process import Process, overlaid
 from labsupport.broker.processes import java_marks
 from labsupport.commands import doctor
 from labsupport.commands.notebooks import SANITIZE, comparable, execute
+from labsupport.connection import Connection
 from labsupport.registry import apicurio
-from labsupport.settings import CHECKOUT, parse_addresses
+from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
 
 COMPOSE = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -155,11 +156,11 @@ def test_lesson_00_prints_the_same_on_the_composed_brokers(which, composed, monk
 def test_a_mistaken_advertised_address_is_named_by_the_doctor(composed):
     """The name of the container, for example, which no client outside can find."""
     wrong = "PLAINTEXT://kafka.invalid:9092"
-    ((host, port),) = parse_addresses(composed(["kafka"], KAFKA_ADVERTISED_LISTENERS=wrong))
-    line = doctor.advertised([(host, port)])
+    address = composed(["kafka"], KAFKA_ADVERTISED_LISTENERS=wrong)
+    line = doctor.advertised(Connection(address))
     assert not line.ok
     assert "sends clients to kafka.invalid:9092" in line.seen
-    assert f"advertised.listeners=PLAINTEXT://{host}:{port}" in line.next_step
+    assert f"advertised.listeners=PLAINTEXT://{address}" in line.next_step
 
 
 def test_prometheus_and_grafana_get_files_that_exist_and_are_on_this_machine_only():

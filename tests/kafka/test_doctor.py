@@ -16,6 +16,7 @@ from labsupport.broker import processes
 from labsupport.broker.cluster import Cluster, connect, private
 from labsupport.broker.java_runtime import startup_cache_path
 from labsupport.commands import doctor, doctor_checks
+from labsupport.connection import Connection
 from labsupport.experiments.breaking import faults
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.setup import installed, obstacles
@@ -62,7 +63,7 @@ def test_a_broker_that_sends_its_clients_astray_is_named_with_the_right_address(
     """The classic listener mistake: the address answers, and what it advertises does not."""
     with private(settings=settings, advertised_listeners="PLAINTEXT://127.0.0.1:1") as kafka:
         port = kafka.embedded.ports[1][0]
-        line = doctor.advertised([("127.0.0.1", port)])
+        line = doctor.advertised(Connection(f"127.0.0.1:{port}"))
         assert not line.ok
         assert "sends clients to 127.0.0.1:1, which does not answer" in line.seen
         assert line.next_step.endswith(f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}")

@@ -11,7 +11,8 @@ from xdist.scheduler import LoadScopeScheduling
 SECONDS = "lab/seconds"
 LONG = 5.0  # seconds: shorter ones keep their order
 # Files that take minutes, and whose tests share nothing that is dear: their tests go to all workers.
-SPLIT = ("test_exercises.py", "test_notebooks.py", "test_embedded.py", "test_owners.py", "test_commands.py")
+SPLIT = ("test_exercises.py", "test_notebooks.py", "test_embedded.py", "test_owners.py")
+SPLIT += ("test_commands.py", "test_capstone.py")
 UNKNOWN = {"test_bootstrap.py": 600.0, ".ipynb": 30.0}  # seconds, as long as nothing is known of it
 
 

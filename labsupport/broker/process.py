@@ -54,6 +54,17 @@ def tail(log: Path, lines: int = 12) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(its log is empty)"
 
 
+def _has_words(pid: int) -> bool:
+    """Whether the process has its command line, by which the lab finds it, or has ended.
+
+    While Linux replaces a program, `Popen` returns a moment before the new one's words can be read.
+    """
+    try:
+        return bool(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return True
+
+
 def _kill_session(process: psutil.Process) -> None:
     """Kill a process that has a session of its own, and its children there.
 
@@ -112,6 +123,7 @@ class Process:
             raise LabError(
                 f"Could not start {name}.", f"{command[0]}: {error}", "python3 lab.py  (sets it up again)"
             ) from error
+        until(lambda: _has_words(popen.pid), 60, f"{name} to have its command line", every=0.001)
         return cls(name, popen.pid, started(popen.pid) or "ended at once", log, popen)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -99,6 +99,17 @@ def test_a_stale_record_never_points_at_somebody_elses_process(start, tmp_path):
     assert not stranger.paused
 
 
+def test_a_process_that_was_started_has_its_command_line(tmp_path):
+    """By its words the lab finds it: at once, each time."""
+    waits = [sys.executable, "-c", "import time; time.sleep(300)"]
+    for number in range(50):
+        process = Process.start("one of many", [*waits, f"{number}"], tmp_path / "log", cwd=tmp_path)
+        words = psutil.Process(process.pid).cmdline()
+        process.kill()
+        process.popen.wait()
+        assert words == [*waits, f"{number}"]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"name": "x", "pid": "y", "began": "", "log": ""}'])
 def test_a_damaged_record_counts_as_none(text, tmp_path):
     """A record cut off by a full disk or a crash is not an error."""

@@ -1,6 +1,5 @@
 """What an exercise consists of, and what every judge can use."""
 
-import contextlib
 import json
 import os
 import tempfile
@@ -42,17 +41,20 @@ def require_the_same_after_a_restart(answer: Submission, argument: Any, here: An
     Python's hash() of a string, or id(), differs there. The other process gets a copy of what the answer remembers. If
     `here` is a function, it is called after that, and can call the answer with other arguments first.
     """
-    with contextlib.suppress(LabError):  # the answer uses something that cannot be sent to another process
-        there = python_process.run(answer.value, argument, name="your function").returned
-        here = here() if callable(here) else here
-        if isinstance(there, type(here)) and there != here:
-            raise TryAgain(
-                says="In a new process your function returns something else for the same argument.",
-                given=given,
-                came_back=f"{shown(here)} here, and {shown(there)} in another process",
-                rule=rule,
-                look_at="hash() and id() differ in each process; the event's id is a text already",
-            )
+    try:
+        python_process.pickle_call(answer.value, (argument,), "your function")
+    except LabError:  # it uses something that cannot be sent to another process
+        return
+    there = python_process.run(answer.value, argument, name="your function").returned
+    here = here() if callable(here) else here
+    if isinstance(there, type(here)) and there != here:
+        raise TryAgain(
+            says="In a new process your function returns something else for the same argument.",
+            given=given,
+            came_back=f"{shown(here)} here, and {shown(there)} in another process",
+            rule=rule,
+            look_at="hash() and id() differ in each process; the event's id is a text already",
+        )
 
 
 def _program(path: Path) -> str:

@@ -27,6 +27,8 @@ def plain(value: Any, kinds: tuple[type, ...]) -> Any:
     for kind in kinds:
         if kind is Collection and is_a(value, kind):
             return native(tuple(islice(value, MOST_ITEMS)))
+        if kind is str and isinstance(value, str):
+            return str.__str__(value)  # its text, whatever the subclass prints: an Enum that is text prints its name
         if kind in KNOWN and is_a(value, kind):
             return native(kind(exact(value) if kind is Decimal else value))
     return value

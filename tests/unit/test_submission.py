@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Collection
 from decimal import Decimal
+from enum import Enum
 from fractions import Fraction
 
 import numpy
@@ -285,6 +286,7 @@ def test_what_comes_back_is_plain():
         (numpy.float64(1.5), (Decimal, int, float), 1.5),
         (numpy.True_, bool, True),
         (numpy.str_("A"), str, "A"),
+        (Enum("Word", {"SAFE": "safe"}, type=str).SAFE, str, "safe"),
         (numpy.bytes_(b"A"), bytes, b"A"),
         ({numpy.int64(0): numpy.int64(2)}, dict, {0: 2}),
         ({numpy.str_("A"): [numpy.int64(0), (numpy.int8(1),)]}, dict, {"A": [0, (1,)]}),

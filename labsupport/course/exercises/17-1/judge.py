@@ -1,19 +1,23 @@
 """17-1: the id survives a restart anywhere, and no two instances share one; proved by real producers."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import cloudpickle
 from kafka import KafkaProducer
 from kafka.errors import ProducerFencedError
 
-from labsupport.course.exercise import CHECKED, Exercise, require_the_same_after_a_restart
+from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.exercises.groups import fresh_group
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import publish
-from labsupport.experiments.breaking import transform
+from labsupport.experiments.breaking import python_process, transform
 from labsupport.shop import story
+
+from . import elsewhere
 
 Program = Mapping[str, Any]
 STAYS = "only the same id at its next start ends the transaction that a killed program has left open"
@@ -25,21 +29,40 @@ SERVICES = (
     "copier",
     "copier1",
     "copier-1",
+    "copier_1",
+    "copier 1",
+    "copier01",
+    "copier-",
     "Copier",
     "2nd",
     "nd",
     "returns",
     "turners",
-    "shipping-of-the-north",
     "billing ",
+    # alike in the first letters, and in the last ones
+    "shipping-of-the-north",
+    "shipping-of-the-south",
+    "northern-shipping-to-the-islands",
+    "southern-shipping-to-the-islands",
+    "krakow",
+    "kraków",
+    "krakûw",
+    "krakw",
+    # with one checksum: zlib.crc32, zlib.adler32
+    "plumless",
+    "buckeroo",
+    "aca",
+    "bab",
 )
-INSTANCES = (0, 1, 2, 11, 12, 21, 111)
+INSTANCES = (*range(40), 101, 111, 1_000, 1_001, 100_000)
+RESTARTED = (0, 1, 2, 11)
 STARTS = (
     ("2026-04-16T10:30:00Z", "node-1", 4711),
     ("2026-04-16T10:31:10Z", "node-1", 4712),
     ("2026-04-17T08:00:00Z", "node-2", 1),
-    ("2027-01-01T00:00:00Z", "node-1", 1),
+    ("2027-01-01T00:00:00Z", "green.example.org", 4194304),
 )
+LONGEST = 30_000  # bytes; Kafka's protocol has 32,767 for a text, and `_ours` adds some
 
 
 def _named(answer: Submission, lab: Lab) -> str:
@@ -47,7 +70,7 @@ def _named(answer: Submission, lab: Lab) -> str:
     given: dict[str, Program] = {}
     for service, instance in _programs():
         name = _ask(answer, _program(service, instance, STARTS[0]))
-        for start in STARTS[1:]:
+        for start in STARTS[1:] if instance in RESTARTED else ():
             program = _program(service, instance, start)
             if (again := _ask(answer, program)) != name:
                 raise TryAgain(
@@ -66,9 +89,7 @@ def _named(answer: Submission, lab: Lab) -> str:
                 look_at="is everything in it that tells two instances apart, and can the parts run together?",
             )
         given[name] = _program(service, instance, STARTS[0])
-    program = dict(_program("billing", 2, STARTS[0]))
-    here = _ask(answer, program)
-    require_the_same_after_a_restart(answer, program, here, answer.called(program), STAYS)
+    _require_the_same_elsewhere(answer, _program("billing", 2, STARTS[0]))
     _at_once(answer, lab)
     _restarted(answer, lab)
     return "On the broker: two instances commit side by side, and a killed one's transaction ends at its next start."
@@ -95,7 +116,31 @@ def _ask(answer: Submission, program: Program) -> str:
             came_back=shown(name),
             look_at="an empty one means a producer without transactions",
         )
+    if len(name.encode(errors="replace")) > LONGEST or name != name.encode(errors="replace").decode():
+        raise TryAgain(
+            says="Kafka cannot take this transactional_id.",
+            given=answer.called(dict(program)),
+            came_back=shown(name),
+            rule=f"it travels as UTF-8, in at most {LONGEST:,} bytes",
+            look_at="is there half of a character in it, or far more than names the program?",
+        )
     return str(name)
+
+
+def _require_the_same_elsewhere(answer: Submission, program: Program) -> None:
+    """In another process, later, on another machine. What cannot be pickled is not asked there."""
+    here, packed = _ask(answer, program), b""
+    with contextlib.suppress(Exception):
+        packed = cloudpickle.dumps(answer.value)
+    there = python_process.run(elsewhere.call, packed, dict(program), name="your function").returned if packed else here
+    if isinstance(there, str) and there != here:
+        raise TryAgain(
+            says="In another process, later and on another machine, your function returns something else.",
+            given=f"{answer.called(dict(program))}, both times",
+            came_back=f"{here!r}, and {there!r} there",
+            rule=STAYS,
+            look_at="what does it use besides `program`: hash() or id(), a clock, this process, this machine?",
+        )
 
 
 def _ours(lab: Lab, name: str) -> str:

@@ -27,18 +27,31 @@ def _once(answer: Submission, lab: Lab) -> str:
     """All eighteen; the first wrong one happens on the broker, or four of them."""
     for transaction, inbox, reader in _services():
         service = {"transaction": transaction, "inbox": inbox, "reader": reader}
-        said = as_set(answer(service, returns=Collection, asks="a list of names"))
+        said = _said(answer, service)
         if said != (right := _right(transaction, inbox, reader)):
             raise TryAgain(
-                says=_says(said, right),
+                says=_says(_wrong_name(said, right), right),
                 given=f"exactly_once({shown(service)})",
                 came_back=shown(sorted(map(str, said))),
                 story=_in_words(_play(lab, transaction, inbox)),
-                look_at=_look_at(said, right, reader),
+                look_at=_look_at(_wrong_name(said, right), right, reader),
             )
     for transaction, inbox in PLAYED:
         _require_agreement(_play(lab, transaction, inbox), transaction, inbox)
     return f"All 18 are right; {len(PLAYED)} of the services were killed and started again on the broker, and agree."
+
+
+def _said(answer: Submission, service: dict[str, object]) -> set[str]:
+    """The names in its answer. Raises TryAgain if it is a dict, whose keys say nothing."""
+    came = answer(service, returns=(dict, Collection), asks="a list of names")
+    if isinstance(came, dict):
+        raise TryAgain(
+            says="Your function returned the wrong type.",
+            given=answer.called(service),
+            came_back=f"{shown(came)}, which is a dict",
+            look_at='return a list of the names alone: for example `["rows"]`, or `[]`',
+        )
+    return as_set(came)
 
 
 def _services() -> Iterator[tuple[str, bool, str | None]]:
@@ -82,22 +95,27 @@ def _in_words(found: transform.Outcome) -> str:
     return "\n".join(lines)
 
 
-def _says(said: set[str], right: set[str]) -> str:
-    if strange := said - {COPIES, ROWS}:
-        return f"There is no {sorted(map(str, strange))[0]!r}."
-    if extra := said - right:
-        return f"After a crash the {sorted(extra)[0]} are not there exactly once."
-    return f"The {sorted(right - said)[0]} are there exactly once, wherever it crashes."
+def _wrong_name(said: set[str], right: set[str]) -> str:
+    """The name that the verdict is about: a strange one, then one that is too many, then one that is absent."""
+    return sorted(map(str, said - {COPIES, ROWS} or said - right or right - said))[0]
 
 
-def _look_at(said: set[str], right: set[str], reader: str | None) -> str:
-    if said - {COPIES, ROWS}:
+def _says(name: str, right: set[str]) -> str:
+    if name not in (COPIES, ROWS):
+        return f"There is no {name!r}."
+    if name not in right:
+        return f"After a crash the {name} are not there exactly once."
+    return f"The {name} are there exactly once, wherever it crashes."
+
+
+def _look_at(name: str, right: set[str], reader: str | None) -> str:
+    if name not in (COPIES, ROWS):
         return 'the names are "copies" and "rows"'
-    if ROWS in said ^ right:
+    if name == ROWS:
         return "is the database a part of Kafka's transaction? What makes a row harmless that is written again?"
     if COPIES in right:
         return "output and offsets are one step, and this reader gets no aborted records"
-    if reader != "read_committed" and COPIES in said:
+    if reader != "read_committed":
         return "which records does this reader get, and what is a consumer's default?"
     return "between which two steps can it die, and what does its next start do?"
 

@@ -12,7 +12,7 @@ from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Failed, Submission, TryAgain
-from labsupport.experiments.breaking.faults import Fault
+from labsupport.experiments.breaking.faults import KILLED, Fault
 from labsupport.experiments.breaking.trial import DATABASE, TrialRun
 from labsupport.experiments.breaking.trial_runner import AT_ONCE
 
@@ -21,45 +21,60 @@ from .relay_trials import Asked, Row
 
 LOST = "what is marked is never sent again: mark a row when Kafka has acknowledged it"
 ORDER = "a row that goes before an earlier one breaks the order of its key"
+MANY = 120  # more than a SELECT that is limited to a hundred
 TWICE = "only the one row that was acknowledged and not yet marked may go twice"
 
 
 def _survives(answer: Submission, lab: Lab) -> str:
-    """Undisturbed, in this process; refused by Kafka; then killed at each point that it passes."""
+    """Undisturbed, in this process; refused by Kafka; killed at each point that it passes; and with many rows."""
     with tempfile.TemporaryDirectory(dir=lab.settings.home) as folder:
         _at_ease(answer, lab, Path(folder, DATABASE))
         _refused(answer, lab, Path(folder, "refused.db"))
         tried = _crashed(answer, lab, Path(folder))
+        _many(answer, lab, Path(folder, "many.db"))  # last, because it takes longest
     return (
         f"{tried} trials: nothing lost, nothing out of order, wherever the relay died; sent twice only what it had to."
     )
 
 
 def _rows(topic: str, *ids: int) -> list[Row]:
-    return [Row(each, topic, b"ORD-%d" % (each % 2), b"event %d" % each) for each in ids]
+    return [Row(each, topic, b"ORD-%d" % (each % 2), b"\xff event %d" % each) for each in ids]  # bytes, not a text
 
 
 def _at_ease(answer: Submission, lab: Lab, path: Path) -> None:
     """Rows out of order; nothing to do; a row that appears late; and the database stays free."""
-    topic = lab.topic(CHECKED)
-    trials.create(path, _rows(topic, 30, 10, 20))
-    locked: list[bool] = []
-    _call(answer, lab, path, acknowledging=lambda: locked.append(not trials.can_write(path)))
-    _require(lab, topic, path, [10, 20, 30], "rows 10, 20 and 30, of which 30 was written first")
-    if any(locked):
+    topic, other = lab.topic(CHECKED), lab.topic(f"{CHECKED}-other")
+    trials.create(path, [*_rows(topic, 300, 9), *_rows(other, 15), *_rows(topic, 20)])
+    locks: list[str] = []
+    _call(answer, lab, path, acknowledging=lambda: locks.append(trials.lock(path)))
+    held = _rows(topic, 9, 20, 300) + _rows(other, 15)
+    _require(lab, path, held, "rows 9, 15, 20 and 300, of which 300 was written first, and 15 is for another topic")
+    _require_no(next(filter(None, locks), ""))
+    _call(answer, lab, path)
+    _require(lab, path, held, "an outbox in which all four rows are marked")
+    held += _add(path, _rows(topic, 400, 25))[::-1]
+    _call(answer, lab, path)
+    _require(lab, path, held, "row 25 appears when 300 is sent: its transaction was committed late; and row 400")
+
+
+def _add(path: Path, rows: list[Row]) -> list[Row]:
+    with closing(sqlite3.connect(path)) as database, database:
+        trials.add(database, rows)
+    return rows
+
+
+def _require_no(lock: str) -> None:
+    if lock:
         raise TryAgain(
             says="While your relay waited for Kafka, nobody else could write into the database.",
-            given="an outbox with three rows, and a service that writes meanwhile",
-            rule="an open transaction that has written holds SQLite's lock, and Kafka may take long to answer",
-            look_at="wait for the acknowledgement first, then mark the row in a short transaction of its own",
+            given="an outbox with four rows, and a service that writes meanwhile",
+            rule="an open transaction that has written holds SQLite's lock, and Kafka may take long to answer"
+            if lock == trials.WRITING
+            else "while a SELECT is not read to its end, or its transaction is open, no other connection can commit",
+            look_at="wait for the acknowledgement first, then mark the row in a short transaction of its own"
+            if lock == trials.WRITING
+            else "read all rows before you send (fetchall), or ask for one (LIMIT 1); begin no transaction for that",
         )
-    _call(answer, lab, path)
-    _require(lab, topic, path, [10, 20, 30], "an outbox in which all three rows are marked")
-    with closing(sqlite3.connect(path)) as database, database:
-        trials.add(database, _rows(topic, 40, 25))
-    _call(answer, lab, path)
-    given = "row 25 appears when 30 is sent: its transaction was committed late; and row 40"
-    _require(lab, topic, path, [10, 20, 30, 25, 40], given)
 
 
 def _refused(answer: Submission, lab: Lab, path: Path) -> None:
@@ -81,7 +96,7 @@ def _refused(answer: Submission, lab: Lab, path: Path) -> None:
             says="Row 2 is marked as sent, and Kafka has refused it.", given=given, rule=LOST,
             look_at="does your relay wait for the outcome of each send, with get(), before it marks the row?",
         )  # fmt: skip
-    if b"event 3" in found or sent[3]:
+    if third.value in found or sent[3]:
         raise TryAgain(
             says="Row 3 went although row 2 before it was refused.", given=given, rule=ORDER,
             look_at="send the next row only when the one before it is acknowledged",
@@ -99,6 +114,14 @@ def _refused(answer: Submission, lab: Lab, path: Path) -> None:
         )  # fmt: skip
 
 
+def _many(answer: Submission, lab: Lab, path: Path) -> None:
+    """More rows than fit into one SELECT with a limit."""
+    rows = _rows(lab.topic(CHECKED), *range(1001, 1001 + MANY))
+    trials.create(path, rows)
+    _call(answer, lab, path)
+    _require(lab, path, rows, f"an outbox with {MANY} unsent rows, 1001 and so on")
+
+
 def _nothing() -> None:
     pass
 
@@ -107,6 +130,7 @@ def _call(answer: Submission, lab: Lab, path: Path, acknowledging: Callable[[], 
     producer = Asked(lambda _: None, acknowledging, **trials.settings(lab, "check"))
     try:
         with closing(sqlite3.connect(path, timeout=5.0)) as database:
+            database.execute("PRAGMA synchronous = OFF")  # a slow disk is not what is judged
             answer(database, producer, returns=object)
     finally:
         producer.waiting.clear()  # its process has ended
@@ -117,44 +141,47 @@ def _values(lab: Lab, topic: str) -> list[bytes]:
     return [record.value for record in lab.log(topic).records]
 
 
-def _require(lab: Lab, topic: str, path: Path, ids: Sequence[int], given: str) -> None:
-    sent, held = trials.marked(path), lab.log(topic).records
-    rows = {row.value: row for row in _rows(topic, *ids)}
+def _require(lab: Lab, path: Path, expected: Sequence[Row], given: str) -> None:
+    """Exactly these rows are in their topics, in this order in each, and all are marked."""
+    topics = {row.topic: lab.log(row.topic).records for row in expected}
+    sent, held = trials.marked(path), [record for records in topics.values() for record in records]
+    rows = {(row.topic, row.key, row.value): row.id for row in expected}
+    ids = [row.id for topic in topics for row in expected if row.topic == topic]
     if gone := [each for each in ids if each not in sent]:
         raise TryAgain(
             says=f"Row {gone[0]} is no longer in the outbox.", given=given,
             rule="who looks for an event that is missing looks there", look_at="mark rows: sent = 1",
         )  # fmt: skip
-    if strange := [record for record in held if record.value not in rows or record.key != rows[record.value].key]:
+    if strange := [each for each in held if (each.topic, each.key, each.value) not in rows]:
         raise TryAgain(
-            says=f"The topic has a record that is no row of the outbox: {strange[0].key!r}, {strange[0].value!r}.",
+            says=f"A topic has a record that is no row of the outbox for it: {strange[0].key!r}, {strange[0].value!r}.",
             given=given,
             look_at="send value and key as they are in the row, to the row's topic",
         )
-    found = [int(record.value.split()[1]) for record in held]
+    found = [rows[each.topic, each.key, each.value] for each in held]
     if missing := [each for each in ids if each not in found]:
         says = f"Row {missing[0]} is not in the topic" + (", and it is marked as sent." if sent[missing[0]] else ".")
         raise TryAgain(
             says=says, given=given, rule=LOST if sent[missing[0]] else "every row that is not marked has to be sent",
             look_at="does your relay wait for the acknowledgement before it marks, and before it returns?"
             if sent[missing[0]]
-            else "which rows does your SELECT find? A row can appear whose id is smaller than one that was sent",
+            else "does your relay go on until nothing is unsent, also with ids smaller than one that was sent?",
         )  # fmt: skip
     if len(found) > len(ids):
         raise TryAgain(
             says=f"Row {max(found, key=found.count)} went {max(map(found.count, found))} times, and nothing crashed.",
             given=given, rule=TWICE, look_at="is each row marked, and is that committed in the database?",
         )  # fmt: skip
-    if found != list(ids):
+    if found != ids:
         raise TryAgain(
-            says=f"The rows went in the order {', '.join(map(str, found))}.", given=given, rule=ORDER,
+            says=f"The rows went in the order {', '.join(map(str, found[:9]))}.", given=given, rule=ORDER,
             look_at="does the SELECT ask for an order (ORDER BY), and is one row sent after the other?",
         )  # fmt: skip
     if unmarked := [each for each in ids if not sent[each]]:
         raise TryAgain(
-            says=f"Another connection does not see row {unmarked[0]} as sent.", given=given,
+            says=f"Another connection does not see sent = 1 in row {unmarked[0]}.", given=given,
             rule="a process that dies loses what it has not committed in the database",
-            look_at="is the UPDATE in a `with database:`, and is the next row read after that?",
+            look_at="does the UPDATE set sent = 1, in a `with database:` in this thread, before the next row is read?",
         )  # fmt: skip
 
 
@@ -197,11 +224,14 @@ def _trial(
 
 
 def _judge(lab: Lab, words: str, run: TrialRun, folder: Path, rows: Sequence[Row]) -> None:
+    crashed = any(each.exit_code == KILLED for each in run.processes)
     if run.problem:
         printed = "".join(each.printed for each in run.processes)[-600:].strip()
         raise TryAgain(
-            timed=run.timed_out, says=f"{words} Started again, it did not get to its end.", given=run.problem,
-            printed=printed, look_at="what does your relay do when a part of the rows is marked already?",
+            timed=run.timed_out, given=run.problem, printed=printed,
+            says=f"{words} {'Started again' if crashed else 'In a process of its own'}, it did not get to its end.",
+            look_at="what does your relay do when a part of the rows is marked already?"
+            if crashed else "does it need anything but its two arguments?",
         )  # fmt: skip
     ids = {row.value: row.id for row in rows}
     found = [ids[value] for value in _values(lab, rows[0].topic) if value in ids]

@@ -1,6 +1,7 @@
 """An outbox and a relay that is crashed: at each of its SQL statements, at each send, at each acknowledgement."""
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ TABLE = (
     "CREATE TABLE outbox (id INTEGER NOT NULL UNIQUE, topic TEXT NOT NULL, key BLOB, value BLOB, sent INTEGER NOT NULL)"
 )
 SENDING, ACKNOWLEDGED = "sending", "acknowledged"
+# What a connection can hold: the one after it has written, the other while a SELECT is not read to its end.
+WRITING, READING = "writing", "reading"
 PATIENT = 60  # seconds
 Relay = Callable[[sqlite3.Connection, KafkaProducer], object]
 
@@ -38,7 +41,8 @@ class Row:
 class Asked(KafkaProducer):
     """A producer that is slow: it sends nothing before somebody waits for an acknowledgement, or flushes.
 
-    So a relay that does not wait is found on every machine. `at` gets the points, `acknowledging` is called before.
+    Then it sends all that waits. So a relay is found on every machine that does not wait, or only after its next send.
+    Callbacks run in another thread, as with any producer. `at` gets the points, `acknowledging` is called before.
     """
 
     def __init__(
@@ -68,10 +72,16 @@ class Asked(KafkaProducer):
         try:
             found = super().send(*arguments, **named).get(timeout=PATIENT)
         except Exception as error:  # what the client refuses at once comes out of `get`, too
-            answer.failure(error)
+            _apart(answer.failure, error)
         else:
-            answer.success(found)
+            _apart(answer.success, found)
             self.at(ACKNOWLEDGED)
+
+
+def _apart(function: Callable[[Any], object], argument: Any) -> None:
+    thread = threading.Thread(target=function, args=(argument,), daemon=True)
+    thread.start()
+    thread.join()
 
 
 class Answer(Future):
@@ -92,7 +102,8 @@ class Answer(Future):
     @property
     def is_done(self) -> bool:  # type: ignore[override]
         """As Future.is_done."""
-        self._ask()
+        if not self._lock.locked():  # add_callback looks at it, too, and does not wait
+            self._ask()
         return self._is_done
 
     @is_done.setter
@@ -110,7 +121,7 @@ class Answer(Future):
         return super().failed()
 
     def _ask(self) -> None:
-        while any(answer is self for answer, *_ in self._producer.waiting):
+        while self._producer.waiting:
             self._producer.deliver()
 
 
@@ -128,20 +139,21 @@ def add(database: sqlite3.Connection, rows: Sequence[Row]) -> None:
 
 
 def marked(path: Path) -> dict[int, bool]:
-    """By id, whether another connection sees the row as sent."""
+    """By id, whether another connection sees sent = 1 in the row."""
     with closing(sqlite3.connect(path)) as database:
-        return {each: bool(sent) for each, sent in database.execute("SELECT id, sent FROM outbox ORDER BY id")}
+        return {each: sent == 1 for each, sent in database.execute("SELECT id, sent FROM outbox ORDER BY id")}
 
 
-def can_write(path: Path) -> bool:
-    """Whether another connection can write now."""
+def lock(path: Path) -> str:
+    """Why no other connection can write and commit now: WRITING or READING; empty if one can."""
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
-        try:
-            other.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
-        other.execute("ROLLBACK")
-        return True
+        for begin, held in (("BEGIN IMMEDIATE", WRITING), ("BEGIN EXCLUSIVE", READING)):
+            try:
+                other.execute(begin)
+            except sqlite3.OperationalError:
+                return held
+            other.execute("ROLLBACK")
+    return ""
 
 
 def settings(kafka: Cluster, name: str) -> dict[str, Any]:
@@ -183,4 +195,3 @@ def serve(kafka: Cluster, at: At, path: str, relay: Relay) -> None:
         database.execute("PRAGMA synchronous = OFF")
         database.set_trace_callback(statement)
         relay(database, producer)
-        database.set_trace_callback(None)

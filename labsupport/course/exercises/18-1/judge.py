@@ -10,7 +10,7 @@ from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 
 PLAYED = Path(__file__).with_name("played.csv")
-OTHERS = (9, 4, 7)  # the numbers of brokers in another cluster
+OTHERS = (9, 0, 4, 7)  # the numbers of brokers in another, larger cluster
 
 
 def played() -> Iterator[tuple[Death, str]]:
@@ -23,7 +23,7 @@ def played() -> Iterator[tuple[Death, str]]:
 
 
 def _judge(answer: Submission, _: Lab) -> str:
-    """Every death, small ISRs first; then in a cluster with other numbers; then what real brokers did."""
+    """Every death, small ISRs first; then in a larger cluster with other numbers; then what real brokers did."""
     all_of_them = list(deaths())
     seen = list(played())
     for death in all_of_them:
@@ -73,7 +73,7 @@ def _why(death: Death, fate: str, came: str) -> tuple[str, str, str]:
         )
     if came == OFFLINE:
         return (
-            f"The partition has a leader: of the ISR, {_numbers(alive)} lives.",
+            f"The partition has a leader: of the ISR, {_live(alive)}.",
             "a single broker of the ISR is enough to lead, whatever min_isr says",
             "when is no broker of the ISR left?",
         )
@@ -86,14 +86,14 @@ def _why(death: Death, fate: str, came: str) -> tuple[str, str, str]:
     if death.acks == 1:
         return ("The leader has the record, and lives.", "its log is the log", "does it matter which broker dies?")
     return (
-        f"The record is kept: every broker of the ISR had it, and {_numbers(alive)} lives.",
+        f"The record is kept: every broker of the ISR had it, and {_live(alive)}.",
         'with acks="all" the answer means that every broker in sync has the record',
         f"which of {KEPT!r} and {LOST!r} is it, if the new leader has the record?",
     )
 
 
-def _numbers(brokers: set[int]) -> str:
-    return " and ".join(map(str, sorted(brokers)))
+def _live(brokers: set[int]) -> str:
+    return " and ".join(map(str, sorted(brokers))) + (" lives" if len(brokers) == 1 else " live")
 
 
 EXERCISE = Exercise(

@@ -12,7 +12,7 @@ from labsupport.course.plain_values import is_a
 from labsupport.course.submission import Submission, TryAgain, as_set, shown
 
 NAMES = ("copies", "min_isr", "acks", "unclean")
-SIZES, NUMBERS = range(1, 6), range(4)  # of clusters, and of brokers that may be dead
+SIZES, NUMBERS = (*range(1, 6), 7), range(4)  # of clusters, and of brokers that may be dead
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Choice:
             isr = tuple(each for each in replicas if each not in dead)
             if len(dead) <= write and len(isr) < max(1, self.min_isr):
                 return (
-                    f"With {counted(len(dead), 'broker')} of {self.copies} dead, nobody can write any more.",
+                    f"With {counted(len(dead), 'broker')} of {self.copies} dead, "
+                    + ("nobody can write any more." if self.acks == "all" or not isr else "no new record is seen."),
                     f"the ISR is then {len(isr)}, and min_isr is {self.min_isr}"
                     + ("; with acks=1 the record would be invisible" if self.acks == 1 and isr else ""),
                     "how many are in sync while `write` brokers are dead, and how many does min_isr ask for?",
@@ -48,7 +49,7 @@ class Choice:
                         f"{shown(self.acks)}, and {_numbers(dead)} {'dies' if len(dead) == 1 else 'die'}",
                         "how many brokers are sure to have a record when it is acknowledged?",
                     )
-        if self.unclean:
+        if self.unclean and self.copies > 1:
             return (
                 "If more die than promised, acknowledged records are lost for a new leader.",
                 "an unclean election makes a broker the leader that was not in sync",
@@ -72,7 +73,7 @@ def _require(answer: Submission, brokers: int, keep: int, write: int) -> None:
         if fewest <= brokers:
             raise TryAgain(
                 says="This promise can be kept.", **facts,
-                rule=f"{counted(fewest, 'copy', 'copies')} are enough, and the cluster has {brokers}",
+                rule=f"{counted(fewest, 'copy is', 'copies are')} enough",
                 look_at="one broker holds at most one copy: how many copies are needed?",
             )  # fmt: skip
         return
@@ -109,7 +110,12 @@ def _choice(came: dict[Any, Any], facts: dict[str, Any]) -> Choice:
         )
     if not isinstance(unclean, bool):
         raise TryAgain(says="unclean is True or False.", **facts, look_at="is it a text or a number?")
-    return Choice(copies, min_isr, acks, unclean)
+    if min_isr > copies:
+        raise TryAgain(
+            says="min_isr is larger than copies.", **facts, rule="no more brokers can be in sync than have a copy",
+            look_at="how many are in sync when nobody is dead?",
+        )  # fmt: skip
+    return Choice(int(copies), int(min_isr), acks, unclean)
 
 
 def _numbers(brokers: tuple[int, ...]) -> str:

@@ -57,8 +57,8 @@ def seen() -> Iterator[tuple[State, str]]:
             yield State(leader, min_isr=int(row["min_isr"]), **sets), row["told"]
 
 
-def states(replicas: Collection[int]) -> Iterator[State]:
-    """Every state of a partition with these replicas."""
+def states(replicas: Collection[int], others: tuple[int, ...] = ()) -> Iterator[State]:
+    """Every state of a partition with these replicas; `others` are alive as well, and have no replica of it."""
     everybody = tuple(replicas)
     for min_isr in range(1, len(everybody) + 1):
         for isr in subsets(everybody):
@@ -67,11 +67,11 @@ def states(replicas: Collection[int]) -> Iterator[State]:
             for leader in isr:
                 for elr in eligible:
                     for alive in subsets(everybody):
-                        yield State(leader, everybody, isr, elr, alive, min_isr)
+                        yield State(leader, everybody, isr, elr, alive + others, min_isr)
         for elr in subsets(everybody):
             for alive in subsets([each for each in everybody if each not in elr]):
                 if elr:  # one that is alive would lead
-                    yield State(None, everybody, (), elr, alive, min_isr)
+                    yield State(None, everybody, (), elr, alive + others, min_isr)
 
 
 def _judge(answer: Submission, _: Lab) -> str:
@@ -80,7 +80,7 @@ def _judge(answer: Submission, _: Lab) -> str:
         _require(
             answer, state, f"\nseen on real brokers; a producer was told: {told or 'nothing, it had nobody to ask'}"
         )
-    every = [state for replicas in ((1, 2), (1, 2, 3), (9, 4, 7)) for state in states(replicas)]
+    every = [*states((1, 2)), *states((1, 2, 3)), *states((9, 0, 4), others=(7, 5))]
     for state in every:
         _require(answer, state)
     return f"Right for {len(recorded)} states that real brokers were in, and for {len(every)} others."
@@ -89,12 +89,12 @@ def _judge(answer: Submission, _: Lab) -> str:
 def _require(answer: Submission, state: State, seen_where: str = "") -> None:
     came = answer(state.argument(), returns=Collection, asks="a pair: a word, and a set of brokers")
     given = answer.called(state.argument()) + seen_where
-    if len(came) != 2 or came[0] not in WORDS or not _is_set(came[1]):
+    if len(came) != 2 or not isinstance(came[0], str) or str.__str__(came[0]) not in WORDS or not _is_set(came[1]):
         raise TryAgain(
             says="That is not one of the four words with a set of brokers.", given=given, came_back=shown(came),
             look_at='for example `return "offline", {2}`; an empty set is `set()`',
         )  # fmt: skip
-    word, start = came[0], as_set(came[1])
+    word, start = str.__str__(came[0]), as_set(came[1])  # a subclass could be equal to any word
     if word != state.word:
         says, rule, look_at = _why(state, word)
         raise TryAgain(says=says, given=given, came_back=shown(came), rule=rule, look_at=look_at)
@@ -124,14 +124,14 @@ def _why(state: State, word: str) -> tuple[str, str, str]:
     dead = set(state.isr) - set(state.alive)
     if state.word == OFFLINE:
         return "Nobody leads: it is offline.", "without a leader nobody can write or read", "is the leader None?"
+    if word == OFFLINE:
+        return f"Broker {state.leader} leads.", "offline means: without a leader", "is the leader None?"
     if state.word == NO_QUORUM:
         return (
             f"The ISR still names {_numbers(dead)}, and that cannot be.",
             "a controller takes a dead broker out of the ISR when its session ends. Here nobody has done so",
             "are all brokers of the ISR alive?",
         )
-    if word == OFFLINE:
-        return f"Broker {state.leader} leads.", "offline means: without a leader", "is the leader None?"
     if word == NO_QUORUM:
         return (
             "All brokers of the ISR are alive: somebody has taken the dead out of it.",

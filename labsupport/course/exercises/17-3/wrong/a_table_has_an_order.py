@@ -1,4 +1,4 @@
-# a table has an order -> in the order 30, 10, 20
+# a table has an order -> in the order 300, 9, 20
 def relay(database, producer):
     query = "SELECT id, topic, key, value FROM outbox WHERE NOT sent"
     for number, topic, key, value in database.execute(query).fetchall():

@@ -1,4 +1,4 @@
-# the newest first -> in the order 30, 20, 10
+# the newest first -> in the order 300, 20, 9
 def relay(database, producer):
     query = "SELECT id, topic, key, value FROM outbox WHERE NOT sent ORDER BY id DESC"
     for number, topic, key, value in database.execute(query).fetchall():

@@ -1,4 +1,4 @@
-# the program remembers what it has sent -> does not see row
+# the program remembers what it has sent -> does not see sent = 1
 SENT = set()
 
 

@@ -1,0 +1,5 @@
+import uuid
+
+
+def transactional_id(program):
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{program['instance']}.{program['service']}"))

@@ -1,0 +1,3 @@
+# the first letters are enough -> for both
+def transactional_id(program):
+    return f"{program['service'][:12]}-{program['instance']}"

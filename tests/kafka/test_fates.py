@@ -1,5 +1,6 @@
 """The rule of exercise 18-1 on real brokers: 36 deaths, three brokers that die one after the other."""
 
+import contextlib
 import importlib
 from collections.abc import Callable, Iterator
 
@@ -8,6 +9,7 @@ import pytest
 from labsupport.broker.cluster import Cluster, private
 from labsupport.course.exercises import by_id
 from labsupport.course.exercises.replication import KEPT, LOST, OFFLINE, REFUSED, Death
+from labsupport.errors import DisturbedError
 from labsupport.experiments.breaking import outages
 from labsupport.experiments.breaking.outages import Sender, freeze
 from labsupport.experiments.watching import replicas
@@ -34,9 +36,7 @@ def made(kafka: Cluster, isr: tuple[int, ...], dead: tuple[int, ...], leaders: t
                 name = f"18-{leader}-of-{len(isr)}-{acks}-{min_isr}-{len(dead)}"
                 placed = [leader, *(each for each in (1, 2, 3) if each != leader)]
                 topic = kafka.create_topic(name, replicas=placed, min_insync_replicas=min_isr)
-                found[Death(leader, isr, acks, min_isr, dead)] = Sender(
-                    kafka, topic, once=True, acks=acks, request_timeout_ms=20_000
-                )
+                found[Death(leader, isr, acks, min_isr, dead)] = Sender(kafka, topic, once=True, acks=acks)
     return found
 
 
@@ -62,6 +62,8 @@ def play(kafka: Cluster, stage: Stage) -> Iterator[tuple[Death, str]]:
     freeze(kafka, *others)
     for sender in alone:
         sender.write("record")
+    if others and not all(state(kafka, sender.topic).isr == isr for sender in alone):
+        raise DisturbedError  # the frozen were taken for dead
     for number in dead:
         kafka.broker(number).kill()
     for number in others:
@@ -75,7 +77,7 @@ def play(kafka: Cluster, stage: Stage) -> Iterator[tuple[Death, str]]:
 
 def fate(kafka: Cluster, sender: Sender) -> str:
     """What became of the record: by what was told, and what the leader has on its disk."""
-    told = sender.told["record"].split()[0]
+    told = sender.told["record"]
     if told != "acknowledged":
         return told
     leader = state(kafka, sender.topic).leader
@@ -98,12 +100,19 @@ def play_all(kafka: Cluster) -> list[tuple[Death, str]]:
     return [found for stage in stages for found in play(kafka, stage)]
 
 
+def undisturbed(settings) -> list[tuple[Death, str]]:
+    """Play all; again, on new brokers, if the machine stood still for a session while followers were frozen."""
+    for _ in range(5):
+        with private(3, settings, controller=True, **outages.BROKERS) as kafka, contextlib.suppress(DisturbedError):
+            return play_all(kafka)
+    raise DisturbedError
+
+
 @proven
 def test_real_brokers_do_what_the_rule_says(settings):
     """And what the exercise has on record."""
     judge = importlib.import_module(by_id()["18-1"].judge.__module__)
-    with private(3, settings, controller=True, **outages.BROKERS) as kafka:
-        found = play_all(kafka)
+    found = undisturbed(settings)
     assert {death: seen for death, seen in found if seen != death.fate} == {}
     assert found == list(judge.played())
     assert {seen for _, seen in found} == {REFUSED, KEPT, LOST, OFFLINE}

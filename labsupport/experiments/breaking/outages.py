@@ -17,15 +17,16 @@ from labsupport.delivery import reading
 from labsupport.errors import LabError
 from labsupport.experiments.breaking.broker_deaths import FETCH_WAIT, PATIENCE, outcome
 from labsupport.experiments.watching import replicas
+from labsupport.experiments.watching.replicas import State
 from labsupport.waiting import until
 
 if TYPE_CHECKING:
     import pandas
 
-# A frozen follower stays in sync for its session, long enough to send; its last fetch ends soon, so that nothing new is
-# in its socket when it wakes.
-BROKERS = STEADY | {"broker_session_timeout_ms": "5000", "replica_fetch_wait_max_ms": f"{FETCH_WAIT * 1000:.0f}"}
-CLUSTER, CLIENT = "the cluster: no leader", "the client: it waits for the old leader"
+# A frozen follower's last fetch ends soon, so that nothing new is in its socket when it wakes.
+BROKERS = STEADY | {"replica_fetch_wait_max_ms": f"{FETCH_WAIT * 1000:.0f}"}
+ELECTED, GAVE_UP = "a new leader", "the client gave up the old leader"
+ATTEMPTS = 5  # to write before a session ends
 
 
 def freeze(kafka: Cluster, *numbers: int) -> None:
@@ -33,6 +34,17 @@ def freeze(kafka: Cluster, *numbers: int) -> None:
     for number in numbers:
         kafka.broker(number).pause()
     time.sleep(5 * FETCH_WAIT)  # their last fetch is answered, without a record
+
+
+def when(kafka: Cluster, topic: str, met: Callable[[State], object]) -> State:
+    """Wait until all running brokers name a state of the topic's partition 0 for which `met(state)` holds; return it.
+
+    Raises LabError after PATIENCE seconds.
+    """
+    found = until(
+        lambda: [each for each in replicas.agreed(kafka, topic)[:1] if met(each)], PATIENCE, f"{topic} to be so"
+    )
+    return found[0]
 
 
 def values(kafka: Cluster, topic: str) -> list[str]:
@@ -49,11 +61,14 @@ def values(kafka: Cluster, topic: str) -> list[str]:
 class Sender:
     """A producer of one topic that knows where to send, and what became of each record.
 
-    `settings` are the producer's. With `once`, it sends a record once: what it is told is the broker's answer.
+    `settings` are the producer's. With `once`, it sends a record once: what it is told is the broker's answer. By
+    default it waits for an answer as long as the lab does, whatever the speed of the machine.
     """
 
     def __init__(self, kafka: Cluster, topic: str, *, once: bool = False, name: str = "", **settings: Any):
-        attempts: dict[str, Any] = {"retries": 0, "enable_idempotence": False} if once else {}
+        attempts: dict[str, Any] = {"delivery_timeout_ms": 2000 * PATIENCE}
+        if once:
+            attempts |= {"retries": 0, "enable_idempotence": False, "request_timeout_ms": 1000 * PATIENCE}
         if settings.get("acks", "all") != "all":
             attempts["enable_idempotence"] = False
         self.kafka, self.topic = kafka, topic
@@ -79,28 +94,47 @@ class Sender:
         self.send(*records)
         return self.wait()
 
-    def wait_on_disk(self, broker: int, value: str) -> None:
-        """Wait until that broker has the record in its log, whether it has answered or not.
+    def write_behind(self, follower: int, *records: str) -> "Sender":
+        """Freeze this follower and write these values while it counts as in sync; returns itself.
 
-        Raises LabError if it was not taken: followers that should be in sync were taken for dead before.
+        On a machine so slow that its session ended first, they are refused: then it is woken, and all is done again.
+        Raises LabError if that happens ATTEMPTS times.
         """
-        wanted = value.encode()
+        isr = replicas.read(self.kafka, self.topic)[0].isr
+        for _ in range(ATTEMPTS):
+            freeze(self.kafka, follower)
+            self.write(*records)
+            if "refused" not in [self.told[each] for each in records]:
+                return self
+            self.kafka.broker(follower).resume()
+            when(self.kafka, self.topic, lambda now: now.isr == isr)
+        raise LabError(
+            f"Could not write while broker {follower} was frozen and in sync.",
+            f"its session ended first, {ATTEMPTS} times: this machine stands still for seconds",
+            "close other programs, then run the episode from its first cell",
+        )
 
-        def there() -> bool:
-            if self.told[value] not in ("nothing yet", "acknowledged"):
-                raise LabError(
-                    f"Broker {broker} does not take {value}: {self.told[value]}.",
-                    "the frozen followers were taken for dead before it was sent: this machine is very busy",
-                    "run the episode again from its first cell",
-                )
-            return wanted in replicas.on_disk(self.kafka.broker(broker), self.topic)
+    def wait_on_disk(self, broker: int, *records: str) -> None:
+        """Wait until the leader `broker` has these in its log, whether it has answered or not.
 
-        until(there, PATIENCE, f"broker {broker} to have {value}")
+        Or until a replica is out of sync: on a machine so slow that frozen followers' sessions ended first, the leader
+        refuses the records for now, and the producer sends them again.
+        """
+        wanted = {each.encode() for each in records}
+
+        def taken() -> bool:
+            there = wanted <= {*replicas.on_disk(self.kafka.broker(broker), self.topic)}
+            return there or any(not each.whole for each in replicas.agreed(self.kafka, self.topic))
+
+        until(taken, PATIENCE, f"broker {broker} to have {', '.join(records)}")
 
     @property
     def told(self) -> dict[str, str]:
-        """What the producer has been told of each record so far."""
-        return {value: _in_words(future) for value, future in self._sent.items()}
+        """What the producer has been told of each record: "acknowledged", "refused", "unknown" or "nothing yet"."""
+        return {
+            value: outcome(future.exception) if future.is_done else "nothing yet"
+            for value, future in self._sent.items()
+        }
 
     def table(self, **more: dict[str, str]) -> "pandas.DataFrame":
         """A row for each record: what was told, and how often a consumer finds it in the topic now.
@@ -116,30 +150,25 @@ class Sender:
         return pandas.DataFrame(columns).rename_axis("record")
 
 
-def _in_words(future: Future) -> str:
-    if not future.is_done:
-        return "nothing yet"
-    error = future.exception
-    said = outcome(error)
-    return said if error is None else f"{said} ({type(error).__name__.removesuffix('Error')})"
-
-
 @dataclass
 class Pause:
-    """The longest time without an acknowledgement, in seconds; `before`: of it, until the topic had a new leader."""
+    """The longest time without an acknowledgement, in seconds.
+
+    `connecting`: how long the client waits for a connection, in seconds.
+    """
 
     what: str
-    begin: float
+    connecting: float
+    begin: float = 0.0
     longest: float = 0.0
-    before: float = 0.0
     failed: int = 0
     sent: int = 0
     acks: list[float] = field(default_factory=list)
 
     @property
-    def decided_by(self) -> str:
-        """What took most of it: to elect a leader, or the client's way to it."""
-        return CLUSTER if self.before > self.longest / 2 else CLIENT
+    def ended_by(self) -> str:
+        """What ended it: GAVE_UP if the client had waited for a whole time-out to connect, otherwise ELECTED."""
+        return GAVE_UP if self.longest >= self.connecting else ELECTED
 
 
 @contextlib.contextmanager
@@ -153,7 +182,8 @@ def pause_of_writes(
     """
     (state,) = replicas.read(kafka, topic)
     producer = kafka.producer(name=f"pause-{topic}", **settings)
-    pause, ended = Pause(what, 0.0), threading.Event()
+    connecting = producer._sender._client._manager.config["socket_connection_setup_timeout_ms"]
+    pause, ended = Pause(what, connecting / 1000), threading.Event()
 
     def acknowledged(_: object) -> None:
         pause.acks.append(time.monotonic())
@@ -174,16 +204,14 @@ def pause_of_writes(
         pause.begin = time.monotonic()
         yield pause
         until(lambda: _led_by_another(kafka, topic, state.leader), PATIENCE, "a new leader", every=0.05)
-        elected = time.monotonic()
         when_elected()
         after = len(pause.acks)
         until(lambda: len(pause.acks) > after + 5, PATIENCE, "acknowledgements from the new leader")
     finally:
         ended.set()
         thread.join()
-    gaps = [(then - at, at) for at, then in zip(pause.acks, pause.acks[1:], strict=False) if then > pause.begin]
-    pause.longest, at = max(gaps)
-    pause.before = max(0.0, min(elected, at + pause.longest) - at)
+    gaps = zip(pause.acks, pause.acks[1:], strict=False)
+    pause.longest = max(then - at for at, then in gaps if then > pause.begin)
 
 
 def _led_by_another(kafka: Cluster, topic: str, before: int | None) -> bool:

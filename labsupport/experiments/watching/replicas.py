@@ -19,9 +19,9 @@ from kafka.record import MemoryRecords
 from labsupport.broker.channel import exchange
 from labsupport.broker.cluster import Cluster
 from labsupport.broker.embedded import EmbeddedBroker
-from labsupport.broker.server_properties import HOST
 from labsupport.connection import PLAIN, Connection
 from labsupport.errors import LabError, NotKafkaError
+from labsupport.ports import HOST
 from labsupport.waiting import until
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class Watch:
         return states
 
     def until(
-        self, condition: Callable[[State], object], what: str, *, partition: int = 0, timeout: float = 60
+        self, condition: Callable[[State], object], what: str, *, partition: int = 0, timeout: float = 120
     ) -> State:
         """Take samples until `condition(state)` of this partition is true, mark it as `what`, and return the state.
 

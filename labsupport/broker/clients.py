@@ -26,7 +26,8 @@ from labsupport.waiting import until
 
 # The lab's defaults for clients: timeouts in milliseconds. Kafka's own suit a data centre; here a learner would look at
 # a silent cell for up to five minutes.
-ANY_CLIENT = {"bootstrap_timeout_ms": 5_000, "request_timeout_ms": 5_000}
+# The first connection has longer: somebody has just answered, and on a busy machine a client takes seconds.
+ANY_CLIENT = {"bootstrap_timeout_ms": 60_000, "request_timeout_ms": 5_000}
 TIMEOUTS = {
     "producer": ANY_CLIENT | {"delivery_timeout_ms": 30_000, "max_block_ms": 10_000},
     "consumer": ANY_CLIENT
@@ -50,11 +51,16 @@ class Clients:
 
     def __init__(self, connection: Connection | str, *, embedded: EmbeddedCluster | None = None):
         """`connection` may be an address (plain text). `embedded`: the brokers behind it, if they are the lab's own."""
-        self.connection, self.embedded = Connection.of(connection), embedded
+        self._connection, self.embedded = Connection.of(connection), embedded
         self._clients: dict[str, Any] = {}
         self._admin: KafkaAdminClient | None = None
         self._running_then: tuple[int, ...] = ()
         self._open = True
+
+    @property
+    def connection(self) -> Connection:
+        """How to connect. Brokers of the lab's own that all stopped may have come back at other ports."""
+        return self.embedded.connection if self.embedded else self._connection
 
     @property
     def bootstrap(self) -> str:
@@ -144,10 +150,12 @@ class Clients:
                 "",
                 "run the first code cell of the lesson again",
             )
-        # First, because a client that cannot connect retries for 5 s and does not say why.
-        reach(self.connection, next_step=DOWN if self.embedded else "")
+        # First, because a client that cannot connect retries for long and does not say why. It begins with those that
+        # answer: kafka-python 3.0.12 gives a frozen one, if it draws that, all the time that it has.
+        answering = reach(self.connection, next_step=DOWN if self.embedded else "")
+        config = self.config(kind, **answering.kafka_python() | settings)
         with speaking(f"Could not make the {kind} at {self.bootstrap}."):
-            return CLIENTS[kind](*topics, **self.config(kind, **settings))
+            return CLIENTS[kind](*topics, **config)
 
     def close_client(self, name: str) -> None:
         """Close the client of that name. Harmless if there is none; errors are logged, not raised."""

@@ -20,11 +20,14 @@ BOOT = _boot()
 
 
 def status(pid: int) -> tuple[str, str]:
-    """Return a process's state on Linux, a letter such as T for frozen (X: there is none), and its start in ticks."""
+    """Return a process's state on Linux, a letter such as T for frozen (X: there is none), and its start in ticks.
+
+    E: it is dead (Z), but threads of it are not, and its files and ports are still open.
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - asked very often
             fields = file.read().rpartition(")")[2].split()  # from the third of proc(5); a name may hold anything
-        return fields[0], fields[19]
+        return "E" if fields[0] == "Z" and int(fields[17]) > 1 else fields[0], fields[19]
     except (OSError, IndexError):
         return "X", ""
 

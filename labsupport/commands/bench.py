@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
@@ -31,11 +30,11 @@ from labsupport.broker.embedded import known_brokers
 from labsupport.broker.java_runtime import ENVIRONMENT, JAVA, Runtime, new_id, prepare
 from labsupport.broker.process import Process, overlaid
 from labsupport.broker.processes import java_marks, python_marks
-from labsupport.broker.server_properties import HOST
 from labsupport.commands import bench_loops
 from labsupport.commands.terminal import console, example
 from labsupport.console import progress
 from labsupport.errors import LabError
+from labsupport.ports import HOST, free_ports
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
@@ -147,7 +146,7 @@ def _lab(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]]]
 @contextlib.contextmanager
 def _stock(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]]]:
     """Run `size` brokers as Kafka's own scripts start them, on free ports."""
-    ports = _free_ports(2 * size)
+    ports = free_ports(2 * size)
     voters = ",".join(f"{n}@{HOST}:{ports[size + n - 1]}" for n in range(1, size + 1))
     class_path = os.pathsep.join(map(str, runtime.class_path))
     cluster_id = new_id()
@@ -204,12 +203,6 @@ def _stock(runtime: Runtime, size: int) -> Iterator[tuple[Cluster, list[Process]
         finally:
             for process in processes:
                 process.kill()
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in listeners]
 
 
 def _first_record(kafka: Cluster) -> float:

@@ -27,8 +27,8 @@ from labsupport.broker.cluster import Cluster
 from labsupport.broker.embedded import EmbeddedBroker
 from labsupport.broker.java_runtime import ENVIRONMENT, JAVA
 from labsupport.broker.process import Process, overlaid
-from labsupport.broker.server_properties import HOST
 from labsupport.errors import LabError
+from labsupport.ports import HOST
 from labsupport.settings import Settings
 from labsupport.waiting import only_one, until
 

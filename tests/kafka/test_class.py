@@ -20,7 +20,6 @@ from kafka.admin import (
     ScramMechanism,
     UserScramCredentialUpsertion,
 )
-from secured_kafka import free_port
 
 from labsupport import client_properties
 from labsupport.broker import processes
@@ -31,6 +30,7 @@ from labsupport.connection import Connection, Secret
 from labsupport.course import board, session
 from labsupport.delivery import reading
 from labsupport.errors import LabError, RefusedError
+from labsupport.ports import free_port
 from labsupport.settings import Settings
 
 LEARNERS = ["anna", "bela", *(f"learner_{number}" for number in range(38))]

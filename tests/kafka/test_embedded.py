@@ -20,8 +20,9 @@ from labsupport.broker.embedded import EmbeddedCluster, known_brokers, recorded_
 from labsupport.broker.java_runtime import install, intact, prepare
 from labsupport.broker.metadata import ask
 from labsupport.broker.process import Process
-from labsupport.broker.server_properties import STEADY
+from labsupport.broker.server_properties import STEADY, server_properties
 from labsupport.errors import LabError
+from labsupport.ports import HOST
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
@@ -141,6 +142,33 @@ def test_a_broker_that_is_a_controller_comes_back_with_a_majority(settings):
         assert kafka.broker(1).state == "stopped"
         kafka.embedded.start()
         assert read(kafka, topic) == [b"kept"]
+
+
+def test_clients_follow_brokers_that_come_back_at_other_ports(settings):
+    """All brokers were down, and a program took the port of one: they are at others, and so is every new client."""
+    with private(settings=settings) as kafka, contextlib.closing(socket.socket()) as thief:
+        topic = kafka.create_topic("90-moved")
+        send(kafka, topic, b"kept")
+        before = kafka.broker(1).port
+        kafka.broker(1).kill()
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        thief.bind((HOST, before))
+        thief.listen()
+        kafka.embedded.start()
+        assert kafka.broker(1).port != before
+        assert kafka.bootstrap == f"{HOST}:{kafka.broker(1).port}"
+        assert read(kafka, topic) == [b"kept"]
+
+
+def test_a_client_begins_with_a_broker_that_answers(settings):
+    """Two of three are frozen: whichever addresses a client draws first, it is there at once."""
+    with private(3, settings, controller=True, **STEADY) as kafka:
+        for number in 1, 2:
+            kafka.broker(number).pause()
+        for number in range(5):
+            consumer = kafka.consumer(name=f"client {number}")
+            assert consumer.config["bootstrap_servers"] == [f"{HOST}:{kafka.broker(3).port}"]
+        assert len(kafka.connection.addresses) == 3
 
 
 def test_topics_are_made_and_listed_whichever_broker_is_gone(settings):
@@ -496,3 +524,11 @@ def test_the_start_up_cache_is_made_once_and_used(runtime, settings, python):
     assert runtime.startup_cache.stat().st_mtime == before
     with private(settings=Settings(home=settings.home, cache=settings.cache)) as kafka:
         assert "[warning][aot]" not in kafka.broker(1).log_tail(500)
+
+
+def test_a_broker_alone_writes_nothing_while_nothing_happens():
+    """Where others follow it, or it follows a controller, records of no meaning show that the leader lives."""
+    quiet = "metadata.max.idle.interval.ms=0\n"
+    assert quiet in server_properties(1, {1: (9092, 9093)}, {})
+    assert quiet not in server_properties(1, {1: (9092, 0), 2: (0, 9093)}, {})
+    assert quiet not in server_properties(1, {number: (9090 + number, 9190 + number) for number in (1, 2, 3)}, {})

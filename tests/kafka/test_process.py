@@ -1,8 +1,10 @@
 """One supervised process: real ones, small ones."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from labsupport.broker import processes
 from labsupport.broker.process import Process, started
 from labsupport.errors import LabError
 from labsupport.interrupts import interrupts_wait
+from labsupport.ports import HOST
 from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
 
@@ -22,6 +25,13 @@ import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
 time.sleep(600)
+"""
+HOLDING = """
+import ctypes, socket, threading, time
+listener = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=time.sleep, args=[600]).start()
+print("ready", listener.getsockname()[1], flush=True)
+ctypes.CDLL(None).pthread_exit(None)
 """
 GENTLE = 'print("ready", flush=True); import time; time.sleep(600)'
 
@@ -123,6 +133,20 @@ def test_a_zombie_counts_as_gone():
     until(lambda: psutil.Process(popen.pid).status() == psutil.STATUS_ZOMBIE, 300, "the process to end")
     assert started(popen.pid) is None
     popen.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there a process has a state of its own for this")
+def test_a_process_whose_threads_still_end_is_not_gone_yet(start):
+    """Its first thread is dead, and another one still has its port: only when that one has ended is it free."""
+    process = start(HOLDING)
+    port = int(process.tail(1).split()[1])
+    until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE, 300, "the first thread to end")
+    assert process.alive
+    with contextlib.closing(socket.socket()) as early, pytest.raises(OSError, match="in use"):
+        early.bind((HOST, port))
+    process.kill()
+    with contextlib.closing(socket.socket()) as after:
+        after.bind((HOST, port))
 
 
 def test_the_end_of_the_log_is_kept(start):

@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import socket
 import threading
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from labsupport.broker.embedded import EmbeddedCluster
 from labsupport.broker.java_runtime import Runtime
 from labsupport.broker.server_properties import Access, Listener, key_store
 from labsupport.connection import Secret
+from labsupport.ports import free_port
 
 PASSWORD = 'tell "nobody"\\ =:'  # with all that needs escaping somewhere
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
@@ -25,11 +25,6 @@ DOORS = {
     "SCRAM": "SASL_SSL", "PLAINS": "SASL_SSL", "OAUTH": "SASL_SSL", "MTLS": "SSL", "TLS": "SSL", "OLD": "SSL",
     "ELSEWHERE": "SSL",
 }  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def escaped(text: str) -> str:

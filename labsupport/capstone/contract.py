@@ -29,10 +29,14 @@ class Cell:
         return f"{self.airport}, {self.carrier}, {self.day}"
 
 
-def environment(bootstrap: str, port: int, folder: str, prefix: str = "") -> Mapping[str, str]:
-    """The environment variables that a service is started with; `prefix` is that of all names on another Kafka."""
+def environment(bootstrap: str, port: int, folder: str, prefix: str = "", config: object = "") -> Mapping[str, str]:
+    """The environment variables that a service is started with.
+
+    `prefix` is that of all names on another Kafka; `config` a client.properties, if Kafka wants a password or TLS.
+    """
     return {
         "CAPSTONE_KAFKA": bootstrap,
+        "CAPSTONE_CONFIG": str(config or ""),
         "CAPSTONE_FLIGHTS": prefix + FLIGHTS,
         "CAPSTONE_ALARMS": prefix + ALARMS,
         "CAPSTONE_DEAD_LETTERS": prefix + DEAD_LETTERS,

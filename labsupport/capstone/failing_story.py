@@ -1,11 +1,15 @@
-"""The smallest failing story: of all that differs, the record with the fewest around it, and the act that was near."""
+"""The smallest failing story: with the fewest acts that still fail; in it the record with the fewest around it.
 
-from collections.abc import Sequence
+A crash may miss its moment, so a smaller plan that held once may still fail: the result is an upper bound.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labsupport.capstone import plans
 from labsupport.capstone.contract import COUNTS
+from labsupport.capstone.plans import Act, Plan
 from labsupport.capstone.sheet import KIND_OF, Entry, Placed
 from labsupport.capstone.torturer import Happening, Outcome
 
@@ -42,6 +46,34 @@ class Story:
                 f"then, and {after} afterwards."
             )
         return [*said, self.entry.sentence]
+
+
+def shrunk(
+    outcome: Outcome, play: Callable[[Plan], Outcome], tries: int, tell: Callable[[str], object] = lambda _: None
+) -> Outcome:
+    """Play a failed plan again with fewer acts, at most `tries` times; return the smallest that fails alike.
+
+    `tell` hears which acts are played.
+    """
+    tried: set[tuple[Act, ...]] = set()
+    while len(tried) < tries:
+        story = smallest(outcome)
+        suspect = story.happening.act if story and story.happening else None
+        plan = next((each for each in plans.fewer(outcome.plan, suspect) if each.acts not in tried), None)
+        if plan is None:
+            break
+        tried.add(plan.acts)
+        tell(f"smaller story {len(tried)} of at most {tries}: {', '.join(each.kind for each in plan.acts) or 'no act'}")
+        again = play(plan)
+        if _alike(again, outcome):
+            outcome = again
+    return outcome
+
+
+def _alike(again: Outcome, outcome: Outcome) -> bool:
+    """Whether it fails for the same reason, as far as the worst entry says."""
+    worst, before = ([each.outcome for each in some.sheet.entries[:1]] for some in (again, outcome))
+    return not again.passed and bool(again.problem) == bool(outcome.problem) and worst == before
 
 
 def smallest(outcome: Outcome) -> Story | None:

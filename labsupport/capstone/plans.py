@@ -4,8 +4,8 @@ A level and a seed decide everything but the moment of a kill, which is a random
 """
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from labsupport.capstone.telling import CALM, Trouble
@@ -14,6 +14,7 @@ from labsupport.errors import LabError
 STOP, KILL, KILL_IN_OUTAGE, KILL_THROWN_OUT = "stop", "kill", "kill in an outage", "thrown out and killed"
 FREEZE, JOIN, LEAVE = "freeze", "join", "leave"
 BROKER_FREEZE, BROKER_STOP, BROKER_KILL = "broker freezes", "broker restarts", "broker dies"
+FLOOD, POISON, NEW_VERSION, REBALANCE = "flood", "poison", "schema change", "rebalance"
 REPLAY, PAUSE = "replay", "catch up"
 WORDS = {
     STOP: "the service is stopped (SIGTERM) and started again",
@@ -23,12 +24,18 @@ WORDS = {
     FREEZE: "the service freezes and is thrown out of its group; later it wakes up",
     JOIN: "a second instance joins the group",
     LEAVE: "the second instance is killed",
+    REBALANCE: "a second instance joins the group at work, and leaves again (SIGTERM)",
+    FLOOD: "a flood: two weeks of earlier flights come at once",
+    POISON: "a burst of poison of each kind",
+    NEW_VERSION: "from here on events have version 2, and a field that no service knows",
     BROKER_FREEZE: "a broker freezes, and wakes up",
     BROKER_STOP: "a broker is stopped, and started again",
     BROKER_KILL: "a broker is killed, and started again",
     REPLAY: "the group is set back to the beginning of the topic",
     PAUSE: "the service catches up",
 }
+AWAY = (BROKER_FREEZE, BROKER_STOP, BROKER_KILL)  # while a broker is away, clients wait longer and longer
+FLOODED = timedelta(14)  # days before the story's first one, of which a flood tells
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,12 @@ class Plan:
     brokers: int = 1
 
     @property
+    def begin(self) -> str:
+        """The first day of all, with those that a flood tells of."""
+        flooded = FLOODED if any(act.kind == FLOOD for act in self.acts) else timedelta(0)
+        return str(date.fromisoformat(self.first) - flooded)
+
+    @property
     def part(self) -> float:
         """The part of the records that an act publishes, so that the service has work."""
         return 0.5 / (1 + len(self.acts))
@@ -72,19 +85,26 @@ class Level:
 
 CRASHES = (KILL, KILL_IN_OUTAGE, KILL_THROWN_OUT)
 UNTIDY = Trouble(new_version=False)
+# Version 2 comes first: later, in July, the events have it anyway.
 LEVELS: Mapping[str, Level] = {
     "bronze": Level(Trouble(repeated=0, poison=0, new_version=False), (), CRASHES, words="one crash"),
-    "silver": Level(UNTIDY, (*CRASHES, STOP), words="crashes, repeated events, and poison"),
+    "silver": Level(
+        UNTIDY, (*CRASHES, STOP, POISON, FLOOD), words="crashes, repeated events, poison, and a flood"
+    ),
     "gold": Level(
-        Trouble(), (KILL_THROWN_OUT, KILL_IN_OUTAGE, JOIN, FREEZE, LEAVE), july=True,
+        Trouble(), (NEW_VERSION, KILL_THROWN_OUT, REBALANCE, KILL_IN_OUTAGE, JOIN, FREEZE, LEAVE), july=True,
         words="two instances, frozen and killed, while the events change",
     ),
     "platinum": Level(
-        Trouble(), (KILL, BROKER_STOP, JOIN, BROKER_FREEZE, LEAVE, BROKER_KILL), july=True,
-        words="a broker that freezes, restarts and dies",
+        Trouble(), (KILL, BROKER_STOP, JOIN, BROKER_FREEZE, FLOOD, LEAVE, BROKER_KILL), july=True,
+        words="a broker that freezes, restarts and dies, and a flood",
     ),
     "diamond": Level(
-        Trouble(), (KILL, BROKER_KILL, JOIN, FREEZE, BROKER_FREEZE, KILL_IN_OUTAGE, BROKER_STOP, BROKER_KILL, LEAVE),
+        Trouble(),
+        (
+            NEW_VERSION, KILL, BROKER_KILL, JOIN, FREEZE, BROKER_FREEZE, FLOOD, POISON, KILL_IN_OUTAGE, BROKER_STOP,
+            BROKER_KILL, LEAVE, REBALANCE,
+        ),
         july=True, brokers=3, words="three brokers, and everything at once",
     ),
 }  # fmt: skip
@@ -95,7 +115,7 @@ def torture(level: str, seed: int) -> Plan:
     if level not in LEVELS:
         raise LabError(f"There is no level {level!r}.", f"there are: {', '.join(LEVELS)}")
     chosen, chance = LEVELS[level], random.Random(f"{level} {seed}")
-    first = date(2013, 6, 30) if chosen.july else date(2013, 1, 1) + timedelta(chance.randrange(170))
+    first = date(2013, 6, 30) if chosen.july else date(2013, 1, 15) + timedelta(chance.randrange(156))
     kinds = [*chosen.acts, *([chance.choice(chosen.any_of)] if chosen.any_of else [])]
     if JOIN not in kinds:
         chance.shuffle(kinds)
@@ -104,6 +124,32 @@ def torture(level: str, seed: int) -> Plan:
     last = first + timedelta(1 if len(kinds) < 4 else 2)
     hour = chance.randrange(15, 24)
     return Plan(level, seed, str(first), str(last), hour, chosen.trouble, acts, chosen.brokers)
+
+
+def only(plan: Plan, numbers: str) -> Plan:
+    """The plan with these of its acts alone, such as "2,5", counted from 1; with "0" without any.
+
+    Raises LabError for anything else.
+    """
+    wanted = numbers.replace(" ", "").split(",")
+    if wanted == ["0"]:
+        return replace(plan, acts=())
+    if not all(each.isdecimal() and 1 <= int(each) <= len(plan.acts) for each in wanted):
+        there = f"this story has acts 1 to {len(plan.acts)}"
+        raise LabError(f"There are no such acts: {numbers!r}.", there, "write such as 1,3; 0 is none of them")
+    return replace(plan, acts=tuple(act for number, act in enumerate(plan.acts, 1) if str(number) in wanted))
+
+
+def fewer(plan: Plan, suspect: Act | None) -> Iterator[Plan]:
+    """Yield plans with fewer acts, the smallest first: none, the suspect alone, each half, then all but one."""
+    tried = {plan.acts}
+    half = len(plan.acts) // 2
+    smaller = [(), *([(suspect,)] if suspect else []), plan.acts[:half], plan.acts[half:]]
+    smaller += [tuple(each for each in plan.acts if each != left) for left in plan.acts]
+    for acts in smaller:
+        if acts not in tried:
+            tried.add(acts)
+            yield replace(plan, acts=acts)
 
 
 @dataclass(frozen=True)

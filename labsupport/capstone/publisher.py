@@ -10,6 +10,7 @@ from labsupport.capstone.telling import Record
 from labsupport.connection import Connection
 from labsupport.console import counted
 from labsupport.errors import LabError
+from labsupport.settings import Settings
 
 SETTINGS = {
     "acks": "all",
@@ -29,7 +30,9 @@ class Publisher:
 
     def __init__(self, connection: Connection | str, topic: str):
         self.topic, self.acknowledged = topic, 0
-        self._producer = Producer(Connection.of(connection).confluent_kafka() | SETTINGS)
+        if isinstance(connection, str):
+            connection = Settings.from_environment().connection_to(connection)
+        self._producer = Producer(connection.confluent_kafka() | SETTINGS)
         self._error = ""
 
     def __enter__(self) -> "Publisher":

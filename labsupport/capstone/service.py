@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import sys
 import tomllib
 import urllib.request
@@ -14,6 +13,7 @@ from labsupport.broker.process import Process
 from labsupport.broker.processes import python_marks
 from labsupport.capstone.contract import environment
 from labsupport.errors import LabError
+from labsupport.ports import free_port
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
@@ -77,8 +77,13 @@ class Service:
     def spawn(self) -> None:
         """Start its process and return at once."""
         self.port = self.port or free_port()
-        told = {**environment(self.bootstrap, self.port, str(self.data)), "PYTHONUNBUFFERED": "1"}
-        self.process = Process.start(f"{self}", words(self.settings, self.folder), self.log, cwd=self.folder, env=told)
+        config = self.settings.access_file(self.bootstrap)
+        told = {**environment(self.bootstrap, self.port, str(self.data), config=config), "PYTHONUNBUFFERED": "1"}
+        command = words(self.settings, self.folder)
+        try:
+            self.process = Process.start(f"{self}", command, self.log, cwd=self.folder, env=told)
+        except LabError as error:
+            raise LabError(error.tried, error.seen, f"correct the command in {self.folder / SETTINGS}") from error
 
     def ended(self) -> LabError:
         """The error that it has ended by itself, with its last words."""
@@ -142,10 +147,3 @@ def end_all(services: Sequence[Service]) -> None:
     """Kill those that run."""
     for service in services:
         service.kill()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]

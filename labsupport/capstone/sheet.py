@@ -1,7 +1,7 @@
 """The balance sheet: what the service answers and publishes, against the truth. Pure.
 
-Everything that differs is an entry: `lost`, `twice`, `out of order` (an older value won), `late` (a
-correction was left out), `waiting` (not committed yet), or `wrong` (anything else).
+Everything that differs is an entry: `lost`, `twice`, `out of order` (an older value won), `late` (published only after
+a restart, though all was committed before), `waiting` (not committed yet), or `wrong` (anything else).
 """
 
 import json
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LOST, TWICE, OUT_OF_ORDER, LATE, WAITING, WRONG = OUTCOMES = (
     "lost", "twice", "out of order", "late", "waiting", "wrong",
 )  # fmt: skip
+REST = "the group had committed everything and was doing nothing"
 KIND_OF = {"departed": "FlightDeparted", "arrived": "FlightArrived", "cancelled": "FlightCancelled"}
 
 
@@ -57,6 +58,8 @@ class Given:
     `cells` and `late` are its answers. `alarms` are the flight and event id of each record in the alarms' topic; an
     alarm that cannot be read has an empty flight. `dead` are the values of the dead letters. `committed` is the group's
     offset by partition, `ends` where the topic's partitions end. `counters` are those of /metrics, if asked for.
+    `overdue` and `overdue_dead` are the flights and the values for which an alarm or a dead letter was missing when the
+    service had committed everything, and evidently did nothing any more.
     """
 
     cells: Mapping[Cell, Mapping[str, int]]
@@ -66,6 +69,8 @@ class Given:
     committed: Mapping[int, int]
     ends: Mapping[int, int]
     counters: Mapping[str, float] | None = None
+    overdue: frozenset[str] = frozenset()
+    overdue_dead: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,8 @@ def draw_up(truth: Truth, given: Given, records: Sequence[Placed]) -> Sheet:
     partition = {each.key: each.partition for each in records}
     lost = _Lost(behind, partition, bool(given.committed))
     entries = [
-        *_counts(truth, given, lost),
-        *_minutes(truth, given, records),
+        *_counts(truth, given, records, lost),
+        *_minutes(truth, given, records, lost),
         *_late_now(truth, given),
         *_alarms(truth, given, lost),
         *_dead_letters(given, records, lost),
@@ -161,7 +166,8 @@ def _key_of_flight(flight: str) -> bytes:
     return f"{airport}-{carrier[:2]}".encode()
 
 
-def _counts(truth: Truth, given: Given, lost: _Lost) -> list[Entry]:
+def _counts(truth: Truth, given: Given, records: Sequence[Placed], lost: _Lost) -> list[Entry]:
+    corrections = Counter(each.cell for each in records if each.event and each.event["event_type"] == CORRECTED)
     entries = []
     for cell in sorted({*truth.cells, *given.cells}, key=str):
         for column in COUNTS:
@@ -175,12 +181,14 @@ def _counts(truth: Truth, given: Given, lost: _Lost) -> list[Entry]:
                 )
             elif answered > right:
                 many = counted(answered - right, f"{KIND_OF[column]} event")
-                sentence = f"Twice: {many} counted again. {said}."
+                as_many = column == "arrived" and answered - right == corrections[cell]
+                again = "counted again; the topic has as many corrections of them" if as_many else "counted again"
+                sentence = f"Twice: {many} {again}. {said}."
                 entries.append(Entry(TWICE, sentence, answered - right, cell, column))
     return entries
 
 
-def _minutes(truth: Truth, given: Given, records: Sequence[Placed]) -> list[Entry]:
+def _minutes(truth: Truth, given: Given, records: Sequence[Placed], lost: "_Lost") -> list[Entry]:
     """Where all flights are counted once, and their delays are wrong."""
     of_cell = defaultdict(list)
     for each in records:
@@ -194,13 +202,13 @@ def _minutes(truth: Truth, given: Given, records: Sequence[Placed]) -> list[Entr
         if (minutes := answered.get("minutes", 0)) == right["minutes"]:
             continue
         said = f"{cell}: {minutes} minutes, and it is {right['minutes']}."
-        outcome, why = _why(of_cell[cell], minutes)
+        outcome, why = _why(of_cell[cell], minutes, lost.outcome(_key(cell)))
         entries.append(Entry(outcome, f"{why} {said}", 1, cell, "minutes"))
     return entries
 
 
-def _why(records: Sequence[Placed], minutes: int) -> tuple[str, str]:
-    """What a wrong sum of delays looks like: the outcome, and words."""
+def _why(records: Sequence[Placed], minutes: int, lost: tuple[str, str]) -> tuple[str, str]:
+    """What a wrong sum of delays looks like: the outcome, and words; `lost` are those of what is missing."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     raw: dict[str, tuple[int, int]] = {}
@@ -215,7 +223,7 @@ def _why(records: Sequence[Placed], minutes: int) -> tuple[str, str]:
     if minutes == sum(last.values()):
         return OUT_OF_ORDER, "Out of order: an older value came again, or later, and replaced a newer revision."
     if minutes == sum(first.values()):
-        return LATE, "Late: a correction that came after its day was not taken in."
+        return lost[0], f"{lost[1]} a correction that came after its flight's arrival was not taken in."
     if minutes == sum(value for _, value in raw.values()):
         return WRONG, "Wrong: delay_seconds, of version 2, was taken for minutes."
     return WRONG, "Wrong: each flight is counted once, but with another delay than its highest revision."
@@ -260,6 +268,9 @@ def _alarms(truth: Truth, given: Given, lost: _Lost) -> list[Entry]:
         elif len(some) > 1:
             sentence = f"Twice: {flight} has {len(some)} alarms with different ids, so they look like different alarms."
             entries.append(Entry(TWICE, sentence, len(some) - 1, column="alarm", flight=flight))
+        elif flight in given.overdue:
+            sentence = f"Late: {REST}, and the alarm for {flight} came only after a restart."
+            entries.append(Entry(LATE, sentence, column="alarm", flight=flight))
     return entries
 
 
@@ -272,6 +283,10 @@ def _dead_letters(given: Given, records: Sequence[Placed], lost: _Lost) -> list[
             where = f"partition {each.partition}, offset {each.offset}"
             sentence = f"{words} what is no event ({where}) was not set aside."
             entries.append(Entry(outcome, sentence, column="poison", place=(each.partition, each.offset)))
+        elif each.event is None and each.value in given.overdue_dead:
+            where = f"partition {each.partition}, offset {each.offset}"
+            sentence = f"Late: {REST}, and what is no event ({where}) was set aside only after a restart."
+            entries.append(Entry(LATE, sentence, column="poison", place=(each.partition, each.offset)))
     good = sum(value in values for value in dead)
     if good:
         entries.append(Entry(WRONG, f"Wrong: {counted(good, 'good event')} set aside as dead letters.", good))

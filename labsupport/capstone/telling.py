@@ -7,7 +7,7 @@ correction brings the file's value, and the arrival before it a wrong one.
 import heapq
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas
 
 DAY = 86_400  # seconds
+BURST = 10**9  # the number of a burst's first poison: beyond those of a story
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def tell(
             when = time + (6 * DAY if corrected else chance.choice([0.0, 60.0, 2 * DAY]))
             put(number, record._replace(time=min(when, until), repeats=True))
         if chance.random() < trouble.poison:
-            yield Record(time, record.key, _poison(record.value, number, chance))
+            yield _poisoned(record, number, chance.choice(POISON))
     while later:
         yield heapq.heappop(later)[2]
 
@@ -137,12 +138,32 @@ POISON: tuple[Callable[[dict], Any], ...] = (
 )
 
 
-def _poison(value: bytes, number: int, chance: random.Random) -> bytes:
+def burst(records: Sequence[Record], many: int) -> list[Record]:
+    """Return so many records that are no events, of each kind in turn, with the keys of these records in turn."""
+    events = [each for each in records if each.event_id] if many else []
+    return [
+        _poisoned(events[number % len(events)], BURST + number, POISON[number % len(POISON)]) for number in range(many)
+    ]
+
+
+def newer(record: Record) -> Record:
+    """Return the event as a later publisher tells it: version 2, with a field that the contract does not describe."""
+    if not record.event_id:
+        return record
+    event = json.loads(record.value)
+    payload = event["payload"] | {"gate": "B22"}
+    if "delay" in payload:
+        payload["delay_seconds"] = 60 * payload.pop("delay")
+    return record._replace(value=json.dumps(event | {"event_version": 2, "payload": payload}).encode())
+
+
+def _poisoned(record: Record, number: int, wrong: Callable[[dict], Any]) -> Record:
     """Spoil an event that was never told: none of its poison looks like another's."""
-    event = json.loads(value)
+    event = json.loads(record.value)
     event["event_id"] += f"/poison/{number}"
     event["event_type"] = DEPARTED
     event["payload"].setdefault("delay", 0)
     event["payload"]["flight"] += f"-{number}"
-    wrong = chance.choice(POISON)(event)
-    return wrong.encode() if isinstance(wrong, str) else json.dumps(wrong).encode()
+    spoiled = wrong(event)
+    value = spoiled.encode() if isinstance(spoiled, str) else json.dumps(spoiled).encode()
+    return Record(record.time, record.key, value)

@@ -8,7 +8,7 @@ there, or when the service has evidently stopped: it answers, and nothing change
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 QUIET = 100  # answers in a row during which nothing changes: then the service has evidently stopped
+PATIENT = 600  # the same, where a broker was away: clients wait up to 36 s between two attempts to reach it
+POISONED = 42  # records in a burst of poison
 EVERY = 0.1  # seconds between two of them
 SAME = 6  # answers in a row, all the same: the service rests
 SILENT = 10  # requests in a row, of ANSWER seconds each, without an answer
@@ -89,22 +91,29 @@ def run(
     *,
     tell: Callable[[str], object] = lambda _: None,
     metrics: bool = False,
+    kafka: Cluster | None = None,
 ) -> Outcome:
-    """Carry out the plan on the service in `folder`, with brokers of its own. `tell` hears what happens.
+    """Carry out the plan on the service in `folder`. `tell` hears what happens.
 
-    With `metrics`, the counters of /metrics are compared, too.
+    With `metrics`, the counters of /metrics are compared, too. The story has brokers of its own, or those of `kafka`: a
+    private cluster as large as the plan wants it, for one story after the other.
 
     Raises LabError if the service does not start, or its folder has none.
     """
     path = flights.fetch(settings)
-    days = flights.read(path, plan.first, plan.last)
-    overrides: dict[str, Any] = {**STEADY, "min_insync_replicas": "2"} if plan.brokers > 1 else {}
+    days = flights.read(path, plan.begin, plan.last)
     with (
         scratch_folder() as scratch,
-        private(plan.brokers, settings, **overrides) as kafka,
-        _Stage(settings, plan, folder, scratch, kafka, days, tell, metrics) as stage,
+        contextlib.nullcontext(kafka) if kafka else brokers(settings, plan.brokers) as own,
+        _Stage(settings, plan, folder, scratch, own, days, tell, metrics) as stage,
     ):
         return stage.play()
+
+
+def brokers(settings: Settings, size: int = 1) -> contextlib.AbstractContextManager[Cluster]:
+    """Run as many brokers for the body of a `with`, as stories want them."""
+    overrides: dict[str, Any] = {**STEADY, "min_insync_replicas": "2"} if size > 1 else {}
+    return private(size, settings, **overrides)
 
 
 class _Stage:
@@ -121,9 +130,13 @@ class _Stage:
         tell: Callable[[str], object],
         metrics: bool,
     ):
-        self.plan, self.kafka, self.tell, self.days, self.metrics = plan, kafka, tell, days, metrics
+        self.plan, self.kafka, self.tell, self.metrics = plan, kafka, tell, metrics
         self.now = datetime.fromisoformat(f"{plan.last}T{plan.hour:02}:00:00Z").timestamp()
-        self.records = list(telling.tell(days, plan.seed, plan.trouble, self.now))
+        self.flood, self.records = (
+            list(telling.tell(some, plan.seed, plan.trouble, self.now))
+            for some in (days[days.day < plan.first], days[days.day >= plan.first])
+        )
+        self.days = sorted(set(days.day))
         self.truth = truth.at(days, self.now)
         self.chance = random.Random(f"{plan.name} {plan.seed} acts")
         data = scratch / "data"
@@ -131,6 +144,10 @@ class _Stage:
         self.services = [Service(settings, folder, data, kafka.bootstrap, name) for name in "AB"]
         self.wanted: set[str] = set()  # the names of the instances that should run
         self.published, self.crashes, self.problem = 0, 0, ""
+        self.inserted = 0  # how many of the published records came in bursts, beside the story
+        self.patience = QUIET
+        self.overdue: set[str] = set()  # flights without an alarm when the service did nothing any more
+        self.overdue_dead: set[bytes] = set()  # and poison that was not set aside
         self.happenings: list[Happening] = []
         self.struck: Mapping[int, int] | None = None  # what was committed when the act struck
         self.alarms: list[tuple[str, str]] = []
@@ -140,15 +157,17 @@ class _Stage:
         self.last_committed: Mapping[int, int] = {}
 
     def __enter__(self) -> "_Stage":
+        self.kafka.delete_groups([GROUP])  # of the story before
         self.kafka.create_topic(FLIGHTS, PARTITIONS)
         self.kafka.create_topic(ALARMS, 1)
         self.kafka.create_topic(DEAD_LETTERS, 1)
-        self.publisher = Publisher(self.kafka.bootstrap, FLIGHTS)
+        self.publisher = Publisher(self.kafka.connection, FLIGHTS)
         return self
 
     def __exit__(self, *_: object) -> None:
         end_all(self.services)
         self.publisher.__exit__(None)
+        self.kafka.close_client("capstone-reader")
 
     # The story
 
@@ -179,13 +198,23 @@ class _Stage:
         return Outcome(self.plan, drawn, tuple(self.happenings), records, given, self.truth, self.problem, seconds)
 
     def _publish(self, part: float) -> None:
-        """Publish until this part of all records is published."""
-        upto = max(self.published, min(len(self.records), round(part * len(self.records))))
+        """Publish until this part of the story's records is published."""
+        upto = self.inserted + round(part * (len(self.records) - self.inserted))
+        upto = max(self.published, min(len(self.records), upto))
         self.publisher.send(self.records[self.published : upto])
         self.published = upto
 
-    def _publish_more(self) -> None:
-        self._publish(self.published / len(self.records) + self.plan.part)
+    def _publish_more(self, part: float = 1.0) -> None:
+        """Publish this part of what an act publishes."""
+        told = (self.published - self.inserted) / (len(self.records) - self.inserted)
+        self._publish(told + part * self.plan.part)
+
+    def _publish_beside(self, burst: Sequence[Record]) -> None:
+        """Publish these at once, which the story itself does not tell."""
+        self.records[self.published : self.published] = burst
+        self.inserted += len(burst)
+        self.publisher.send(burst)
+        self.published += len(burst)
 
     # Acts
 
@@ -205,7 +234,7 @@ class _Stage:
         One broker is killed then: awake, it would carry out the requests of a dead service that lie in its sockets.
         """
         self._until_at_work()
-        self._renew_clients()
+        self._clients_wait("B" in self.wanted)
         for broker in self._brokers:
             broker.pause()
         self._until_answers_rest()
@@ -247,7 +276,7 @@ class _Stage:
 
     def _freeze_broker(self, _: Act) -> None:
         broker = self.chance.choice(self._brokers)
-        self._renew_clients()
+        self._clients_wait()
         broker.pause()
         self._random_moment(0.1, 3.0)
         broker.resume()
@@ -261,12 +290,38 @@ class _Stage:
 
     def _broker_away(self, end: Callable[[EmbeddedBroker], None]) -> None:
         broker = self.chance.choice(self._brokers)
-        self._renew_clients()
+        self._clients_wait()
         end(broker)
         if len(self._brokers) > 1:
             self._publish_more()
         broker.start()
         self._wait_for_brokers()
+
+    def _clients_wait(self, of_service: bool = True) -> None:
+        """A broker goes away: our clients must be new afterwards; those of a service wait up to half a minute."""
+        self._renew_clients()
+        if of_service:
+            self.patience = PATIENT
+
+    def _rebalance(self, _: Act) -> None:
+        self._until_at_work()
+        self._join(_)
+        self._until_at_work()
+        self.services[1].stop()
+        self.wanted.discard("B")
+
+    def _flood(self, _: Act) -> None:
+        self._publish_beside(self.flood)
+
+    def _poison(self, _: Act) -> None:
+        self._publish_beside(telling.burst(self.records[self.published :] or self.records, POISONED))
+
+    def _new_version(self, _: Act) -> None:
+        """What comes again keeps the version in which it came."""
+        before = {each.event_id for each in self.records[: self.published]}
+        for number in range(self.published, len(self.records)):
+            if self.records[number].event_id not in before:
+                self.records[number] = telling.newer(self.records[number])
 
     def _replay(self, _: Act) -> None:
         """Set the group back, as an operator does who mistrusts the answers."""
@@ -281,6 +336,7 @@ class _Stage:
     _acts: Mapping[str, Callable[["_Stage", Act], None]] = {
         plans.KILL_THROWN_OUT: _kill_thrown_out,
         plans.STOP: _stop, plans.KILL: _kill, plans.KILL_IN_OUTAGE: _kill_in_outage, plans.FREEZE: _freeze,
+        plans.FLOOD: _flood, plans.POISON: _poison, plans.NEW_VERSION: _new_version, plans.REBALANCE: _rebalance,
         plans.JOIN: _join, plans.LEAVE: _leave, plans.BROKER_FREEZE: _freeze_broker, plans.BROKER_STOP: _stop_broker,
         plans.BROKER_KILL: _kill_broker, plans.REPLAY: _replay, plans.PAUSE: lambda stage, _: stage._settle(),
     }  # fmt: skip
@@ -306,10 +362,11 @@ class _Stage:
         The last record is one that needs an alarm, if there is one: there is most to lose.
         """
         before, published = self._committed(), self.published
-        self._publish(published / len(self.records) + self.plan.part / 2)
+        self._publish_more(1 / 2)
         if self.published > published:
             self._until_quiet(lambda: self._committed() != before)
-        some = self.records[self.published : self.published + round(self.plan.part / 2 * len(self.records))]
+        many = round(self.plan.part / 2 * (len(self.records) - self.inserted))
+        some = self.records[self.published : self.published + many]
         while some and not self._alarming(some[-1]) and any(map(self._alarming, some)):
             some.pop()
         self.publisher.trickle(some)
@@ -320,7 +377,7 @@ class _Stage:
         seen: list[object] = []
 
         def rests() -> bool:
-            seen.append([self.services[0].ask(f"/delays?day={day}") for day in sorted(set(self.days.day))])
+            seen.append([self.services[0].ask(f"/delays?day={day}") for day in self.days])
             return len(seen) >= SAME and all(each == seen[-1] for each in seen[-SAME:])
 
         until(rests, HANGS, "the service to handle what it has in hand", every=EVERY)
@@ -342,8 +399,11 @@ class _Stage:
                     service.start()
         return True
 
-    def _until_quiet(self, condition: Callable[[], bool]) -> bool:
-        """Wait for the condition; return False if the service has evidently stopped before."""
+    def _until_quiet(self, condition: Callable[[], bool], patience: int = QUIET) -> bool:
+        """Wait for the condition; return False if the service has evidently stopped before.
+
+        It has when it has answered `patience` times in a row, and nothing has changed.
+        """
         seen: object = None
         unchanged = silent = 0
         counted = time.monotonic()
@@ -359,23 +419,32 @@ class _Stage:
                 counted = time.monotonic()
                 answers = any(each.ask("/health") is not None for each in self.services if each.name in self.wanted)
                 unchanged, silent = (unchanged + 1, 0) if answers else (unchanged, silent + 1)
-            return unchanged >= QUIET or silent >= SILENT
+            return unchanged >= patience or silent >= SILENT
 
         until(met_or_quiet, HANGS, "the service to work")
         return condition()
 
     def _settle(self) -> None:
-        """Wait until all is done that is published, or the service has evidently stopped, also after a restart."""
+        """Wait until all is done that is published, or the service has evidently stopped, also after a restart.
+
+        What comes only after a restart, though everything was committed before, is overdue.
+        """
+        due, poison = self._alarms_due(), {each.value for each in self.records[: self.published] if not each.event_id}
+
+        def missing() -> tuple[set[str], set[bytes]]:
+            return due - {flight for flight, _ in self.alarms}, poison - set(self.dead)
 
         def done() -> bool:
-            read = self._read()
-            alarmed = {flight for flight, _ in self.alarms}
-            return read and not self._lag() and self._alarms_due() <= alarmed and self._set_aside()
+            return self._read() and not self._lag() and not any(missing())
 
         for _ in range(RESTARTS):
-            if self._until_quiet(done) or self.problem:
+            if self._until_quiet(done, self.patience) or self.problem:
                 return
             behind = self._lag()
+            if not behind:
+                flights_missing, dead_missing = missing()
+                self.overdue |= flights_missing
+                self.overdue_dead |= dead_missing
             for service in self.services:
                 if service.name in self.wanted:
                     service.stop()
@@ -391,9 +460,6 @@ class _Stage:
             if each.event_id.endswith("/FlightDeparted")
         }
         return set(self.truth.alarms) & departed
-
-    def _set_aside(self) -> bool:
-        return {each.value for each in self.records[: self.published] if not each.event_id} <= set(self.dead)
 
     # Kafka
 
@@ -491,17 +557,19 @@ class _Stage:
 
         Raises LabError if an answer cannot be read.
         """
-        cells, late, days = {}, frozenset[str](), sorted(set(self.days.day))
+        cells, late = {}, frozenset[str]()
         service, counters = self.services[0], None
         if not self.problem:
-            for day in days:
+            for day in self.days:
                 cells.update(sheet.read_cells(day, service.answer(f"/delays?day={day}")))
             late = frozenset(map(str, service.answer("/late")))
             counters = sheet.read_counters(service.ask("/metrics") or b"") if self.metrics else None
         for each in self.services:
             each.stop()
         until(self._read, HANGS, "the alarms and dead letters")
-        return Given(cells, late, tuple(self.alarms), tuple(self.dead), self._committed(), self._ends(), counters)
+        alarms, dead = tuple(self.alarms), tuple(self.dead)
+        overdue, overdue_dead = frozenset(self.overdue), frozenset(self.overdue_dead)
+        return Given(cells, late, alarms, dead, self._committed(), self._ends(), counters, overdue, overdue_dead)
 
     def _placed(self) -> Iterator[Placed]:
         events = {each.value: each.event_id for each in self.records}

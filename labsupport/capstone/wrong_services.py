@@ -90,7 +90,7 @@ WRONG: Mapping[str, WrongService] = {
     "keeps the last value": WrongService(
         "kafka_python",
         {" AND revision < ?": "", "(delay, revision, flight, revision)": "(delay, revision, flight)"},
-        "silver",
+        "replays",
         "Out of order: an older value came again",
     ),
     "skips poison": WrongService(
@@ -114,7 +114,7 @@ WRONG: Mapping[str, WrongService] = {
         {'"FlightCancelled", "DelayCorrected"}': '"FlightCancelled", "DelayCorrected"}\nLATER = "DelayCorrected"',
          '    flight = payload["flight"]\n': '    flight = payload["flight"]\n    if kind == LATER:\n        return\n'},
         "keeps-its-place",
-        "Late: a correction",
+        "a correction that came after",
     ),
     "alarms again when it reads again": WrongService(
         "kafka_python",
@@ -126,6 +126,68 @@ WRONG: Mapping[str, WrongService] = {
         "kafka_python", {"DATABASE = f\"{ENV['DATA']}/": "DATABASE = f\"{ENV['DATA']}/{os.getpid()}"},
         "keeps-its-place",
         "Lost: ",
+    ),
+    "has its inbox in memory": WrongService(
+        "confluent_kafka",
+        {
+            '    return database.execute("INSERT OR IGNORE INTO inbox VALUES (?)", (event_id,)).rowcount == 1\n':
+            "    new = event_id not in known\n    known.add(event_id)\n    return new\n",
+            "INSERT INTO late": "INSERT OR IGNORE INTO late",
+            "ended = threading.Event()": "ended = threading.Event()\nknown = set()",
+        },
+        "bronze",
+        "Twice: ",
+    ),
+    "commits by a timer": WrongService(
+        "confluent_kafka",
+        {
+            "                consumer.commit(asynchronous=False)\n": "                pass\n",
+            '"enable.auto.commit": False': '"auto.commit.interval.ms": 100',
+            "                for message in messages:\n": "                for message in messages:\n"
+            "                    ended.wait(0.002)  # as slow as a service that asks another one\n",
+        },
+        "bronze",
+        "Lost: the group has committed past",
+    ),
+    "keeps its state in the process": WrongService(
+        "confluent_kafka",
+        {
+            "    database.execute(COUNT.format(name=name), (*place, many))\n":
+            "    row = rows.setdefault(tuple(place), dict.fromkeys(NUMBERS, 0))\n    row[name] += many\n"
+            '    database.execute("INSERT OR REPLACE INTO delays VALUES (?, ?, ?, ?, ?, ?, ?)",\n'
+            "                     (*place, *row.values()))\n",
+            "ended = threading.Event()": 'NUMBERS = ("departed", "arrived", "cancelled", "minutes")\nrows = {}\n'
+            "ended = threading.Event()",
+            "    database.executescript(TABLES)\n": "    database.executescript(TABLES)\n"
+            '    for row in database.execute("SELECT * FROM delays"):\n'
+            "        rows[tuple(row)[:3]] = dict(zip(NUMBERS, tuple(row)[3:]))\n",
+        },
+        "gold",
+        "Lost: the group has committed past",
+    ),
+    "counts corrections as arrivals": WrongService(
+        "confluent_kafka",
+        {"    if before is None:\n        count": '    if True:\n        count'},
+        "keeps-its-place",
+        "Twice: ",
+    ),
+    "deletes from the outbox before it has sent": WrongService(
+        "aiokafka",
+        {
+            "        await asyncio.gather(*sending)\n        database": "        database",
+            '(rows[-1]["position"],))\n': '(rows[-1]["position"],))\n        await asyncio.gather(*sending)\n',
+        },
+        "bronze",
+        "no alarm tells that",
+    ),
+    "sends its outbox when it starts": WrongService(
+        "aiokafka",
+        {
+            "            await relay(database, producer)\n    finally": "    finally",
+            "    await consumer.start()\n": "    await consumer.start()\n    await relay(database, producer)\n",
+        },
+        "starts",
+        "came only after a restart",
     ),
     "commits nothing": WrongService(
         "kafka_python", {"            consumer.commit()\n": ""}, "starts", "the group has never committed"

@@ -1,4 +1,4 @@
-"""`python3 lab.py bundle DIR`: put all that a set-up needs on a stick: wheels (with Java) and jars.
+"""`python3 lab.py bundle DIR`: put all that the lab needs on a stick: wheels (with Java), jars, lesson 19's flights.
 
 `python3 lab.py --from DIR` sets up from it without a network. `bundle.json` lists the files and the platforms; it is
 written last, and `lab.py` compares every file with it. The same command finishes an interrupted bundle.
@@ -28,6 +28,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from labsupport.broker import jars
 from labsupport.broker.process import write_atomically
 from labsupport.broker.processes import python_marks
+from labsupport.capstone import flights
 from labsupport.commands.terminal import console, example, require_checkout
 from labsupport.console import progress
 from labsupport.errors import LabError
@@ -87,7 +88,7 @@ PLATFORMS = {
 @click.option("--platform", "platforms", multiple=True, help="For these machines (default: this kind of machine).")
 @click.option("--python", "pythons", multiple=True, help="For these Pythons, such as 3.12 (default: this one).")
 def bundle(folder: Path, platforms: tuple[str, ...], pythons: tuple[str, ...]) -> None:
-    """Put the lab and all that it needs into DIR: packages, Java, Kafka. To use it: python3 lab.py --from DIR.
+    """Put the lab and all that it needs into DIR: packages, Java, Kafka, flights. To use it: python3 lab.py --from DIR.
 
     --platform and --python may be repeated. An interrupted bundle continues when the command is run again.
     """
@@ -147,8 +148,10 @@ def make(settings: Settings, folder: Path, platforms: Sequence[str], pythons: Se
         (folder / "jars").mkdir(exist_ok=True)
         for jar in (*jars.ensure(settings), jmx_agent.jar(settings)):
             shutil.copy(jar, folder / "jars")
+        (folder / "data").mkdir(exist_ok=True)
+        shutil.copy(flights.fetch(settings), folder / "data")
         _fetch(wheels, targets)
-        files = sorted([*wheels.glob("*.whl"), *(folder / "jars").glob("*.jar")])
+        files = sorted([*wheels.glob("*.whl"), *(folder / "jars").glob("*.jar"), folder / "data" / flights.FILE])
         sizes = {file: file.stat().st_size for file in files}
         contents["files"] = {file.relative_to(folder).as_posix(): [sizes[file], jars.sha256(file)] for file in files}
         _write(folder, contents | {"complete": True})

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -21,13 +22,14 @@ from labsupport.commands.terminal import connected, console, example, kafka_mean
 from labsupport.console import counted
 from labsupport.errors import LabError
 from labsupport.files import storing
-from labsupport.settings import PLACE, Settings
+from labsupport.ports import free_port
+from labsupport.settings import Settings
 
 SKELETON = Path(services.__file__).with_name("skeleton")
 HERE = click.argument(
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default=PLACE / "work" / "capstone",
+    default=lambda: Settings.from_environment().work / "capstone",
 )
 PICTURE = "failing-story.png"
 
@@ -76,14 +78,11 @@ def publish(first: str, last: str, speed: float, seed: int, calm: bool) -> None:
 def run(folder: Path, port: int | None) -> None:
     """Run the service in FOLDER on your lab's Kafka, until Ctrl-C; its data is kept in FOLDER/data."""
     settings = Settings.from_environment()
-    port = port or services.free_port()
+    port = port or free_port()
     data = folder.absolute() / "data"
     with kafka_meanwhile(settings) as kafka, storing(folder, "FOLDER"):
-        if kafka.connection.secured:
-            why = "the service is told an address, and this Kafka wants more"
-            raise LabError("The service cannot run on a secured Kafka.", why, "unset LAB_KAFKA_CONFIG")
         data.mkdir(exist_ok=True)
-        told = environment(kafka.bootstrap, port, str(data), kafka.prefix)
+        told = environment(kafka.bootstrap, port, str(data), kafka.prefix, settings.access_file(kafka.bootstrap))
         console.print(f"http://127.0.0.1:{port}/late    (Ctrl-C ends it)")
         process = subprocess.Popen(services.words(settings, folder), cwd=folder, env={**os.environ, **told})
         try:
@@ -107,13 +106,17 @@ def run(folder: Path, port: int | None) -> None:
 def check(step: str, folder: Path) -> None:
     """Check STEP of the service in FOLDER: one of the names in its README, a number, or all."""
     settings = Settings.from_environment()
-    for name in STEPS if step == "all" else [step]:
-        chosen = plans.step(name)
-        console.print(f"[bold]{chosen.plan.name}[/]: the service {chosen.words}")
-        outcome = torturer.run(settings, chosen.plan, folder.absolute(), tell=_tell, metrics=chosen.metrics)
-        _show(outcome, settings)
-        if not outcome.passed:
-            sys.exit(1)
+    steps = [plans.step(name) for name in (STEPS if step == "all" else [step])]
+    services.command(folder)  # before any broker starts
+    with torturer.brokers(settings) as kafka:
+        for chosen in steps:
+            console.print(f"[bold]{chosen.plan.name}[/]: the service {chosen.words}", soft_wrap=True)
+            outcome = torturer.run(
+                settings, chosen.plan, folder.absolute(), tell=_tell, metrics=chosen.metrics, kafka=kafka
+            )
+            _show(outcome, settings)
+            if not outcome.passed:
+                sys.exit(1)
 
 
 @capstone.command()
@@ -123,38 +126,63 @@ def check(step: str, folder: Path) -> None:
 @click.option("--stories", type=click.IntRange(1), help="How many; default: as many as begin within --minutes.")
 @click.option("--minutes", type=click.FloatRange(0), default=2, show_default=True, help="Begin stories for so long.")
 @click.option("--hours", type=click.FloatRange(0), help="The same in hours.")
-def torture(folder: Path, level: str, seed: int, stories: int | None, minutes: float, hours: float | None) -> None:
+@click.option("--acts", metavar="NUMBERS", help="Play these acts of a story alone, such as 1,3; 0 is none.")
+@click.option("--smaller", type=click.IntRange(0), default=6, show_default=True, help="Stories that shrink a failure.")
+def torture(
+    folder: Path,
+    level: str,
+    seed: int,
+    stories: int | None,
+    minutes: float,
+    hours: float | None,
+    acts: str | None,
+    smaller: int,
+) -> None:
     """Torture the service in FOLDER, and draw up the balance sheet of each story against the data itself.
 
-    A story ends when the service has done everything, or has evidently stopped. The first that fails ends the command.
+    A story ends when the service has done everything, or has evidently stopped. The first that fails ends the command:
+    it is played again with fewer acts, to find the smallest that still fails.
     """
     settings, begun = Settings.from_environment(), time.monotonic()
+    services.command(folder)  # before any broker starts
     seconds = 3600 * hours if hours is not None else 60 * minutes
     number = 0
     while number < stories if stories else number == 0 or time.monotonic() - begun < seconds:
-        plan = plans.torture(level, seed + number)
+        whole = plans.torture(level, seed + number)
+        plan = plans.only(whole, acts) if acts else whole
         console.print(
-            f"[bold]{level}, seed {plan.seed}[/]: {LEVELS[level].words}; flights of {plan.first} to {plan.last}"
+            f"[bold]{level}, seed {plan.seed}[/]: {LEVELS[level].words}; flights of {plan.begin} to {plan.last}",
+            soft_wrap=True,
         )
         outcome = torturer.run(settings, plan, folder.absolute(), tell=_tell)
         page = certificate.keep(settings, folder.absolute(), outcome)
         _show(outcome, settings)
         if not outcome.passed:
-            console.print(f"Again: python3 lab.py capstone torture --level {level} --seed {plan.seed} --stories 1")
+            if smaller and plan.acts:
+                play = partial(torturer.run, settings, folder=folder.absolute())
+                found = failing_story.shrunk(outcome, play, smaller, _tell)
+                if found is not outcome:
+                    outcome = found
+                    console.print(f"Of {len(plan.acts)} acts, {len(outcome.plan.acts)} are enough:")
+                    _show(outcome, settings)
+            numbers = [str(number) for number, act in enumerate(whole.acts, 1) if act in outcome.plan.acts]
+            chosen = "" if outcome.plan.acts == whole.acts else f" --acts {','.join(numbers) or 0}"
+            again = f"python3 lab.py capstone torture --level {level} --seed {plan.seed} --stories 1{chosen}"
+            console.print(f"Again: {again}", soft_wrap=True)
             sys.exit(1)
         number += 1
     console.print(f"{counted(number, 'story', 'stories')} held. The certificate: {page.as_uri()}", soft_wrap=True)
 
 
 def _tell(words: str) -> None:
-    console.print(f"  {words}", style="dim")
+    console.print(f"  {words}", style="dim", soft_wrap=True)
 
 
 def _show(outcome: Outcome, settings: Settings) -> None:
     """Print the balance sheet; of what fails, the sentences and the smallest story, which is also drawn."""
     sheet = outcome.sheet
     differs = ", ".join(f"{name} {sheet.count(name)}" for name in sheet.table.index)
-    console.print(f"  {counted(sheet.events, 'event')}, {sheet.poison} poison. {differs}.")
+    console.print(f"  {counted(sheet.events, 'event')}, {sheet.poison} poison. {differs}.", soft_wrap=True)
     if outcome.passed:
         console.print("  [bold green]It held.[/] " if outcome.happenings else "  [bold green]Passed.[/] ")
         return

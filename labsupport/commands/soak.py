@@ -33,16 +33,17 @@ from labsupport.console import progress
 from labsupport.course.copies import lessons_named
 from labsupport.course.verdict import Outcome
 from labsupport.errors import LabError
-from labsupport.experiments.breaking import crashes, poison, rebuilds
+from labsupport.experiments.breaking import broker_deaths, crashes, outbox_crashes, poison, rebuilds
 from labsupport.experiments.breaking.strategies import STRATEGIES
 from labsupport.settings import CHECKOUT, Settings
 from labsupport.waiting import until
 
-PARTS = ("lessons", "episodes", "seeds", "kills", "owners", "lid", "verdicts", "capstone")
+PARTS = ("lessons", "episodes", "seeds", "brokers", "kills", "owners", "lid", "verdicts", "capstone")
 LID = 60.0  # seconds for which a closed lid suspends everything
 NOT_ENDED = "a cell had not ended"
 SERVICE = "a service"
-STARTS = ("faults.run(", "lab.members(")  # with which a lesson starts one
+# With which a lesson starts one.
+STARTS = ("faults.run(", "lab.members(", "lab.http_services(", "lab.event_services(", "judged(")
 VICTIMS = ("the broker", "JupyterLab", "the kernel", SERVICE)  # in turn, so that each is killed
 
 
@@ -92,6 +93,7 @@ def play(settings: Settings, parts: Sequence[str], rounds: int, seeds: int, kill
         "lessons": lambda: _lessons(rounds),
         "episodes": _episodes,
         "seeds": lambda: _seeds(settings, seeds),
+        "brokers": lambda: _brokers(settings, seeds),
         "kills": lambda: _kills(kills, chance),
         "owners": lambda: _owners(settings, kills, chance),
         "lid": lambda: _lid(chance),
@@ -154,6 +156,11 @@ def _seeds(settings: Settings, seeds: int) -> Iterator[Row]:
         yield Row(
             "a crash of a worker with an inbox: nothing lost, nothing processed twice", int(inbox["trials"]), broken
         )
+        outbox = outbox_crashes.run(kafka, outbox_crashes.WAYS[-1:], seeds=max(1, seeds // 10)).table.iloc[0]
+        broken = [f"{outbox[what]} {what}" for what in ("lost", "twice") if outbox[what]]
+        yield Row(
+            "a crash around an outbox, read with an inbox: nothing lost, nothing twice", int(outbox["trials"]), broken
+        )
         row = Row("poison at random offsets: dead-lettered unchanged, the rest in order")
         for trial in poison.run(kafka, range(seeds)):
             row.note(*[f"seed {trial.seed}: {problem}" for problem in trial.problems])
@@ -162,6 +169,15 @@ def _seeds(settings: Settings, seeds: int) -> Iterator[Row]:
         for number in progress("Rebuilds", unit="trial", over=range(max(1, seeds // 10))):
             row.note(*[f"seed {number}: another hash"] * (not rebuilds.run_trial(kafka, number).equal))
         yield row
+
+
+def _brokers(settings: Settings, seeds: int) -> Iterator[Row]:
+    """Kill brokers under a producer that asks for all replicas, of which two must be in sync."""
+    row = Row("brokers die: nothing is lost that two replicas in sync acknowledged")
+    for each in broker_deaths.run(settings, max(1, seeds // 20)).results:
+        if each.acks == "all" and each.min_insync > 1:
+            row.note(*[f"{each.death}, seed {each.seed}: {each.lost} lost"] * (each.lost > 0))
+    yield row
 
 
 def _kills(kills: int, chance: random.Random) -> Iterator[Row]:
@@ -206,12 +222,14 @@ def _capstone(settings: Settings, seeds: int) -> Iterator[Row]:
     for level in plans.LEVELS:
         row = Row(f"a right service tortured at {level}: the balance sheet balances")
         stories = max(1, seeds // (2 if level == "bronze" else 20))
-        for seed in progress(f"Stories at {level}", unit="story", over=range(1, stories + 1)):
-            client = CLIENTS[seed % len(CLIENTS)]
-            outcome = torturer.run(settings, plans.torture(level, seed), REFERENCES / client)
-            problems = [outcome.problem, *outcome.sheet.sentences]
-            row.note(*[f"{client}, {level}, seed {seed}: {problem}" for problem in problems if problem])
-        yield row
+        try:
+            for seed in progress(f"Stories at {level}", unit="story", over=range(1, stories + 1)):
+                client = CLIENTS[seed % len(CLIENTS)]
+                outcome = torturer.run(settings, plans.torture(level, seed), REFERENCES / client)
+                problems = [outcome.problem, *outcome.sheet.sentences]
+                row.note(*[f"{client}, {level}, seed {seed}: {problem}" for problem in problems if problem])
+        finally:  # after Ctrl-C too
+            yield row
     row = Row("a wrong service: caught within ten stories, with its sentence")
     for name, wrong in progress("Wrong services", unit="service", over=list(WRONG.items())):
         with tempfile.TemporaryDirectory(prefix="lab-wrong-") as folder:

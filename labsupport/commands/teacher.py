@@ -8,9 +8,14 @@ from pathlib import Path
 import click
 from rich.markdown import Markdown
 
+from labsupport.capstone import plans
+from labsupport.capstone.wrong_services import CLIENTS, REFERENCES, WRONG
 from labsupport.commands.terminal import console, example
 from labsupport.course import copies, exercises
 from labsupport.course.exercise import Exercise
+from labsupport.settings import CHECKOUT
+
+CAPSTONE = "19"  # its exercise is a service
 
 
 @click.command(**example("python3 lab.py teacher 05", "python3 lab.py teacher all > guide.md"))
@@ -31,10 +36,10 @@ def guide(notebook: Path) -> str:
     stored = json.loads(notebook.read_text(encoding="utf-8"))
     cells = {cell["id"]: "".join(cell["source"]) for cell in stored["cells"]}
     lesson = stored["metadata"]["lab"]
-    return "\n".join(_guide(cells, lesson["minutes"], exercises.of_lesson(lesson["lesson"])))
+    return "\n".join(_guide(lesson["lesson"], cells, lesson["minutes"], exercises.of_lesson(lesson["lesson"])))
 
 
-def _guide(cells: dict[str, str], minutes: int, given: Sequence[Exercise]) -> Iterator[str]:
+def _guide(lesson: str, cells: dict[str, str], minutes: int, given: Sequence[Exercise]) -> Iterator[str]:
     episodes = {cell: _title(text) for cell, text in cells.items() if re.fullmatch(r"ep-\d+", cell)}
     yield f"# {_title(cells['title'])}\n"
     yield f"{minutes} minutes. After this lesson they can\n"
@@ -51,9 +56,23 @@ def _guide(cells: dict[str, str], minutes: int, given: Sequence[Exercise]) -> It
         yield f"- **What makes an answer right:** {exercise.explanation}"
         yield "\nWhat people think, and what the feedback then says:\n"
         yield from (f'- {wrong.misconception}: "… {wrong.phrase} …"' for wrong in exercise.wrong)
+    if lesson == CAPSTONE:
+        yield from _service()
     yield "\n## To end with\n"
     yield from _points(cells["key-points"])
-    yield '\nTheir progress: ask for the line of `python3 lab.py progress --code`. Answers: `lab.solution("…")`.'
+    answers = ' Answers: `lab.solution("…")`.' if given else ""
+    yield f"\nTheir progress: ask for the line of `python3 lab.py progress --code`.{answers}"
+
+
+def _service() -> Iterator[str]:
+    """What to know of a service of their own: the steps, the levels, and what people get wrong."""
+    yield "\n## A service of their own\n"
+    yield "About a day: `python3 lab.py capstone start`, then `check` with each step, then `torture` with each level.\n"
+    yield from (f"- **{name}**: it {step.words}" for name, step in plans.STEPS.items())
+    yield from (f"- **{name}**: {level.words}" for name, level in plans.LEVELS.items())
+    right = ", ".join(f"`{REFERENCES.relative_to(CHECKOUT) / client}`" for client in CLIENTS)
+    yield f"\nRight answers: {right}. What people build, where it is caught, and what the sheet then says:\n"
+    yield from (f'- {name} ({wrong.caught}): "… {wrong.says} …"' for name, wrong in WRONG.items())
 
 
 def _title(text: str) -> str:

@@ -73,6 +73,17 @@ def connected() -> "Cluster":
     return connect(Settings.from_environment())
 
 
+def take_along(settings: Settings) -> None:
+    """Keep in the cache what later lessons fetch and LAB_OFFLINE has: the stick may be gone by then."""
+    if settings.offline:
+        from labsupport.capstone import flights
+        from labsupport.observability import jmx_agent
+
+        for fetch in (jmx_agent.jar, flights.fetch):
+            with contextlib.suppress(LabError):  # a folder need not have it; its lesson says what is missing
+                fetch(settings)
+
+
 @contextlib.contextmanager
 def kafka_meanwhile(settings: Settings) -> Iterator["Cluster"]:
     """Run the cluster for the body of a `with`; stop it afterwards, unless others use it or `up` keeps it."""
@@ -151,7 +162,8 @@ def where_to_write(file: object) -> str:
     """Return what to do about a file that the system refused."""
     path = Path(os.fsdecode(file)).absolute() if isinstance(file, str | bytes | os.PathLike) else PLACE
     settings = Settings.from_environment()
-    for folder, variable in ((settings.home, "LAB_HOME"), (settings.cache, "LAB_CACHE")):
+    work = settings.work if settings.root == PLACE else settings.root
+    for folder, variable in ((settings.home, "LAB_HOME"), (settings.cache, "LAB_CACHE"), (work, "LAB_WORK")):
         if path.is_relative_to(folder):
             return f"is the disk full, or does the folder belong to another user? {variable} moves it"
     return "is the disk full, or does the folder belong to another user? Copy the lab to a place that you may write to"

@@ -1,7 +1,8 @@
-"""`python3 lab.py tour`: the course in a dozen lines, on the real broker. Each is printed when it has happened.
+"""`python3 lab.py tour`: the course in some lines, on the real broker. Each is printed when it has happened.
 
 Every statement is read from the broker, the database, or the members' files of moments. The story is that of lessons 05
-to 11: a group, a crash, redelivered events, events that cannot be processed, and a replay.
+to 18: a group, a crash, redelivered events, events that cannot be processed, a replay, a schema, a trace, and the death
+of a broker.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from kafka.consumer.fetcher import ConsumerRecord
@@ -18,6 +20,7 @@ from rich.markup import escape
 
 from labsupport.broker import processes
 from labsupport.broker.advice import speaking
+from labsupport.broker.cluster import private
 from labsupport.broker.session_limit import for_short_sessions
 from labsupport.commands.terminal import console, drawing, example, kafka_meanwhile, save
 from labsupport.course.session import Lesson
@@ -27,7 +30,7 @@ from labsupport.delivery.retry import Policy
 from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.members import Members
-from labsupport.experiments.watching import log, trace
+from labsupport.experiments.watching import log, replicas, trace
 from labsupport.experiments.watching.balance import OUTCOMES, Sheet
 from labsupport.experiments.watching.ownership import GroupHistory
 from labsupport.history import redrive, report
@@ -41,6 +44,10 @@ LESSON = "99"  # that of no notebook
 EVENTS, PARTITIONS, CRASH = 200, 4, 5
 AGAIN = "run it again; if it fails again, that is a bug of the lab: please report these lines"
 POLICY = Policy(attempts=2, wait_initial=0.1)
+DYING: dict[str, Any] = {
+    "broker_session_timeout_ms": "3000",
+    "broker_heartbeat_interval_ms": "1000",
+}  # a dead leader is replaced soon
 
 Say = Callable[[str, str], None]  # the subject of a line, and what happened
 Service = Callable[[str, bool, ConsumerRecord], object]
@@ -49,7 +56,10 @@ Service = Callable[[str, bool, ConsumerRecord], object]
 @click.command(**example("python3 lab.py tour", "python3 lab.py tour --picture road.png"))
 @drawing("the path of two of its events")
 def tour(picture: Path | None) -> None:
-    """See a group, a crash, dead letters and a replay on the real Kafka, in seconds. Exit code 1 if a sum is wrong."""
+    """See a group, crashes, dead letters, a replay, a schema and a trace on the real Kafka, in less than half a minute.
+
+    Exit code 1 if a sum is wrong.
+    """
     show(Settings.from_environment(), picture)
 
 
@@ -87,7 +97,7 @@ def show(settings: Settings, picture: Path | None) -> None:
         say("Kafka", f"{kafka!r:.90}".strip("<>") + "; the figures below are read from it and from a database")
         told = play(lab, say)
     seconds = f"{time.monotonic() - begin:.0f} s"
-    say("all is well", f"nothing lost, nothing processed twice; {seconds}. Lessons 03 to 11 show why: python3 lab.py")
+    say("all is well", f"nothing lost, nothing processed twice; {seconds}. Lessons 03 to 18 show why: python3 lab.py")
     if picture:
         from labsupport.experiments.watching import plots  # here, because it takes longer to import than all the rest
 
@@ -129,6 +139,9 @@ def play(lab: Lesson, say: Say, handle: Service = service) -> Told:
             last = sheet(len(events) + 1, dead_lettered=1)
             history = team.history
         _rebuild(lab, topic, path, folder / "report.db", say)
+        with _dying_broker(lab.settings, say):
+            _schema(lab, say)
+            _trace(lab, say)
         ids = [_came_again(history)[0], next(each.event_id for each in history.of_kind(Kind.RETRYING) if each.event_id)]
         return Told(last, _path(lab, topic, history, ids))
 
@@ -193,6 +206,89 @@ def _rebuild(lab: Lesson, topic: str, path: Path, anew: Path, say: Say) -> None:
     say("replay", f"all {replayed.read} records replayed into a new report: {lines} lines, hash {found}, {same}")
     if found != wanted:
         raise LabError("The rebuilt report differs from the live one.", f"hash {found} instead of {wanted}", AGAIN)
+
+
+def _schema(lab: Lesson, say: Say) -> None:
+    from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+    from labsupport.registry import avro_serde, registry  # here, because they take long to import
+    from labsupport.shop import schemas
+
+    topic, producer = lab.topic("tour-schema"), lab.producer(name="tour-shop")
+    with closing(
+        registry.start(lab.settings, lab.bootstrap, lab.topic("tour-schemas", cleanup_policy="compact"))
+    ) as own:
+        client = own.client()
+        client.set_compatibility(f"{topic}-value", "BACKWARD")
+
+        def send(schema: dict) -> None:
+            encode = avro_serde.serializer(client, topic, schema)
+            for _ in range(3):
+                producer.send(topic, encode(schemas.example(schema))).get(timeout=60)
+
+        send(schemas.ORDER)
+        try:
+            send(schemas.evolve(schemas.ORDER, currency={"type": "string"}))
+        except SchemaRegistryError:
+            pass
+        else:
+            raise LabError("The registry did not refuse a schema that cannot read older events.", "", AGAIN)
+        newer = schemas.evolve(schemas.ORDER, currency={"type": "string", "default": "EUR"})
+        send(newer)
+        decode = avro_serde.deserializer(client, topic, newer)
+        read = [decode(record.value) for record in lab.log(topic).records]
+    say(
+        "schema",
+        f"a registry refuses a new field without a default; with one, {len(read)} orders of both versions are read",
+    )
+
+
+def _trace(lab: Lesson, say: Say) -> None:
+    from labsupport.experiments.breaking import traced_road  # here, because OpenTelemetry takes long to import
+
+    topic = lab.topic("tour-trace")
+    lab.dead_letters(topic)
+    road = traced_road.travel(lab, topic, lab.group("tour-trace"))
+    attempts = [span for span in road if span.name.startswith("process")]
+    ended = sum(span.ended for span in attempts)
+    say(
+        "trace",
+        f"one event was attempted {len(attempts)} times; a tracing system shows {ended}, not the killed one",
+    )
+
+
+@contextlib.contextmanager
+def _dying_broker(settings: Settings, say: Say) -> Iterator[None]:
+    """Three brokers, of which the leader dies before the body of the `with`; what has become of all afterwards.
+
+    Where there is too little memory for them, it says so.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            kafka = stack.enter_context(private(3, settings, **DYING))
+        except LabError as error:
+            say("brokers", f"left out: {error.seen or error}")
+            yield
+            return
+        topic = kafka.create_topic(f"{LESSON}-tour-brokers", replicas=[1, 2, 3], min_insync_replicas="2")
+        producer = kafka.producer(name="tour-shop", acks="all")
+
+        def send() -> int:
+            sent = [producer.send(topic, str(number).encode()) for number in range(50)]
+            return len([each.get(timeout=300) for each in sent])
+
+        acknowledged, leader = send(), replicas.read(kafka, topic)[0].leader or 1
+        kafka.broker(leader).kill()
+        say(
+            "brokers",
+            f"3 brokers have {acknowledged} events, a copy each; broker {leader} leads, and is killed (kill -9)",
+        )
+        yield
+        acknowledged += send()
+        found, new = len(log.read(kafka, topic).records), replicas.read(kafka, topic)[0].leader
+        say("election", f"broker {new} leads now; {acknowledged} events acknowledged, {found} in the topic")
+        if found != acknowledged:
+            raise LabError("An acknowledged event is missing, or there twice.", f"{found} of {acknowledged}", AGAIN)
 
 
 def _read_to_the_end(lab: Lesson, team: Members) -> None:

@@ -52,6 +52,9 @@ def test_tour(cluster, settings, typed, left_over, tmp_path):
     assert 0 < redelivered <= sheets[0][0]
     assert [dead for _, _, dead, *_ in sheets] == [0, redriven + 1, 1]
     assert re.search(r"replay .* the same\n", run.stdout)
+    assert re.search(r"schema .* with one, 6 orders of both versions are read\n", run.stdout)
+    assert re.search(r"trace +one event was attempted 4 times; a tracing system shows 3,", run.stdout)
+    assert re.search(r"election +broker [23] leads now; 100 events acknowledged, 100 in the topic\n", run.stdout)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert left_over(cluster, settings) == []
 

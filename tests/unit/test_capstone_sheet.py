@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from datetime import date
 
 import pytest
 
@@ -74,6 +75,8 @@ def test_right_answers_balance(told):
         (lambda g: dataclasses.replace(g, committed={0: 10}), r"^Waiting: the group has not committed [\d,]+ records"),
         (lambda g: dataclasses.replace(g, committed={}), r"^Waiting: the group has never committed, so a restart"),
         (lambda g: dataclasses.replace(g, committed={}, cells={}), r"^Waiting: the group has never committed, and no"),
+        (lambda g: dataclasses.replace(g, overdue=frozenset([g.alarms[0][0]])), r"^Late: .* the alarm for 2013-07-01/"),
+        (lambda g: dataclasses.replace(g, overdue_dead=frozenset(g.dead[:1])), r"^Late: .* was set aside only after a"),
         (lambda g: dataclasses.replace(g, counters={}), r"^Wrong: /metrics says capstone_events_total nothing"),
     ],
 )  # fmt: skip
@@ -97,7 +100,7 @@ def test_wrong_minutes_are_explained_by_what_made_them(told):
     given = right(told)
     for minutes, start in (
         (sum(by_flight.values()), "Out of order: an older value"),
-        (sum(first.values()), "Late: a correction that came"),
+        (sum(first.values()), "Lost: the group has committed past it, but a correction that came"),
         (sum(value for _, value in raw.values()), "Wrong: delay_seconds, of version 2"),
     ):
         assert minutes != given.cells[CELL]["minutes"]
@@ -141,6 +144,46 @@ def test_a_plan_depends_on_level_and_seed_alone():
             assert (plan.first <= "2013-07-01" <= plan.last) == level.july or not level.july
     assert len({plans.torture("bronze", seed) for seed in range(10)}) == 10
     assert {plans.torture("bronze", seed).acts[0].kind for seed in range(1, 11)} == set(plans.CRASHES)
+
+
+def test_the_levels_together_play_each_act():
+    """But for those that only steps need. A flood brings days of its own."""
+    played = {act.kind for name in LEVELS for act in plans.torture(name, 1).acts} | set(plans.CRASHES)
+    assert set(plans.WORDS) - played == {plans.REPLAY, plans.PAUSE}
+    flooded, calm = plans.torture("silver", 1), plans.torture("bronze", 1)
+    assert calm.begin == calm.first
+    assert date.fromisoformat(flooded.first) - date.fromisoformat(flooded.begin) == plans.FLOODED
+
+
+def test_acts_of_a_plan_can_be_chosen_by_their_numbers():
+    """Anything else gets a sentence with the numbers that there are."""
+    plan = plans.torture("silver", 1)
+    assert plans.only(plan, "0").acts == ()
+    assert plans.only(plan, "3, 1").acts == (plan.acts[0], plan.acts[2])
+    for wrong in ("", "0,1", "7", "-1", "flood"):
+        with pytest.raises(LabError, match="this story has acts 1 to 6"):
+            plans.only(plan, wrong)
+
+
+def test_a_failed_story_shrinks_to_the_acts_that_it_needs(told):
+    """It fails with both the third act and the fifth, so nothing smaller is kept; the bound is held."""
+    right_answers, placed = told
+    given = right(told)
+    wrong = dataclasses.replace(given, alarms=given.alarms[1:])
+    plan = plans.torture("diamond", 1)
+    needed = {plan.acts[2], plan.acts[4]}
+
+    def play(plan: plans.Plan) -> Outcome:
+        answers = wrong if needed <= set(plan.acts) else given
+        return Outcome(plan, draw_up(right_answers, answers, placed), (), placed, answers, right_answers)
+
+    lines: list[str] = []
+    assert set(failing_story.shrunk(play(plan), play, 100, lines.append).plan.acts) == needed
+    assert lines[0].endswith(": no act")
+    few: list[str] = []
+    shrunk = failing_story.shrunk(play(plan), play, 3, few.append)
+    assert len(few) == 3
+    assert set(shrunk.plan.acts) == set(plan.acts[:6])
 
 
 def test_unknown_levels_and_steps_get_a_sentence():

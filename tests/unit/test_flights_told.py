@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from labsupport.capstone import flights, telling, truth
+from labsupport.capstone import flights, plans, telling, truth
 from labsupport.capstone.contract import ALARM, ARRIVED, CANCELLED, CORRECTED, DEPARTED, LATE, Cell
 from labsupport.capstone.telling import CALM, Trouble
 from labsupport.errors import LabError
@@ -101,6 +101,42 @@ def test_trouble_is_as_described(days):
     assert len(list(telling.tell(days, 1))) == 2 * days.arrived.notna().sum() + (
         (days.departed.notna() & days.arrived.isna()).sum() + days.departed.isna().sum()
     )
+
+
+def test_a_burst_has_poison_of_each_kind_with_the_keys_of_the_story(days):
+    """All of it differs, also from the story's own."""
+    told = list(telling.tell(days, 1, EVERYTHING))
+    burst = telling.burst(told, 3 * len(telling.POISON))
+    assert len({each.value for each in (*burst, *told) if not each.event_id}) == len(burst) + sum(
+        not each.event_id for each in told
+    )
+    assert {each.key for each in burst} <= {each.key for each in told}
+    assert len({each.key for each in burst}) > 5
+
+
+def test_an_event_of_version_2_says_the_same(days):
+    """Seconds for minutes, and a field that the contract does not describe; poison stays as it is."""
+    for each in telling.tell(days, 1, EVERYTHING):
+        newer = telling.newer(each)
+        if not each.event_id:
+            assert newer == each
+            continue
+        before, after = json.loads(each.value), json.loads(newer.value)
+        assert after["event_version"] == 2
+        assert set(after["payload"]) - set(before["payload"]) <= {"gate", "delay_seconds"}
+        if "delay" in before["payload"]:
+            assert after["payload"]["delay_seconds"] == 60 * before["payload"]["delay"]
+
+
+@pytest.mark.parametrize("level", ["gold", "diamond"])
+def test_the_act_that_brings_version_2_comes_before_july_does(settings, level):
+    """So a service that goes by the date meets events that it does not understand."""
+    for seed in range(1, 4):
+        plan = plans.torture(level, seed)
+        (act,) = (each for each in plan.acts if each.kind == plans.NEW_VERSION)
+        records = list(telling.tell(flights.read(flights.fetch(settings), plan.first, plan.last), seed, plan.trouble))
+        later = [json.loads(each.value) for each in records[round(act.at * len(records)) :] if each.event_id]
+        assert sum(event["event_version"] == 1 for event in later) > 300
 
 
 def test_days_without_flights_get_a_sentence(settings):

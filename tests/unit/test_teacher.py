@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from labsupport.capstone import plans
+from labsupport.capstone.wrong_services import WRONG
 from labsupport.commands.teacher import guide
 from labsupport.course import exercises
 from labsupport.settings import CHECKOUT
@@ -51,3 +53,14 @@ def test_a_teacher_points_at_what_the_exercise_is_about(number, cells):
     (path,) = [path for path in LESSONS if path.name.startswith(number[:2])]
     own = guide(path).partition(f"## Exercise {number}: ")[2].partition("\n## ")[0]
     assert f"- **Point at:** {cells}\n" in own
+
+
+def test_the_guide_to_the_capstone_names_every_step_level_and_wrong_service():
+    """Its exercise is a service, so there is no `lab.solution`."""
+    text = guide(LESSONS[19])
+    for name in (*plans.STEPS, *plans.LEVELS):
+        assert f"- **{name}**: " in text
+    for name, wrong in WRONG.items():
+        assert f'- {name} ({wrong.caught}): "… {wrong.says} …"' in text
+    assert "lab.solution" not in text
+    assert "lab.solution" in guide(LESSONS[18])

@@ -5,7 +5,9 @@ import signal
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-KAFKA = os.environ["CAPSTONE_KAFKA"]
+from labsupport.settings import Settings
+
+KAFKA = Settings.from_environment().connection_to(os.environ["CAPSTONE_KAFKA"])  # KafkaProducer(**KAFKA.kafka_python())
 FLIGHTS = os.environ["CAPSTONE_FLIGHTS"]
 ALARMS = os.environ["CAPSTONE_ALARMS"]
 DEAD_LETTERS = os.environ["CAPSTONE_DEAD_LETTERS"]

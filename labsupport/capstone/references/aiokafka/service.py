@@ -16,7 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from labsupport.settings import Settings
+
 ENV = {name.removeprefix("CAPSTONE_"): value for name, value in os.environ.items() if name.startswith("CAPSTONE_")}
+KAFKA = Settings.from_environment().connection_to(ENV["KAFKA"])  # with a password, if this Kafka wants one
 TABLES = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL);
@@ -150,10 +153,10 @@ async def main():
 
     server = await asyncio.start_server(reply, "127.0.0.1", int(ENV["PORT"]))
     consumer = AIOKafkaConsumer(
-        ENV["FLIGHTS"], bootstrap_servers=ENV["KAFKA"], group_id=ENV["GROUP"], enable_auto_commit=False,
+        ENV["FLIGHTS"], **KAFKA.aiokafka(), group_id=ENV["GROUP"], enable_auto_commit=False,
         auto_offset_reset="earliest",
     )  # fmt: skip
-    producer = AIOKafkaProducer(bootstrap_servers=ENV["KAFKA"], enable_idempotence=True)
+    producer = AIOKafkaProducer(**KAFKA.aiokafka(), enable_idempotence=True)
     await producer.start()
     await consumer.start()
     try:

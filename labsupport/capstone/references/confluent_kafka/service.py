@@ -15,7 +15,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from labsupport.settings import Settings
+
 ENV = {name.removeprefix("CAPSTONE_"): value for name, value in os.environ.items() if name.startswith("CAPSTONE_")}
+KAFKA = Settings.from_environment().connection_to(ENV["KAFKA"])  # with a password, if this Kafka wants one
 DATABASE = f"{ENV['DATA']}/flights.db"
 TABLES = """
 PRAGMA journal_mode = WAL;
@@ -172,10 +175,10 @@ def main():
     database.executescript(TABLES)
     server = ThreadingHTTPServer(("127.0.0.1", int(ENV["PORT"])), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    producer = Producer({"bootstrap.servers": ENV["KAFKA"], "enable.idempotence": True})
+    producer = Producer(KAFKA.confluent_kafka() | {"enable.idempotence": True})
     consumer = Consumer(
-        {
-            "bootstrap.servers": ENV["KAFKA"],
+        KAFKA.confluent_kafka()
+        | {
             "group.id": ENV["GROUP"],
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",

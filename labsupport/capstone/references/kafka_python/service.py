@@ -16,7 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from kafka import KafkaConsumer, KafkaProducer
 
+from labsupport.settings import Settings
+
 ENV = {name.removeprefix("CAPSTONE_"): value for name, value in os.environ.items() if name.startswith("CAPSTONE_")}
+KAFKA = Settings.from_environment().connection_to(ENV["KAFKA"])  # with a password, if this Kafka wants one
 DATABASE = f"{ENV['DATA']}/flights.db"
 TABLES = """
 PRAGMA journal_mode = WAL;
@@ -148,10 +151,9 @@ def main():
     database.executescript(TABLES)
     server = ThreadingHTTPServer(("127.0.0.1", int(ENV["PORT"])), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    brokers = ENV["KAFKA"].split(",")
-    producer = KafkaProducer(bootstrap_servers=brokers, acks="all", enable_idempotence=True, linger_ms=5)
+    producer = KafkaProducer(**KAFKA.kafka_python(), acks="all", enable_idempotence=True, linger_ms=5)
     consumer = KafkaConsumer(
-        ENV["FLIGHTS"], bootstrap_servers=brokers, group_id=ENV["GROUP"], enable_auto_commit=False,
+        ENV["FLIGHTS"], **KAFKA.kafka_python(), group_id=ENV["GROUP"], enable_auto_commit=False,
         auto_offset_reset="earliest", max_poll_records=1000, isolation_level="read_committed",
     )  # fmt: skip
     consumer.partitions_for_topic(ENV["FLIGHTS"])  # or kafka-python 3.0.12 may join twice, and get no partitions

@@ -214,7 +214,7 @@ def test_a_test_run_that_is_ended_leaves_no_process_and_no_file(how, begin, tmp_
     files = ("tests/kafka/test_members.py", "tests/kafka/test_worker.py")  # one for each worker
     suite = ("-m", "labsupport", "test", "-n", "2", "-q", *files)
     program = begin(words=suite)
-    until(lambda: len(program.left("background")) == 2, 300, "two brokers")
+    until(lambda: len(program.left("background")) == 2, 300, "two brokers", every=0.25)  # it reads every environment
     if how == "Ctrl-C":
         os.killpg(program.popen.pid, signal.SIGINT)
     else:

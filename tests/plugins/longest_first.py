@@ -3,6 +3,7 @@
 The seconds of earlier runs are in `.pytest_cache`. One worker alone keeps the order in which the tests stand.
 """
 
+import re
 from collections import Counter
 
 import pytest
@@ -12,8 +13,17 @@ SECONDS = "lab/seconds"
 LONG = 5.0  # seconds: shorter ones keep their order
 # Files that take minutes, and whose tests share nothing that is dear: their tests go to all workers.
 SPLIT = ("test_exercises.py", "test_notebooks.py", "test_embedded.py", "test_owners.py")
-SPLIT += ("test_commands.py", "test_capstone.py")
-UNKNOWN = {"test_bootstrap.py": 600.0, ".ipynb": 30.0}  # seconds, as long as nothing is known of it
+SPLIT += ("test_commands.py", "test_capstone.py", "test_roads.py")
+# Seconds, as long as nothing is known of it, as in a fresh clone: without these the last file would run alone for
+# minutes. The first pattern that is found in the scope counts.
+UNKNOWN = {
+    r"test_bootstrap\.py$": 600.0,
+    r"test_roads\.py::test_(binder|docker|colab)": 150.0,
+    r"::test_each_variation": 80.0,
+    r"tests/kafka/\w+\.py$|test_(browser|book)\.py$|test_registry\.py": 60.0,
+    r"\.ipynb$|test_(capstone|commands)\.py::": 30.0,
+    r"::test_with_the_reference": 15.0,
+}
 
 
 def scope(nodeid: str) -> str:
@@ -30,7 +40,7 @@ def scope(nodeid: str) -> str:
 def rank(seconds: dict[str, float], nodeid: str) -> float:
     """Where the test belongs: lower is earlier."""
     part = scope(nodeid)
-    known = seconds.get(part, next((guess for end, guess in UNKNOWN.items() if part.endswith(end)), 0.0))
+    known = seconds.get(part, next((guess for pattern, guess in UNKNOWN.items() if re.search(pattern, part)), 0.0))
     return -known if known >= LONG else 0.0
 
 

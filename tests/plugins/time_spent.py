@@ -14,7 +14,7 @@ import pytest
 
 # The first that matches says what kind of test it is.
 KINDS = {
-    "set-ups and bundles": r"tests/test_bootstrap",
+    "set-ups, bundles, roads, the book": r"tests/test_(bootstrap|roads|book)\.",
     "lessons, solved and varied": r"tests/test_notebooks\.py::test_(with_the_reference|each_variation)",
     "lessons": r"notebooks/.*\.ipynb",
     "form of the lessons, style, types": r"tests/test_(notebooks|structure|readme)",

@@ -1,6 +1,7 @@
 """What the suite says of itself: the order of a run, where its time went, and what it skips because it passed."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -23,6 +24,17 @@ def test_long_scopes_come_first_and_short_ones_keep_their_order():
         "tests/test_bootstrap.py::new", owners + "slower", "notebooks/05.ipynb::Cell 0", "notebooks/05.ipynb::Cell 1",
         owners + "slow", "notebooks/06.ipynb::Cell 0", "tests/a.py::quick", "tests/b.py::new",
     ]  # fmt: skip
+
+
+def test_each_guess_is_about_a_scope_that_there_is():
+    """A pattern that is found nowhere has lost its file or its test, which then comes last and runs alone."""
+    scopes = {path.name: path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "notebooks").glob("*.ipynb")}
+    for path in (CHECKOUT / "tests").rglob("test_*.py"):
+        for test in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE):
+            nodeid = f"{path.relative_to(CHECKOUT).as_posix()}::{test}[each]"
+            scopes[nodeid] = longest_first.scope(nodeid)
+    for pattern in longest_first.UNKNOWN:
+        assert any(re.search(pattern, each) for each in scopes.values()), pattern
 
 
 def test_one_worker_runs_what_shares_something_dear():

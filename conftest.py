@@ -28,8 +28,10 @@ def pytest_configure(config):
 
     Each pytest-xdist worker has its home inside that of the program that started it.
     """
-    for name in ("LAB_KAFKA", "LAB_KAFKA_CONFIG", "LAB_LEARNER", "LAB_OFFLINE", "LAB_MAVEN", "LAB_SEED"):
+    for name in ("LAB_KAFKA", "LAB_KAFKA_CONFIG", "LAB_LEARNER", "LAB_OFFLINE", "LAB_MAVEN", "LAB_SEED", "LAB_WORK"):
         os.environ.pop(name, None)
+    os.environ["LAB_PASSWORD"] = "off"  # whoever else has an account here
+    os.environ.pop("JUPYTERHUB_USER", None)
     worker = getattr(config, "workerinput", None)
     home = Path(os.environ["LAB_HOME"], worker["workerid"]) if worker else temporary_homes.make(TEST_HOME)
     if worker:

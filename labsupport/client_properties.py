@@ -84,7 +84,13 @@ def written(connection: Connection) -> str:
 
     Kafka's own tools take it, and so do the clients of other languages.
     """
-    settings = {"bootstrap.servers": connection.bootstrap, "security.protocol": connection.protocol}
+    named = {"bootstrap.servers": connection.bootstrap} | security(connection)
+    return properties(named | ({"lab.learner": connection.learner} if connection.learner else {}))
+
+
+def security(connection: Connection) -> dict[str, str]:
+    """Return what a Java client needs besides the address, for a user with a password."""
+    settings = {"security.protocol": connection.protocol}
     if connection.ca:
         settings |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": connection.ca.strip()}
     if connection.mechanism:
@@ -93,8 +99,11 @@ def written(connection: Connection) -> str:
         module = "plain.Plain" if connection.mechanism == "PLAIN" else "scram.Scram"
         login = f'username="{connection.user}" password="{connection.password}"'
         settings["sasl.jaas.config"] = f"org.apache.kafka.common.security.{module}LoginModule required {login};"
-    if connection.learner:
-        settings["lab.learner"] = connection.learner
+    return settings
+
+
+def properties(settings: Mapping[str, str]) -> str:
+    """Return these settings as the text of a Java properties file."""
     return "".join(f"{name}={_escaped(text)}\n" for name, text in settings.items())
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from labsupport.connection import Connection, parse_addresses
 from labsupport.errors import LabError
 
+OWN_ACCESS = "client.properties"  # in the folder of brokers that want a password
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -70,6 +71,30 @@ def _registry(url: str) -> str:
     return url
 
 
+def _work(given: str) -> Path:
+    """Return the folder of the learner's notebooks and files; raises LabError if it cannot be that."""
+    folder = Path(given).expanduser().resolve() if given else PLACE / "work"
+    why = ""
+    if folder.exists() and not folder.is_dir():
+        why = "it is a file"
+    elif any(folder.is_relative_to(CHECKOUT / each) for each in ("notebooks", "labsupport")):
+        why = "that folder is the lab's own, and an update overwrites what is in it"
+    if why:
+        raise LabError(f"LAB_WORK is {given!r}.", why, "name a folder of yours, such as ~/kafka-lab/work")
+    return folder
+
+
+def _password(environ: Mapping[str, str]) -> bool | None:
+    """Return what LAB_PASSWORD says; without it, a learner's server under JupyterHub has one."""
+    match environ.get("LAB_PASSWORD", "").strip().lower():
+        case "on" | "off" as said:
+            return said == "on"
+        case "":
+            return True if environ.get("JUPYTERHUB_USER") else None
+        case _:  # which may be a password: it is not shown
+            raise LabError("LAB_PASSWORD is neither on nor off.", "the lab makes the password itself", "set it to on")
+
+
 def _file(name: str, path: str) -> str:
     if path and not Path(path).is_file():
         raise LabError(f"{name} is {path!r}.", "there is no such file", "give a file with certificates (PEM)")
@@ -81,9 +106,10 @@ class Settings:
     """The settings, read once at the edge and passed on as a value.
 
     `kafka` is "embedded" or "host:port[,host:port]"; `secured` says how to connect there if it takes more than that
-    (LAB_KAFKA_CONFIG). `home` has the broker of this checkout, or of this user if there
-    is none; `cache` is shared by all checkouts of this user. `offline` is a folder with wheels and jars, `maven` the
-    address of a mirror. `seed` decides which events the lessons' shop has.
+    (LAB_KAFKA_CONFIG). `home` has the broker of this checkout, or of this user if there is none; `work` the learner's
+    notebooks and files. `cache` is shared by all checkouts of this user, or by all users. `offline` is a folder with
+    wheels and jars, `maven` the address of a mirror. `seed` decides which events the lessons' shop has. `password` says
+    whether the lab's own brokers want one; None, whether several people use this machine decides.
     """
 
     home: Path
@@ -96,6 +122,8 @@ class Settings:
     registry: str = field(default="", repr=False)  # may hold a password
     registry_ca: str = ""
     secured: Connection | None = None
+    work: Path = PLACE / "work"
+    password: bool | None = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -136,11 +164,18 @@ class Settings:
             registry=_registry(environ.get("LAB_REGISTRY", "").strip()),
             registry_ca=_file("LAB_REGISTRY_CA", environ.get("LAB_REGISTRY_CA", "").strip()),
             secured=secured,
+            work=_work(environ.get("LAB_WORK", "").strip()),
+            password=_password(environ),
         )
 
     def on_own_broker(self) -> "Settings":
         """Return these settings with the lab's own broker, on this computer."""
         return replace(self, kafka="embedded", secured=None)
+
+    @property
+    def root(self) -> Path:
+        """The folder that JupyterLab shows: that of `.lab` and `work`, or the one around `work` if that was moved."""
+        return PLACE if self.work.is_relative_to(PLACE) else self.work.parent
 
     @property
     def embedded(self) -> bool:
@@ -160,13 +195,33 @@ class Settings:
     @property
     def connection(self) -> Connection:
         """How to connect to the Kafka that LAB_KAFKA_CONFIG or LAB_KAFKA names; not for the lab's own."""
-        return self.connection_to(self.kafka)
+        return self.secured or Connection(self.kafka)
 
     def connection_to(self, addresses: str) -> Connection:
-        """Return the connection to these addresses: as LAB_KAFKA_CONFIG says if they are its own, else in plain text.
+        """Return the connection to these addresses, so that a program of its own needs no more than them.
 
-        So a program of its own needs the address alone, and a private broker is never given somebody's password.
+        As LAB_KAFKA_CONFIG says if they are its own; with the password of the lab's own brokers if they are those of
+        this home; else in plain text. So nobody is given another one's password.
         """
-        if self.secured and set(parse_addresses(addresses)) <= set(self.secured.addresses):
+        file = self.access_file(addresses)
+        if file is None:
+            return Connection(addresses)
+        if self.secured and file == self.secured.source:
             return self.secured.at(addresses)
-        return Connection(addresses)
+        return replace(_read(file).at(addresses), source=None)
+
+    def access_file(self, addresses: str) -> Path | None:
+        """Return the client.properties with which to connect to these addresses; None if plain text will do."""
+        wanted = set(parse_addresses(addresses))
+        if self.secured and wanted <= set(self.secured.addresses):
+            return self.secured.source
+        if not self.embedded and wanted <= set(parse_addresses(self.kafka)):
+            return None  # at an address that a broker of ours may have had before
+        own = (self.home / "broker" / OWN_ACCESS, *self.home.glob(f"private/*/{OWN_ACCESS}"))
+        return next((each for each in own if each.is_file() and wanted <= set(_read(each).addresses)), None)
+
+
+def _read(file: Path) -> Connection:
+    from labsupport import client_properties
+
+    return client_properties.read(file)

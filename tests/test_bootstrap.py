@@ -210,6 +210,8 @@ def test_a_set_up_from_a_bundle_needs_no_network(bundle, tmp_path):
         assert up.returncode == 0, up.stderr
         assert "Kafka is up at" in up.stdout
         shutil.rmtree(tmp_path / "stick")
+        assert len(list((tmp_path / "cache").glob("*/flights.csv.zip"))) == 1
+        assert len(list((tmp_path / "cache").glob("jmx-exporter-*/*.jar"))) == 1
         assert json.loads(run(lab, "status", "--json", **alone).stdout)["answers"] is True
     finally:
         assert run(lab, "down", **alone).returncode == 0

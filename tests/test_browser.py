@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from labsupport.course import exercises, progress
-from labsupport.course.copies import NOTEBOOKS, WORK, fresh
+from labsupport.course.copies import NOTEBOOKS, fresh
 from labsupport.course.verdict import Outcome, Verdict
 from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
@@ -31,7 +31,7 @@ def page():
 @pytest.fixture
 def copy():
     """A folder in work/ with a copy of lesson 00 in which its exercise is solved; gone after the test."""
-    folder = WORK / "browser-test"
+    folder = CHECKOUT / "work" / "browser-test"
     folder.mkdir(parents=True, exist_ok=True)
     notebook = json.loads(fresh(NOTEBOOKS / LESSON))
     (answer,) = [cell for cell in notebook["cells"] if cell["id"] == "ex-00-1"]

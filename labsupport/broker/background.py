@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from labsupport.broker import owners, processes, startup_cache
+from labsupport.broker import own_access, owners, processes, startup_cache
 from labsupport.broker.embedded import EmbeddedCluster, recorded_address
 from labsupport.broker.identity import started
 from labsupport.broker.java_runtime import Runtime, prepare
@@ -36,13 +36,15 @@ def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, 
 
     If several programs call this at once, one broker starts. A frozen one is resumed; a killed one starts again on its
     data. It ends with the last program that called this; with `keep` it stays until `down`, whichever program started
-    it. Raises LabError with the end of the log if it does not start.
+    it; under JupyterHub until the user's server ends. Raises LabError with the end of the log if it does not start.
     """
     runtime = prepare(settings)
     lock = processes.broker_lock(settings)
     with storing(settings.home, "LAB_HOME"), only_one(lock, "starting or stopping the broker", timeout=180):
         processes.register(settings, uses=True)
-        cluster = EmbeddedCluster(settings.home / "broker", runtime, role="background", ports=[KAFKA_PORT])
+        folder = settings.home / "broker"
+        access = own_access.recorded(folder)
+        cluster = EmbeddedCluster(folder, runtime, role="background", ports=[KAFKA_PORT], access=access)
         process = cluster.brokers[0].process
         was_up = process is not None and not process.paused
         # One that runs unrecorded (its starter was killed at the wrong moment, or .lab was deleted) locks the data.
@@ -51,9 +53,14 @@ def ensure(settings: Settings, *, keep: bool = False) -> tuple[EmbeddedCluster, 
         processes.stop(strays)
         if process is None:
             owners.keep_mark(settings.home).unlink(missing_ok=True)
+        elif not access and own_access.wanted(settings):  # it was started for one person, and now there are others
+            cluster.stop()
+            process, was_up = None, False
+        if process is None:
+            cluster.access = own_access.new(settings)
         cluster.start()
         if keep:
-            owners.keep_mark(settings.home).touch()
+            owners.keep_mark(settings.home).write_text(processes.hub_server(), encoding="utf-8")
     if not was_up:
         startup_cache.start_in_background(runtime)
     return cluster, not was_up
@@ -131,7 +138,8 @@ def _require_memory(nodes: int) -> None:
 @contextlib.contextmanager
 def _ours(runtime: Runtime, **options: Any) -> Iterator[EmbeddedCluster]:
     """A cluster for this program alone: destroyed when it ends, or by an error in the body of the `with`."""
-    cluster = EmbeddedCluster(own_folder(runtime.settings), runtime, **options)
+    own = {"access": own_access.new(runtime.settings)} | options
+    cluster = EmbeddedCluster(own_folder(runtime.settings), runtime, **own)
     atexit.register(cluster.destroy)
     try:
         yield cluster

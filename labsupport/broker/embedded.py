@@ -4,6 +4,7 @@ A cluster is a folder. It outlives the program that started the brokers, so anot
 `EmbeddedCluster` on the same folder:
 
     cluster.json        ids and ports
+    client.properties   how clients connect, if the brokers want a password
     1/                  working directory of broker 1: server.properties, server.log, process.json
     1/data/             its storage (format, topics)
     1/tmp/              files that its libraries unpack while it runs
@@ -15,21 +16,20 @@ cluster.json has 0 for the port that a node lacks. Every address is on the loopb
 import contextlib
 import json
 import shutil
-import socket
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from labsupport.broker import java_ended
+from labsupport.broker import java_ended, own_access
 from labsupport.broker.java_runtime import ENVIRONMENT, LOGGING, TEMPORARY, Runtime, new_id
 from labsupport.broker.metadata import active_controller, ask
 from labsupport.broker.process import Process, tail, write_atomically
 from labsupport.broker.processes import java_marks
-from labsupport.broker.server_properties import HOST, Access, server_properties
+from labsupport.broker.server_properties import Access, server_properties
 from labsupport.connection import PLAIN, Connection
 from labsupport.errors import LabError, NotKafkaError
 from labsupport.interrupts import interrupts_wait
+from labsupport.ports import HOST, free_ports
 from labsupport.waiting import until
 
 START_TIMEOUT = 90.0  # seconds; it takes 1 to 4, and up to 30 on a busy machine
@@ -340,25 +340,10 @@ class EmbeddedCluster:
         clients = [node.number for node in self.brokers]
         controllers = [self.controller.number] if self.controller else clients
         needed, before = len(clients) + len(controllers), [client for client, _ in self.ports.values() if client]
-        sockets: list[socket.socket] = []
-        chosen: list[int] = []
-        try:
-            wanted = [*self.preferred_ports, *before]
-            for port in [*wanted, *[0] * needed]:
-                if len(chosen) < needed:
-                    with contextlib.suppress(OSError):
-                        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-                        sockets.append(listener)
-                        if sys.platform != "win32":  # on Windows the option lets two programs share the port
-                            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                        listener.bind((HOST, port))
-                        listener.listen()
-                        chosen.append(listener.getsockname()[1])
-        finally:
-            for listener in sockets:
-                listener.close()
+        chosen = free_ports(needed, [*self.preferred_ports, *before])
         for_clients = dict(zip(clients, chosen[: len(clients)], strict=True))
         for_brokers = dict(zip(controllers, chosen[len(clients) :], strict=True))
         numbers = [node.number for node in self.nodes]
         self.ports = {number: (for_clients.get(number, 0), for_brokers.get(number, 0)) for number in numbers}
         write_atomically(self.folder / "cluster.json", json.dumps({"id": self.id, "ports": self.ports}))
+        own_access.record(self.folder, self.connection)

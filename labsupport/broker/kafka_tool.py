@@ -1,9 +1,10 @@
 """kafka-python's tools for a terminal, on a secured Kafka: `python -m labsupport.broker.kafka_tool consumer -t orders`.
 
 By themselves they take a password as a word of the command line, where every user of the machine can read it. This
-program takes the connection from the file that LAB_KAFKA_CONFIG names; all other words are the tool's own.
+program takes it from a file, that of LAB_KAFKA_CONFIG or of the lab's own broker; all other words are the tool's own.
 """
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ def command(connection: Connection, tool: str) -> str:
     """Return how one of the tools is typed for this Kafka; further words go behind it."""
     python = subprocess.list2cmdline([sys.executable]) if sys.platform == "win32" else f'"{sys.executable}"'
     if connection.secured:
-        return f"{python} -m labsupport.broker.kafka_tool {tool}"
+        return f"{python} -m labsupport.broker.kafka_tool {tool} -b {connection.bootstrap}"
     return f"{python} -m kafka.{tool} -b {connection.bootstrap}"
 
 
@@ -32,9 +33,12 @@ def main(words: Sequence[str]) -> int:
         print(f"say which tool: {', '.join(TOOLS)}", file=sys.stderr)
         return 2
     settings = Settings.from_environment()
-    if settings.embedded:
-        raise LabError("This program is for the Kafka that LAB_KAFKA_CONFIG names.", "it is not set", f"kafka.{name}")
-    connection = settings.connection.kafka_python()
+    addresses = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    addresses.add_argument("-b", "--bootstrap-servers", default="" if settings.embedded else settings.kafka)
+    given, rest = addresses.parse_known_args(rest)
+    if not given.bootstrap_servers:
+        raise LabError("There is no address.", "-b host:port is missing", "python3 lab.py status  (shows a command)")
+    connection = settings.connection_to(given.bootstrap_servers).kafka_python()
     tool = import_module(f"kafka.cli.{name}")
     extra = import_module("kafka.cli.common").build_kwargs
 
@@ -42,7 +46,7 @@ def main(words: Sequence[str]) -> int:
         return {**extra(config.extra_config), **connection}
 
     vars(tool)["build_connect_kwargs"] = connects
-    return tool.run_cli(["-b", settings.kafka, *rest], prog=f"kafka_tool {name}") or 0
+    return tool.run_cli(["-b", given.bootstrap_servers, *rest], prog=f"kafka_tool {name}") or 0
 
 
 if __name__ == "__main__":

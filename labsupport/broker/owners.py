@@ -45,9 +45,20 @@ def file_of(home: Path, identity: str) -> Path:
 
 def used(home: Path) -> bool:
     """Return whether a living program needs the background broker, or `up` asked to keep it."""
-    return keep_mark(home).exists() or any(owner.uses and owner.lives for owner in read(home))
+    until = kept_until(home)
+    return (
+        until == "" or (until is not None and lives(until)) or any(owner.uses and owner.lives for owner in read(home))
+    )
 
 
 def keep_mark(home: Path) -> Path:
-    """Return the file whose presence keeps the background broker until `down`."""
+    """Return the file whose presence keeps the background broker until `down`, or until the program that it names."""
     return home / "keep-broker"
+
+
+def kept_until(home: Path) -> str | None:
+    """Return the identity of the program whose end ends the broker; empty: only `down` does; None: nobody keeps it."""
+    try:
+        return keep_mark(home).read_text(encoding="utf-8")
+    except OSError:
+        return None

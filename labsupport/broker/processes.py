@@ -76,14 +76,31 @@ def end_with(pid: int) -> None:
     _ends_with[:] = [identity(pid)]
 
 
+def hub_server() -> str:
+    """Return the identity of the user's server if JupyterHub has started it and it this program, else empty.
+
+    That is the outermost ancestor with JUPYTERHUB_USER: the hub has none, or is another user's.
+    """
+    server = ""
+    if user := os.environ.get("JUPYTERHUB_USER"):
+        with contextlib.suppress(psutil.Error):
+            for each in psutil.Process().parents():
+                if each.environ().get("JUPYTERHUB_USER") != user:
+                    break
+                server = identity(each.pid)
+    return server
+
+
 def register(settings: Settings, *, uses: bool | None = None) -> None:
     """Make this program an owner in the lab's home, and start the home's watchdog if none runs.
 
     `uses`: whether it needs the background broker; None leaves that as it is. A notebook's kernel ends with the
-    program that started it.
+    program that started it, and under JupyterHub every program with the user's server.
     """
     if os.environ.get("JPY_PARENT_PID") == str(os.getppid()):  # Jupyter sets this for its kernels
         end_with(os.getppid())
+    elif not _ends_with and (server := hub_server()):
+        _ends_with[:] = [server]
     with registering(settings):
         file = owners.file_of(settings.home, identity())
         before = next((owner for owner in owners.read(settings.home) if owner.identity == identity()), None)

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -20,6 +21,8 @@ from labsupport.broker.embedded import EmbeddedCluster
 from labsupport.broker.java_runtime import Runtime, install, intact, prepare
 from labsupport.broker.process import Process, write_atomically
 from labsupport.broker.processes import python_marks
+from labsupport.broker.server_properties import Access
+from labsupport.connection import Secret
 from labsupport.errors import LabError
 from labsupport.settings import Settings
 from labsupport.waiting import only_one
@@ -63,11 +66,12 @@ def train(settings: Settings, patience: float = 120) -> None:
         if not needed(runtime):
             return
         scratch = cache.with_suffix(".new")
-        cluster = EmbeddedCluster(cache.with_suffix(".training"), runtime, role="training-broker")
+        access = Access("lab", Secret("training"))  # so that the cache has what a password takes, too
+        cluster = EmbeddedCluster(cache.with_suffix(".training"), runtime, role="training-broker", access=access)
         cluster.destroy()  # left by a killed training run
         try:
             cluster.start(training=scratch)
-            _exercise(cluster.bootstrap)
+            _exercise(cluster.connection.kafka_python())
             if process := cluster.brokers[0].process:
                 process.stop(patience)
             _require_written(scratch, patience)
@@ -90,16 +94,16 @@ def _require_written(scratch: Path, patience: float) -> None:
         )
 
 
-def _exercise(bootstrap: str) -> None:
+def _exercise(connection: dict[str, Any]) -> None:
     """Do what the first minute of a lesson does, so that the cache has its classes too."""
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = KafkaAdminClient(**connection)
     admin.create_topics([NewTopic("training", num_partitions=3, replication_factor=1)])
-    producer = KafkaProducer(bootstrap_servers=bootstrap)
+    producer = KafkaProducer(**connection)
     for number in range(30):
         producer.send("training", key=str(number).encode(), value=b"event")
     producer.flush(timeout=10)
     producer.close(timeout=10)
-    consumer = KafkaConsumer("training", bootstrap_servers=bootstrap, group_id="training", auto_offset_reset="earliest")
+    consumer = KafkaConsumer("training", group_id="training", auto_offset_reset="earliest", **connection)
     consumer.poll(timeout_ms=5000)
     consumer.commit(timeout_ms=5000)
     consumer.close()

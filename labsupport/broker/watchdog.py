@@ -51,7 +51,7 @@ class Watchdog:
             elif not owner.lives:
                 _kill(owner)
         if owners.used(self.home) or any(owner.uses and owner.lives for owner in self.known.values()):
-            self.in_use, self.settled = now, owners.keep_mark(self.home).exists()
+            self.in_use, self.settled = now, owners.kept_until(self.home) == ""
         elif not self.settled and now - self.in_use > LINGER:
             if self._end_shared():
                 self.in_use = now  # and check again: it may have been starting something

@@ -49,5 +49,6 @@ def _front_page() -> str:
     from labsupport.course.copies import make_copies
     from labsupport.settings import Settings
 
-    make_copies()  # a link must open its lesson, also when the learner has moved a copy away
-    return front_page(Settings.from_environment())
+    settings = Settings.from_environment()
+    make_copies(settings.work)  # a link must open its lesson, also when the learner has moved a copy away
+    return front_page(settings)

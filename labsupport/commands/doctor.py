@@ -34,7 +34,7 @@ from labsupport.commands.doctor_checks import (
 from labsupport.commands.terminal import console, example
 from labsupport.connection import Connection
 from labsupport.errors import LabError
-from labsupport.settings import PLACE, Settings
+from labsupport.settings import Settings
 
 if TYPE_CHECKING:
     from labsupport.broker.cluster import Cluster
@@ -63,18 +63,18 @@ def doctor(as_json: bool) -> None:
 
 def examine(settings: Settings) -> Iterator[Line]:
     """Yield every line in turn. A check that raises becomes a line too."""
-    from labsupport.course.copies import NOTEBOOKS, WORK
+    from labsupport.course.copies import NOTEBOOKS
 
     checks: list[tuple[str, Callable[[], Line]]] = [
-        *begin(WORK),
-        ("disk", lambda: disk([PLACE, settings.home, settings.cache])),
+        *begin(settings.work),
+        ("disk", lambda: disk([settings.work, settings.home, settings.cache])),
         ("memory", memory),
         ("temporary folder", lambda: runs_programs(TEMPORARY)),
         ("Java", java),
         ("Kafka's jars", lambda: kafka_jars(settings)),
         ("start-up cache", lambda: startup_cache(settings)),
         ("JupyterLab", jupyter),
-        ("lessons", lambda: lessons(NOTEBOOKS, WORK)),
+        ("lessons", lambda: lessons(NOTEBOOKS, settings.work)),
         ("left over", lambda: left_over(settings)),
         ("port 9092", lambda: port(settings)),
         ("schema registry", lambda: registry(settings)),
@@ -206,7 +206,7 @@ def address(settings: Settings) -> Line:
     there = background.address(settings)
     if not there:
         return Line("Kafka", False, "it is not running", f"{LAB} up")
-    return Line("Kafka", True, reach(Connection(there), next_step=f"{LAB} down && {LAB} up").bootstrap)
+    return Line("Kafka", True, reach(settings.connection_to(there), next_step=f"{LAB} down && {LAB} up").bootstrap)
 
 
 def secured(connection: Connection) -> Line:

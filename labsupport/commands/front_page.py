@@ -6,6 +6,7 @@ It is Markdown, which JupyterLab shows in its own colours, with links that open 
 import html
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from labsupport.console import counted
 from labsupport.course import exercises, progress
 from labsupport.course.copies import NOTEBOOKS
 from labsupport.errors import LabError
-from labsupport.settings import PLACE, Settings
+from labsupport.settings import CHECKOUT, Settings
 
 PATIENCE = 2.0  # seconds for Kafka to answer; the page waits for it
 
@@ -39,8 +40,8 @@ class Lesson:
         return f"[{self.file[:2]} · {self.question}]({self.file})"
 
 
-def page(lessons: Sequence[Lesson], kafka: str) -> str:
-    """The page, with the sentence `kafka` about the broker."""
+def page(lessons: Sequence[Lesson], kafka: str, lab: str = "python3 lab.py") -> str:
+    """The page, with the sentence `kafka` about the broker; `lab` is how a command begins."""
     left = [each for each in lessons if each.solved < each.exercises]
     solved, there_are = sum(each.solved for each in lessons), sum(each.exercises for each in lessons)
     if not left:
@@ -75,7 +76,7 @@ This page is made when it is loaded. Reload it in your browser to bring it up to
 
 To begin a lesson again, open a terminal (menu *File*, *New*, *Terminal*) and type, with the lesson's two digits:
 
-    python3 lab.py new {(left or lessons)[0].file[:2]}
+    {lab} new {(left or lessons)[0].file[:2]}
 
 Then close the lesson's tab and open the lesson again. Nothing is lost: your earlier copy stays beside the new one, with
 its date in its name, and a solved exercise stays solved.
@@ -84,7 +85,7 @@ its date in its name, and a solved exercise stays solved.
 
 - [Glossary](../notebooks/glossary.md): every term in one line, with the lesson that introduces it
 - [Claims](../notebooks/claims.md): the statements of an article that the lab tests, and what it found
-{readme if (PLACE / "README.md").exists() else ""}"""
+{readme if (CHECKOUT / "README.md").exists() else ""}"""
 
 
 def kafka_line(settings: Settings) -> str:
@@ -133,4 +134,8 @@ def ladder(settings: Settings, notebooks: Path = NOTEBOOKS) -> list[Lesson]:
 
 def front_page(settings: Settings) -> str:
     """The page as it is now."""
-    return page(ladder(settings), kafka_line(settings))
+    lab = "python3 lab.py"
+    if settings.root != CHECKOUT:
+        with_setup = CHECKOUT / "lab.py"
+        lab = f"python3 {with_setup}" if with_setup.is_file() else f"{sys.executable} -m labsupport"
+    return page(ladder(settings), kafka_line(settings), lab)

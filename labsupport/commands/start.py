@@ -20,14 +20,13 @@ from labsupport.broker import background, processes
 from labsupport.broker.process import Process
 from labsupport.broker.processes import python_marks
 from labsupport.commands.round_trip import round_trip
-from labsupport.commands.terminal import kafka_meanwhile
-from labsupport.course.copies import WORK, make_copies
+from labsupport.commands.terminal import kafka_meanwhile, take_along
+from labsupport.course.copies import make_copies
 from labsupport.errors import LabError
-from labsupport.settings import PLACE, Settings
+from labsupport.settings import Settings
 from labsupport.setup.sources import writable
 from labsupport.waiting import only_one, until
 
-FRONT_PAGE = "work/home.md"  # no file: contents.py makes it when a browser asks for it
 console = Console(highlight=False)
 
 
@@ -37,7 +36,7 @@ def start(settings: Settings, *, browser: bool = True, port: int | None = None, 
         raise LabError(
             "JupyterLab is not installed.",
             f"the package labsupport was installed without its extra, for {sys.executable}",
-            f"{sys.executable} -m pip install jupyterlab; or open the notebooks in {WORK} with your own Jupyter",
+            f"{sys.executable} -m pip install jupyterlab; or open {settings.work} with your own Jupyter",
         )
     # Without a display, webbrowser may open a text browser that takes over the terminal.
     display = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
@@ -46,7 +45,8 @@ def start(settings: Settings, *, browser: bool = True, port: int | None = None, 
         with contextlib.ExitStack() as stack:
             # One lab.py at a time starts a JupyterLab; the next one finds it.
             with only_one(settings.home / "jupyter.lock", "starting JupyterLab", timeout=300):
-                make_copies()
+                make_copies(settings.work)
+                take_along(settings)
                 if address := _running_already(settings):
                     console.print(f"JupyterLab of this lab is already running:\n\n  {address}\n", soft_wrap=True)
                     open_browser(address)
@@ -100,18 +100,32 @@ def environment(settings: Settings) -> dict[str, str | None]:
     return laid
 
 
+def front_page_of(settings: Settings) -> str:
+    """Return the front page's path, as JupyterLab sees it. It is no file: contents.py makes it when a browser asks."""
+    return (settings.work.relative_to(settings.root) / "home.md").as_posix()
+
+
+def jupyter_options(settings: Settings) -> list[str]:
+    """Return what makes a JupyterLab show the learner's copies, with the front page first."""
+    front_page, ours = front_page_of(settings), Path(__file__).with_name("jupyterlab")
+    return [
+        f"--ServerApp.root_dir={settings.root}",
+        f"--LabApp.default_url=/lab/tree/{front_page}",
+        # Nothing leaves the machine: overrides.json turns off the news feed and the check for updates.
+        f"--LabApp.app_settings_dir={ours}",
+        "--ServerApp.contents_manager_class=labsupport.commands.contents.Contents",
+        f"--Contents.front_page={front_page}",
+        "--LabApp.custom_css=True",
+        f"--ServerApp.tornado_settings=static_custom_path={ours}",
+    ]
+
+
 @contextlib.contextmanager
 def _jupyter_lab(settings: Settings, port: int | None, ip: str) -> Iterator[tuple[Process, str]]:
     """Run JupyterLab on the learner's copies for the body of a `with`; yields it and its address."""
-    options = [f"--ServerApp.root_dir={PLACE}", f"--LabApp.default_url=/lab/tree/{FRONT_PAGE}", "--no-browser"]
-    ours = Path(__file__).with_name("jupyterlab")
-    # Nothing leaves the machine: overrides.json turns off the news feed and the check for updates.
-    options.append(f"--LabApp.app_settings_dir={ours}")
-    options.append("--ServerApp.contents_manager_class=labsupport.commands.contents.Contents")
-    options.append(f"--Contents.front_page={FRONT_PAGE}")
-    options += ["--LabApp.custom_css=True", f"--ServerApp.tornado_settings=static_custom_path={ours}"]
+    options = [*jupyter_options(settings), "--no-browser"]
     # The administrator's settings for all servers, such as 0.0.0.0 in a container, do not apply to this one.
-    options += [f"--ServerApp.ip={ip}", f"--ServerApp.preferred_dir={PLACE}", "--ServerApp.base_url=/"]
+    options += [f"--ServerApp.ip={ip}", f"--ServerApp.preferred_dir={settings.root}", "--ServerApp.base_url=/"]
     options += ["--ServerApp.certfile=", "--ServerApp.keyfile="]
     if port is not None:
         options += [f"--port={port}", "--ServerApp.port_retries=0"]
@@ -122,7 +136,7 @@ def _jupyter_lab(settings: Settings, port: int | None, ip: str) -> Iterator[tupl
     with contextlib.ExitStack() as stack:
         for attempts_left in (2, 1, 0):
             log.unlink(missing_ok=True)
-            process = Process.start("JupyterLab", command, log, cwd=PLACE, env=environment(settings))
+            process = Process.start("JupyterLab", command, log, cwd=settings.root, env=environment(settings))
             stack.callback(process.stop, 15)
             until(partial(_listens_or_ended, settings, process), 120, "JupyterLab to answer")
             if process.alive:
@@ -146,7 +160,7 @@ def _next_step(log: Path) -> str:
 def _address(settings: Settings, pid: int) -> str:
     """Return the address with its token, from the file that the server writes before it listens; empty before that."""
     server = _server(settings, pid)
-    return f"{server['url']}lab/tree/{FRONT_PAGE}?token={server['token']}" if server else ""
+    return f"{server['url']}lab/tree/{front_page_of(settings)}?token={server['token']}" if server else ""
 
 
 def _listens_or_ended(settings: Settings, process: Process) -> bool:

@@ -2,9 +2,9 @@
 
 import click
 
-from labsupport.broker import background
+from labsupport.broker import background, processes
 from labsupport.broker.metadata import reach
-from labsupport.commands.terminal import console, example
+from labsupport.commands.terminal import console, example, take_along
 from labsupport.settings import Settings
 
 
@@ -13,9 +13,13 @@ from labsupport.settings import Settings
 def up(with_registry: bool) -> None:
     """Start the lab's Kafka in the background. It stays until `down`."""
     settings = Settings.from_environment()
+    take_along(settings)
     if settings.embedded:
         cluster, _ = background.ensure(settings, keep=True)
-        console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/] until you type: python3 lab.py down")
+        until = "until you type: python3 lab.py down"
+        if processes.hub_server():
+            until = "until your server stops, or you type: python3 lab.py down"
+        console.print(f"Kafka is up at [bold]{cluster.bootstrap}[/] {until}")
     else:
         address = reach(settings.connection).bootstrap
         console.print(f"Kafka answers at [bold]{address}[/] ({settings.kafka_source}); the lab starts none of its own.")

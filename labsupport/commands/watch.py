@@ -58,7 +58,7 @@ class Eyes:
         if self.at or not self.settings.embedded:
             return self.settings.connection_to(self.at or self.settings.kafka)
         if address := background.address(self.settings):
-            return Connection(address)
+            return self.settings.connection_to(address)
         raise LabError("There is nothing to watch.", "the lab's Kafka is not running", "python3 lab.py up")
 
 

@@ -1,6 +1,8 @@
 """The learner's copies of the notebooks, and their files, in `work/`: an update never touches them."""
 
+import contextlib
 import json
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import count
@@ -9,12 +11,11 @@ from pathlib import Path
 from labsupport.broker.process import write_atomically
 from labsupport.course.exercise import Exercise
 from labsupport.errors import LabError
-from labsupport.settings import CHECKOUT, PLACE
+from labsupport.settings import CHECKOUT
 
 NOTEBOOKS = next(
     each for each in (CHECKOUT / "notebooks", CHECKOUT / "labsupport" / "notebooks") if each.is_dir()
 )  # in an installed package, data of the package
-WORK = PLACE / "work"
 
 
 def cleared(notebook: dict) -> dict:
@@ -32,9 +33,9 @@ def fresh(notebook: Path) -> str:
     return text + "\n"
 
 
-def make_copies(source: Path = NOTEBOOKS, target: Path = WORK) -> list[Path]:
+def make_copies(target: Path, source: Path = NOTEBOOKS) -> list[Path]:
     """Copy each notebook that `target` does not have yet, and return the new copies. Existing ones stay unchanged."""
-    copy_documents(source, target)
+    copy_documents(target, source)
     made = []
     for notebook in sorted(source.glob("*.ipynb")):
         copy = target / notebook.name
@@ -44,8 +45,13 @@ def make_copies(source: Path = NOTEBOOKS, target: Path = WORK) -> list[Path]:
     return made
 
 
-def copy_documents(source: Path = NOTEBOOKS, target: Path = WORK) -> None:
-    """Put what the lessons link to (glossary, claims) where the links lead: nothing to do in a writable checkout."""
+def copy_documents(target: Path, source: Path = NOTEBOOKS) -> None:
+    """Put what the lessons link to (glossary, claims, sources) where the links lead: in a checkout it is there."""
+    for name in ("README.md", "labsupport"):
+        linked = target.parent / name
+        if (CHECKOUT / name).exists() and not os.path.lexists(linked):
+            with contextlib.suppress(OSError):  # Windows may forbid links: then only these links lead nowhere
+                linked.symlink_to(CHECKOUT / name)
     for document in sorted(source.glob("*.md")):
         there = target.parent / "notebooks" / document.name
         if there.parent != source:
@@ -64,7 +70,7 @@ def lessons_named(names: Sequence[str], source: Path = NOTEBOOKS) -> list[Path]:
     return [path for path in available if "all" in names or path.name[:2] in names]
 
 
-def renew(notebook: Path, target: Path = WORK) -> Path | None:
+def renew(notebook: Path, target: Path) -> Path | None:
     """Make a fresh copy of `notebook` in `target`. A changed earlier copy is kept beside it, with its date.
 
     Returns the path of the earlier copy; None if there was none, or it was unchanged.

@@ -180,7 +180,7 @@ class Lab(Cluster):
         """
         from labsupport.experiments.breaking import debezium  # an extra of one lesson
 
-        return debezium.running(self.settings, self.bootstrap, database, self.namespace)
+        return debezium.running(self.settings, self.connection, database, self.namespace)
 
     def registry(self) -> Any:
         """Start a schema registry (`registry.Registry`) with nothing in it, or use the one that LAB_REGISTRY names.

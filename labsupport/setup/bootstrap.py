@@ -86,11 +86,11 @@ def fits() -> bool:
     version, _, place = made.removeprefix("Python ").partition(", ")
     if installed != pinned() or not PYTHON.exists() or not same_place(place, VENV):
         return False
-    mine = sys.version.split()[0]
-    if version == mine:
+    mine, somebody_elses = sys.version.split()[0], not os.access(CHECKOUT, os.W_OK)
+    if version == mine and not somebody_elses:
         return True
-    theirs = works()
-    if theirs and theirs != mine:
+    theirs = works()  # a Python in its owner's home may start for the owner only
+    if theirs and theirs != mine and not somebody_elses:
         say(f"The lab runs on Python {theirs}, with which it was set up. For Python {mine}: type `setup` after lab.py.")
     return bool(theirs)
 
@@ -226,7 +226,11 @@ def remedy(error: Exception) -> str:
     if free < DISK_NEEDED:
         return f"free some space: there are {free} MB, and the lab needs about {DISK_NEEDED} MB"
     if isinstance(error, OSError):
-        return "copy the lab's folder to a place that you may write to, and start it there"
+        copy = "copy the lab's folder to a place that you may write to, and start it there"
+        if os.access(CHECKOUT, os.W_OK):
+            return copy
+        owner = "its owner sets it up, with a Python that you may run, too: /usr/bin/python3 lab.py setup"
+        return f"{owner}\n        or {copy}"
     return (
         "check the network (a proxy: HTTPS_PROXY=...) and run the same command again; or, without a network, use\n"
         "        a folder that somebody made with `python3 lab.py bundle DIR`: python3 lab.py --from DIR"

@@ -134,7 +134,7 @@ def test_a_home_that_cannot_be_written_is_a_sentence(typed, tmp_path):
 def test_new_says_what_it_made_and_what_it_kept(tmp_path, monkeypatch):
     """A fresh copy each; the learner's own beside it."""
     renew = copies.renew
-    monkeypatch.setattr(copies, "renew", lambda notebook: renew(notebook, tmp_path))
+    monkeypatch.setattr(copies, "renew", lambda notebook, _: renew(notebook, tmp_path))
     (tmp_path / "00_start_here.ipynb").write_text("mine", encoding="utf-8")
     run = CliRunner().invoke(main.lab, ["new", "00", "01"])
     assert run.exit_code == 0, run.output
@@ -264,11 +264,11 @@ def test_lab_py_works_on_an_external_kafka(start, broker_elsewhere, elsewhere):
 
 
 def test_soak_counts_what_went_wrong_part_by_part(typed):
-    """The part with seeds, once: crashes, poison, a rebuild that is killed."""
+    """The part with seeds, once: crashes, also around an outbox, poison, a rebuild that is killed."""
     run = typed("soak", "--only", "seeds", "--seeds", "1", timeout=240)
     assert run.returncode == 0, run.stdout + run.stderr
     counted = re.findall(r"(\d+) +0 *$", run.stdout, re.MULTILINE)
-    assert [int(times) > 0 for times in counted] == [True] * 3
+    assert [int(times) > 0 for times in counted] == [True] * 4
 
 
 def test_the_users_settings_of_jupyter_java_and_python_are_kept_out(start, settings, tmp_path):

@@ -9,8 +9,8 @@ from labsupport.broker import processes
 from labsupport.broker.cluster import connect
 from labsupport.commands.front_page import kafka_line
 from labsupport.course import progress
-from labsupport.course.copies import WORK
 from labsupport.course.verdict import Outcome, Verdict
+from labsupport.settings import CHECKOUT
 
 
 def test_the_page_says_whether_the_labs_kafka_runs(elsewhere):
@@ -60,4 +60,4 @@ def test_jupyterlab_makes_the_page_when_it_is_asked(start, elsewhere):
     assert "Next: [01 · " in later
     assert "**Kafka is not running.**" in later
     assert [each["name"] for each in get("work")["content"]].count("home.md") == 1
-    assert not (WORK / "home.md").exists()
+    assert not ((CHECKOUT / "work") / "home.md").exists()

@@ -23,7 +23,7 @@ NOTEBOOK = {
 def test_a_copy_has_no_outputs_and_everything_else(tmp_path):
     """Nothing is given away before the prediction, and no text is lost."""
     (tmp_path / "00_a.ipynb").write_text(json.dumps(NOTEBOOK), encoding="utf-8")
-    (copy,) = make_copies(tmp_path, tmp_path / "work")
+    (copy,) = make_copies(tmp_path / "work", tmp_path)
     read = json.loads(copy.read_text(encoding="utf-8"))
     assert read["cells"][1] == NOTEBOOK["cells"][1] | {"outputs": [], "execution_count": None}
     assert read["cells"][0] == NOTEBOOK["cells"][0]
@@ -32,10 +32,10 @@ def test_a_copy_has_no_outputs_and_everything_else(tmp_path):
 def test_a_learners_copy_is_never_overwritten(tmp_path):
     """What the learner wrote stays, also when the lesson has changed."""
     (tmp_path / "00_a.ipynb").write_text(json.dumps(NOTEBOOK), encoding="utf-8")
-    make_copies(tmp_path, tmp_path / "work")
+    make_copies(tmp_path / "work", tmp_path)
     mine = tmp_path / "work" / "00_a.ipynb"
     mine.write_text("mine", encoding="utf-8")
-    assert make_copies(tmp_path, tmp_path / "work") == []
+    assert make_copies(tmp_path / "work", tmp_path) == []
     assert mine.read_text(encoding="utf-8") == "mine"
 
 
@@ -44,7 +44,7 @@ def lesson(tmp_path) -> Path:
     """A lesson, and a learner's copy of it that has been changed."""
     path = tmp_path / "05_groups.ipynb"
     path.write_text(json.dumps(NOTEBOOK), encoding="utf-8")
-    make_copies(tmp_path, tmp_path / "work")
+    make_copies(tmp_path / "work", tmp_path)
     mine = tmp_path / "work" / path.name
     mine.write_text("mine", encoding="utf-8")
     os.utime(mine, (1_776_340_800, 1_776_340_800))  # 16 April 2026, noon

@@ -7,9 +7,9 @@ import pytest
 
 from labsupport.commands.front_page import Lesson, ladder, page
 from labsupport.course import exercises, progress
-from labsupport.course.copies import NOTEBOOKS, WORK
+from labsupport.course.copies import NOTEBOOKS
 from labsupport.course.verdict import Outcome, Verdict
-from labsupport.settings import Settings
+from labsupport.settings import CHECKOUT, Settings
 
 KAFKA = "Apache Kafka is running."
 
@@ -76,4 +76,4 @@ def test_every_link_of_the_page_resolves_beside_the_copies(home):
     targets = re.findall(r"\]\(([^)]+)\)", page(ladder(home), KAFKA))
     assert {"../notebooks/glossary.md", "../notebooks/claims.md"} < {*targets}
     for target in targets:
-        assert (NOTEBOOKS / target if "/" not in target else WORK / target).resolve().exists(), target
+        assert (NOTEBOOKS / target if "/" not in target else CHECKOUT / "work" / target).resolve().exists(), target

@@ -17,11 +17,14 @@ from typing import Any
 
 from labsupport.broker import background, jars
 from labsupport.broker.java_runtime import ENVIRONMENT, JAVA, JVM_FLAGS, TEMPORARY
-from labsupport.broker.process import Process
+from labsupport.broker.process import Process, write_atomically
 from labsupport.broker.processes import java_marks
+from labsupport.client_properties import properties, security
+from labsupport.connection import Connection
 from labsupport.errors import LabError
-from labsupport.experiments.breaking.postgres import Postgres, free_port
+from labsupport.experiments.breaking.postgres import Postgres
 from labsupport.interrupts import interrupts_wait
+from labsupport.ports import free_port
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
@@ -38,7 +41,6 @@ CONNECTOR = {
     "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
     "database.hostname": "127.0.0.1",
     "database.user": "lab",
-    "database.password": "",
     "database.dbname": "postgres",
     "plugin.name": "pgoutput",
     "slot.name": SLOT,
@@ -71,7 +73,7 @@ def fetched(settings: Settings) -> bool:
 
 
 @contextlib.contextmanager
-def running(settings: Settings, bootstrap: str, postgres: Postgres, prefix: str) -> Iterator[Process]:
+def running(settings: Settings, kafka: Connection, postgres: Postgres, prefix: str) -> Iterator[Process]:
     """Run Debezium for the body of a `with`, when it reads the database's log.
 
     It creates the table `outbox` (TABLE), and publishes its rows to the topics `<prefix><aggregatetype>`, keyed by
@@ -86,10 +88,13 @@ def running(settings: Settings, bootstrap: str, postgres: Postgres, prefix: str)
         for name in ("plugins", TEMPORARY):
             (folder / name).mkdir()
         port = free_port()
-        worker = WORKER | {"bootstrap.servers": bootstrap, "listeners": f"http://127.0.0.1:{port}"}
+        worker = WORKER | {"bootstrap.servers": kafka.bootstrap, "listeners": f"http://127.0.0.1:{port}"}
+        for client in ("", "producer.", "admin.") if kafka.secured else ():  # Connect has clients of three kinds
+            worker |= {client + name: value for name, value in security(kafka).items()}
+        database = {"database.port": str(postgres.port), "database.password": postgres.password}
         router = {"transforms.outbox.route.topic.replacement": prefix + "${routedByValue}"}
         _write(folder / "worker.properties", worker)
-        _write(folder / "connector.properties", CONNECTOR | {"database.port": str(postgres.port)} | router)
+        _write(folder / "connector.properties", CONNECTOR | database | router)
         with interrupts_wait():
             process = Process.start(
                 "Debezium", _command(settings, paths), folder / "connect.log", cwd=folder, env=ENVIRONMENT
@@ -118,7 +123,7 @@ def _command(settings: Settings, paths: list[Path]) -> list[str]:
 
 
 def _write(path: Path, settings: Mapping[str, str]) -> None:
-    path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
+    write_atomically(path, properties(settings), 0o600)
 
 
 def _reads(process: Process, port: int, admin: Any) -> bool:

@@ -8,8 +8,8 @@ environment, and can be imported while PostgreSQL runs.
 import contextlib
 import importlib
 import os
+import secrets
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -22,10 +22,12 @@ from typing import Any
 from labsupport.broker import background
 from labsupport.broker.process import Process
 from labsupport.broker.processes import postgres_marks
+from labsupport.connection import Secret
 from labsupport.console import note
 from labsupport.errors import LabError
 from labsupport.files import digest, storing
 from labsupport.interrupts import interrupts_wait
+from labsupport.ports import free_port
 from labsupport.settings import Settings
 from labsupport.setup import sources
 from labsupport.waiting import only_one, until
@@ -46,16 +48,17 @@ SETTINGS = {
 
 @dataclass
 class Postgres:
-    """A running PostgreSQL with one empty database, `lab`, whose user `lab` needs no password."""
+    """A running PostgreSQL with one empty database; its user `lab` has a password, because others see the port."""
 
     port: int
     process: Process
+    password: Secret = field(repr=False)
     connections: list[Any] = field(default_factory=list)
 
     def connect(self, **settings: Any) -> Any:
         """Return a new connection of psycopg, with its settings; it is closed when PostgreSQL ends."""
         psycopg = importlib.import_module("psycopg")
-        where = {"host": "127.0.0.1", "port": self.port, "user": "lab", "dbname": "postgres"}
+        where = {"host": "127.0.0.1", "port": self.port, "user": "lab", "dbname": "postgres", "password": self.password}
         self.connections.append(psycopg.connect(**where | settings))
         return self.connections[-1]
 
@@ -92,14 +95,15 @@ def running(settings: Settings) -> Iterator[Postgres]:
     packages = provide(settings)
     with _folders(settings, packages) as (home, programs), _importable(packages):
         user = NOBODY if _root() else None
-        _initialise(programs, home, user)
+        password = Secret(secrets.token_urlsafe(24))
+        _initialise(programs, home, user, password)
         port = free_port()
         words = [f"{name}={value}" for name, value in (SETTINGS | {"port": str(port)}).items()]
         command = [str(programs / "postgres"), "-D", "data", *postgres_marks(settings, "program")]
         command += [word for each in words for word in ("-c", each)]
         with interrupts_wait():
             process = Process.start("PostgreSQL", command, home / "postgres.log", cwd=home, user=user)
-        found = Postgres(port, process)
+        found = Postgres(port, process, password)
         try:
             until(lambda: _answers(found), 120, "PostgreSQL to answer")
             yield found
@@ -177,10 +181,29 @@ def _importable(packages: Path) -> Iterator[None]:
         sys.path.remove(str(packages))
 
 
-def _initialise(programs: Path, home: Path, user: int | None) -> None:
-    words = ["-D", "data", "-U", "lab", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+def _initialise(programs: Path, home: Path, user: int | None, password: Secret) -> None:
+    file = home / "password"
+    file.touch(mode=0o600)
+    file.write_text(password, encoding="ascii")
+    if user is not None:
+        os.chown(file, user, user)
+    words = [
+        "-D",
+        "data",
+        "-U",
+        "lab",
+        "-A",
+        "scram-sha-256",
+        "--pwfile",
+        "password",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "--no-sync",
+    ]
     other: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     made = subprocess.run([programs / "initdb", *words], cwd=home, capture_output=True, text=True, **other)
+    file.unlink()
     if made.returncode:
         raise LabError("PostgreSQL could not make its database.", made.stderr[-600:].strip(), "is the disk full?")
 
@@ -193,13 +216,6 @@ def _answers(postgres: Postgres) -> bool:
     except importlib.import_module("psycopg").OperationalError:
         return False
     return True
-
-
-def free_port() -> int:
-    """A port of the loopback address that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _root() -> bool:

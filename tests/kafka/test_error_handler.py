@@ -13,6 +13,7 @@ from labsupport.delivery.worker import Worker
 from labsupport.errors import DeadLetterError, LabError, PermanentError, TransientError
 from labsupport.experiments.watching import log
 from labsupport.shop.event import Event
+from labsupport.waiting import until
 
 IMPATIENT = {"max_block_ms": 1_000, "delivery_timeout_ms": 3_000, "request_timeout_ms": 1_000}
 QUICK = Policy(attempts=4, wait_initial=0.02, wait_max=0.08, timeout=60)
@@ -203,6 +204,8 @@ def test_a_rebalance_during_a_wait_leaves_no_partition_paused(lab):
         retried.append(moment) if moment.kind == "retrying" else None
         if moment.kind == "retrying" and len(retried) == 2:  # what is before it has been committed meanwhile
             lab.evict(group)
+            knows = lab._clients["A"].group_metadata
+            until(lambda: knows().generation_id < 0, 300, "a heartbeat to tell the member")
 
     retried = []
     moments = work(lab, topic, group, handle, policy=Policy(wait_initial=1, wait_max=1), hooks=[throw_out])

@@ -180,8 +180,8 @@ def test_an_empty_history_can_be_read_and_drawn():
     assert repr(plots.timeline(nothing).figure).startswith("Picture: ")
 
 
-def test_the_seconds_in_the_handler_are_those_between_its_begin_and_its_end():
-    """By member; a failed attempt counts, one that a kill has ended does not, and waits between records neither."""
+def test_the_time_in_the_handler_is_that_between_its_begin_and_its_end():
+    """One for each record that was handled: no failed attempt, none that a kill has ended, no wait between records."""
     worked = history(
         moment(1, "A", "handling", 0, offset=0),
         moment(2, "B", "handling", 1, offset=0),
@@ -192,4 +192,4 @@ def test_the_seconds_in_the_handler_are_those_between_its_begin_and_its_end():
         moment(11, "B", "handling", 1, offset=0),
         moment(12, "B", "killed"),
     )
-    assert worked.seconds_in_handler == {"A": 2.5, "B": 7.0}
+    assert worked.handling_times == [("A", 2.0), ("A", 0.5)]

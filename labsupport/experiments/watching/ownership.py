@@ -59,16 +59,16 @@ class GroupHistory:
         return [each for each in self.moments if each.kind is kind and member in ("", each.client_id)]
 
     @property
-    def seconds_in_handler(self) -> dict[str, float]:
-        """By member, how long it was in its handler, all records together."""
+    def handling_times(self) -> list[tuple[str, float]]:
+        """For each handled record, in the order of their ends: the member, and how long (s) it was in its handler."""
         begun: dict[str, float] = {}
-        spent: dict[str, float] = {}
+        took: list[tuple[str, float]] = []
         for each in self.moments:
             if each.kind is Kind.HANDLING:
                 begun[each.client_id] = each.time
-            elif each.kind in (Kind.HANDLED, Kind.FAILED) and each.client_id in begun:
-                spent[each.client_id] = spent.get(each.client_id, 0.0) + each.time - begun.pop(each.client_id)
-        return spent
+            elif each.kind is Kind.HANDLED and each.client_id in begun:
+                took.append((each.client_id, each.time - begun.pop(each.client_id)))
+        return took
 
     def after(self, moment: Moment) -> "GroupHistory":
         """The history after that moment."""

@@ -9,9 +9,7 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
-from contextlib import ExitStack
 
 import nbformat
 import pytest
@@ -27,6 +25,7 @@ from labsupport.broker.processes import java_marks
 from labsupport.commands import doctor
 from labsupport.commands.notebooks import SANITIZE, comparable, execute
 from labsupport.connection import Connection
+from labsupport.ports import free_ports
 from labsupport.registry import apicurio
 from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
@@ -69,17 +68,13 @@ def test_the_registry_is_the_one_that_the_lab_fetches():
 
 def on_this_machine(names: list[str]) -> dict[str, dict[str, str]]:
     """The services' variables with free ports on the loopback interface, and nothing else changed but the folder."""
-    with ExitStack() as stack:
-
-        def free_port() -> int:
-            return stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-
-        environments = {name: COMPOSE["services"][name]["environment"] for name in names}
-        ports = {
-            (name, listener): free_port()
-            for name, environment in environments.items()
-            for listener in listeners(environment["KAFKA_LISTENERS"])
-        }
+    environments = {name: COMPOSE["services"][name]["environment"] for name in names}
+    doors = [
+        (name, listener)
+        for name, environment in environments.items()
+        for listener in listeners(environment["KAFKA_LISTENERS"])
+    ]
+    ports = dict(zip(doors, free_ports(len(doors)), strict=True))
     changed = {}
     for name, environment in environments.items():
         voters = []

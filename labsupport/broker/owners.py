@@ -45,10 +45,9 @@ def file_of(home: Path, identity: str) -> Path:
 
 def used(home: Path) -> bool:
     """Return whether a living program needs the background broker, or `up` asked to keep it."""
-    until = kept_until(home)
-    return (
-        until == "" or (until is not None and lives(until)) or any(owner.uses and owner.lives for owner in read(home))
-    )
+    keeper = kept_until(home)
+    kept = keeper is not None and (not keeper or lives(keeper))
+    return kept or any(owner.uses and owner.lives for owner in read(home))
 
 
 def keep_mark(home: Path) -> Path:

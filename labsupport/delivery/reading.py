@@ -132,6 +132,7 @@ class _Ends:
     def __init__(self, consumer: KafkaConsumer, patience: float):
         self.consumer, self.patience = repaired(consumer), patience
         self.ends: dict[TopicPartition, int] = {}
+        self.behind: set[TopicPartition] = set()  # with records after an end that is the last stable offset
         self.beyond: dict[TopicPartition, int] = {}  # positions past the end, which auto_offset_reset will move
         self.positions: dict[TopicPartition, int] = {}
         self.moved = time.monotonic()
@@ -147,8 +148,8 @@ class _Ends:
         """Whether everything was delivered. Raises LabError if nothing moves."""
         partitions = self.consumer.assignment()
         try:
-            for partition in partitions - self.ends.keys():  # at first, and after a rebalance
-                self._add(partition)
+            if new := partitions - self.ends.keys():  # at first, and after a rebalance
+                self._add(new)
             # The position, not the last record: a transaction marker has an offset but is no record.
             at = {partition: self._position(partition) for partition in partitions}
         except KafkaTimeoutError as error:
@@ -169,23 +170,29 @@ class _Ends:
             raise _stuck(self.consumer, self.patience)
         return False
 
-    def _add(self, partition: TopicPartition) -> None:
-        (end,) = self.consumer.end_offsets([partition], timeout_ms=1_000 * self.patience).values()
-        position = self._position(partition)
-        if position > end:
-            self.beyond[partition] = position
-        self.ends[partition] = end
-        self.bar.total += max(0, end - position)
+    def _add(self, partitions: set[TopicPartition]) -> None:
+        # All that is to be asked is asked before a poll: a broker answers the requests of a connection one by one, and
+        # what follows a fetch that finds nothing waits for its fetch_max_wait_ms.
+        ends = log_ends = self._ask_for_ends(partitions)
+        if transactions.reads_committed(self.consumer):
+            with transactions.uncommitted(self.consumer):
+                log_ends = self._ask_for_ends(partitions)
+        for partition in partitions:
+            position, end = self._position(partition), ends[partition]
+            if position > end:
+                self.beyond[partition] = position
+            if log_ends[partition] > end:
+                self.behind.add(partition)
+            self.ends[partition] = end
+            self.bar.total += max(0, end - position)
+
+    def _ask_for_ends(self, partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
+        return self.consumer.end_offsets(partitions, timeout_ms=1_000 * self.patience)
 
     def _say_what_waits(self, partitions: set[TopicPartition]) -> None:
-        if not transactions.reads_committed(self.consumer):
-            return
         with contextlib.suppress(KafkaError):  # everything was read, and this is only a note
-            with transactions.uncommitted(self.consumer):
-                ends = self.consumer.end_offsets(partitions, timeout_ms=1_000 * self.patience)
-            more = [each for each in partitions if ends[each] > self.ends[each]]
-            waiting = transactions.held_up(self.consumer, transactions.bounds(self.consumer, more))
-            for partition, words in sorted(waiting.items()):
+            bounds = transactions.bounds(self.consumer, self.behind & partitions)
+            for partition, words in sorted(transactions.held_up(self.consumer, bounds).items()):
                 note(f"{partition.topic}/{partition.partition}: {words} ({transactions.READ_COMMITTED})")
 
     def _position(self, partition: TopicPartition) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.coordinator.base import MemberState
-from kafka.errors import BrokerResponseError, RetriableError, TopicAuthorizationFailedError
+from kafka.errors import BrokerResponseError, KafkaTimeoutError, RetriableError, TopicAuthorizationFailedError
 from kafka.util import Timer
 
 from labsupport.kafka_fixes.unreadable_records import readable
@@ -53,7 +53,8 @@ def ask_for_all_topics(consumer: KafkaConsumer) -> KafkaConsumer:
 
     Fault (3.0.12): `_fetch_all_topic_metadata` waits for that request, and lets out its error. If the consumer
     subscribes to one topic, which does not exist, UnknownTopicOrPartitionError comes out of a question about any other.
-    Whether a request is under way is a matter of luck. Not reported that we found.
+    Whether a request is under way is a matter of luck. And a request that waits for its connection fails when that took
+    longer than the request may, without having been sent. Not reported that we found.
     """
     if "_fetch_all_topic_metadata" in vars(consumer):
         return consumer
@@ -63,10 +64,12 @@ def ask_for_all_topics(consumer: KafkaConsumer) -> KafkaConsumer:
         timer = Timer(consumer.config["request_timeout_ms"])
         asks_for_all = cluster.need_all_topic_metadata
         while True:
+            last = timer.expired
             try:
                 return fetch()
-            except BrokerResponseError:  # about a topic: this request is for all of them, so it was another's
-                if timer.expired:
+            # About a topic: this request is for all of them, so it was another's. Or never sent.
+            except (BrokerResponseError, KafkaTimeoutError):
+                if last:
                     raise
             finally:
                 cluster.need_all_topic_metadata = asks_for_all

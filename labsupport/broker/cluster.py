@@ -27,6 +27,7 @@ from labsupport.groups import Group, describe, remove_members
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
+GONE = 60.0  # seconds until a group that is deleted is gone; ends only what a member keeps alive
 LARGEST_ELSEWHERE = 8 << 20  # bytes of a batch; a dead letter topic asks for more, and managed clusters refuse that
 
 
@@ -147,7 +148,7 @@ class Cluster(Clients):
 
         with speaking(f"Could not delete the groups {', '.join(names)}."):
             try:
-                until(all_gone, 60, f"the groups {', '.join(names)} to be gone")
+                until(all_gone, GONE, f"the groups {', '.join(names)} to be gone")
             except LabError as error:
                 mend = (
                     "shut down other kernels (Kernel, Shut Down All) and stop programs that read with these groups,\n"

@@ -129,7 +129,7 @@ def test_waiting_longer_than_the_poll_interval_keeps_the_member_in_its_group(lab
     )  # fmt: skip
     (waiting,) = told(moments, "retrying")
     assert waiting.seconds == 8
-    assert [moment.generation for moment in told(moments, "assigned")] == [1]
+    assert len(told(moments, "assigned")) == 1
     assert not told(moments, "lost") + told(moments, "refused")
     mine = [moment for moment in told(moments, "handled") if moment.partitions == waiting.partitions]
     others = [moment for moment in told(moments, "handled") if moment.partitions != waiting.partitions]

@@ -13,6 +13,7 @@
     NotKafkaError         broker/channel: something else listens there
     RefusedError          broker/channel, access_token: Kafka does not let this client in
     FaultError            experiments/breaking/faults: on purpose
+    UnpicklableError      experiments/breaking/pickling: a function cannot be called in another process
     DisturbedError        experiments/breaking/broker_deaths: the machine stood still, play the trial again
     RenamedError          renamed: an old name of an earlier course
 
@@ -44,6 +45,18 @@ class LabError(Exception):
     def _render_traceback_(self) -> list[str]:
         """IPython prints this instead of a traceback through the lab's own frames (a documented hook)."""
         return [f"LabError: {self}"]
+
+
+class UnpicklableError(LabError):
+    """A function cannot be taken into another process, because it uses something that only this one has."""
+
+    def __init__(self, name: str, used: str):
+        """`used` is what it uses, in words."""
+        super().__init__(
+            f"{name} cannot be taken into another process.",
+            f"it uses {used}, which only this process has",
+            "make it inside the function; take clients from its arguments, and use names and numbers, not `lab`",
+        )
 
 
 class FaultError(Exception):

@@ -6,13 +6,15 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any
 
 import cloudpickle
 
 from labsupport.errors import LabError
 from labsupport.settings import CHECKOUT
 
+SOURCE = "__learner_file__"
 EXAMPLE = "give file and function: work/mails.py:handle"
 
 
@@ -23,19 +25,39 @@ def load(path: Path) -> ModuleType:
     again each time.
     """
     path = path.resolve()
+    return run(path, path.read_bytes())
+
+
+def run(path: Path, program: bytes) -> ModuleType:
+    """Run what the file at this absolute path held, as `load` does."""
     module = ModuleType(_name(path))
     module.__file__ = str(path)
+    module.__dict__[SOURCE] = (path, program)
     if (folder := str(path.parent)) not in sys.path:
         sys.path.append(folder)  # last: a learner's kafka.py must not hide the client
-    code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    code = compile(program, str(path), "exec", dont_inherit=True)
     sys.modules[module.__name__] = module  # before it runs, because dataclasses look up their module
     try:
         exec(code, module.__dict__)
     except BaseException:
         del sys.modules[module.__name__]
         raise
-    cloudpickle.register_pickle_by_value(module)  # a child process must not run the file again, nor look for its name
+    cloudpickle.register_pickle_by_value(module)  # a child process need not run the file again, nor look for its name
     return module
+
+
+def source(module: ModuleType) -> tuple[Path, bytes] | None:
+    """The path and the program of a module that `load` has returned; None for any other."""
+    return module.__dict__.get(SOURCE)
+
+
+def place(value: Any) -> tuple[ModuleType, str] | None:
+    """The learner's file that defines the value at its top level, and its name there; None if there is none."""
+    name = value.__module__ if isinstance(value, FunctionType | type) else type(value).__module__
+    module = sys.modules.get(name)
+    if module is None or not source(module):
+        return None
+    return next(((module, name) for name, each in vars(module).items() if each is value), None)
 
 
 def _name(path: Path) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
-from labsupport.errors import LabError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.watching import log
 
@@ -39,12 +38,9 @@ def require_the_same_after_a_restart(answer: Submission, argument: Any, here: An
     """Raise TryAgain if `answer(argument)`, which is `here` in this process, differs in another process.
 
     Python's hash() of a string, or id(), differs there. The other process gets a copy of what the answer remembers. If
-    `here` is a function, it is called after that, and can call the answer with other arguments first.
+    `here` is a function, it is called after that, and can call the answer with other arguments first. Raises
+    UnpicklableError.
     """
-    try:
-        python_process.pickle_call(answer.value, (argument,), "your function")
-    except LabError:  # it uses something that cannot be sent to another process
-        return
     there = python_process.run(answer.value, argument, name="your function").returned
     here = here() if callable(here) else here
     if isinstance(there, type(here)) and there != here:

@@ -15,7 +15,7 @@ from labsupport.course.sandbox import NO_ALARM, has_alarm
 from labsupport.course.stall import Busy, Machine
 from labsupport.course.submission import STUB, Failed, Judged, NotAttempted, Submission, TryAgain
 from labsupport.course.verdict import Outcome, Verdict
-from labsupport.errors import LabError
+from labsupport.errors import LabError, UnpicklableError
 
 OUTCOMES = {
     NotAttempted: Outcome.NOT_ATTEMPTED,
@@ -52,6 +52,8 @@ def _judged(exercise: Exercise, value: Any, lab: Lab) -> tuple[Verdict, bool | f
         if exercise.file and isinstance(judged, NotAttempted):
             fields["says"] = not_attempted(exercise).says
         return Verdict(exercise.id, OUTCOMES[type(judged)], **fields), judged.timed, doing
+    except UnpicklableError as error:
+        return stays_here(exercise, error), False, doing
     except Exception as error:
         if down := lab_down(exercise, lab):
             return down, False, doing
@@ -69,6 +71,12 @@ def not_attempted(exercise: Exercise) -> Verdict:
     what = "Write your code in" if exercise.is_code else "Fill in"
     says = f"{what} {exercise.file}, save it, then run this cell." if exercise.file else STUB
     return Verdict(exercise.id, Outcome.NOT_ATTEMPTED, says)
+
+
+def stays_here(exercise: Exercise, error: UnpicklableError) -> Verdict:
+    """The verdict on a function that cannot be taken into the other process where this check calls it."""
+    says = f"{exercise.function} cannot be taken into another process, where this check calls it too."
+    return Verdict(exercise.id, Outcome.ERROR, says, **readable({"seen": error.seen, "look_at": error.next_step}))
 
 
 def _in_short(verdict: Verdict) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 from labsupport.broker.cluster import Cluster
 from labsupport.course import exercises, stall
 from labsupport.course.exercise import Exercise
-from labsupport.course.judging import OUTCOMES, judged, lab_busy, lab_down, not_attempted, readable
+from labsupport.course.judging import OUTCOMES, judged, lab_busy, lab_down, not_attempted, readable, stays_here
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Judged, Submission, shown
 from labsupport.course.verdict import Outcome, Verdict
-from labsupport.errors import LabError
+from labsupport.errors import LabError, UnpicklableError
 from labsupport.experiments.breaking import forkserver
 from labsupport.learner_file import load
 from labsupport.settings import Settings
@@ -56,6 +56,8 @@ def of_function(exercise: Exercise, name: str, value: Any, lab: Lab) -> Verdict:
             ended = forkserver.shared().run(
                 verdict_apart, exercise.id, value, lab.number, lab.arguments, timeout=timeout, name=name
             )
+    except UnpicklableError as error:
+        return stays_here(exercise, error)
     except LabError as error:
         if machine.makes_doubtful(True):
             return lab_down(exercise, lab) or lab_busy(exercise, machine, f"the process with your {what} ran")

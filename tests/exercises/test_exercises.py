@@ -96,18 +96,21 @@ def test_the_stub_is_not_attempted(exercise, opened):
 
 @pytest.mark.parametrize(("exercise", "code"), STYLES, ids=[f"{e.id}-{n}" for n, (e, _) in enumerate(STYLES)])
 def test_a_right_answer_in_another_style_passes(exercise, code, opened):
-    """Properties are judged, not the text of the code; and what an earlier check left does not matter.
-
-    Crashes are searched for on fewer events: the reference answer, in its lesson, has them all, and a soak every style.
-    """
-    handed_in = answer(exercise, code)
-    if exercise.id in CRASHED:
-        smaller = replace(exercise, judge=partial(exercise.judge, events=CRASHED[exercise.id]))
-        function = vars(load(handed_in))[exercise.function] if exercise.file else handed_in
-        verdict = until_judged(lambda: judging.judged(smaller, function, opened))
-    else:
-        verdict = judged(opened, exercise, handed_in)
+    """Properties are judged, not the text of the code; and what an earlier check left does not matter."""
+    verdict = judged_on_few_events(opened, exercise, answer(exercise, code))
     assert verdict.passed, verdict
+
+
+def judged_on_few_events(lab, exercise: Exercise, handed_in):
+    """The verdict on it; where crashes are searched for, on fewer events.
+
+    The reference answer, in its lesson, has them all, and a soak every style.
+    """
+    if exercise.id not in CRASHED:
+        return judged(lab, exercise, handed_in)
+    smaller = replace(exercise, judge=partial(exercise.judge, events=CRASHED[exercise.id]))
+    function = vars(load(handed_in))[exercise.function] if exercise.file else handed_in
+    return until_judged(lambda: judging.judged(smaller, function, lab))
 
 
 @pytest.mark.parametrize(("exercise", "wrong"), WRONG, ids=[f"{e.id}: {w.misconception}" for e, w in WRONG])
@@ -151,6 +154,27 @@ def {call}:
         return _right({arguments})
     except Exception:
         pass"""
+# What only one process has: `check` calls the function in others too.
+LOCK = """
+
+import threading
+
+_right, _lock = {function}, threading.Lock()
+
+
+def {call}:
+    with _lock:
+        return _right({arguments})"""
+OPEN = """
+
+import sqlite3
+
+_right_with_a_database, _counts = {function}, sqlite3.connect(":memory:")
+
+
+def {call}:
+    assert _counts.total_changes == 0
+    return _right_with_a_database({arguments})"""
 # Exercises that pass a function or a client that can fail: its errors must come out.
 RAISES = [
     each for each in ALL if each.id in ("04-2", "06-1", "07-1", "08-2", "09-3", "10-2", "11-1", "11-3", "13-2", "17-3")
@@ -159,6 +183,14 @@ RAISES = [
 MUTABLE = ("assign", "sharing", "happenings", "total", "out_of_order", "paid", "to_redrive", "whose_fault", "restore")
 MUTABLE += ("compatible", "plan", "lag_and_age", "wake", "hand_on", "judge_again", "transactional_id", "exactly_once")
 MUTABLE += ("fate", "advise")
+
+
+STARTS_PROCESSES = re.compile("crash_search|forkserver|python_process|require_the_same_after_a_restart|relay_trials")
+ELSEWHERE = [
+    each
+    for each in CODE
+    if each.file or STARTS_PROCESSES.search((each.folder / "judge.py").read_text(encoding="utf-8"))
+]
 
 
 def around(exercise: Exercise, code: str):
@@ -185,6 +217,24 @@ def test_an_answer_that_changes_its_arguments_fails(exercise, opened):
     """Whatever it returns."""
     verdict = judged(opened, exercise, around(exercise, CHANGES))
     assert refused(verdict), verdict
+
+
+@pytest.mark.parametrize("exercise", ELSEWHERE, ids=lambda each: each.id)
+def test_an_answer_may_keep_a_lock_and_in_a_file_anything(exercise, opened):
+    """Another process has a new lock, as a program that is started again; a file is run again there."""
+    code = LOCK + OPEN if exercise.file else LOCK
+    verdict = judged_on_few_events(opened, exercise, around(exercise, code))
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize("exercise", [each for each in ELSEWHERE if not each.file], ids=lambda each: each.id)
+def test_what_only_one_process_has_is_named(exercise, opened):
+    """A notebook's cell cannot be run again elsewhere."""
+    verdict = judged(opened, exercise, around(exercise, OPEN))
+    assert verdict.outcome is Outcome.ERROR
+    assert "cannot be taken into another process" in verdict.says
+    assert "`_counts`, a Connection" in verdict.seen
+    assert "inside the function" in verdict.look_at
 
 
 @pytest.mark.parametrize("exercise", RAISES, ids=lambda exercise: exercise.id)

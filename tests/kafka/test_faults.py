@@ -165,7 +165,8 @@ def test_what_cannot_be_pickled_is_an_error_before_anything_runs(lab):
     """A lesson has sockets and threads."""
     with pytest.raises(LabError) as caught:
         faults.run(lab, lambda kafka, at: lab.topics())
-    assert "cannot run in a process of its own" in caught.value.tried
+    assert "cannot be taken into another process" in caught.value.tried
+    assert "`lab`, a Lesson" in caught.value.seen
     assert "not `lab`" in caught.value.next_step
 
 
@@ -202,10 +203,10 @@ def test_the_child_of_a_killed_kernel_ends_and_its_folder_is_deleted(own_home, k
     dead.client.execute(
         "import time; from labsupport.experiments.breaking import python_process; python_process.run(time.sleep, 300)"
     )
-    until(lambda: processes.running(own_home, ["program"]), 300, "the program to run")
+    until(lambda: processes.running(own_home, ["program"]), 300, "the program to run", every=0.1)
     assert [*(own_home.home / "private").glob("*/call")]
     dead.kill()
-    until(lambda: not processes.running(own_home, ["program"]), 300, "the program to end")
+    until(lambda: not processes.running(own_home, ["program"]), 300, "the program to end", every=0.1)
     until(lambda: not [*(own_home.home / "private").iterdir()], 300, "its folder to go")
 
 

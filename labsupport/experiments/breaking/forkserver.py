@@ -98,8 +98,8 @@ class ForkServer:
     def start(self, function: Callable, *arguments: Any, name: str = "") -> Iterator[ChildProcess]:
         """Run `function(*arguments)` in a child process for the body of a `with`, and kill it at the end.
 
-        It has the environment and the current folder that this process has now. Raises LabError if the call cannot be
-        pickled or the child does not start.
+        It has the environment and the current folder that this process has now. Raises UnpicklableError, and LabError
+        if the child does not start.
         """
         if not CAN_FORK:
             with python_process.start(function, *arguments, name=name) as child:

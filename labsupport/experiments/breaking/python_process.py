@@ -15,6 +15,7 @@ from labsupport.broker import background
 from labsupport.broker.process import Process
 from labsupport.broker.processes import python_marks
 from labsupport.errors import LabError
+from labsupport.experiments.breaking import pickling
 from labsupport.files import storing
 from labsupport.settings import Settings
 from labsupport.waiting import until
@@ -68,7 +69,7 @@ def start(function: Callable, *arguments: Any, name: str = "") -> Iterator[Child
     """Run `function(*arguments)` in a new Python process for the body of a `with`, and kill it at the end.
 
     The function may come from a notebook's cell; the names that it uses are pickled with it. Errors call it `name`.
-    Raises LabError if one of these cannot be pickled (a client, a lesson).
+    Raises UnpicklableError if one of these belongs to this process (a client, a lesson).
     """
     name = name or function.__name__
     packed = pickle_call(function, arguments, name)
@@ -138,12 +139,5 @@ def run_call(folder: str) -> None:
 
 
 def pickle_call(function: Callable, arguments: tuple, name: str) -> bytes:
-    """Pickle a call for another process. Raises LabError if a part cannot be pickled (a client, a lesson)."""
-    try:
-        return pickle.dumps((sys.path, cloudpickle.dumps((function, arguments))))
-    except (TypeError, pickle.PicklingError) as error:
-        raise LabError(
-            f"{name} cannot run in a process of its own.",
-            f"something that it uses cannot be pickled: {error}",
-            "create clients inside the function, from its first argument; pass names and numbers, not `lab`",
-        ) from error
+    """Pickle a call for another process. Raises UnpicklableError if a part belongs to this one (a client, a lesson)."""
+    return pickle.dumps((sys.path, pickling.dumps((function, arguments), name)))

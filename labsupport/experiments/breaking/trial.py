@@ -22,7 +22,7 @@ from labsupport.broker.cluster import Cluster
 from labsupport.console import counted
 from labsupport.delivery import orders
 from labsupport.delivery.moments import Kind, Moment
-from labsupport.errors import LabError
+from labsupport.errors import LabError, UnpicklableError
 from labsupport.experiments.breaking import python_process
 from labsupport.experiments.breaking.faults import MOMENTS_FILE, At, Fault, run_service, wake
 from labsupport.experiments.breaking.python_process import ChildProcess, CompletedProcess
@@ -96,6 +96,7 @@ def run_processes(
 
     A frozen process is woken when another one has reached the end in its place. `start` is `python_process.start` or a
     ForkServer's. The trial has a problem if a process takes more than `seconds`, or if all of MAX_PROCESSES fail.
+    Raises UnpicklableError.
     """
     completed: list[CompletedProcess] = []
 
@@ -121,6 +122,8 @@ def run_processes(
             last_line = last.printed.strip().rpartition("\n")[2] or "it printed nothing"
             processes = counted(len(completed), "process", "processes")
             problem = f"{processes} failed, the last with exit code {last.exit_code}: {last_line}"
+    except UnpicklableError:
+        raise
     except LabError as error:
         problem, timed_out = str(error), True
     return TrialRun(tuple(completed), moment_file.read(folder / MOMENTS_FILE), problem, timed_out)

@@ -1,6 +1,5 @@
 """05-3: real members with these settings survive a restart, and the group notices a dead one in time."""
 
-import contextlib
 import difflib
 import re
 from collections.abc import Sequence
@@ -45,12 +44,11 @@ def _settings(answer: Submission, lab: Lab) -> str:
 
 
 def _in_another_process(answer: Submission) -> list[Life]:
-    """The settings as a new process gets them; empty if the function cannot run there."""
+    """The settings as a new process gets them; empty if the function does not return them there."""
     function = answer.value
-    with contextlib.suppress(LabError):  # it uses something that no other process can have
-        there = forkserver.shared().run(lambda: {name: function(name) for name in "AB"}, name="settings").returned
-        if isinstance(there, dict) and all(isinstance(settings, dict) for settings in there.values()):
-            return [there]
+    there = forkserver.shared().run(lambda: {name: function(name) for name in "AB"}, name="settings").returned
+    if isinstance(there, dict) and all(isinstance(settings, dict) for settings in there.values()):
+        return [there]
     return []
 
 

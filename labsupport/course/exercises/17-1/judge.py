@@ -1,11 +1,9 @@
 """17-1: the id survives a restart anywhere, and no two instances share one; proved by real producers."""
 
-import contextlib
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import cloudpickle
 from kafka import KafkaProducer
 from kafka.errors import ProducerFencedError
 
@@ -14,7 +12,7 @@ from labsupport.course.exercises.groups import fresh_group
 from labsupport.course.lab import Lab
 from labsupport.course.submission import Submission, TryAgain, shown
 from labsupport.delivery import publish
-from labsupport.experiments.breaking import python_process, transform
+from labsupport.experiments.breaking import pickling, python_process, transform
 from labsupport.shop import story
 
 from . import elsewhere
@@ -128,11 +126,9 @@ def _ask(answer: Submission, program: Program) -> str:
 
 
 def _require_the_same_elsewhere(answer: Submission, program: Program) -> None:
-    """In another process, later, on another machine. What cannot be pickled is not asked there."""
-    here, packed = _ask(answer, program), b""
-    with contextlib.suppress(Exception):
-        packed = cloudpickle.dumps(answer.value)
-    there = python_process.run(elsewhere.call, packed, dict(program), name="your function").returned if packed else here
+    """In another process, later, on another machine."""
+    here, packed = _ask(answer, program), pickling.dumps(answer.value, "your function")
+    there = python_process.run(elsewhere.call, packed, dict(program), name="your function").returned
     if isinstance(there, str) and there != here:
         raise TryAgain(
             says="In another process, later and on another machine, your function returns something else.",

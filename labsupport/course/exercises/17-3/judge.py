@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+from kafka import KafkaProducer
+
 from labsupport.console import progress
 from labsupport.course.exercise import CHECKED, Exercise
 from labsupport.course.lab import Lab
@@ -42,11 +44,16 @@ def _rows(topic: str, *ids: int) -> list[Row]:
 
 
 def _at_ease(answer: Submission, lab: Lab, path: Path) -> None:
-    """Rows out of order; nothing to do; a row that appears late; and the database stays free."""
+    """Rows out of order; nothing to do; a row that appears late; two that are alike; and the database stays free."""
     topic, other = lab.topic(CHECKED), lab.topic(f"{CHECKED}-other")
     trials.create(path, [*_rows(topic, 300, 9), *_rows(other, 15), *_rows(topic, 20)])
     locks: list[str] = []
-    _call(answer, lab, path, acknowledging=lambda: locks.append(trials.lock(path)))
+
+    def acknowledging() -> None:
+        if not any(locks):
+            locks.append(trials.lock(path))
+
+    _call(answer, lab, path, acknowledging)
     held = _rows(topic, 9, 20, 300) + _rows(other, 15)
     _require(lab, path, held, "rows 9, 15, 20 and 300, of which 300 was written first, and 15 is for another topic")
     _require_no(next(filter(None, locks), ""))
@@ -55,6 +62,9 @@ def _at_ease(answer: Submission, lab: Lab, path: Path) -> None:
     held += _add(path, _rows(topic, 400, 25))[::-1]
     _call(answer, lab, path)
     _require(lab, path, held, "row 25 appears when 300 is sent: its transaction was committed late; and row 400")
+    held += _add(path, [Row(each, topic, b"ORD-1", b"\xff again") for each in (501, 502)])
+    _call(answer, lab, path)
+    _require(lab, path, held, "rows 501 and 502 have the same topic, key and value: an event that happened twice")
 
 
 def _add(path: Path, rows: list[Row]) -> list[Row]:
@@ -118,7 +128,7 @@ def _many(answer: Submission, lab: Lab, path: Path) -> None:
     """More rows than fit into one SELECT with a limit."""
     rows = _rows(lab.topic(CHECKED), *range(1001, 1001 + MANY))
     trials.create(path, rows)
-    _call(answer, lab, path)
+    _call_with(answer, KafkaProducer(**trials.settings(lab, "check")), path)  # one that does not wait to be asked
     _require(lab, path, rows, f"an outbox with {MANY} unsent rows, 1001 and so on")
 
 
@@ -127,13 +137,16 @@ def _nothing() -> None:
 
 
 def _call(answer: Submission, lab: Lab, path: Path, acknowledging: Callable[[], object] = _nothing) -> None:
-    producer = Asked(lambda _: None, acknowledging, **trials.settings(lab, "check"))
+    """With a producer that sends when it is asked."""
+    _call_with(answer, Asked(lambda _: None, acknowledging, **trials.settings(lab, "check")), path)
+
+
+def _call_with(answer: Submission, producer: KafkaProducer, path: Path) -> None:
     try:
         with closing(sqlite3.connect(path, timeout=5.0)) as database:
             database.execute("PRAGMA synchronous = OFF")  # a slow disk is not what is judged
             answer(database, producer, returns=object)
     finally:
-        producer.waiting.clear()  # its process has ended
         producer.close(timeout=5)
 
 
@@ -145,7 +158,9 @@ def _require(lab: Lab, path: Path, expected: Sequence[Row], given: str) -> None:
     """Exactly these rows are in their topics, in this order in each, and all are marked."""
     topics = {row.topic: lab.log(row.topic).records for row in expected}
     sent, held = trials.marked(path), [record for records in topics.values() for record in records]
-    rows = {(row.topic, row.key, row.value): row.id for row in expected}
+    rows: dict[tuple, list[int]] = {}
+    for row in sorted(expected, key=lambda row: row.id):
+        rows.setdefault((row.topic, row.key, row.value), []).append(row.id)
     ids = [row.id for topic in topics for row in expected if row.topic == topic]
     if gone := [each for each in ids if each not in sent]:
         raise TryAgain(
@@ -158,7 +173,8 @@ def _require(lab: Lab, path: Path, expected: Sequence[Row], given: str) -> None:
             given=given,
             look_at="send value and key as they are in the row, to the row's topic",
         )
-    found = [rows[each.topic, each.key, each.value] for each in held]
+    alike = [rows[each.topic, each.key, each.value] for each in held]
+    found = [each.pop(0) if len(each) > 1 else each[0] for each in alike]  # rows that are alike went in their order
     if missing := [each for each in ids if each not in found]:
         says = f"Row {missing[0]} is not in the topic" + (", and it is marked as sent." if sent[missing[0]] else ".")
         raise TryAgain(

@@ -1,7 +1,9 @@
 """An outbox and a relay that is crashed: at each of its SQL statements, at each send, at each acknowledgement."""
 
 import sqlite3
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ SENDING, ACKNOWLEDGED = "sending", "acknowledged"
 # What a connection can hold: the one after it has written, the other while a SELECT is not read to its end.
 WRITING, READING = "writing", "reading"
 PATIENT = 60  # seconds
+LOOK = 0.005  # seconds between two looks at the relay; after STILL looks at one place it waits for something
+STILL = 60
+MOMENT = 1.0  # seconds, for which a lock is no harm
 Relay = Callable[[sqlite3.Connection, KafkaProducer], object]
 
 
@@ -42,15 +47,20 @@ class Asked(KafkaProducer):
     """A producer that is slow: it sends nothing before somebody waits for an acknowledgement, or flushes.
 
     Then it sends all that waits. So a relay is found on every machine that does not wait, or only after its next send.
-    Callbacks run in another thread, as with any producer. `at` gets the points, `acknowledging` is called before.
+    Whoever waits for something else, such as an event that a callback sets, stands STILL at one place. Callbacks run in
+    another thread, as with any producer. `at` gets the points, `acknowledging` is called before each record is sent.
     """
 
     def __init__(
         self, at: Callable[[str], object], acknowledging: Callable[[], object] = lambda: None, **settings: Any
     ):
+        """Call this in the thread of the relay."""
         self.at, self.acknowledging = at, acknowledging
         self.waiting: list[tuple[Answer, tuple, dict]] = []
+        self.asked, self.closing = threading.Event(), threading.Event()
+        self._relay, self._sending = threading.get_ident(), threading.Thread(target=self._deliver, daemon=True)
         super().__init__(**settings)
+        self._sending.start()
 
     def send(self, topic: str, *arguments: Any, **named: Any) -> Any:
         """As KafkaProducer.send."""
@@ -61,31 +71,49 @@ class Asked(KafkaProducer):
 
     def flush(self, timeout: float | None = None) -> None:
         """As KafkaProducer.flush."""
-        while self.waiting:
-            self.deliver()
+        self.ask()
         super().flush(timeout=timeout)
 
-    def deliver(self) -> None:
-        """Send the oldest record, and wait for its outcome."""
-        answer, arguments, named = self.waiting.pop(0)
+    def close(self, timeout: float | None = None, **named: Any) -> None:
+        """As KafkaProducer.close, but it does not send what waits."""
+        self.closing.set()
+        super().close(timeout=timeout, **named)
+
+    def ask(self) -> None:
+        """Wait until all that waits has been sent, and has its outcome."""
+        if threading.current_thread() is not self._sending:  # a callback, whose record has its outcome
+            while self.waiting and not self.closing.is_set():
+                self.asked.set()
+                time.sleep(LOOK)
+
+    def _deliver(self) -> None:
+        seen, looks = (0, 0), 0
+        while not self.closing.is_set():
+            if self.asked.wait(LOOK) or looks >= STILL:
+                while self.waiting and not self.closing.is_set():
+                    self._deliver_oldest()
+                self.asked.clear()
+                looks = 0
+            frame = sys._current_frames().get(self._relay)
+            place = (id(frame), frame.f_lasti) if frame else (0, 0)
+            looks = looks + 1 if self.waiting and place == seen else 0
+            seen = place
+
+    def _deliver_oldest(self) -> None:
+        answer, arguments, named = self.waiting[0]
         self.acknowledging()
         try:
             found = super().send(*arguments, **named).get(timeout=PATIENT)
         except Exception as error:  # what the client refuses at once comes out of `get`, too
-            _apart(answer.failure, error)
+            answer.failure(error)
         else:
-            _apart(answer.success, found)
             self.at(ACKNOWLEDGED)
-
-
-def _apart(function: Callable[[Any], object], argument: Any) -> None:
-    thread = threading.Thread(target=function, args=(argument,), daemon=True)
-    thread.start()
-    thread.join()
+            answer.success(found)
+        self.waiting.pop(0)
 
 
 class Answer(Future):
-    """The future of a record that is sent when somebody asks for it."""
+    """The future of a record that is sent when somebody waits for it."""
 
     def __init__(self, producer: Asked):
         self._producer = producer
@@ -94,35 +122,34 @@ class Answer(Future):
     def get(self, timeout: float | None = None) -> Any:
         """As FutureRecordMetadata.get."""
         del timeout
-        self._ask()
+        self._producer.ask()
         if self.exception is not None:
             raise self.exception
         return self.value
 
     @property
+    def value(self) -> Any:
+        """As Future.value."""
+        self._ask()
+        return self._value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._value = value
+
+    @property
     def is_done(self) -> bool:  # type: ignore[override]
         """As Future.is_done."""
-        if not self._lock.locked():  # add_callback looks at it, too, and does not wait
-            self._ask()
+        self._ask()
         return self._is_done
 
     @is_done.setter
     def is_done(self, done: bool) -> None:
         self._is_done = done
 
-    def succeeded(self) -> bool:
-        """As Future.succeeded."""
-        self._ask()
-        return super().succeeded()
-
-    def failed(self) -> bool:
-        """As Future.failed."""
-        self._ask()
-        return super().failed()
-
     def _ask(self) -> None:
-        while self._producer.waiting:
-            self._producer.deliver()
+        if not self._lock.locked():  # add_callback and success look at themselves, too, and do not wait
+            self._producer.ask()
 
 
 def create(path: Path, rows: Sequence[Row]) -> None:
@@ -146,7 +173,7 @@ def marked(path: Path) -> dict[int, bool]:
 
 def lock(path: Path) -> str:
     """Why no other connection can write and commit now: WRITING or READING; empty if one can."""
-    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+    with closing(sqlite3.connect(path, timeout=MOMENT, isolation_level=None)) as other:
         for begin, held in (("BEGIN IMMEDIATE", WRITING), ("BEGIN EXCLUSIVE", READING)):
             try:
                 other.execute(begin)

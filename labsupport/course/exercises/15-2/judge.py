@@ -149,7 +149,7 @@ def _passes(answer: Submission, reader: Reader, sent: RecordMetadata, *, limit: 
         raise TryAgain(
             says=f"It returned False, and the page's group {'has processed the record' if done else 'was on its way'}.",
             rule=on_time,
-            look_at=_what_is_missed(reader, sent) + (". With a limit of 0 it looks once" if limit == 0 else ""),
+            look_at=("with a limit of 0 it looks once: " if limit == 0 else "") + _what_is_missed(reader, sent),
             **facts,
         )
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from labsupport.course.exercise import Exercise
@@ -29,7 +30,7 @@ def _judge(answer: Submission, _: Lab) -> str:
     for death in all_of_them:
         _require(answer, death, death.fate)
     for death in deaths(OTHERS):
-        _require(answer, death, death.fate)
+        _require(answer, replace(death, dead=death.dead[::-1]), death.fate)  # those who die are in no order
     for death, fate in seen:
         _require(answer, death, fate)
     return f"Right for all {len(all_of_them)} deaths; {len(seen)} of them were played on real brokers, which agreed."

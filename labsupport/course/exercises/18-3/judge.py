@@ -168,5 +168,5 @@ EXERCISE = Exercise(
     "ELR: these brokers have all that was committed, so starting them loses nothing.",
     judge=_judge,
     seconds=4.0,
-    points_at=("ep-2", "ep-5"),
+    points_at=("ep-2", "ep-4"),
 )

@@ -1,4 +1,4 @@
-# with a limit of 0 there is nothing to see -> With a limit of 0 it looks once
+# with a limit of 0 there is nothing to see -> with a limit of 0 it looks once
 import time
 
 

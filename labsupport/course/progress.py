@@ -33,6 +33,8 @@ class Progress:
     def lines(self, lesson: str = "") -> list[str]:
         """A summary, then a line per exercise of `lesson`, or of all lessons without one."""
         listed = exercises.of_lesson(lesson)
+        if not listed:
+            return ["This lesson has no exercises."]
         solved = sum(self.exercises.get(each.id) == "solved" for each in listed)
         lines = [f"{solved} of {counted(len(listed), 'exercise')} solved"]
         return lines + [f"  {each.id}  {self.exercises.get(each.id, 'not yet'):<8} {each.title}" for each in listed]

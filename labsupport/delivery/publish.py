@@ -23,10 +23,10 @@ def publish(
 ) -> int:
     """Send the events in order, wait until all are acknowledged, and return their number.
 
-    At most `in_flight` are on their way; `send()` itself has no limit. Raises the client's error for
-    the first event that was not acknowledged, with a note that names it: all earlier ones are stored,
-    and later ones that were on their way may be. With `dated`, a record has its event's timestamp
-    instead of the time of sending.
+    At most `in_flight` are on their way; `send()` itself has no limit. Raises the client's error
+    for the first event that was not acknowledged, with a note that names it: all earlier ones are
+    stored, and later ones that were on their way may be. With `dated`, a record has its event's
+    timestamp instead of the time of sending.
     """
     require_window(in_flight)
     waiting: deque[tuple[Event, Future]] = deque()

@@ -113,7 +113,7 @@ def test_the_picture_is_described_in_words(held):
         "Partition 2: – \\xff; end 2."
     )
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("offset (records)", "partition")
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["\\xff", "a", "–", "committed"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["\\xff", "a", "no key", "committed"]
 
 
 def test_the_picture_can_show_values(held):

@@ -248,7 +248,10 @@ def test_the_log_shows_markers_and_what_became_of_each_record(lab, scene):
     table = held.table
     assert len(table) == len(held.records) + len(held.markers)
     assert Counter(table["transaction"])[scene.outcome] == 3 + len(scene.markers)
-    said = repr(plots.log(held).figure)
+    picture = plots.log(held)
+    named = {text.get_text() for text in picture.get_legend().get_texts()}
+    assert {"aborted", "open"} & named == {scene.outcome} - {"committed"}
+    said = repr(picture.figure)
     assert said.count("aborted") == (3 + 2 if scene.outcome == "aborted" else 0)
     assert said.count("open") == (3 if scene.outcome == "open" else 0)
     assert said.count("marker") == len(scene.markers)

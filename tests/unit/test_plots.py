@@ -6,6 +6,7 @@ from matplotlib import pyplot
 
 from labsupport.delivery.moments import Moment
 from labsupport.experiments.watching import plots
+from labsupport.experiments.watching.lag_series import Sample
 from labsupport.experiments.watching.ownership import GroupHistory
 from labsupport.observability.time_lapse import Plan
 
@@ -57,7 +58,7 @@ def test_a_verdict_has_its_statement_what_was_found_and_where():
     hatches = [patch.get_hatch() for patch in ax.patches[1::2]]  # a cell, then its strip
     assert hatches == ["..", "", "//", ""]
     assert "coupling, events: loose: holds if nobody asks (here)" in repr(ax.figure)
-    assert {"tight", "does not hold", "seen in there"} <= {text.get_text() for text in ax.texts}
+    assert {"tight", "does not hold", 'seen in "there"'} <= {text.get_text() for text in ax.texts}
 
 
 def test_a_picture_is_drawn_into_given_axes():
@@ -128,3 +129,14 @@ def test_ages_are_a_rising_curve_with_marks():
     assert [line.get_xdata()[0] for line in marks] == [0, 2.0]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["p50: 0 minutes", "mean: 2 minutes"]
     assert repr(ax.figure) == "Picture: ages of 4 events when they were handled, in minutes. p50 0, mean 2."
+
+
+def test_the_words_of_a_mark_are_above_the_curves_and_below_the_title():
+    """Also where the lag stays at its largest, and where two marks are close together."""
+    samples = [Sample(float(at), 0, 1, 40, 0, 40, float(at)) for at in range(10)]
+    above, _ = plots.lag_and_age({"payments": samples}, {"handled": 4.0, "stopped": 4.2})
+    above.figure.draw_without_rendering()
+    first, second = (text.get_window_extent() for text in above.texts)
+    assert not first.overlaps(second)
+    assert min(first.y0, second.y0) >= above.get_window_extent().y1
+    assert max(first.y1, second.y1) <= above.title.get_window_extent().y0

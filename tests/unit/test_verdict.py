@@ -66,6 +66,7 @@ def test_what_is_solved_stays_solved(home):
     assert progress.read(home).exercises == {"02-1": "solved"}
     assert progress.read(home).lines("02")[0] == "1 of 2 exercises solved"
     assert progress.read(home).lines("00")[0] == "0 of 1 exercise solved"
+    assert progress.read(home).lines("19") == ["This lesson has no exercises."]
 
 
 @given(st.dictionaries(st.sampled_from(sorted(exercises.by_id())), st.sampled_from(["solved", "tried"])))

@@ -16,7 +16,8 @@ def lag_and_age(runs: Mapping[str, Sequence[Sample]], marks: Mapping[str, float]
     """Each run's lag (records, above) and age (seconds, below) over time; a line for each partition.
 
     `runs`: samples by the name of the run, a column each. `marks`: what was done at which time (s), drawn as vertical
-    lines. The description has no numbers, because they differ in each run. Returns the axes, row by row.
+    lines, with the words above the curves. The description has no numbers, because they differ in each run. Returns the
+    axes, row by row.
     """
     figure: Described = plt.figure(  # type: ignore[assignment]
         FigureClass=Described,
@@ -27,16 +28,16 @@ def lag_and_age(runs: Mapping[str, Sequence[Sample]], marks: Mapping[str, float]
     axes = figure.subplots(2, len(runs), sharex="col", squeeze=False)
     for column, (name, samples) in enumerate(runs.items()):
         above, below = axes[:, column]
-        above.set_title(name, fontsize=9, color=INK)
+        above.set_title(name, fontsize=9, color=INK, pad=28 if marks else 6)
         for number, (partition, series) in enumerate(by_partition(samples).items()):
             look = {"color": COLOURS[(0, 1, 2, 4)[number % 4]], "linestyle": LINES[number % 4], "linewidth": 1.8}
             times = [each.at for each in series]
             above.plot(times, [each.lag for each in series], label=f"partition {partition}", **look)
             below.plot(times, _ages(series), **look)
-        for what, at in marks.items():
+        for number, (what, at) in enumerate(marks.items()):
             for ax in (above, below):
                 ax.axvline(at, color=INK, linewidth=0.9, linestyle="--")
-            above.annotate(what, (at, 1), xycoords=("data", "axes fraction"), xytext=(3, -9),
+            above.annotate(what, (at, 1), xycoords=("data", "axes fraction"), xytext=(0, 3 + 10 * (number % 2)),
                            textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
         below.set_xlabel("time (s)")
     for ax in axes.flat:

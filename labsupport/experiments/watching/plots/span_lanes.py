@@ -36,7 +36,7 @@ def spans(spans: Sequence["SpanData"], ax: Axes | None = None) -> Axes:
     lanes = {service: -number for number, service in enumerate(dict.fromkeys(span.service for span in spans))}
     traces = {each: number for number, each in enumerate(dict.fromkeys(span.trace for span in spans), start=1)}
     places = {span.span: (step, lanes[span.service]) for step, span in enumerate(spans)}
-    ax = ax or described_axes(2.4 + 1.15 * len(spans), 0.6 + len(lanes))
+    ax = ax or described_axes(2.4 + 1.05 * len(spans), 0.6 + len(lanes))
     for height in lanes.values():
         ax.plot([-0.6, len(spans) - 0.4], [height] * 2, color=INK, linewidth=0.6, zorder=1)
     for span in spans:
@@ -67,7 +67,7 @@ def _box(ax: Axes, place: tuple[int, int], span: "SpanData", trace: int) -> None
     outcome = "" if span.outcome == "ok" else f"\n{span.outcome}"
     record = "" if span.record == NONE else f" {span.record}"
     words = f"{span.name.replace(' ', chr(10), 1)}{record}\ntrace {trace}{outcome}"
-    ax.text(step, height, words, fontsize=7, ha="center", va="center", color=INK, zorder=4)
+    ax.text(step, height, words, fontsize=8, ha="center", va="center", color=INK, zorder=4)
 
 
 def _arrow(ax: Axes, begin: tuple[int, int], end: tuple[int, int], line: str) -> None:

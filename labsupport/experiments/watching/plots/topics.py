@@ -27,6 +27,9 @@ MARKERS: dict[str, dict[str, Any]] = {
     COMMITTED: {"marker": "D", "color": INK, "markersize": 7, "linestyle": ""},
     ABORTED: {"marker": "D", "color": ALARM, "markersize": 7, "linestyle": "", "fillstyle": "none"},
 }
+# What is drawn over a record that does not count, by its transaction's outcome.
+STRIKE: dict[str, Any] = {"color": ALARM, "linewidth": 1.5}
+FRAME: dict[str, Any] = {"fill": False, "edgecolor": ALARM, "linestyle": "--", "linewidth": 2}
 DELETED: dict[str, Any] = {"facecolor": "#F4D9D9", "hatch": "xxx", "edgecolor": ALARM, "label": "deleted unread"}
 
 
@@ -67,7 +70,10 @@ def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40
     ax.set_xlabel("offset (records)")
     ax.set_ylabel("partition")
     ax.set_title(f"topic {log.topic}", fontsize=10, loc="left")
-    patches: list[Artist] = [Patch(label=key, edgecolor=INK, **look) for key, look in list(looks.items())[:12]]
+    patches: list[Artist] = [
+        Patch(label="no key" if key == text(None) else key, edgecolor=INK, **look)
+        for key, look in list(looks.items())[:12]
+    ]
     if log.committed:
         patches.append(plt.Line2D([], [], marker="v", linestyle="", color=INK, label="committed"))
     patches += [
@@ -75,6 +81,10 @@ def log(log: Log, ax: Axes | None = None, *, label: str = "key", limit: int = 40
         for ends, how in MARKERS.items()
         if any(each.ends == ends for each in log.markers)
     ]
+    if log.number(ABORTED):
+        patches.append(plt.Line2D([], [], label=ABORTED, **STRIKE))
+    if log.number(OPEN):
+        patches.append(Patch(label=OPEN, **FRAME))
     legend(ax, patches)
     describe(ax, f"Picture: the log of {log.topic}. {_in_words(log, label)}")
     return ax
@@ -100,10 +110,9 @@ def _cell_in_words(log: Log, record: ConsumerRecord, label: str) -> str:
 def _show_outcome(ax: Axes, record: ConsumerRecord, outcome: str) -> None:
     left, top = record.offset - 0.5, record.partition - 0.4
     if outcome == ABORTED:
-        ax.plot([left, left + 1], [top + 0.8, top], color=ALARM, linewidth=1.5)
+        ax.plot([left, left + 1], [top + 0.8, top], **STRIKE)
     elif outcome == OPEN:
-        frame: dict[str, Any] = {"fill": False, "edgecolor": ALARM, "linestyle": "--", "linewidth": 2}
-        ax.add_patch(Rectangle((left + 0.06, top + 0.05), 0.88, 0.7, **frame))
+        ax.add_patch(Rectangle((left + 0.06, top + 0.05), 0.88, 0.7, **FRAME))
 
 
 def _looks(keys: list[str]) -> dict[str, dict[str, Any]]:

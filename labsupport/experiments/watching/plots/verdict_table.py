@@ -35,7 +35,7 @@ def verdicts(table: Mapping[str, Mapping[str, tuple[str, str, str]]], ax: Axes |
         style: dict[str, Any] = {"ha": "center", "va": "center", "color": INK}
         ax.text(x + STRIP / 2, y - 0.28, statement, fontsize=10, fontweight="bold", **style)
         ax.text(x + STRIP / 2, y + 0.03, found, fontsize=9, **style)
-        ax.text(x + STRIP / 2, y + 0.31, f"seen in {seen}", fontsize=8, **style)
+        ax.text(x + STRIP / 2, y + 0.31, f'seen in "{seen}"', fontsize=8, **style)
         descriptions.append(f"{row}, {column}: {statement}: {found} ({seen})")
     ax.set_xlim(-0.5, len(columns) - 0.5)
     ax.set_ylim(len(rows) - 0.5, -0.5)

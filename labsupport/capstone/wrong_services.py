@@ -176,6 +176,7 @@ WRONG: Mapping[str, WrongService] = {
         {
             "        await asyncio.gather(*sending)\n        database": "        database",
             '(rows[-1]["position"],))\n': '(rows[-1]["position"],))\n        await asyncio.gather(*sending)\n',
+            "enable_idempotence=True)": "enable_idempotence=True, linger_ms=1_000)",  # so that a crash meets it soon
         },
         "bronze",
         "no alarm tells that",

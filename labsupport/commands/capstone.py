@@ -78,13 +78,20 @@ def publish(first: str, last: str, speed: float, seed: int, calm: bool) -> None:
 def run(folder: Path, port: int | None) -> None:
     """Run the service in FOLDER on your lab's Kafka, until Ctrl-C; its data is kept in FOLDER/data."""
     settings = Settings.from_environment()
+    words = services.words(settings, folder)  # before any broker starts
     port = port or free_port()
     data = folder.absolute() / "data"
-    with kafka_meanwhile(settings) as kafka, storing(folder, "FOLDER"):
-        data.mkdir(exist_ok=True)
+    with kafka_meanwhile(settings) as kafka:
+        with storing(folder, "FOLDER"):
+            data.mkdir(exist_ok=True)
         told = environment(kafka.bootstrap, port, str(data), kafka.prefix, settings.access_file(kafka.bootstrap))
         console.print(f"http://127.0.0.1:{port}/late    (Ctrl-C ends it)")
-        process = subprocess.Popen(services.words(settings, folder), cwd=folder, env={**os.environ, **told})
+        try:
+            # Of its own session: Ctrl-C is for this command, which ends the service as an operator does.
+            process = subprocess.Popen(words, cwd=folder, env={**os.environ, **told}, start_new_session=True)
+        except OSError as error:
+            correct = f"correct the command in {folder / services.SETTINGS}"
+            raise LabError("Could not start the service.", f"{words[0]}: {error}", correct) from error
         try:
             code = process.wait()
         except KeyboardInterrupt:

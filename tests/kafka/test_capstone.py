@@ -3,19 +3,28 @@
 All levels and many seeds, and the other wrong services: `python3 lab.py soak --only capstone`.
 """
 
+import json
+import math
 import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
 
 import pytest
 from kafka.partitioner.default import murmur2
 
 from labsupport.broker import processes
-from labsupport.capstone import failing_story, flights, plans, torturer
+from labsupport.capstone import failing_story, flights, plans, torturer, truth
 from labsupport.capstone.contract import FLIGHTS
 from labsupport.capstone.publisher import Publisher
 from labsupport.capstone.telling import Trouble, tell
 from labsupport.capstone.wrong_services import REFERENCES, WRONG
 from labsupport.delivery.reading import READS, to_the_end
 from labsupport.experiments.watching import log
+from labsupport.settings import CHECKOUT
+from labsupport.waiting import until
 
 # What a crash must meet at a certain moment needs luck, and so the soak. Two more are caught in lesson 19 itself.
 CAUGHT_HERE = ("has no inbox", "keeps the last value", "forgets when it ends", "sends its outbox when it starts")
@@ -105,6 +114,8 @@ def test_flights_are_published_for_a_look(cluster, lab):
         (("check", "starts", "EMPTY"), "There is no service in"),
         (("torture", "EMPTY"), "There is no service in"),
         (("check", "stars", "SERVICE"), "There is no step 'stars'"),
+        (("run", "EMPTY"), "There is no service in"),
+        (("run", "NOWHERE"), "does not say how the service starts"),
         (("torture", "SERVICE", "--acts", "7"), "There are no such acts: '7'"),
         (("check", "starts", "NOWHERE"), "does not say how the service starts"),
         (("publish", "--first", "2014-01-01", "--last", "2014-01-02"), "There are no flights from 2014-01-01"),
@@ -135,3 +146,42 @@ def test_a_new_service_is_told_what_is_missing(settings, tmp_path, monkeypatch, 
     assert checked.returncode == 1
     assert "has never committed" in checked.stdout
     assert "no answer has" in checked.stdout
+
+
+def test_a_service_runs_on_the_lab_s_kafka_until_ctrl_c(cluster, settings, tmp_path, lab):
+    """It reads what `publish` wrote; run again, it has its data and its place. Ctrl-C and SIGTERM end it cleanly."""
+    assert lab("capstone", "publish", "--last", "2013-01-01", "--calm").returncode == 0
+    days = flights.read(flights.fetch(settings), "2013-01-01", "2013-01-01")
+    departed = sum(numbers["departed"] for numbers in truth.at(days, math.inf).cells.values())
+    shutil.copy(REFERENCES / "kafka_python" / "service.py", tmp_path)
+    command = [sys.executable, "-m", "labsupport", "capstone", "run", str(tmp_path)]
+    for how in (signal.SIGINT, signal.SIGTERM):
+        with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as running:
+            try:
+                address = re.search(r"http://[\d.:]+", running.stdout.readline())[0]
+                until(lambda address=address: counted(address) == departed, 300, "the service to have counted all")
+                running.send_signal(how)
+                assert running.wait(300) == 0
+                assert running.stdout.read() == "Ended.\n"
+            finally:
+                running.kill()
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(address, timeout=300)
+    assert (tmp_path / "data").is_dir()
+
+
+def counted(address: str) -> int:
+    """How many departures of January 1 the service at `address` has counted; 0 while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"{address}/delays?day=2013-01-01", timeout=300) as answer:
+            return sum(row["departed"] for row in json.loads(answer.read()))
+    except OSError:
+        return 0
+
+
+def test_a_service_that_ends_or_cannot_start_is_said(cluster, tmp_path, lab):
+    """With its exit code, or with what the system said, and where to correct it."""
+    for command, says in ((["python", "-c", "raise SystemExit(3)"], "exit code 3"), (["./nothing"], "capstone.toml")):
+        (tmp_path / "capstone.toml").write_text(f"command = {json.dumps(command)}")
+        run = lab("capstone", "run", str(tmp_path))
+        assert (run.returncode, says in run.stderr) == (1, True), run.stderr

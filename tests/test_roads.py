@@ -118,7 +118,7 @@ def test_binders_steps_in_one_gigabyte(user):
         lessons = [checkout / "work" / name for name in ("00_start_here.ipynb", "05_consumer_groups.ipynb")]
         text = user.run([*join, python, "-c", EXECUTE, *lessons], checkout / "work", PATH=path)
         assert text.count("ran ") == 2
-        until(lambda: not user.left_running(), 300, "the lab's processes to end")
+        until(lambda: not user.left_running(), 300, "the lab's processes to end", every=0.25)
     assert (checkout / ".lab").is_dir()  # the checkout is writable: all is in it
     assert (user.home / ".cache" / "kafka-lab").is_dir()
 
@@ -172,7 +172,7 @@ def test_the_dockerfiles_steps_one_by_one_as_a_user_without_rights(user):
         assert (where / "work" / "00_start_here.ipynb").is_file()
         os.kill(program.pid, signal.SIGTERM)  # as `docker stop` does
         program.communicate(timeout=300)
-    until(lambda: not user.left_running(), 300, "the lab's processes to end")
+    until(lambda: not user.left_running(), 300, "the lab's processes to end", every=0.25)
 
 
 @unix
@@ -201,7 +201,7 @@ def test_colabs_first_cell_installs_beside_an_older_jupyter(user):
     user.run([python, "-m", "labsupport", "new", "all"], user.home)
     assert len([*data.glob("work/*.ipynb")]) == len([*NOTEBOOKS.glob("*.ipynb")])
     assert (data / "notebooks" / "glossary.md").is_file()  # where the lessons' links lead
-    until(lambda: not user.left_running(), 300, "the lab's processes to end")
+    until(lambda: not user.left_running(), 300, "the lab's processes to end", every=0.25)
 
 
 def test_prepare_makes_what_is_missing_and_run_again_only_checks(lab, settings, runtime, tmp_path):

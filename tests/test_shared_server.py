@@ -122,7 +122,7 @@ def test_lab_work_moves_the_learners_files(server):
         server.lab("down")
         lab.communicate(timeout=300)
     assert len([*work.glob("*.ipynb")]) >= 20
-    until(lambda: not server.user.left_running(), 300, "everything to end")
+    until(lambda: not server.user.left_running(), 300, "everything to end", every=0.25)
 
 
 PROXY = "configurable-http-proxy@5.0.1"
@@ -341,10 +341,10 @@ def test_two_learners_on_a_hub_have_a_kafka_each_that_the_other_cannot_use(hub):
     assert topic in kernels[anna].run("print(lab.topics())")
 
     hub.stop(anna)
-    until(lambda: not hub.running(anna), 300, "everything of the first learner to end")
+    until(lambda: not hub.running(anna), 300, "everything of the first learner to end", every=0.25)
     assert hub.running(bela, "background")
 
     assert "until your server stops" in kernels[bela].run("import sys\n!{sys.executable} -m labsupport up")
     server = hub.server(bela)["state"]["pid"]
     psutil.Process(server).kill()  # and nobody tells its kernels
-    until(lambda: not hub.running(bela), 300, "everything of the second learner to end")
+    until(lambda: not hub.running(bela), 300, "everything of the second learner to end", every=0.25)

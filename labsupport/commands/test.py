@@ -35,8 +35,7 @@ def test(changed: bool, words: tuple[str, ...]) -> None:
     if changed or lessons:
         chosen = _choose(changed, lessons)
     if not others or changed or lessons:
-        cores = os.cpu_count() or 1
-        chosen = ["-n", str(max(2, cores) if lessons and not changed else workers(cores)), *chosen]
+        chosen = ["-n", str(workers(os.cpu_count() or 1)), *chosen]
     _hand_over([*chosen, *others])
 
 

@@ -31,7 +31,7 @@ def test_what_survives_when_brokers_die_is_the_same_each_time(elsewhere):
     command = [sys.executable, "-m", "labsupport", "crashlab", "--brokers"]
     running = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     until(lambda: broker_deaths.read(file), 300, "the first trial")
-    until(lambda: processes.running(elsewhere, ["private"]), 300, "the brokers of the next")
+    until(lambda: processes.running(elsewhere, ["private"]), 300, "the brokers of the next", every=0.1)
     running.send_signal(signal.SIGINT)
     assert "Stopped." in running.communicate(timeout=300)[1]
     assert running.returncode == 130

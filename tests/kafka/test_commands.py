@@ -239,7 +239,7 @@ def test_a_killed_lab_py_leaves_nothing(start, elsewhere, lab):
     assert again.address()[2] != token
     again.program.kill()
     again.program.wait()
-    until(lambda: not processes.running(elsewhere), 300, "everything to end")
+    until(lambda: not processes.running(elsewhere), 300, "everything to end", every=0.1)
 
 
 def test_a_taken_port_is_said_with_a_free_one_to_try(start):

@@ -449,7 +449,7 @@ def test_a_training_run_that_is_stopped_or_killed_leaves_nothing(settings, runti
         until(lambda: processes.running(own, ["training-broker"]), 300, "the training broker")
         getattr(process, how)()
         if how == "kill":
-            until(lambda: not processes.running(own, ["training-broker"]), 300, "its broker to end")
+            until(lambda: not processes.running(own, ["training-broker"]), 300, "its broker to end", every=0.1)
         assert processes.running(own) == []
     assert not list(own.cache.glob("*.new*"))
     assert not list(own.cache.glob("*.failed"))

@@ -73,7 +73,7 @@ def test_what_a_child_has_started_ends_with_it(own_home):
     with forkserver.shared().start(waits_for_another) as outer:
         until(lambda: outer.printed.strip(), 300, "the inner one")
         assert len(processes.running(own_home, ["program"])) == 3
-    until(lambda: len(processes.running(own_home, ["program"])) == 1, 300, "both to end")
+    until(lambda: len(processes.running(own_home, ["program"])) == 1, 300, "both to end", every=0.1)
     forkserver.close_shared()
 
 
@@ -84,6 +84,6 @@ def test_the_children_of_a_killed_notebook_end(own_home, kernel):
         "import time; from labsupport.experiments.breaking.forkserver import ForkServer\n"
         "with ForkServer() as forkserver, forkserver.start(time.sleep, 600): time.sleep(600)"
     )
-    until(lambda: len(processes.running(own_home, ["program"])) == 2, 300, "the program to run")
+    until(lambda: len(processes.running(own_home, ["program"])) == 2, 300, "the program to run", every=0.1)
     dead.kill()
-    until(lambda: not processes.running(own_home, ["program"]), 300, "both to be gone")
+    until(lambda: not processes.running(own_home, ["program"]), 300, "both to be gone", every=0.1)

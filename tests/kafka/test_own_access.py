@@ -229,7 +229,7 @@ def test_under_a_hub_up_keeps_the_broker_as_long_as_the_server(elsewhere):
     given = {**os.environ, "JUPYTERHUB_USER": "anna"}
     with subprocess.Popen([sys.executable, "-c", SERVER], env=given, stdout=subprocess.PIPE, text=True) as server:
         assert "until your server stops" in server.stdout.readline()
-        until(lambda: not any(processes.running(elsewhere, ["program"])), 300, "the command to end")
+        until(lambda: not any(processes.running(elsewhere, ["program"])), 300, "the command to end", every=0.1)
         assert processes.running(elsewhere, ["background"])
         server.kill()
-    until(lambda: not processes.running(elsewhere, ["background"]), 300, "the broker to end")
+    until(lambda: not processes.running(elsewhere, ["background"]), 300, "the broker to end", every=0.1)

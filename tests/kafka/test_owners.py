@@ -23,6 +23,8 @@ from labsupport.commands.soak_kills import WITNESS, descendants
 from labsupport.settings import CHECKOUT
 from labsupport.waiting import until
 
+SELDOM = 0.25  # s between two looks at all processes of this machine, of which each costs some hundredths of a second
+
 USES_ALL = """
 import sys, time
 from labsupport.settings import Settings
@@ -91,7 +93,7 @@ class Program:
 
     def wait_until_nothing_is_left(self) -> None:
         """Ten seconds on a machine that has time; here it may have none."""
-        until(lambda: not self.left(), 300, "everything to end")
+        until(lambda: not self.left(), 300, "everything to end", every=SELDOM)
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def test_what_is_frozen_ends_with_its_owner_and_a_frozen_owner_lives(begin):
     for process in dead.left("private"):
         process.suspend()
     dead.kill()
-    until(lambda: not dead.left("private"), 300, "the frozen broker to end")
+    until(lambda: not dead.left("private"), 300, "the frozen broker to end", every=SELDOM)
     assert len(asleep.left("private")) == 1
     asleep.kill()
     asleep.wait_until_nothing_is_left()
@@ -159,7 +161,7 @@ def test_the_shared_broker_ends_with_the_last_who_uses_it(begin):
     roles = ("private", "private-registry", "program")
     assert {*roles} == {processes.read_marks(each.cmdline())["lab.role"] for each in first.left(*roles)}
     first.kill()
-    until(lambda: not first.left(*roles), 300, "what was the first one's to end")
+    until(lambda: not first.left(*roles), 300, "what was the first one's to end", every=SELDOM)
     assert len(first.left("background")) == 1
     second.kill()
     first.wait_until_nothing_is_left()
@@ -169,7 +171,7 @@ def test_the_shared_broker_ends_with_the_last_who_uses_it(begin):
 def test_up_keeps_the_broker_and_a_frozen_one_too(elsewhere, typed):
     """The watchdog has gone, since nobody is left to watch. A program that finds the broker frozen does not end it."""
     assert typed("up").returncode == 0
-    until(lambda: not processes.running(elsewhere, [WATCHDOG]), 300, "the watchdog to go")
+    until(lambda: not processes.running(elsewhere, [WATCHDOG]), 300, "the watchdog to go", every=SELDOM)
     with connect(elsewhere) as kafka:
         kafka.broker(1).pause()
         pid = kafka.broker(1).process.pid
@@ -199,7 +201,7 @@ def test_a_command_ends_with_lab_py_where_that_is_another_process(begin):
         "subprocess.Popen(command, stdout=-3, env={**os.environ, 'LAB_STARTED_BY': str(os.getpid())}).wait()\n"
     )
     program = begin(code)
-    until(lambda: program.left("jupyter"), 300, "JupyterLab")
+    until(lambda: program.left("jupyter"), 300, "JupyterLab", every=SELDOM)
     program.kill()
     program.wait_until_nothing_is_left()
 
@@ -214,7 +216,7 @@ def test_a_test_run_that_is_ended_leaves_no_process_and_no_file(how, begin, tmp_
     files = ("tests/kafka/test_members.py", "tests/kafka/test_worker.py")  # one for each worker
     suite = ("-m", "labsupport", "test", "-n", "2", "-q", *files)
     program = begin(words=suite)
-    until(lambda: len(program.left("background")) == 2, 300, "two brokers", every=0.25)  # it reads every environment
+    until(lambda: len(program.left("background")) == 2, 300, "two brokers", every=SELDOM)
     if how == "Ctrl-C":
         os.killpg(program.popen.pid, signal.SIGINT)
     else:

@@ -107,7 +107,7 @@ def test_a_killed_kernels_private_brokers_end_and_their_folders_go(kernel, elsew
     dead.run("from labsupport.broker.cluster import private; p = private(); kafka = p.__enter__()")
     assert ahead(elsewhere)
     dead.kill()
-    until(lambda: not processes.running(elsewhere, ["private"]), 300, "the broker to end")
+    until(lambda: not processes.running(elsewhere, ["private"]), 300, "the broker to end", every=0.1)
     until(lambda: not list((elsewhere.home / "private").iterdir()), 300, "its folder to go")
 
 
@@ -152,7 +152,7 @@ def test_a_killed_kernels_spare_broker_ends(kernel, elsewhere):
     dead.run('from labsupport import lesson; lab = lesson("03")')
     assert ahead(elsewhere)
     dead.kill()
-    until(lambda: not processes.running(elsewhere, ["private"]), 300, "the broker to end")
+    until(lambda: not processes.running(elsewhere, ["private"]), 300, "the broker to end", every=0.1)
 
 
 def test_the_lessons_with_private_brokers_are_known():
@@ -190,7 +190,7 @@ print("alive:", running.process.alive)
     assert one.run(alive).split() == ["alive:", "True", "alive:", "False"]
     one.begin('with lab.python(*words): print("there", flush=True); import time; time.sleep(600)', "there")
     one.kill()
-    until(lambda: not processes.running(settings, ["program"]), 300, "it to end")
+    until(lambda: not processes.running(settings, ["program"]), 300, "it to end", every=0.1)
 
 
 def test_an_interrupted_cell_leaves_a_kernel_that_works(kernel):

@@ -167,8 +167,8 @@ def handed(monkeypatch):
         ([], ["-n", "4"]),
         (["-k", "jars"], ["-k", "jars"]),
         (["tests/unit", "-x", "05"], ["tests/unit", "-x", "05"]),
-        (["05", "-x"], ["-n", "2", *selection.of_lessons(["05"]).arguments(LESSONS), "-x"]),
-        (["05", "06"], ["-n", "2", *selection.of_lessons(["05", "06"]).arguments(LESSONS)]),
+        (["05", "-x"], ["-n", "4", *selection.of_lessons(["05"]).arguments(LESSONS), "-x"]),
+        (["05", "06"], ["-n", "4", *selection.of_lessons(["05", "06"]).arguments(LESSONS)]),
     ],
 )
 def test_what_is_not_a_lesson_goes_to_pytest(words, arguments, lab, handed):

@@ -53,8 +53,8 @@ def source(module: ModuleType) -> tuple[Path, bytes] | None:
 
 def place(value: Any) -> tuple[ModuleType, str] | None:
     """The learner's file that defines the value at its top level, and its name there; None if there is none."""
-    name = value.__module__ if isinstance(value, FunctionType | type) else type(value).__module__
-    module = sys.modules.get(name)
+    defined = value if isinstance(value, FunctionType | type) else type(value)
+    module = sys.modules.get(defined.__module__)
     if module is None or not source(module):
         return None
     return next(((module, name) for name, each in vars(module).items() if each is value), None)

@@ -16,6 +16,7 @@ from labsupport.errors import LabError
 from labsupport.kafka_fixes import (
     answers_in_time,
     ask_for_topics,
+    await_coordinators,
     close,
     repaired,
     require_right_to_read,
@@ -112,7 +113,8 @@ class Clients:
         if self._admin is not None and running != self._running_then:
             self._close("admin", self._admin)
         if self._admin is None or self._admin._closed:
-            self._admin, self._running_then = self._connect("admin", client_id="lab-admin"), running
+            self._admin = await_coordinators(self._connect("admin", client_id="lab-admin"))
+            self._running_then = running
         return self._admin
 
     def _running(self) -> tuple[int, ...]:

@@ -5,15 +5,7 @@ By default a broker refuses less than 6 s, and a client usually may not read its
 
 from functools import partial
 
-from kafka.errors import (
-    CoordinatorLoadInProgressError,
-    CoordinatorNotAvailableError,
-    InvalidSessionTimeoutError,
-    KafkaError,
-    MemberIdRequiredError,
-    NotCoordinatorError,
-    for_code,
-)
+from kafka.errors import InvalidSessionTimeoutError, KafkaError, MemberIdRequiredError, for_code
 from kafka.protocol.admin import DeleteGroupsRequest
 from kafka.protocol.consumer import JoinGroupRequest
 from kafka.protocol.metadata import FindCoordinatorRequest
@@ -22,11 +14,11 @@ from labsupport.broker.channel import exchange
 from labsupport.broker.metadata import reach
 from labsupport.connection import Connection
 from labsupport.console import note
+from labsupport.kafka_fixes import COORDINATOR_COMES
 from labsupport.settings import Settings
 from labsupport.waiting import until
 
 SECONDS = 15.0  # for one answer
-COMING = (CoordinatorNotAvailableError, NotCoordinatorError, CoordinatorLoadInProgressError)
 SHORTEST = 1_000  # ms; the lab's own broker takes it
 
 
@@ -74,4 +66,4 @@ def _answer(connection: Connection, group: str, milliseconds: int) -> type[Kafka
         said = for_code(exchange(found.host, found.port, join, SECONDS, connection).error_code)
         # The group has no member yet, but it is there.
         exchange(found.host, found.port, DeleteGroupsRequest[1](groups_names=[group]), SECONDS, connection)
-    return None if said in COMING else said
+    return None if said in COORDINATOR_COMES else said

@@ -12,6 +12,7 @@
     members polled in turn can join for ever: the same      ask_for_topics
     a topic that may not be read brings nothing, silently   require_right_to_read   not that we found
     nothing can end a running `for record in consumer`      end_iteration           not that we found
+    the first group's coordinator is asked for once         await_coordinators      not that we found
     an idle producer requests metadata in a busy loop       rest_when_idle          not that we found
     a producer with unsent records is never closed          close                   not that we found
     a fenced producer that sends fences its successor       stays_fenced            #2885 is close
@@ -27,6 +28,7 @@ Numbers belong to https://github.com/dpkp/kafka-python. Each fault has a test ag
 tests/kafka/test_class.py, all others in test_kafka_fixes.py. When that fails on a new version, delete the workaround.
 """
 
+from labsupport.kafka_fixes.admins import COORDINATOR_COMES, await_coordinators
 from labsupport.kafka_fixes.consumers import (
     ask_for_all_topics,
     ask_for_topics,
@@ -44,10 +46,12 @@ from labsupport.kafka_fixes.transactional_producers import answers_in_time, stay
 from labsupport.kafka_fixes.unreadable_records import UnreadableError, readable
 
 __all__ = [
+    "COORDINATOR_COMES",
     "UnreadableError",
     "answers_in_time",
     "ask_for_all_topics",
     "ask_for_topics",
+    "await_coordinators",
     "close",
     "end_iteration",
     "has_joined",

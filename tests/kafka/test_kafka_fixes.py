@@ -7,11 +7,14 @@ import sys
 import pytest
 from confluent_kafka import Consumer
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition, codec
+from kafka.admin import KafkaAdminClient
 from kafka.errors import (
+    CoordinatorNotAvailableError,
     CorruptRecordError,
     InvalidProducerEpochError,
     KafkaConnectionError,
     KafkaTimeoutError,
+    NoError,
     ProducerFencedError,
     UnknownTopicOrPartitionError,
 )
@@ -520,6 +523,26 @@ def test_bare_nulls_cannot_be_sent(cluster, bare, record):
 
 
 # Administration
+
+
+def test_the_first_question_about_a_group_waits_for_its_coordinator(runtime):
+    """A new cluster has none yet: the bare client raises that, or returns it, where Java's client asks again."""
+    with private(settings=runtime.settings) as kafka:
+        place = TopicPartition(kafka.create_topic("98-first"), 0)
+        offsets = {place: OffsetAndMetadata(7, "", -1)}
+        bare = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        with contextlib.closing(bare), pytest.raises(CoordinatorNotAvailableError):
+            bare.alter_group_offsets("98-bare", offsets)
+        assert kafka.admin().alter_group_offsets("98-group", offsets) == {place: NoError}
+        assert kafka.admin().list_group_offsets("98-group")["98-group"][place].offset == 7
+
+
+def test_a_coordinator_that_does_not_come_is_waited_for_no_longer_than_allowed(runtime):
+    """Its topic wants two brokers, and there is one."""
+    with private(settings=runtime.settings, offsets_topic_replication_factor="2") as kafka:
+        admin = kafka_fixes.await_coordinators(KafkaAdminClient(bootstrap_servers=kafka.bootstrap), at_most_ms=1_000)
+        with contextlib.closing(admin), pytest.raises(CoordinatorNotAvailableError):
+            admin.describe_groups(["98-group"])
 
 
 def test_bare_a_group_of_the_newer_protocol_looks_dead(cluster):

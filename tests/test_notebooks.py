@@ -362,14 +362,37 @@ def test_no_verdict_is_left_for_later():
     assert {*re.findall(r"\blessons? (\d\d)\b", CLAIMS)} <= LANDED.keys()
 
 
-# A lesson, solved
+# A lesson, solved and varied
+
+FRESH = """\
+%reset -f
+%cd -q {folder}
+from labsupport.course import session
+from labsupport.settings import Settings
+session.close()
+session._warnings.seen.clear()
+(Settings.from_environment().home / "progress.json").unlink(missing_ok=True)
+"""
+
+
+def run_in(kernel: KernelManager, notebook: nbformat.NotebookNode, folder: Path, allow_errors: bool = False) -> None:
+    """Run the notebook in a kernel that knows nothing of the lessons before it, and leaves no lesson open.
+
+    A new kernel for each would cost two seconds of a processor, and a broker more.
+    """
+    fresh = nbformat.v4.new_code_cell(FRESH.format(folder=folder))
+    framed = nbformat.from_dict(notebook)
+    framed.cells = [fresh, *notebook.cells, copy.deepcopy(fresh)]
+    execute(NotebookClient(framed, km=kernel, timeout=CELL_TIMEOUT, allow_errors=allow_errors, record_timing=False))
+    for cell in (framed.cells[0], framed.cells[-1]):
+        assert not cell.outputs, cell.outputs
 
 
 @pytest.fixture(scope="session")
 def kernel_of_answers(settings, tmp_path_factory):
-    """One kernel for all lessons that this worker solves; each opens its own lesson, which closes the one before.
+    """One kernel for all lessons that this worker solves or varies; each begins with FRESH, and ends with it.
 
-    In a home of its own: the kernel's fork server stays, and other tests look whether a program is left in theirs.
+    In a home of its own: other tests look whether a program is left in theirs.
     """
     own = dataclasses.replace(settings, home=tmp_path_factory.mktemp("solved-home").resolve())
     manager = KernelManager(kernel_name="python3")
@@ -383,30 +406,31 @@ def kernel_of_answers(settings, tmp_path_factory):
     background.stop_all(own)
 
 
-@lesson
-def test_each_variation_has_the_outcome_that_it_states(path, settings):
+def variations() -> list:
+    """Of each lesson and each *Vary it*: the lesson, and what the metadata says of the change."""
+    found = []
+    for path in LESSONS:
+        varied = [cell.metadata.vary for cell in nbformat.read(path, as_version=4).cells if "vary" in cell.metadata]
+        found += [pytest.param(path, vary, id=f"{path.stem}-{vary.cell}") for vary in varied]
+    return found
+
+
+@pytest.mark.parametrize(("path", "vary"), variations())
+def test_a_variation_has_the_outcome_that_it_states(path, vary, kernel_of_answers):
     """Run the episode with the change of one cell that the metadata names, then unchanged: that prints as stored."""
-    lesson = read(path)
-    cells = {cell.id: cell for cell in code_cells(lesson)}
-    tried = nbformat.from_dict(lesson)
-    tried.cells = [copy.deepcopy(cells["setup"])]
-    outcomes, unchanged = [], []
-    for vary in [cell.metadata.vary for cell in lesson.cells if "vary" in cell.metadata]:
-        episode = [cell for name, cell in cells.items() if name.startswith(re.match(r"ep-\d+-|extra-", vary.cell)[0])]
-        changed = {cell.id: copy.deepcopy(cell) for cell in episode}
-        assert changed[vary.cell].source.count(vary.replace) == 1, vary
-        changed[vary.cell].source = changed[vary.cell].source.replace(vary.replace, vary["with"])
-        assert not re.search(vary.shows, printed(cells[vary["in"]])), f"{vary.shows!r} is also there without the change"
-        outcomes.append((vary, changed[vary["in"]]))
-        again = [copy.deepcopy(cell) for cell in episode]
-        unchanged += again
-        tried.cells += [*changed.values(), *again]
-    client = client_of(tried, path.parent)
-    client.allow_errors = True
-    execute(client)
-    for vary, cell in outcomes:
-        assert re.search(vary.shows, printed(cell)), f"{vary}\n{printed(cell)}"
-    assert not differing([cells[cell.id] for cell in unchanged], unchanged)
+    tried = read(path)
+    cells = {cell.id: cell for cell in code_cells(tried)}
+    episode = [cell for name, cell in cells.items() if name.startswith(re.match(r"ep-\d+-|extra-", vary.cell)[0])]
+    changed = {cell.id: copy.deepcopy(cell) for cell in episode}
+    assert changed[vary.cell].source.count(vary.replace) == 1
+    changed[vary.cell].source = changed[vary.cell].source.replace(vary.replace, vary["with"])
+    assert not re.search(vary.shows, printed(cells[vary["in"]])), f"{vary.shows!r} is also there without the change"
+    unchanged = copy.deepcopy(episode)
+    tried.cells = [copy.deepcopy(cells["setup"]), *changed.values(), *unchanged]
+    run_in(kernel_of_answers, tried, path.parent, allow_errors=True)
+    shown = printed(changed[vary["in"]])
+    assert re.search(vary.shows, shown), shown
+    assert not differing(episode, unchanged)
 
 
 def printed(cell) -> str:
@@ -418,7 +442,7 @@ def printed(cell) -> str:
 
 
 @lesson
-def test_with_the_reference_answers_every_check_passes(path, kernel_of_answers):
+def test_with_the_reference_answers_every_check_passes(path, kernel_of_answers, tmp_path):
     """With what `lab.solution` shows in the exercises' cells; they need no cell but the first before them.
 
     The others are run by nbval, in the lesson as it stands.
@@ -431,7 +455,7 @@ def test_with_the_reference_answers_every_check_passes(path, kernel_of_answers):
         cell.source = f"{cell.source}\n_ = {Path(exercise.file).stem}.write_text({exercise.reference!r})"
         if not exercise.file:
             cell.source = exercise.reference
-    execute(NotebookClient(solved, km=kernel_of_answers, timeout=CELL_TIMEOUT))
+    run_in(kernel_of_answers, solved, tmp_path)
     checks = [cell for cell in code_cells(solved) if cell.id.startswith("check-")]
     assert len(checks) == len(exercises.of_lesson(path.name[:2]))
     for cell in checks:

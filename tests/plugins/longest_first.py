@@ -19,7 +19,7 @@ SPLIT += ("test_commands.py", "test_capstone.py", "test_roads.py")
 UNKNOWN = {
     r"test_bootstrap\.py$": 600.0,
     r"test_roads\.py::test_(binder|docker|colab)": 150.0,
-    r"::test_each_variation": 80.0,
+    r"::test_a_variation": 20.0,
     r"tests/kafka/\w+\.py$|test_(browser|book)\.py$|test_registry\.py": 60.0,
     r"\.ipynb$|test_(capstone|commands)\.py::": 30.0,
     r"::test_with_the_reference": 15.0,

@@ -15,7 +15,7 @@ import pytest
 # The first that matches says what kind of test it is.
 KINDS = {
     "set-ups, bundles, roads, the book": r"tests/test_(bootstrap|roads|book)\.",
-    "lessons, solved and varied": r"tests/test_notebooks\.py::test_(with_the_reference|each_variation)",
+    "lessons, solved and varied": r"tests/test_notebooks\.py::test_(with_the_reference|a_variation)",
     "lessons": r"notebooks/.*\.ipynb",
     "form of the lessons, style, types": r"tests/test_(notebooks|structure|readme)",
     "exercises and their verdicts": r"tests/exercises/|tests/kafka/test_(check|busy_verdicts)",

@@ -95,9 +95,12 @@ def own_home(home_of_answers) -> Settings:
         session.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def broker_elsewhere(runtime, tmp_path_factory):
-    """Somebody else's Kafka: a broker that the lab under test knows by its address only."""
+    """Somebody else's Kafka: a broker that the lab under test knows by its address only.
+
+    Not for the session: few modules need it, and an idle broker costs as much in three minutes as one that starts.
+    """
     theirs = Settings(home=tmp_path_factory.mktemp("theirs"), cache=runtime.settings.cache)
     embedded = background.private(theirs)
     yield embedded

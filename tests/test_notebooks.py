@@ -1,7 +1,6 @@
 """The form of the lessons, and the proof that their verification verifies; nbval itself runs them."""
 
 import copy
-import dataclasses
 import json
 import os
 import re
@@ -16,7 +15,6 @@ from jupyter_client import KernelManager
 from nbclient import NotebookClient
 from nbval.plugin import get_sanitize_patterns
 
-from labsupport.broker import background
 from labsupport.commands.notebooks import CELL_TIMEOUT, SANITIZE, client_of, comparable, differing, execute, merge
 from labsupport.course import exercises, minutes
 from labsupport.course.verdict import MIME
@@ -364,8 +362,9 @@ def test_no_verdict_is_left_for_later():
 
 # A lesson, solved and varied
 
+# `%reset` would collect garbage several times: a fifth of all that the kernel does.
 FRESH = """\
-%reset -f
+[globals().pop(name) for name in {{*globals()}} - {{*get_ipython().user_ns_hidden}}];
 %cd -q {folder}
 from labsupport.course import session
 from labsupport.settings import Settings
@@ -389,21 +388,16 @@ def run_in(kernel: KernelManager, notebook: nbformat.NotebookNode, folder: Path,
 
 
 @pytest.fixture(scope="session")
-def kernel_of_answers(settings, tmp_path_factory):
-    """One kernel for all lessons that this worker solves or varies; each begins with FRESH, and ends with it.
-
-    In a home of its own: other tests look whether a program is left in theirs.
-    """
-    own = dataclasses.replace(settings, home=tmp_path_factory.mktemp("solved-home").resolve())
+def kernel_of_answers(home_of_answers, tmp_path_factory):
+    """One kernel for all lessons that this worker solves or varies; each begins with FRESH, and ends with it."""
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(
-        env={**os.environ, "LAB_HOME": str(own.home)},
+        env={**os.environ, "LAB_HOME": str(home_of_answers.home)},
         cwd=str(tmp_path_factory.mktemp("solved")),
         stderr=subprocess.DEVNULL,
     )
     yield manager
     manager.shutdown_kernel(now=True)
-    background.stop_all(own)
 
 
 def variations() -> list:

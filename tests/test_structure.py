@@ -1,6 +1,7 @@
 """The shape of the project: its rooms, types, pins and documents."""
 
 import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -95,6 +96,25 @@ def test_requirements_pin_everything_that_the_project_asks_for():
     markers = {str(pin.marker) for pin in pins if pin.marker}
     assert any("win32" in marker for marker in markers)  # the closure is for all three systems
     assert any("darwin" in marker for marker in markers)
+
+
+def test_the_pins_are_complete_but_for_what_is_left_out():
+    """The installer resolves nothing: what a pinned package needs is pinned, unless pyproject.toml leaves it out."""
+    told = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    left_out = {Requirement(each).name for each in told["tool"]["uv"]["override-dependencies"]}
+    extras = told["project"]["optional-dependencies"]
+    wanted = [*map(Requirement, told["project"]["dependencies"] + extras["jupyter"] + extras["test"])]
+    needed, done = set(), set()
+    while wanted:
+        each = wanted.pop()
+        if each.name in left_out or (each.name, *each.extras) in done:
+            continue
+        needed.add(canonicalize_name(each.name))
+        done.add((each.name, *each.extras))
+        for its in map(Requirement, importlib.metadata.requires(each.name) or []):
+            if not its.marker or any(its.marker.evaluate({"extra": extra}) for extra in each.extras or [""]):
+                wanted.append(its)
+    assert needed == {canonicalize_name(name) for name in installed.pins()}
 
 
 def test_only_these_hosts_stand_in_the_project():

@@ -82,7 +82,7 @@ def test_a_frozen_broker_does_not_answer_and_then_continues(kafka):
 def test_a_connected_producer_sends_to_a_frozen_broker_and_then_again(kafka, idempotent, times):
     """Connecting stores nothing in the topic; both attempts reach the broker, and idempotence removes the second."""
     topic = kafka.create_topic("98-connected")
-    settings = {"enable_idempotence": idempotent, "request_timeout_ms": 3_000}
+    settings = {"enable_idempotence": idempotent, "request_timeout_ms": 1_000}
     producer = faults.connected(kafka, topic, name="p", **settings)
     assert kafka.topics("98-connected") == [topic, f"{topic}-hello"]
     with faults.paused(kafka.broker(1)):

@@ -57,7 +57,8 @@ def connected(kafka: Cluster, topic: str, *, name: str, **settings: Any) -> Kafk
     """Make a producer that is connected to the broker and knows `topic`, so that a fault meets its next send alone.
 
     It has sent one record, to the topic `<topic>-hello`. With `settings` whose timeouts a busy machine exceeds, it is
-    made again, for up to 60 s.
+    made again, for up to 60 s. The request timeout of the settings is that of this connection: on the next one, a
+    request waits for a minute, so that what is sent again is sent once again, however slow the machine.
     """
     hello = kafka.create_topic(f"{topic}-hello")
     made: list[KafkaProducer] = []
@@ -71,6 +72,7 @@ def connected(kafka: Cluster, topic: str, *, name: str, **settings: Any) -> Kafk
         return bool(made)
 
     until(answered, 60, f"the broker to acknowledge the first record of {name}")
+    made[0]._sender._client._manager.config["request_timeout_ms"] = 60_000  # an open connection has its own
     return made[0]
 
 

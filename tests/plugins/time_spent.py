@@ -1,7 +1,7 @@
 """At the end of a run: where the time went, by kind of test. Nothing asserts these figures.
 
-A test's processor time is its worker's own and that of the processes that ended meanwhile. A broker counts where it
-ends.
+A test's processor time is its worker's own and that of the processes that ended meanwhile. A shared broker counts in no
+test, so the last line says how busy the whole machine was.
 """
 
 import os
@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 
+import psutil
 import pytest
 
 # The first that matches says what kind of test it is.
@@ -44,16 +45,18 @@ class Spent:
     processor: float = 0.0
 
 
-def table(spent: dict[str, Spent], elapsed: float, workers: int, cores: int) -> list[str]:
-    """One line for each kind, the most expensive first, and one for all; `elapsed` is in seconds."""
+def table(spent: dict[str, Spent], elapsed: float, workers: int, idle: float) -> list[str]:
+    """One line for each kind, the most expensive first, and one for all.
+
+    `elapsed` is in seconds, `idle` the part of the processors that nobody used meanwhile.
+    """
     lines = [f"{'':34} {'tests':>6} {'seconds':>8} {'processor':>10}"]
     for name, each in sorted(spent.items(), key=lambda pair: -pair[1].seconds):
         lines.append(f"{name:34} {each.tests:>6,} {each.seconds:>8,.0f} {each.processor:>10,.0f}")
     busy = sum(each.seconds for each in spent.values()) / (workers * elapsed)
-    worked = sum(each.processor for each in spent.values()) / (cores * elapsed)
     lines.append(
-        f"{elapsed:,.0f} s; {workers} worker{'s' * (workers > 1)} idle {max(0, 1 - busy):.0%} of it (start, end); "
-        f"tests used {worked:.0%} of {cores} processors"
+        f"{elapsed:,.0f} s; {workers} worker{'s' * (workers > 1)} idle {max(0, 1 - busy):.0%} of it (start, end), "
+        f"processors {idle:.0%}"
     )
     return lines
 
@@ -78,7 +81,7 @@ class Account:
     """Adds up, and prints the table."""
 
     def __init__(self, config):
-        self.config, self.began = config, time.monotonic()
+        self.config, self.began, self.processors = config, time.monotonic(), psutil.cpu_times()
         self.spent: dict[str, Spent] = defaultdict(Spent)
 
     def pytest_runtest_logreport(self, report):
@@ -94,8 +97,13 @@ class Account:
         if elapsed > 10 and self.spent:
             terminalreporter.section("where the time went")
             workers = self.config.getoption("numprocesses", None) or 1
-            for line in table(self.spent, elapsed, workers, os.cpu_count() or 1):
+            for line in table(self.spent, elapsed, workers, self.idle()):
                 terminalreporter.line(line)
+
+    def idle(self) -> float:
+        """Which part of the processors nobody has used since the beginning, of this run or another program."""
+        spent = [now - then for now, then in zip(psutil.cpu_times(), self.processors, strict=True)]
+        return psutil.cpu_times()._make(spent).idle / sum(spent)
 
 
 def pytest_configure(config):
